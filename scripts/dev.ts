@@ -1,0 +1,42 @@
+/**
+ * `npm run dev`: serves the Worker with `wrangler dev`, which builds it anew at every change.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { done } from "./outcome.ts";
+import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
+import { serve } from "./serve.ts";
+import { variablesFile } from "./worker-variables.ts";
+import { WRANGLER_SCRIPT, wranglerEnvironment } from "./wrangler.ts";
+
+await serve("dev", async (plan) => {
+  const { dataDir } = plan.settings;
+  const variables = variablesFile(plan.variables);
+  if (!variables.ok) return variables;
+  const storageDir = join(dataDir, "dev");
+  makePrivateFolder(storageDir);
+  // A file of ours alone: on the command line, everyone on the machine could read them.
+  const variablesPath = join(dataDir, "dev.env");
+  writePrivateFile(variablesPath, variables.value);
+  process.once("exit", () => rmSync(variablesPath, { force: true }));
+
+  const flags = {
+    "--config": join(plan.root, "wrangler.toml"),
+    "--env-file": variablesPath,
+    "--persist-to": storageDir,
+    "--ip": plan.address,
+    "--port": String(plan.port),
+    "--show-interactive-dev-session": "false",
+  };
+  return done({
+    name: "wrangler",
+    file: process.execPath,
+    words: [WRANGLER_SCRIPT, "dev", "--local", ...Object.entries(flags).flat()],
+    env: {
+      ...wranglerEnvironment(process.env, join(dataDir, "logs")),
+      // Where servers under development find each other by name: ours are all called the same.
+      WRANGLER_REGISTRY_PATH: join(dataDir, "dev-registry"),
+    },
+    hasChildren: true,
+  });
+});

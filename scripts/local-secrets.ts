@@ -1,0 +1,80 @@
+/**
+ * The secrets of a server nobody gave any: made at random on first use, kept in the data folder,
+ * the same at every later start. A secret that was given is used and never stored.
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
+import { keepPrivate, writePrivateFile } from "./private-file.ts";
+
+/** 256 bits: as much as the hash that signs with it. */
+const SECRET_BYTES = 32;
+
+export type Secrets = {
+  adminToken: string;
+  signingKey: string;
+  /** Whether the admin token is one of ours, and so may be shown to whoever started the server. */
+  adminTokenIsLocal: boolean;
+};
+
+type Kept = { admin_token?: string; signing_key?: string };
+
+export function localSecrets(
+  dataDir: string,
+  given: { adminToken: string | null; signingKey: string | null },
+): Outcome<Secrets> {
+  const path = join(dataDir, "secrets.json");
+  const read = readKept(path);
+  if (!read.ok) return read;
+  const kept = read.value;
+
+  const adminToken = given.adminToken ?? kept.admin_token ?? newSecret();
+  const signingKey = given.signingKey ?? kept.signing_key ?? newSecret();
+  const keep: Kept = { ...kept };
+  if (given.adminToken === null) keep.admin_token = adminToken;
+  if (given.signingKey === null) keep.signing_key = signingKey;
+  if (keep.admin_token !== kept.admin_token || keep.signing_key !== kept.signing_key) {
+    writePrivateFile(path, `${JSON.stringify(keep, null, 2)}\n`);
+  }
+  return done({ adminToken, signingKey, adminTokenIsLocal: given.adminToken === null });
+}
+
+/** base64url keeps to the alphabet of tokens: A-Z a-z 0-9 _ - */
+const newSecret = () => randomBytes(SECRET_BYTES).toString("base64url");
+
+function readKept(path: string): Outcome<Kept> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return done({});
+    throw error;
+  }
+  keepPrivate(path);
+  const kept = parseKept(text);
+  return kept === null
+    ? refuse(
+        "badSettings",
+        `${path} does not hold the secrets it should: put it back from a backup, or delete it and all tokens with it`,
+      )
+    : done(kept);
+}
+
+function parseKept(text: string): Kept | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const kept: Kept = {};
+  for (const name of ["admin_token", "signing_key"] as const) {
+    const secret: unknown = Reflect.get(value, name);
+    if (secret === undefined) continue;
+    if (typeof secret !== "string" || !/^[A-Za-z0-9._-]{16,}$/.test(secret)) return null;
+    kept[name] = secret;
+  }
+  return kept;
+}

@@ -1,0 +1,29 @@
+/**
+ * How a step of a run command ends: with a value, or with lines for stderr and the exit code that
+ * scripts around it can tell apart. An expected failure is a value here; a throw means a bug.
+ */
+
+export const EXIT_CODES = {
+  ended: 0,
+  failed: 1,
+  badSettings: 2,
+  inUse: 3,
+} as const;
+
+export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
+
+export type Refusal = { ok: false; exitCode: ExitCode; lines: readonly string[] };
+export type Outcome<T> = { ok: true; value: T } | Refusal;
+
+export const done = <T>(value: T): { ok: true; value: T } => ({ ok: true, value });
+
+export const refuse = (reason: keyof typeof EXIT_CODES, ...lines: readonly string[]): Refusal => ({
+  ok: false,
+  exitCode: EXIT_CODES[reason],
+  lines,
+});
+
+/** `ENOENT` and its like, of an error that the system reported; null for a bug of ours. */
+export function systemCode(error: unknown): string | null {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+}

@@ -1,0 +1,39 @@
+/**
+ * Files that only their owner may read, and that are whole at any moment: a crash leaves the old
+ * content or the new one, never a part.
+ */
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+const OWNER_ONLY_FILE = 0o600;
+const OWNER_ONLY_FOLDER = 0o700;
+
+export function writePrivateFile(path: string, text: string): void {
+  const draft = `${path}.${process.pid}.draft`;
+  const file = openSync(draft, "w", OWNER_ONLY_FILE);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  // A draft left by a crash keeps the mode it had.
+  chmodSync(draft, OWNER_ONLY_FILE);
+  renameSync(draft, path);
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** Makes a file that was copied or edited by hand private again. */
+export function keepPrivate(path: string): void {
+  chmodSync(path, OWNER_ONLY_FILE);
+}
+
+/** Folders that exist keep their mode: they may be somebody's own, such as a mounted volume. */
+export function makePrivateFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
+}

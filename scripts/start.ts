@@ -1,0 +1,57 @@
+/**
+ * `npm start`: builds the Worker, then serves it on this machine under workerd, state on disk.
+ */
+import { join } from "node:path";
+import { authority } from "./address.ts";
+import { type Bundle, buildBundle, openBundle, withoutHash } from "./bundle.ts";
+import { CONFIGURATION_FILE } from "./configuration-file.ts";
+import { done } from "./outcome.ts";
+import type { Plan } from "./plan.ts";
+import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
+import { serve } from "./serve.ts";
+import { workerdConfig } from "./workerd-config.ts";
+import { workerdBinary } from "./wrangler.ts";
+
+await serve("start", async (plan) => {
+  const { bundleDir, dataDir } = plan.settings;
+  // Built in the data folder, which is ours alone: two starts never build over each other.
+  const bundle =
+    bundleDir === null
+      ? await buildBundle(plan.root, join(dataDir, "build"), join(dataDir, "logs"))
+      : openBundle(bundleDir);
+  if (!bundle.ok) return bundle;
+
+  const storageDir = join(dataDir, "do");
+  makePrivateFolder(storageDir);
+  const configPath = join(dataDir, "workerd.capnp");
+  writePrivateFile(configPath, configOf(plan, bundle.value, storageDir));
+  return done({
+    name: "workerd",
+    file: workerdBinary(),
+    words: ["serve", configPath, "--import-path", "/", "--experimental"],
+    env: { ...process.env, ...plan.variables },
+    hasChildren: false,
+  });
+});
+
+function configOf(plan: Plan, bundle: Bundle, storageDir: string): string {
+  return workerdConfig({
+    listenOn: authority(plan.address, plan.port),
+    compatibilityDate: bundle.compatibility_date,
+    compatibilityFlags: bundle.compatibility_flags,
+    modules: bundle.modules.map(({ name, type }) => ({
+      name,
+      type,
+      // The file itself instead of its copy, so that an edit and a restart are enough.
+      file: withoutHash(name) === CONFIGURATION_FILE ? plan.configurationFile : join(bundle.dir, name),
+    })),
+    durableObjects: bundle.durable_objects.map(({ binding, class_name }) => ({
+      binding,
+      className: class_name,
+    })),
+    variables: Object.keys(plan.variables),
+    storageDir,
+    allowLocalTargets: plan.settings.allowLocalTargets,
+    trustedCertificates: plan.trustedCertificates,
+  });
+}

@@ -1,0 +1,120 @@
+/** Agents on the wire: registration, heartbeats, and how an agent is shown. */
+import * as z from "zod";
+import { Id, Instant, Labels, Name, pageOf, Text } from "./common.ts";
+
+export const AGENT_STATUSES = ["active", "suspect", "draining", "inactive"] as const;
+export const AgentStatus = z.enum(AGENT_STATUSES);
+export type AgentStatus = z.infer<typeof AgentStatus>;
+
+/** Bounds of both heartbeat settings, in seconds. */
+const HeartbeatSeconds = z.number().min(0.1).max(86_400);
+
+export const Load = z.strictObject({
+  cpu: z.number().min(0).max(1),
+  memory: z.number().min(0).max(1),
+});
+export type Load = z.infer<typeof Load>;
+
+export const RunningTask = z.strictObject({ task_id: Id, attempt: z.int().min(1) });
+export type RunningTask = z.infer<typeof RunningTask>;
+
+export const Registration = z
+  .strictObject({
+    type: Name.meta({ description: "What kind of agent this is, for people and filters." }),
+    capabilities: z.array(Name).max(256).meta({ description: "Task types this agent can do." }),
+    endpoint: z
+      .url({ protocol: /^https?$/ })
+      .max(2048)
+      .optional(),
+    max_concurrent_tasks: z.int().min(1).max(10_000).default(10),
+    heartbeat_interval_seconds: HeartbeatSeconds.optional(),
+    heartbeat_timeout_seconds: HeartbeatSeconds.optional(),
+    labels: Labels.default({}),
+    running_tasks: z
+      .array(RunningTask)
+      .max(10_000)
+      .default([])
+      .meta({ description: "Tasks this process is still working on: they stay with it as they are." }),
+  })
+  .meta({ id: "Registration" });
+export type Registration = z.infer<typeof Registration>;
+
+export const Agent = z
+  .object({
+    id: Id,
+    group: Id,
+    type: Name,
+    capabilities: z.array(Name),
+    endpoint: z.string().nullable(),
+    labels: Labels,
+    max_concurrent_tasks: z.int(),
+    heartbeat_interval_seconds: z.number(),
+    heartbeat_timeout_seconds: z.number(),
+    status: AgentStatus,
+    incarnation: z.int(),
+    registered_at: Instant,
+    last_heartbeat_at: Instant.nullable(),
+    deadline_at: Instant.nullable(),
+    task_count: z.int().meta({ description: "Tasks it holds: assigned and running." }),
+    load: Load.nullable(),
+    reliability: z.number().min(0).max(1),
+    cooldown_until: Instant.nullable(),
+    failure_count: z.int(),
+    tasks_completed: z.int(),
+    tasks_failed: z.int(),
+    mean_task_seconds: z.number().nullable(),
+  })
+  .meta({ id: "Agent" });
+export type Agent = z.infer<typeof Agent>;
+
+export const RegistrationAnswer = z.object({
+  agent: Agent,
+  incarnation: z.int(),
+  token: z.string(),
+  heartbeat_interval_seconds: z.number(),
+  heartbeat_timeout_seconds: z.number(),
+  websocket_url: z.string(),
+});
+
+export const Heartbeat = z.strictObject({ load: Load.optional() }).meta({ id: "Heartbeat" });
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+export const HeartbeatAnswer = z
+  .object({
+    status: AgentStatus,
+    deadline_at: Instant,
+    assigned_tasks: z.int().meta({ description: "A hint: tasks that wait to be started." }),
+    unread_messages: z.int().meta({ description: "A hint." }),
+    tasks_changed: z.boolean().meta({ description: "A hint: the task list changed since it was last read." }),
+  })
+  .meta({ id: "HeartbeatAnswer" });
+export type HeartbeatAnswer = z.infer<typeof HeartbeatAnswer>;
+
+/** What the group, as the authority on liveness, knows of an agent. */
+export type AgentLiveness = {
+  agent_id: string;
+  incarnation: number;
+  last_heartbeat_at: string;
+  deadline_at: string;
+  load: Load | null;
+};
+
+export const FailureReport = z
+  .strictObject({
+    failure_type: Name,
+    incarnation: z.int().min(1).optional(),
+    message: Text.optional(),
+    details: z.record(Name, z.json()).optional(),
+  })
+  .meta({ id: "FailureReport" });
+export type FailureReport = z.infer<typeof FailureReport>;
+
+export const AgentFilter = z.strictObject({
+  status: AgentStatus.optional(),
+  group: Id.optional(),
+  capability: Name.optional(),
+  type: Name.optional(),
+});
+export type AgentFilter = z.infer<typeof AgentFilter>;
+
+export const AgentPage = pageOf(Agent);

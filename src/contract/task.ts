@@ -1,0 +1,126 @@
+/** Tasks on the wire: submission, what their holders report, and how a task is shown. */
+import * as z from "zod";
+import { Id, Instant, JsonValue, Labels, Name, pageOf, TimeoutSeconds } from "./common.ts";
+import { Decision } from "./decision.ts";
+
+export const TASK_STATUSES = ["pending", "assigned", "running", "completed", "failed", "cancelled"] as const;
+export const TaskStatus = z.enum(TASK_STATUSES);
+export type TaskStatus = z.infer<typeof TaskStatus>;
+
+export const LATE_RESULT_POLICIES = ["keep", "accept_if_unfinished", "reject"] as const;
+export const LateResultPolicy = z.enum(LATE_RESULT_POLICIES);
+export type LateResultPolicy = z.infer<typeof LateResultPolicy>;
+
+export const BackupList = z
+  .array(Id)
+  .max(32)
+  .refine((ids) => new Set(ids).size === ids.length, { message: "an agent is listed twice" });
+
+export const TaskSubmission = z
+  .strictObject({
+    id: Id.optional().meta({ description: "Its own idempotency key; made at random if absent." }),
+    type: Name.meta({ description: "The capability an agent needs to do it." }),
+    priority: z.int().min(0).max(10).default(5).meta({ description: "Higher is more urgent." }),
+    data: JsonValue.optional(),
+    timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its start." }),
+    progress_timeout_seconds: TimeoutSeconds.optional().meta({
+      description: "From its start or the last progress.",
+    }),
+    start_timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its assignment." }),
+    late_result_policy: LateResultPolicy.optional(),
+    group: Id.optional().meta({ description: "Only agents of this group may take it." }),
+    required_labels: Labels.optional(),
+    backups: BackupList.optional().meta({ description: "Agents to fail over to, in order." }),
+  })
+  .meta({ id: "TaskSubmission" });
+export type TaskSubmission = z.infer<typeof TaskSubmission>;
+
+export const TaskError = z.strictObject({
+  message: z.string().max(8192),
+  retryable: z.boolean().default(true),
+});
+export type TaskError = z.infer<typeof TaskError>;
+
+export const Task = z
+  .object({
+    id: Id,
+    type: Name,
+    priority: z.int(),
+    data: JsonValue,
+    status: TaskStatus,
+    assigned_to: Id.nullable(),
+    attempt: z.int().meta({ description: "Grows by one at each assignment, for ever." }),
+    reassignment_count: z.int(),
+    previous_agents: z.array(Id),
+    backups: z.array(Id),
+    group: Id.nullable(),
+    required_labels: Labels,
+    timeout_seconds: z.number().nullable(),
+    progress_timeout_seconds: z.number().nullable(),
+    start_timeout_seconds: z.number().nullable(),
+    late_result_policy: LateResultPolicy,
+    progress: z.number().min(0).max(1).nullable(),
+    result: JsonValue,
+    error: z.object({ message: z.string(), retryable: z.boolean() }).nullable(),
+    late_results: z.int(),
+    pending_reason: z.string().nullable(),
+    created_at: Instant,
+    assigned_at: Instant.nullable(),
+    started_at: Instant.nullable(),
+    finished_at: Instant.nullable(),
+    deadline_at: Instant.nullable(),
+  })
+  .meta({ id: "Task" });
+export type Task = z.infer<typeof Task>;
+
+export const BATCH_LIMIT = 1000;
+
+/** Items are checked one by one, so that one bad task does not refuse the others. */
+export const TaskBatch = z
+  .strictObject({ tasks: z.array(z.unknown()).min(1).max(BATCH_LIMIT) })
+  .meta({ id: "TaskBatch" });
+
+/** Who reports, and for which attempt. */
+const Holder = { agent_id: Id, attempt: z.int().min(1) };
+
+export const TaskStart = z.strictObject(Holder).meta({ id: "TaskStart" });
+export type TaskStart = z.infer<typeof TaskStart>;
+
+export const TaskProgress = z
+  .strictObject({ ...Holder, progress: z.number().min(0).max(1) })
+  .meta({ id: "TaskProgress" });
+export type TaskProgress = z.infer<typeof TaskProgress>;
+
+export const TaskCompletion = z
+  .strictObject({ ...Holder, result: JsonValue.optional() })
+  .meta({ id: "TaskCompletion" });
+export type TaskCompletion = z.infer<typeof TaskCompletion>;
+
+export const TaskFailure = z.strictObject({ ...Holder, error: TaskError }).meta({ id: "TaskFailure" });
+export type TaskFailure = z.infer<typeof TaskFailure>;
+
+export const TaskResult = z
+  .strictObject({ task_id: Id, ...Holder, result: JsonValue.optional(), error: TaskError.optional() })
+  .refine((item) => item.result === undefined || item.error === undefined, {
+    message: "give `result` or `error`, not both",
+  })
+  .meta({ id: "TaskResult" });
+export type TaskResult = z.infer<typeof TaskResult>;
+
+export const ResultBatch = z
+  .strictObject({ results: z.array(TaskResult).min(1).max(BATCH_LIMIT) })
+  .meta({ id: "ResultBatch" });
+
+export const BackupAssignment = z.strictObject({ backups: BackupList }).meta({ id: "BackupAssignment" });
+
+export const TaskFilter = z.strictObject({
+  status: TaskStatus.optional(),
+  assigned_to: Id.optional(),
+  type: Name.optional(),
+});
+export type TaskFilter = z.infer<typeof TaskFilter>;
+
+export const TaskAnswer = z.object({ task: Task });
+export const Placement = z.object({ task: Task, decision: Decision.nullable() });
+export type Placement = z.infer<typeof Placement>;
+export const TaskPage = pageOf(Task);

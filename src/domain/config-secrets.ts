@@ -1,0 +1,110 @@
+/**
+ * The secrets in a configuration: which values they are (the schema marks them), how they are hidden from
+ * whoever reads it and put back when the hidden form is sent in again, and when one was written out instead
+ * of being named.
+ */
+import * as z from "zod";
+import { Config, innerSchema, metadataOf } from "../contract/config.ts";
+import { isJsonObject, type Json, objectFrom, ownValue } from "./merge-patch.ts";
+import type { SchemaIssue } from "./schema-issues.ts";
+
+/** What stands for a secret that is set, and in a change means "unchanged". */
+export const REDACTED = "[redacted]";
+
+/** Entries of a secret map (in lower case) that are no secret. */
+const PUBLIC_ENTRIES: ReadonlySet<string> = new Set(["content-type"]);
+
+/** Headers that carry something worth stealing; a literal in any other one deserves no warning. */
+const CREDENTIAL_HEADER = /auth|cookie|token|secret|key|password|signature/i;
+
+/**
+ * Names of the secrets that a text refers to: `"Bearer ${API_TOKEN}"` gives `["API_TOKEN"]`.
+ * A name is 1 to 64 letters, digits and underscores, the first no digit.
+ */
+export function secretNamesIn(text: string): string[] {
+  return [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]{0,63})\}/g)].flatMap((match) => match[1] ?? []);
+}
+
+/** The configuration with every secret that is set shown as `"[redacted]"`. */
+export function redactConfig(config: Config): Config {
+  // Strings are replaced by strings and nothing else changes, so the shape is the same.
+  return replaceSecrets(config, (_, value) => (isSet(value) ? REDACTED : value)) as Config;
+}
+
+/**
+ * A configuration or patch as it was sent in, with the current value wherever it says `"[redacted]"` of a
+ * secret. Header names are matched without regard to case. An issue for each such place that has no current
+ * value to keep.
+ */
+export function restoreRedacted(
+  incoming: Json,
+  current: Json,
+): { ok: true; value: Json } | { ok: false; issues: SchemaIssue[] } {
+  const issues: SchemaIssue[] = [];
+  const value = replaceSecrets(incoming, (path, sent) => {
+    if (sent !== REDACTED) return sent;
+    const kept = currentSecret(current, path);
+    if (isSet(kept)) return kept;
+    issues.push({ path, message: `no value is set that "${REDACTED}" could keep` });
+    return sent;
+  });
+  return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
+}
+
+/** Issues for secrets that are the placeholder itself: a redacted answer was copied into a file. */
+export function placeholderIssues(config: Config): SchemaIssue[] {
+  return secretsOf(config)
+    .filter(({ value }) => value === REDACTED)
+    .map(({ path }) => ({ path, message: `"${REDACTED}" stands for a secret and is none` }));
+}
+
+/** One warning for each secret that is written out, by its place alone. */
+export function literalSecretWarnings(config: Config): SchemaIssue[] {
+  return secretsOf(config)
+    .filter(({ path, value }) => isSet(value) && secretNamesIn(value).length === 0 && mattersAt(path))
+    .map(({ path }) => ({
+      path,
+      message: `a secret is written out here; set it in the environment and name it instead: "$\{NAME}"`,
+    }));
+}
+
+const mattersAt = (path: readonly string[]) =>
+  !path.includes("headers") || CREDENTIAL_HEADER.test(path.at(-1) ?? "");
+
+const isSet = (value: Json | undefined): value is string => typeof value === "string" && value !== "";
+
+function secretsOf(config: Config): { path: readonly string[]; value: Json }[] {
+  const found: { path: readonly string[]; value: Json }[] = [];
+  replaceSecrets(config, (path, value) => {
+    found.push({ path, value });
+    return value;
+  });
+  return found;
+}
+
+function currentSecret(current: Json, path: readonly string[]): Json | undefined {
+  const parent = path.slice(0, -1).reduce<Json | undefined>(ownValue, current);
+  const name = path.at(-1)?.toLowerCase();
+  if (!isJsonObject(parent)) return undefined;
+  return Object.entries(parent).find(([key]) => key.toLowerCase() === name)?.[1];
+}
+
+/** A copy in which every secret is what `replace` makes of it; other values stay. */
+function replaceSecrets(value: Json, replace: (path: readonly string[], value: Json) => Json): Json {
+  const visit = (schema: z.core.$ZodType, here: Json, path: readonly string[]): Json => {
+    const secret = metadataOf(schema).secret === true;
+    if (!isJsonObject(here)) return secret ? replace(path, here) : here;
+    const inner = innerSchema(schema);
+    return objectFrom(
+      Object.entries(here).map(([key, entry]): [string, Json] => {
+        if (secret) {
+          return [key, PUBLIC_ENTRIES.has(key.toLowerCase()) ? entry : replace([...path, key], entry)];
+        }
+        const child =
+          inner instanceof z.ZodObject && Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
+        return [key, child === undefined ? entry : visit(child, entry, [...path, key])];
+      }),
+    );
+  };
+  return visit(Config, value, []);
+}

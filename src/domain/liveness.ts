@@ -1,0 +1,41 @@
+/**
+ * When an agent counts as dead. Pure: times come in as milliseconds since the epoch.
+ *
+ *   active --(silent for its whole timeout)--> inactive
+ *
+ * "Silent" counts from the last sign of life or from the last credit, whichever is later.
+ * A credit is given when we ourselves were away: whatever the agent sent meanwhile could
+ * not reach us. One silence is credited at most twice, so that a clock that is always
+ * late cannot hide a death.
+ */
+
+export type Life = {
+  readonly lastSignMs: number;
+  /** When this silence was last credited; 0 if never. */
+  readonly creditedAtMs: number;
+  /** Credits given to the present silence. */
+  readonly credits: number;
+};
+
+/** Two: one for the pause itself, one for a second one while agents are still coming back. */
+export const MAX_CREDITS = 2;
+
+export function born(nowMs: number): Life {
+  return { lastSignMs: nowMs, creditedAtMs: 0, credits: 0 };
+}
+
+/** A sign of life at `nowMs` ends the silence and whatever credit it had. */
+export function withSign(life: Life, nowMs: number): Life {
+  return { lastSignMs: Math.max(life.lastSignMs, nowMs), creditedAtMs: 0, credits: 0 };
+}
+
+/** Grants the whole timeout again from `nowMs`, unless this silence had its credits already. */
+export function withCredit(life: Life, nowMs: number): Life {
+  if (life.credits >= MAX_CREDITS) return life;
+  return { ...life, creditedAtMs: Math.max(life.creditedAtMs, nowMs), credits: life.credits + 1 };
+}
+
+/** The earliest instant at which the agent may be declared dead. */
+export function lifeDeadlineMs(life: Life, timeoutMs: number): number {
+  return Math.max(life.lastSignMs, life.creditedAtMs) + timeoutMs;
+}

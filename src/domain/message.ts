@@ -1,0 +1,72 @@
+/**
+ * What the three kinds of object say to each other. Every message travels as a row of
+ * the sender's outbox: written with the change that caused it, delivered in order,
+ * repeated until acknowledged, applied once. Fields are added, never renamed: old and
+ * new code run side by side during a deployment.
+ */
+import type { Load } from "../contract/agent.ts";
+import type { Config } from "../contract/config.ts";
+import type { EventDraft } from "../contract/event.ts";
+import type { Failure } from "../contract/failure.ts";
+
+/** The coordinator tells a group of a new incarnation, which ends the one before. */
+export type Admit = {
+  type: "admit";
+  agentId: string;
+  incarnation: number;
+  intervalMs: number;
+  timeoutMs: number;
+};
+
+/** What a group must know of the configuration. */
+export type GroupSettings = {
+  version: number;
+  failoverEnabled: boolean;
+  reconnectGraceMs: number;
+  defaultLockTtlMs: number;
+  maxLockTtlMs: number;
+  lockDelayMs: number;
+};
+
+export type ConfigureGroup = { type: "configure_group"; settings: GroupSettings };
+
+/** A group tells the coordinator that an incarnation is over. */
+export type AgentEnded = {
+  type: "agent_ended";
+  agentId: string;
+  incarnation: number;
+  group: string;
+  ending: "failed" | "unregistered";
+  /** The failure's id, made where it was declared, so that a repeated message names the same one. */
+  failureId: string;
+  failureType: string;
+  message: string;
+  details: Record<string, unknown>;
+  lastSignMs: number;
+  declaredAtMs: number;
+  locksReleased: string[];
+};
+
+/** Load as last reported by heartbeats, rate-limited by the group. */
+export type LoadReported = { type: "load_reported"; agentId: string; incarnation: number; load: Load };
+
+/** Events of the group's own for the cluster's log. */
+export type EventsNoted = { type: "events_noted"; atMs: number; events: EventDraft[] };
+
+export type ConfigureNotifier = {
+  type: "configure_notifier";
+  version: number;
+  notification: Config["failure_notification"];
+};
+
+/** A failure as recorded; sent again with its counts once its failover is done. */
+export type FailureNoted = {
+  type: "failure_noted";
+  stage: "recorded" | "failed_over";
+  failure: Failure;
+};
+
+export type ToGroup = Admit | ConfigureGroup;
+export type ToCoordinator = AgentEnded | LoadReported | EventsNoted;
+export type ToNotifier = ConfigureNotifier | FailureNoted;
+export type Message = ToGroup | ToCoordinator | ToNotifier;

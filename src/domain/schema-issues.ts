@@ -1,0 +1,115 @@
+/**
+ * What a schema found wrong, told to people: one place and one sentence each. A sentence says what would be
+ * right and may name a key; it never repeats a value, since a value may be a secret.
+ */
+import * as z from "zod";
+import { innerSchema } from "../contract/config.ts";
+import type { FieldError } from "../contract/problem.ts";
+import { shownKey, unknownKeyMessage } from "./nearest-key.ts";
+
+export type IssuePath = readonly (string | number)[];
+export type SchemaIssue = { readonly path: IssuePath; readonly message: string };
+
+/** Errors in one answer: enough to mend a file in one go, too few to make a large answer of a large body. */
+export const MAX_ERRORS = 50;
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+/** Every finding of a failed parse by `schema`, in the schema's order. */
+export function schemaIssues(schema: z.core.$ZodType, error: z.core.$ZodError): SchemaIssue[] {
+  return error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
+    if (issue.code !== "unrecognized_keys") return [{ path, message: sentence(issue) }];
+    // Looking for what was meant takes time, and only the first will be shown.
+    return issue.keys.map((key, index) =>
+      index < MAX_ERRORS
+        ? unknownKeyIssue(schema, path, key)
+        : { path: [...path, key], message: "unknown key" },
+    );
+  });
+}
+
+/** The issue of a key that `schema` does not know at `path`. */
+export function unknownKeyIssue(schema: z.core.$ZodType, path: IssuePath, key: string): SchemaIssue {
+  const where = path.length === 0 ? "at the top level" : `in ${shownPath(path)}`;
+  return { path: [...path, key], message: unknownKeyMessage(key, where, knownKeys(schema, path)) };
+}
+
+/**
+ * Places of keys called `__proto__`. No schema reports them in a map, where they would vanish without a word,
+ * so they are looked for apart.
+ */
+export function prototypeKeyIssues(
+  schema: z.core.$ZodType,
+  input: unknown,
+  path: IssuePath = [],
+): SchemaIssue[] {
+  // Deeper than any schema of ours; what lies below is refused as a whole.
+  if (path.length > 8 || typeof input !== "object" || input === null || Array.isArray(input)) return [];
+  return Object.entries(input).flatMap(([key, value]) =>
+    key === "__proto__"
+      ? [unknownKeyIssue(schema, path, key)]
+      : prototypeKeyIssues(schema, value, [...path, key]),
+  );
+}
+
+/** The issues as an error body carries them, at most 50 and a word on how many more there are. */
+export function fieldErrors(issues: readonly SchemaIssue[]): FieldError[] {
+  const shown = issues.slice(0, MAX_ERRORS).map(({ path, message }) => ({ path: shownPath(path), message }));
+  const more = issues.length - shown.length;
+  return more === 0 ? shown : [...shown, { path: "", message: `and ${more} more` }];
+}
+
+/** `failover_config.critical_agents[0]`, `webhook_notification.headers["X-Key"]`; empty for the whole. */
+export function shownPath(path: IssuePath): string {
+  return path.reduce<string>((shown, part) => {
+    if (typeof part === "number") return `${shown}[${part}]`;
+    if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(part)) return `${shown}["${shownKey(part)}"]`;
+    return shown === "" ? part : `${shown}.${part}`;
+  }, "");
+}
+
+function sentence(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${KINDS[issue.expected] ?? issue.expected}`;
+    case "too_small":
+      return `must ${bound(issue.origin, issue.inclusive === false ? "more than" : "at least", issue.minimum)}`;
+    case "too_big":
+      return `must ${bound(issue.origin, issue.inclusive === false ? "less than" : "at most", issue.maximum)}`;
+    case "invalid_value":
+      return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    case "invalid_key":
+      return `not a key that may stand here: ${issue.issues[0]?.message ?? issue.message}`;
+    default:
+      return issue.message;
+  }
+}
+
+function bound(origin: string, relation: string, limit: number | bigint): string {
+  if (origin === "string") return `have ${relation} ${limit} characters`;
+  if (origin === "array" || origin === "set") return `have ${relation} ${limit} entries`;
+  return `be ${relation} ${limit}`;
+}
+
+function knownKeys(schema: z.core.$ZodType, path: IssuePath): string[] {
+  const inner = innerSchema(schema);
+  const [key, ...rest] = path;
+  if (inner instanceof z.ZodObject) {
+    if (key === undefined) return Object.keys(inner.shape);
+    const child = Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
+    return child === undefined ? [] : knownKeys(child, rest);
+  }
+  if (key === undefined) return [];
+  if (inner instanceof z.ZodRecord) return knownKeys(inner.valueType, rest);
+  if (inner instanceof z.ZodArray) return knownKeys(inner.element, rest);
+  return [];
+}

@@ -1,0 +1,6 @@
+/** The order of severities, mildest first. */
+import { SEVERITIES, type Severity } from "../contract/failure.ts";
+
+export function isAtLeast(severity: Severity, minimum: Severity): boolean {
+  return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minimum);
+}

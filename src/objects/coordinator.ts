@@ -1,0 +1,161 @@
+/** The Durable Object of a cluster's coordinator: a shell over the service. */
+import { DurableObject } from "cloudflare:workers";
+import type { AgentFilter, Registration } from "../contract/agent.ts";
+import type { FailureFilter } from "../contract/failure.ts";
+import type {
+  TaskCompletion,
+  TaskFailure,
+  TaskFilter,
+  TaskProgress,
+  TaskResult,
+  TaskStart,
+  TaskStatus,
+  TaskSubmission,
+} from "../contract/task.ts";
+import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
+import type { Registrar } from "../services/coordinator/registration.ts";
+import type { Speaker } from "../services/coordinator/task-desk.ts";
+import type { Parcel } from "../services/host.ts";
+import { baseConfig } from "./base-config.ts";
+import { acceptWaiter, type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
+import type { Env } from "./env.ts";
+
+export class Coordinator extends DurableObject<Env> {
+  readonly #host: DurableHost;
+  readonly #service: Service;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#host = durableHost(ctx, env, nameOf(ctx));
+    this.#service = new Service(this.#host, baseConfig());
+  }
+
+  override fetch(request: Request): Response {
+    return acceptWaiter(this.ctx, request);
+  }
+
+  override alarm(info?: AlarmInvocationInfo): void {
+    runAlarm(this.#host.alarm, () => this.#service.onAlarm(info?.scheduledTime ?? null));
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    socket.close();
+  }
+
+  /** Rows written by this instance, set alarms included: what the platform bills. */
+  rowsWritten(): number {
+    return this.#host.sql.rowsWritten + this.#host.alarm.timesSet;
+  }
+
+  receive(parcel: Parcel) {
+    return this.#service.receive(parcel);
+  }
+
+  register(group: string, agentId: string, body: Registration, registrar: Registrar) {
+    return this.#service.register(group, agentId, body, registrar);
+  }
+
+  agent(agentId: string) {
+    return this.#service.agent(agentId);
+  }
+
+  agents(filter: AgentFilter, limit: number, afterId: string | null) {
+    return this.#service.agents(filter, limit, afterId);
+  }
+
+  submit(submission: TaskSubmission) {
+    return this.#service.submit(submission);
+  }
+
+  submitBatch(submissions: readonly TaskSubmission[]) {
+    return this.#service.submitBatch(submissions);
+  }
+
+  start(taskId: string, report: TaskStart, speaker: Speaker) {
+    return this.#service.start(taskId, report, speaker);
+  }
+
+  progress(taskId: string, report: TaskProgress, speaker: Speaker) {
+    return this.#service.progress(taskId, report, speaker);
+  }
+
+  complete(taskId: string, report: TaskCompletion, speaker: Speaker) {
+    return this.#service.complete(taskId, report, speaker);
+  }
+
+  fail(taskId: string, report: TaskFailure, speaker: Speaker) {
+    return this.#service.fail(taskId, report, speaker);
+  }
+
+  settleBatch(results: readonly TaskResult[], speaker: Speaker) {
+    return this.#service.settleBatch(results, speaker);
+  }
+
+  cancel(taskId: string) {
+    return this.#service.cancel(taskId);
+  }
+
+  retry(taskId: string) {
+    return this.#service.retry(taskId);
+  }
+
+  setBackups(taskId: string, backups: readonly string[]) {
+    return this.#service.setBackups(taskId, backups);
+  }
+
+  task(taskId: string) {
+    return this.#service.task(taskId);
+  }
+
+  tasks(filter: TaskFilter, limit: number, cursor: string | null) {
+    return this.#service.tasks(filter, limit, cursor);
+  }
+
+  forget(agentId: string) {
+    return this.#service.forget(agentId);
+  }
+
+  tasksOf(agentId: string, statuses: readonly TaskStatus[], isItself: boolean) {
+    return this.#service.tasksOf(agentId, statuses, isItself);
+  }
+
+  decisions(taskId: string, limit: number, cursor: string | null) {
+    return this.#service.decisions(taskId, limit, cursor);
+  }
+
+  failure(failureId: string) {
+    return this.#service.failure(failureId);
+  }
+
+  failures(filter: FailureFilter, limit: number, cursor: string | null) {
+    return this.#service.failures(filter, limit, cursor);
+  }
+
+  events(afterId: number, limit: number) {
+    return this.#service.events(afterId, limit);
+  }
+
+  lastEventId() {
+    return this.#service.lastEventId();
+  }
+
+  groups() {
+    return this.#service.groups();
+  }
+
+  status() {
+    return this.#service.status();
+  }
+
+  config() {
+    return this.#service.config();
+  }
+
+  putConfig(body: unknown, ifMatch: string | null) {
+    return this.#service.putConfig(body, ifMatch);
+  }
+
+  patchConfig(body: unknown, ifMatch: string | null) {
+    return this.#service.patchConfig(body, ifMatch);
+  }
+}

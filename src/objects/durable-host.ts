@@ -1,0 +1,128 @@
+/**
+ * A Durable Object as the services' host: its storage, its alarm, its sockets as bells, and
+ * stubs of the other objects of its cluster as peers.
+ */
+import type { Address, Alarm, Bells, Host, Log, Parcel, Peers, Receipt } from "../services/host.ts";
+import { DurableSql } from "./durable-sql.ts";
+import type { Env } from "./env.ts";
+import { groupName } from "./names.ts";
+
+export type DurableHost = Host & { readonly sql: DurableSql; readonly alarm: CountedAlarm };
+
+/** Setting an alarm costs a row. */
+class CountedAlarm implements Alarm {
+  readonly #storage: DurableObjectStorage;
+  timesSet = 0;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  // Not awaited on purpose: the storage makes it part of the transaction that is under way.
+  set(atMs: number): void {
+    this.timesSet += 1;
+    void this.#storage.setAlarm(atMs);
+  }
+
+  clear(): void {
+    void this.#storage.deleteAlarm();
+  }
+}
+
+export const consoleLog: Log = {
+  line(level, event, fields) {
+    console[level](JSON.stringify({ level, event, ...fields }));
+  },
+};
+
+/** Whoever waits for a topic holds a hibernatable socket tagged with it, see `acceptWaiter`. */
+function socketBells(ctx: DurableObjectState): Bells {
+  return {
+    ring(topic) {
+      for (const socket of ctx.getWebSockets(topic)) {
+        try {
+          socket.send("ring");
+        } catch {
+          // It is closing: whoever waited is gone, or will look again anyway.
+        }
+      }
+    },
+  };
+}
+
+/** Lets the Worker wait for a topic without keeping the object awake. */
+export function acceptWaiter(ctx: DurableObjectState, request: Request): Response {
+  const topic = new URL(request.url).searchParams.get("topic");
+  if (topic === null || request.headers.get("Upgrade") !== "websocket") {
+    return new Response(null, { status: 404 });
+  }
+  const { 0: client, 1: server } = new WebSocketPair();
+  ctx.acceptWebSocket(server, [topic]);
+  return new Response(null, { status: 101, webSocket: client });
+}
+
+function peersOf(env: Env, cluster: string): Peers {
+  const group = (name: string) => env.AGENT_GROUP.getByName(groupName(cluster, name));
+  return {
+    // A new stub each time: one that has failed stays broken.
+    async deliver(receiver: Address, parcel: Parcel): Promise<Receipt> {
+      if (receiver === "coordinator") return env.COORDINATOR.getByName(cluster).receive(parcel);
+      if (receiver === "notifier") return env.NOTIFIER.getByName(cluster).receive(parcel);
+      return group(receiver.slice("group/".length)).receive(parcel);
+    },
+    ringDoorbell(name, doorbell) {
+      group(name)
+        .ringDoorbell(doorbell)
+        .catch(() => {
+          // A doorbell may be lost: it is rung again until it is answered.
+        });
+    },
+  };
+}
+
+export function durableHost(ctx: DurableObjectState, env: Env, cluster: string): DurableHost {
+  return {
+    sql: new DurableSql(ctx.storage),
+    clock: { nowMs: () => Date.now() },
+    alarm: new CountedAlarm(ctx.storage),
+    bells: socketBells(ctx),
+    peers: peersOf(env, cluster),
+    log: consoleLog,
+    bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",
+    randomId: () => crypto.randomUUID().replaceAll("-", ""),
+    defer: (work) => void setTimeout(() => runSafely(work), 0),
+    after: (delayMs, work) => {
+      const timer = setTimeout(() => runSafely(work), delayMs);
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+/** Work that nobody waits for must not take the object down with it. */
+export function runSafely(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    consoleLog.line("error", "deferred_work_failed", { error: String(error) });
+  }
+}
+
+/**
+ * Runs an alarm so that it never throws: the platform gives up an alarm that keeps
+ * throwing, silently and for good.
+ */
+export function runAlarm(alarm: Alarm, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    consoleLog.line("error", "alarm_failed", { error: String(error) });
+    alarm.set(Date.now() + ALARM_RETRY_MS);
+  }
+}
+
+const ALARM_RETRY_MS = 1000;
+
+export function nameOf(ctx: DurableObjectState): string {
+  if (ctx.id.name === undefined) throw new Error("objects are reached by name alone");
+  return ctx.id.name;
+}

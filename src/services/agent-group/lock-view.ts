@@ -1,0 +1,18 @@
+/** A lock's record as the wire shows it. */
+import type { Lock } from "../../contract/lock.ts";
+import type { LockRecord } from "../../domain/lock.ts";
+import { instant, instantOrNull } from "../instant.ts";
+
+export function lockView(lock: LockRecord, group: string): Lock {
+  return {
+    resource: lock.resource,
+    group,
+    holder: lock.holder,
+    incarnation: lock.incarnation,
+    fencing_token: lock.fencingToken,
+    ttl_seconds: lock.ttlMs / 1000,
+    acquired_at: instant(lock.acquiredAtMs),
+    expires_at: instantOrNull(lock.expiresAtMs),
+    waiters: [],
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The live incarnations of a group, mirrored in memory. A heartbeat changes memory alone;
+ * signs of life are flushed about once a second as one row for all of them, and what a
+ * crash may have lost of them counts in the agents' favour.
+ */
+import type { Load } from "../../contract/agent.ts";
+import { born, type Life, lifeDeadlineMs, withCredit, withSign } from "../../domain/liveness.ts";
+import type { Admit } from "../../domain/message.ts";
+import { type SessionRow, SessionStore } from "../../storage/agent-group/sessions.ts";
+import { SignStore } from "../../storage/agent-group/signs.ts";
+import type { Sql } from "../../storage/sql.ts";
+
+/** Signs of life younger than this may be missing from storage. */
+export const FLUSH_PERIOD_MS = 1000;
+
+/** A first sign after a credit is flushed sooner: in a crash loop it decides whether a silence was broken. */
+const CREDIT_FLUSH_PERIOD_MS = 100;
+
+export type Session = SessionRow & {
+  life: Life;
+  load: Load | null;
+  reportedLoad: { load: Load; atMs: number } | null;
+  /** Hints from doorbells. */
+  assignedTasks: number;
+  tasksChanged: boolean;
+};
+
+export class Sessions {
+  readonly #store: SessionStore;
+  readonly #signs: SignStore;
+  #byAgent = new Map<string, Session>();
+  #freeSlots: number[] = [];
+  #slotCount = 0;
+  #flushedAtMs = 0;
+  #isCreditBroken = false;
+  #earliestDeadlineMs: number | null = null;
+  #shortestTimeoutMs: number | null = null;
+
+  constructor(sql: Sql) {
+    this.#store = new SessionStore(sql);
+    this.#signs = new SignStore(sql);
+  }
+
+  load(nowMs: number): void {
+    const signs = this.#signs.read();
+    this.#flushedAtMs = signs?.flushedAtMs ?? 0;
+    // A heartbeat within one period of the last flush may have been answered and then lost.
+    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, nowMs);
+    this.#byAgent = new Map();
+    this.#slotCount = 0;
+    for (const row of this.#store.all()) {
+      const flushed = signs?.at(row.slot);
+      // A slot may still hold the signs of an agent that had it before.
+      const life = flushed && flushed.lastSignMs >= row.registeredAtMs ? flushed : born(row.registeredAtMs);
+      this.#byAgent.set(row.agentId, {
+        ...row,
+        life: { ...life, creditedAtMs: Math.max(life.creditedAtMs, possibleSignMs) },
+        load: null,
+        reportedLoad: null,
+        assignedTasks: 0,
+        tasksChanged: false,
+      });
+      this.#slotCount = Math.max(this.#slotCount, row.slot + 1);
+    }
+    const taken = new Set([...this.#byAgent.values()].map((session) => session.slot));
+    this.#freeSlots = [];
+    for (let slot = this.#slotCount - 1; slot >= 0; slot--) if (!taken.has(slot)) this.#freeSlots.push(slot);
+    this.#isCreditBroken = false;
+    this.recompute();
+  }
+
+  get count(): number {
+    return this.#byAgent.size;
+  }
+
+  all(): Iterable<Session> {
+    return this.#byAgent.values();
+  }
+
+  find(agentId: string): Session | undefined {
+    return this.#byAgent.get(agentId);
+  }
+
+  /** The earliest instant at which some agent could be overdue; may be earlier than the truth, never later. */
+  get earliestDeadlineMs(): number | null {
+    return this.#earliestDeadlineMs;
+  }
+
+  get shortestTimeoutMs(): number | null {
+    return this.#shortestTimeoutMs;
+  }
+
+  add(admission: Admit, nowMs: number): Session {
+    const slot = this.#byAgent.get(admission.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
+    const session: Session = {
+      agentId: admission.agentId,
+      slot,
+      incarnation: admission.incarnation,
+      intervalMs: admission.intervalMs,
+      timeoutMs: admission.timeoutMs,
+      registeredAtMs: nowMs,
+      life: born(nowMs),
+      load: null,
+      reportedLoad: null,
+      assignedTasks: 0,
+      tasksChanged: false,
+    };
+    this.#store.save(session);
+    this.#byAgent.set(session.agentId, session);
+    const deadlineMs = nowMs + session.timeoutMs;
+    this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+    this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
+    return session;
+  }
+
+  remove(session: Session): void {
+    this.#store.remove(session.agentId);
+    this.#byAgent.delete(session.agentId);
+    this.#freeSlots.push(session.slot);
+  }
+
+  /** Notes a sign of life, in memory. @returns whether it is time to flush */
+  sign(session: Session, nowMs: number): boolean {
+    if (session.life.credits > 0) this.#isCreditBroken = true;
+    session.life = withSign(session.life, nowMs);
+    const periodMs = this.#isCreditBroken ? CREDIT_FLUSH_PERIOD_MS : FLUSH_PERIOD_MS;
+    return nowMs - this.#flushedAtMs >= periodMs;
+  }
+
+  flush(nowMs: number): void {
+    this.#signs.flush(nowMs, this.#slotCount, this.#byAgent.values());
+    this.#flushedAtMs = nowMs;
+    this.#isCreditBroken = false;
+  }
+
+  /** After a pause of ours: every agent gets its whole timeout from now. */
+  creditAll(nowMs: number): void {
+    for (const session of this.#byAgent.values()) session.life = withCredit(session.life, nowMs);
+    this.flush(nowMs);
+    this.recompute();
+  }
+
+  overdue(nowMs: number): Session[] {
+    return [...this.#byAgent.values()].filter((session) => deadlineOf(session) <= nowMs);
+  }
+
+  /** Finds the true earliest deadline; the alarm does this when it runs. */
+  recompute(): void {
+    this.#earliestDeadlineMs = null;
+    this.#shortestTimeoutMs = null;
+    for (const session of this.#byAgent.values()) {
+      const deadlineMs = deadlineOf(session);
+      this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+      this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
+    }
+  }
+}
+
+export function deadlineOf(session: Session): number {
+  return lifeDeadlineMs(session.life, session.timeoutMs);
+}

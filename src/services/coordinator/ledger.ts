@@ -1,0 +1,115 @@
+/**
+ * What the parts of a coordinator share: the records of a cluster and the few ways to add
+ * to them. The parts decide; the ledger keeps.
+ */
+import type { EventDraft } from "../../contract/event.ts";
+import type { Failure } from "../../contract/failure.ts";
+import type { TaskRecord } from "../../domain/task.ts";
+import { AttemptStore } from "../../storage/coordinator/attempts.ts";
+import { DecisionStore } from "../../storage/coordinator/decisions.ts";
+import { FailoverStore } from "../../storage/coordinator/failovers.ts";
+import { EventStore, FailureStore } from "../../storage/coordinator/history.ts";
+import { Counter, type MetaStore } from "../../storage/meta.ts";
+import type { Host } from "../host.ts";
+import { instant } from "../instant.ts";
+import { Outbox } from "../outbox.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
+import { Doorbells } from "./doorbells.ts";
+import { Roster } from "./roster.ts";
+import type { Settings } from "./settings.ts";
+import { TaskBook } from "./task-book.ts";
+
+export const EVENTS_TOPIC = "events";
+
+export function taskTopic(taskId: string): string {
+  return `task/${taskId}`;
+}
+
+export class Ledger {
+  readonly host: Host;
+  readonly unit: UnitOfWork;
+  readonly meta: MetaStore;
+  readonly settings: Settings;
+  readonly roster: Roster;
+  readonly tasks: TaskBook;
+  readonly attempts: AttemptStore;
+  readonly decisions: DecisionStore;
+  readonly failovers: FailoverStore;
+  readonly failures: FailureStore;
+  readonly events: EventStore;
+  readonly incarnations: Counter;
+  readonly outbox: Outbox;
+  readonly doorbells: Doorbells;
+  #hasNews = false;
+
+  constructor(host: Host, unit: UnitOfWork, meta: MetaStore, settings: Settings) {
+    this.host = host;
+    this.unit = unit;
+    this.meta = meta;
+    this.settings = settings;
+    this.roster = new Roster(host.sql);
+    this.tasks = new TaskBook(host.sql, this.roster);
+    this.attempts = new AttemptStore(host.sql);
+    this.decisions = new DecisionStore(host.sql);
+    this.failovers = new FailoverStore(host.sql);
+    this.failures = new FailureStore(host.sql);
+    this.events = new EventStore(host.sql);
+    this.incarnations = new Counter(host.sql, "incarnation");
+    this.outbox = new Outbox(host, unit, meta, ({ receiver, messageType, reason }, nowMs) => {
+      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
+      this.note(
+        { type: "message.parked", subject: receiver, data: { message_type: messageType, reason } },
+        nowMs,
+      );
+    });
+    this.doorbells = new Doorbells(host, this.roster, this.tasks);
+  }
+
+  load(nowMs: number): void {
+    this.#hasNews = false;
+    this.incarnations.reload();
+    this.roster.load(this.tasks.store.heldCountByAgent());
+    this.tasks.load();
+    this.outbox.load();
+    this.doorbells.load(nowMs);
+  }
+
+  saveTask(before: TaskRecord | null, after: TaskRecord): void {
+    this.tasks.save(before, after, this.settings.agingMs);
+  }
+
+  /** Puts an event into the log; whoever follows it is woken after the commit. */
+  note(event: EventDraft, nowMs: number): void {
+    this.events.append(event, instant(nowMs));
+    if (this.#hasNews) return;
+    this.#hasNews = true;
+    this.unit.afterCommit(() => {
+      this.#hasNews = false;
+      this.host.bells.ring(EVENTS_TOPIC);
+    });
+  }
+
+  /** Puts a failure on record and tells the notifier. */
+  recordFailure(failure: Failure, nowMs: number): void {
+    this.failures.insert(failure, nowMs);
+    this.note(
+      {
+        type: "failure.recorded",
+        subject: failure.id,
+        data: {
+          agent_id: failure.agent_id,
+          failure_type: failure.failure_type,
+          severity: failure.severity,
+          message: failure.message,
+        },
+      },
+      nowMs,
+    );
+    this.outbox.post("notifier", { type: "failure_noted", stage: "recorded", failure });
+  }
+
+  /** The task reached its end: whoever waits for it is woken. */
+  announceEnd(taskId: string): void {
+    this.unit.afterCommit(() => this.host.bells.ring(taskTopic(taskId)));
+  }
+}

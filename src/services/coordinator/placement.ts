@@ -1,0 +1,218 @@
+/**
+ * Giving tasks to agents: asks the strategy, puts the decision on record, writes the new
+ * attempt, and fills free slots from the line of waiting tasks.
+ */
+import type { Decision, DecisionReason } from "../../contract/decision.ts";
+import type { AgentRecord } from "../../domain/agent.ts";
+import type { TaskRecord } from "../../domain/task.ts";
+import { assigned, parked } from "../../domain/task-life.ts";
+import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
+import { decide } from "../../strategies/decide.ts";
+import { hardExclusion } from "../../strategies/eligibility.ts";
+import { exclusionWords } from "../../strategies/explanation.ts";
+import { strategyFor } from "../../strategies/registry.ts";
+import type { Verdict } from "../../strategies/strategy.ts";
+import { instant } from "../instant.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** Waiting tasks read at a time while a free slot looks for one. */
+const LINE_PAGE = 50;
+
+/** Waiting tasks looked at in one event at most; the rest of the line is looked at in the next. */
+const LINE_LIMIT = 1000;
+
+export type Placed = { task: TaskRecord; decision: Decision };
+
+export class Placement {
+  readonly #ledger: Ledger;
+  /** Agents whose free slots are still to be filled, and how far along the lines they have looked. */
+  readonly #unfilled = new Map<string, Line[]>();
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  load(): void {
+    this.#unfilled.clear();
+    // What made a slot free may have been lost with the last instance; looking again costs little.
+    if (this.#ledger.tasks.countOf("pending") === 0) return;
+    for (const agent of this.#ledger.roster.all()) {
+      if (this.#ledger.roster.hasFreeSlot(agent.id)) this.#unfilled.set(agent.id, this.#linesFor(agent));
+    }
+  }
+
+  get hasWork(): boolean {
+    return this.#unfilled.size > 0;
+  }
+
+  /**
+   * Decides who gets the task, and records it either as assigned or as waiting.
+   * @param before the task as it is stored, null for a new one
+   * @param task the task as it is to be placed
+   */
+  place(before: TaskRecord | null, task: TaskRecord, reason: DecisionReason, nowMs: number): Placed {
+    const fromAgent = before?.holder ?? null;
+    const verdict = this.#decide(task, fromAgent, nowMs);
+    const numbered = { ...task, decisionCount: task.decisionCount + 1 };
+    if (verdict.selected === null) {
+      const waiting = parked(numbered, exclusionWords(verdict) || "no agent is registered", null);
+      this.#ledger.saveTask(before, waiting);
+      this.#ledger.note(
+        { type: "task.pending", subject: task.id, data: { reason: waiting.pendingReason } },
+        nowMs,
+      );
+      return { task: waiting, decision: this.#record(waiting, verdict, reason, fromAgent, nowMs) };
+    }
+    const given = this.#give(before, numbered, verdict.selected, nowMs);
+    return { task: given, decision: this.#record(given, verdict, reason, fromAgent, nowMs) };
+  }
+
+  /** Gives an agent's own task to its new incarnation, under a new attempt. */
+  reissue(before: TaskRecord, agentId: string, nowMs: number): void {
+    const task = { ...before, decisionCount: before.decisionCount + 1 };
+    const given = this.#give(before, task, agentId, nowMs);
+    const verdict: Verdict = {
+      ...this.#decide(task, agentId, nowMs),
+      selected: agentId,
+      explanation: `${agentId} registered again and keeps ${task.id} (${task.type}) under a new attempt.`,
+    };
+    this.#record(given, verdict, "agent_reregistered", agentId, nowMs);
+  }
+
+  /** Gives waiting tasks to whoever is best for them, as long as this agent has a slot free. */
+  fill(agentId: string, nowMs: number): void {
+    if (this.#ledger.tasks.countOf("pending") === 0) return;
+    const agent = this.#ledger.roster.find(agentId);
+    if (agent !== undefined) this.#fillFrom(this.#linesFor(agent), agentId, nowMs);
+  }
+
+  /** Goes on where a line was too long for one event. */
+  fillRest(nowMs: number): void {
+    const [next] = this.#unfilled;
+    if (next !== undefined) this.#fillFrom(next[1], next[0], nowMs);
+  }
+
+  #linesFor(agent: AgentRecord): Line[] {
+    return agent.capabilities.map((type) => new Line(this.#ledger, type));
+  }
+
+  #fillFrom(lines: Line[], agentId: string, nowMs: number): void {
+    this.#unfilled.delete(agentId);
+    for (let looked = 0; this.#ledger.roster.hasFreeSlot(agentId); looked++) {
+      if (looked === LINE_LIMIT) {
+        this.#unfilled.set(agentId, lines);
+        return;
+      }
+      const task = mostUrgent(lines, nowMs)?.take();
+      if (task === undefined) return;
+      if (this.#couldTake(agentId, task, nowMs)) this.placeWaiting(task, nowMs);
+    }
+  }
+
+  /** Places a waiting task if somebody can take it now; otherwise leaves it as it is, and off the record. */
+  placeWaiting(task: TaskRecord, nowMs: number): boolean {
+    const verdict = this.#decide(task, task.holder, nowMs);
+    if (verdict.selected === null) return false;
+    const numbered = { ...task, decisionCount: task.decisionCount + 1 };
+    const given = this.#give(task, numbered, verdict.selected, nowMs);
+    this.#record(given, verdict, "capacity_freed", task.holder, nowMs);
+    return true;
+  }
+
+  #couldTake(agentId: string, task: TaskRecord, nowMs: number): boolean {
+    const candidate = this.#ledger.roster.candidate(agentId, nowMs);
+    return candidate !== undefined && hardExclusion(task, candidate) === null;
+  }
+
+  #decide(task: TaskRecord, fromAgent: string | null, nowMs: number): Verdict {
+    const config = this.#ledger.settings.config.failover_config;
+    const context = { nowMs, config, fromAgent };
+    return decide(strategyFor(config), task, this.#ledger.roster.candidates(nowMs), context);
+  }
+
+  #give(before: TaskRecord | null, task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
+    const agent = this.#ledger.roster.find(agentId);
+    if (agent === undefined) throw new Error("a task was given to an agent nobody knows");
+    const given = assigned(task, agentId, nowMs);
+    this.#ledger.saveTask(before, given);
+    this.#ledger.attempts.insert(given.id, given.attempt, agentId, agent.incarnation, nowMs);
+    this.#ledger.note(
+      { type: "task.assigned", subject: given.id, data: { agent_id: agentId, attempt: given.attempt } },
+      nowMs,
+    );
+    this.#ledger.unit.afterCommit(this.#ledger.doorbells.changed(agentId, nowMs));
+    return given;
+  }
+
+  #record(
+    task: TaskRecord,
+    verdict: Verdict,
+    reason: DecisionReason,
+    fromAgent: string | null,
+    nowMs: number,
+  ): Decision {
+    const decision: Decision = {
+      id: `${task.id}:${task.decisionCount}`,
+      at: instant(nowMs),
+      task_id: task.id,
+      attempt: task.attempt,
+      reason,
+      strategy: verdict.strategy,
+      priority_level: verdict.priorityLevel,
+      from_agent: fromAgent,
+      selected: verdict.selected,
+      explanation: verdict.explanation,
+      weights: { ...verdict.weights },
+      candidates: verdict.candidates.map(({ agentId, score, factors }) => ({
+        agent_id: agentId,
+        score,
+        factors: { ...factors },
+      })),
+      candidate_count: verdict.candidateCount,
+      excluded: verdict.excluded.map(({ agentId, reason: why, detail }) => ({
+        agent_id: agentId,
+        reason: why,
+        detail,
+      })),
+      excluded_counts: { ...verdict.excludedCounts },
+    };
+    this.#ledger.decisions.insert(task.decisionCount, decision);
+    return decision;
+  }
+}
+
+/** The waiting tasks of one type, read page by page, most urgent first. */
+class Line {
+  readonly #ledger: Ledger;
+  readonly #type: string;
+  #page: { task: TaskRecord; place: PlaceInLine }[] = [];
+  #last: PlaceInLine | null = null;
+  #isAtEnd = false;
+
+  constructor(ledger: Ledger, type: string) {
+    this.#ledger = ledger;
+    this.#type = type;
+  }
+
+  headUrgency(nowMs: number): number | null {
+    if (this.#page.length === 0 && !this.#isAtEnd) {
+      this.#page = this.#ledger.tasks.store.waiting(this.#type, this.#last, nowMs, LINE_PAGE);
+      this.#isAtEnd = this.#page.length < LINE_PAGE;
+      this.#last = this.#page.at(-1)?.place ?? this.#last;
+    }
+    return this.#page[0]?.place.urgency ?? null;
+  }
+
+  take(): TaskRecord | undefined {
+    return this.#page.shift()?.task;
+  }
+}
+
+function mostUrgent(lines: readonly Line[], nowMs: number): Line | null {
+  let best: { line: Line; urgency: number } | null = null;
+  for (const line of lines) {
+    const urgency = line.headUrgency(nowMs);
+    if (urgency !== null && (best === null || urgency < best.urgency)) best = { line, urgency };
+  }
+  return best?.line ?? null;
+}

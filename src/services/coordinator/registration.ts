@@ -1,0 +1,192 @@
+/**
+ * Who is in the cluster: reserves ids, issues incarnations, and tells the group whom to
+ * watch. A new incarnation ends the one before it, wherever it comes from; what the agent
+ * still works on stays as it is, the rest of its tasks stays with it under a new attempt.
+ */
+import type { Agent, Registration as RegistrationBody, RunningTask } from "../../contract/agent.ts";
+import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import { newTrack } from "../../domain/reliability.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Placement } from "./placement.ts";
+import { agentView } from "./views.ts";
+
+/** Agents a cluster knows at most; those long inactive give way first. */
+const AGENT_LIMIT = 20_000;
+
+/** Agents one group watches at most. */
+const AGENTS_PER_GROUP = 10_000;
+
+/** Groups a cluster has at most: a change of the configuration goes to each. */
+const GROUP_LIMIT = 1000;
+
+/** Whose token asks for the registration. */
+export type Registrar = {
+  /** Stable name of the token's owner; kept with the agent. */
+  subject: string;
+  /** Operators may re-register any agent. */
+  isOperator: boolean;
+  /** The agent that the token speaks for, if it is an agent's. */
+  agentId: string | null;
+};
+
+export type Registered = { agent: Agent; admission: { group: string; number: number } };
+
+export class Registration {
+  readonly #ledger: Ledger;
+  readonly #placement: Placement;
+
+  constructor(ledger: Ledger, placement: Placement) {
+    this.#ledger = ledger;
+    this.#placement = placement;
+  }
+
+  register(
+    group: string,
+    agentId: string,
+    body: RegistrationBody,
+    registrar: Registrar,
+    nowMs: number,
+  ): Outcome<Registered & { isNew: boolean }> {
+    const known = this.#ledger.roster.find(agentId);
+    const heartbeat = this.#heartbeatOf(body);
+    const refusal = this.#refuse(known, group, registrar) ?? refuseHeartbeat(heartbeat);
+    if (refusal !== null) return refusal;
+    this.#makeRoom();
+    if (known === undefined && this.#ledger.roster.size >= AGENT_LIMIT) {
+      return refuse("limit_reached", `a cluster knows at most ${AGENT_LIMIT} agents; use another cluster`);
+    }
+    const agent = this.#record(group, agentId, body, heartbeat, registrar, known, nowMs);
+    this.#ledger.roster.save(agent);
+    if (this.#ledger.roster.addGroup(group)) {
+      this.#ledger.outbox.post(`group/${group}`, {
+        type: "configure_group",
+        settings: this.#ledger.settings.forGroups(),
+      });
+    }
+    const number = this.#ledger.outbox.post(`group/${group}`, {
+      type: "admit",
+      agentId,
+      incarnation: agent.incarnation,
+      intervalMs: agent.heartbeatIntervalMs,
+      timeoutMs: agent.heartbeatTimeoutMs,
+    });
+    this.#ledger.note(
+      { type: "agent.registered", subject: agentId, data: { group, incarnation: agent.incarnation } },
+      nowMs,
+    );
+    this.#keepTasks(agent, body.running_tasks, nowMs);
+    this.#placement.fill(agentId, nowMs);
+    const view = agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs);
+    return ok({ agent: view, admission: { group, number }, isNew: known === undefined });
+  }
+
+  #heartbeatOf(body: RegistrationBody): { intervalMs: number; timeoutMs: number } {
+    const defaults = this.#ledger.settings.config.heartbeat_config;
+    return {
+      intervalMs: (body.heartbeat_interval_seconds ?? defaults.interval_seconds) * 1000,
+      timeoutMs: (body.heartbeat_timeout_seconds ?? defaults.timeout_seconds) * 1000,
+    };
+  }
+
+  #refuse(known: AgentRecord | undefined, group: string, registrar: Registrar): Outcome<never> | null {
+    const groups = this.#ledger.roster.groups();
+    if (!groups.includes(group) && groups.length >= GROUP_LIMIT) {
+      return refuse("limit_reached", `a cluster has at most ${GROUP_LIMIT} groups`);
+    }
+    if (known === undefined || !isLive(known.status)) {
+      return this.#ledger.roster.liveCountIn(group) < AGENTS_PER_GROUP
+        ? null
+        : refuse("limit_reached", `a group watches at most ${AGENTS_PER_GROUP} agents; use another group`);
+    }
+    if (known.group !== group) {
+      return refuse(
+        "agent_in_other_group",
+        `${known.id} is live in group ${known.group}; unregister it there first`,
+        {
+          group: known.group,
+        },
+      );
+    }
+    const isEntitled =
+      registrar.isOperator || registrar.agentId === known.id || registrar.subject === known.registeredBy;
+    if (isEntitled) return null;
+    return refuse("agent_live", `${known.id} is live and was registered by somebody else`);
+  }
+
+  /** Long-gone agents give their place away, one by one, once the roster is full. */
+  #makeRoom(): void {
+    if (this.#ledger.roster.size < AGENT_LIMIT) return;
+    const idle = this.#ledger.roster
+      .all()
+      .filter((agent) => !isLive(agent.status) && this.#ledger.roster.openTasksOf(agent.id) === 0)
+      .sort((a, b) => (a.lastHeartbeatAtMs ?? 0) - (b.lastHeartbeatAtMs ?? 0))[0];
+    if (idle !== undefined) this.#ledger.roster.remove(idle.id);
+  }
+
+  #record(
+    group: string,
+    agentId: string,
+    body: RegistrationBody,
+    heartbeat: { intervalMs: number; timeoutMs: number },
+    registrar: Registrar,
+    known: AgentRecord | undefined,
+    nowMs: number,
+  ): AgentRecord {
+    return {
+      id: agentId,
+      group,
+      type: body.type,
+      capabilities: [...new Set(body.capabilities)],
+      endpoint: body.endpoint ?? null,
+      labels: body.labels,
+      maxConcurrentTasks: body.max_concurrent_tasks,
+      heartbeatIntervalMs: heartbeat.intervalMs,
+      heartbeatTimeoutMs: heartbeat.timeoutMs,
+      status: "active",
+      incarnation: this.#ledger.incarnations.take(),
+      registeredAtMs: nowMs,
+      registeredBy:
+        registrar.agentId === agentId ? (known?.registeredBy ?? registrar.subject) : registrar.subject,
+      lastHeartbeatAtMs: null,
+      isLeaving: false,
+      cooldownUntilMs: known?.cooldownUntilMs ?? null,
+      failureCount: known?.failureCount ?? 0,
+      tasksCompleted: known?.tasksCompleted ?? 0,
+      tasksFailed: known?.tasksFailed ?? 0,
+      taskMsTotal: known?.taskMsTotal ?? 0,
+      load: null,
+      track: known?.track ?? newTrack(nowMs),
+    };
+  }
+
+  /** What it says it still works on stays as it is; everything else it held is given to it anew. */
+  #keepTasks(agent: AgentRecord, running: readonly RunningTask[], nowMs: number): void {
+    const claimed = new Map(running.map(({ task_id, attempt }) => [task_id, attempt]));
+    for (const task of this.#ledger.tasks.store.heldBy(agent.id, Number.MAX_SAFE_INTEGER)) {
+      if (claimed.get(task.id) === task.attempt) continue;
+      this.#ledger.attempts.end(task.id, task.attempt, "reregistered", nowMs);
+      this.#placement.reissue(task, agent.id, nowMs);
+    }
+  }
+}
+
+function refuseHeartbeat({
+  intervalMs,
+  timeoutMs,
+}: {
+  intervalMs: number;
+  timeoutMs: number;
+}): Outcome<never> | null {
+  if (timeoutMs > intervalMs) return null;
+  return {
+    ok: false,
+    problem: {
+      code: "invalid_request",
+      detail: "the heartbeat timeout must be longer than the interval",
+      errors: [
+        { path: "heartbeat_timeout_seconds", message: "must be longer than heartbeat_interval_seconds" },
+      ],
+    },
+  };
+}

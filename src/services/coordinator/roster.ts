@@ -1,0 +1,140 @@
+/**
+ * The agents of a cluster, mirrored in memory and written through, with what each holds.
+ * An entry is a live view: a load handed out in this very round already counts.
+ */
+import type { AgentStatus, Load } from "../../contract/agent.ts";
+import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import { reliabilityOf } from "../../domain/reliability.ts";
+import { AgentStore } from "../../storage/coordinator/agents.ts";
+import type { Sql } from "../../storage/sql.ts";
+import type { Candidate } from "../../strategies/strategy.ts";
+
+class Entry implements Candidate {
+  agent: AgentRecord;
+  openTasks: number;
+  nowMs = 0;
+
+  constructor(agent: AgentRecord, openTasks: number) {
+    this.agent = agent;
+    this.openTasks = openTasks;
+  }
+
+  get id(): string {
+    return this.agent.id;
+  }
+  get group(): string {
+    return this.agent.group;
+  }
+  get status(): AgentStatus {
+    return this.agent.status;
+  }
+  get capabilities(): readonly string[] {
+    return this.agent.capabilities;
+  }
+  get labels(): Readonly<Record<string, string>> {
+    return this.agent.labels;
+  }
+  get maxConcurrentTasks(): number {
+    return this.agent.maxConcurrentTasks;
+  }
+  get cooldownUntilMs(): number | null {
+    return this.agent.cooldownUntilMs;
+  }
+  get load(): Load | null {
+    return this.agent.load;
+  }
+  get reliability(): number {
+    return reliabilityOf(this.agent.track, this.nowMs);
+  }
+}
+
+export class Roster {
+  readonly #store: AgentStore;
+  #entries = new Map<string, Entry>();
+  #groups = new Set<string>();
+
+  constructor(sql: Sql) {
+    this.#store = new AgentStore(sql);
+  }
+
+  /** @param openTasks how many tasks each agent holds */
+  load(openTasks: ReadonlyMap<string, number>): void {
+    this.#entries = new Map(
+      this.#store.all().map((agent) => [agent.id, new Entry(agent, openTasks.get(agent.id) ?? 0)]),
+    );
+    this.#groups = new Set(this.#store.groups());
+  }
+
+  find(agentId: string): AgentRecord | undefined {
+    return this.#entries.get(agentId)?.agent;
+  }
+
+  openTasksOf(agentId: string): number {
+    return this.#entries.get(agentId)?.openTasks ?? 0;
+  }
+
+  hasFreeSlot(agentId: string): boolean {
+    const entry = this.#entries.get(agentId);
+    return entry !== undefined && entry.status === "active" && entry.openTasks < entry.maxConcurrentTasks;
+  }
+
+  /** Every agent by id, those that are leaving left out. */
+  all(): AgentRecord[] {
+    return [...this.#entries.values()]
+      .map((entry) => entry.agent)
+      .filter((agent) => !agent.isLeaving)
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  liveCountIn(group: string): number {
+    let count = 0;
+    for (const { agent } of this.#entries.values()) {
+      if (agent.group === group && isLive(agent.status)) count += 1;
+    }
+    return count;
+  }
+
+  groups(): string[] {
+    return [...this.#groups].sort();
+  }
+
+  candidate(agentId: string, nowMs: number): Candidate | undefined {
+    const entry = this.#entries.get(agentId);
+    if (entry !== undefined) entry.nowMs = nowMs;
+    return entry;
+  }
+
+  candidates(nowMs: number): Iterable<Candidate> {
+    for (const entry of this.#entries.values()) entry.nowMs = nowMs;
+    return this.#entries.values();
+  }
+
+  save(agent: AgentRecord): void {
+    this.#store.save(agent);
+    const entry = this.#entries.get(agent.id);
+    if (entry === undefined) this.#entries.set(agent.id, new Entry(agent, 0));
+    else entry.agent = agent;
+  }
+
+  remove(agentId: string): void {
+    this.#store.remove(agentId);
+    this.#entries.delete(agentId);
+  }
+
+  /** @returns whether the group is new */
+  addGroup(group: string): boolean {
+    if (this.#groups.has(group)) return false;
+    this.#store.addGroup(group);
+    this.#groups.add(group);
+    return true;
+  }
+
+  countOpenTask(agentId: string, change: 1 | -1): void {
+    const entry = this.#entries.get(agentId);
+    if (entry !== undefined) entry.openTasks += change;
+  }
+}

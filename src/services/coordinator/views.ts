@@ -1,0 +1,69 @@
+/** Agents and tasks as the wire shows them. */
+import type { Agent } from "../../contract/agent.ts";
+import type { Task } from "../../contract/task.ts";
+import type { AgentRecord } from "../../domain/agent.ts";
+import { reliabilityOf } from "../../domain/reliability.ts";
+import type { TaskRecord } from "../../domain/task.ts";
+import { instant, instantOrNull, secondsOrNull } from "../instant.ts";
+
+/** @param openTasks how many tasks it holds */
+export function agentView(agent: AgentRecord, openTasks: number, nowMs: number): Agent {
+  return {
+    id: agent.id,
+    group: agent.group,
+    type: agent.type,
+    capabilities: [...agent.capabilities],
+    endpoint: agent.endpoint,
+    labels: { ...agent.labels },
+    max_concurrent_tasks: agent.maxConcurrentTasks,
+    heartbeat_interval_seconds: agent.heartbeatIntervalMs / 1000,
+    heartbeat_timeout_seconds: agent.heartbeatTimeoutMs / 1000,
+    status: agent.status,
+    incarnation: agent.incarnation,
+    registered_at: instant(agent.registeredAtMs),
+    last_heartbeat_at: instantOrNull(agent.lastHeartbeatAtMs),
+    // While it lives its group knows; the Worker fills it in.
+    deadline_at: null,
+    task_count: openTasks,
+    load: agent.load,
+    reliability: reliabilityOf(agent.track, nowMs),
+    cooldown_until: instantOrNull(
+      agent.cooldownUntilMs !== null && agent.cooldownUntilMs > nowMs ? agent.cooldownUntilMs : null,
+    ),
+    failure_count: agent.failureCount,
+    tasks_completed: agent.tasksCompleted,
+    tasks_failed: agent.tasksFailed,
+    mean_task_seconds: agent.tasksCompleted === 0 ? null : agent.taskMsTotal / agent.tasksCompleted / 1000,
+  };
+}
+
+export function taskView(task: TaskRecord): Task {
+  return {
+    id: task.id,
+    type: task.type,
+    priority: task.priority,
+    data: task.data as Task["data"],
+    status: task.status,
+    assigned_to: task.status === "pending" ? null : task.holder,
+    attempt: task.attempt,
+    reassignment_count: task.reassignmentCount,
+    previous_agents: [...task.previousAgents],
+    backups: [...task.backups],
+    group: task.group,
+    required_labels: { ...task.requiredLabels },
+    timeout_seconds: secondsOrNull(task.timeoutMs),
+    progress_timeout_seconds: secondsOrNull(task.progressTimeoutMs),
+    start_timeout_seconds: secondsOrNull(task.startTimeoutMs),
+    late_result_policy: task.lateResultPolicy,
+    progress: task.progress,
+    result: task.result as Task["result"],
+    error: task.error === null ? null : { ...task.error },
+    late_results: 0,
+    pending_reason: task.pendingReason,
+    created_at: instant(task.createdAtMs),
+    assigned_at: instantOrNull(task.assignedAtMs),
+    started_at: instantOrNull(task.startedAtMs),
+    finished_at: instantOrNull(task.finishedAtMs),
+    deadline_at: instantOrNull(task.deadlineAtMs),
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * What a service asks of whoever hosts it: storage, time, one alarm, chance, a log, its
+ * peers. Durable Objects provide it on Cloudflare and under workerd; a simulation
+ * provides it in plain Node with its own time, network and crashes.
+ */
+import type { Message } from "../domain/message.ts";
+import type { Sql } from "../storage/sql.ts";
+
+export interface Clock {
+  /** Milliseconds since the epoch. May jump; services never let it run backwards for themselves. */
+  nowMs(): number;
+}
+
+/** One alarm an object; setting it replaces the one before and is part of the current transaction. */
+export interface Alarm {
+  set(atMs: number): void;
+  clear(): void;
+}
+
+/** Wakes whoever waits for a topic. Lossy by nature: the woken read the authority again. */
+export interface Bells {
+  ring(topic: string): void;
+}
+
+/** Receivers of messages within one cluster. Ids hold no `/`, so no two receivers share a name. */
+export type Address = "coordinator" | "notifier" | `group/${string}`;
+
+/** A run of consecutive messages of one stream. */
+export type Parcel = { stream: string; letters: { number: number; message: Message }[] };
+
+/** How far the receiver has come, and what it will never accept. */
+export type Receipt = { through: number; refused: { number: number; reason: string }[] };
+
+/** What a doorbell says: hints, not facts. */
+export type Doorbell = { agentId: string; assignedTasks: number };
+
+export interface Peers {
+  /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
+  deliver(receiver: Address, parcel: Parcel): Promise<Receipt>;
+  /** Tells a group that an agent's task list changed. May be lost. */
+  ringDoorbell(group: string, doorbell: Doorbell): void;
+}
+
+/** One structured line; `fields` hold no secrets. */
+export interface Log {
+  line(level: "info" | "warn" | "error", event: string, fields: Record<string, unknown>): void;
+}
+
+export interface Host {
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly alarm: Alarm;
+  readonly bells: Bells;
+  readonly peers: Peers;
+  readonly log: Log;
+  /** Changes when the process, or on Cloudflare the deployment, does: then we were away. */
+  readonly bootId: string;
+  /** A fresh random id of 32 hexadecimal digits. */
+  randomId(): string;
+  /** Runs `work` soon, in an event of its own, so that requests can pass in between. Lost in a crash. */
+  defer(work: () => void): void;
+  /** Runs `work` after that many milliseconds unless cancelled by the returned function. Lost in a crash. */
+  after(delayMs: number, work: () => void): () => void;
+}

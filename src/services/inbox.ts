@@ -1,0 +1,53 @@
+/**
+ * The receiving half of messages between objects: applies each message once, in order,
+ * in a transaction of its own together with the mark that says so.
+ */
+import type { Message } from "../domain/message.ts";
+import { InboxStore } from "../storage/post.ts";
+import type { Host, Parcel, Receipt } from "./host.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
+
+/** Applies one message; a returned reason refuses it for good. Throws only for bugs. */
+export type Apply = (message: Message, nowMs: number) => string | null;
+
+export class Inbox {
+  readonly #host: Host;
+  readonly #unit: UnitOfWork;
+  readonly #store: InboxStore;
+  readonly #apply: Apply;
+
+  constructor(host: Host, unit: UnitOfWork, apply: Apply) {
+    this.#host = host;
+    this.#unit = unit;
+    this.#store = new InboxStore(host.sql);
+    this.#apply = apply;
+  }
+
+  /** Applies what is new in the parcel. One that cannot be applied is refused, not repeated for ever. */
+  receive(parcel: Parcel): Receipt {
+    const refused: Receipt["refused"] = [];
+    let through = this.#unit.read(() => this.#store.applied(parcel.stream)) ?? 0;
+    for (const { number, message } of parcel.letters) {
+      if (number <= through) continue;
+      const reason = this.#applyOne(parcel.stream, number, message);
+      if (reason !== null) refused.push({ number, reason });
+      through = number;
+    }
+    return { through, refused };
+  }
+
+  #applyOne(stream: string, number: number, message: Message): string | null {
+    const commit = (work: (nowMs: number) => string | null) =>
+      this.#unit.commit((nowMs) => {
+        const reason = work(nowMs);
+        this.#store.record(stream, number);
+        return reason;
+      });
+    try {
+      return commit((nowMs) => this.#apply(message, nowMs));
+    } catch (error) {
+      this.#host.log.line("error", "message_failed", { type: message.type, error: String(error) });
+      return commit(() => "it could not be applied");
+    }
+  }
+}

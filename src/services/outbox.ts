@@ -1,0 +1,166 @@
+/**
+ * The sending half of messages between objects. A message is a row written with the
+ * change that caused it; after the commit it is delivered, in order, one parcel at a
+ * time a receiver, and repeated with back-off until the receiver has it. What a receiver
+ * refuses for good is parked and reported, and the rest flows on.
+ */
+import { backoffMs } from "../domain/backoff.ts";
+import type { Message } from "../domain/message.ts";
+import type { MetaStore } from "../storage/meta.ts";
+import { OutboxStore } from "../storage/post.ts";
+import type { Address, Host, Parcel, Receipt } from "./host.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
+
+/** Messages in one parcel: keeps a delivery's transaction short. */
+const PARCEL_LIMIT = 100;
+
+const RETRY = { firstMs: 100, factor: 2, longestMs: 30_000 };
+
+type Lane = { inFlight: boolean; tries: number; retryAtMs: number };
+type Waiter = { receiver: Address; number: number; resolve: (delivered: boolean) => void };
+/** A message that its receiver will never accept. */
+export type Refusal = { receiver: Address; messageType: string; reason: string };
+
+export class Outbox {
+  readonly #host: Host;
+  readonly #unit: UnitOfWork;
+  readonly #store: OutboxStore;
+  readonly #meta: MetaStore;
+  readonly #onRefused: (refusal: Refusal, nowMs: number) => void;
+  /** A lane for each receiver with undelivered messages; rebuilt from storage at a start. */
+  readonly #lanes = new Map<Address, Lane>();
+  readonly #awaiting = new Set<Waiter>();
+
+  constructor(
+    host: Host,
+    unit: UnitOfWork,
+    meta: MetaStore,
+    onRefused: (refusal: Refusal, nowMs: number) => void,
+  ) {
+    this.#host = host;
+    this.#unit = unit;
+    this.#meta = meta;
+    this.#store = new OutboxStore(host.sql);
+    this.#onRefused = onRefused;
+  }
+
+  load(): void {
+    this.#store.reload();
+    this.#lanes.clear();
+    for (const receiver of this.#store.receivers()) this.#open(receiver as Address);
+  }
+
+  /** Adds a message to the present transaction. */
+  post(receiver: Address, message: Message): number {
+    const number = this.#store.append(receiver, JSON.stringify(message));
+    this.#open(receiver);
+    return number;
+  }
+
+  /** When something is to be sent again, or null. */
+  nextWorkMs(): number | null {
+    let earliestMs: number | null = null;
+    for (const lane of this.#lanes.values()) {
+      if (!lane.inFlight && (earliestMs === null || lane.retryAtMs < earliestMs)) earliestMs = lane.retryAtMs;
+    }
+    return earliestMs;
+  }
+
+  /** Sends to every receiver whose turn it is. To be called in a transaction: sending starts after it. */
+  sendDue(nowMs: number): void {
+    for (const [receiver, lane] of this.#lanes) {
+      if (!lane.inFlight && lane.retryAtMs <= nowMs) this.#start(receiver, lane);
+    }
+  }
+
+  /** Resolves with true once the receiver has the message, with false after `limitMs`. */
+  delivered(receiver: Address, number: number, limitMs: number): Promise<boolean> {
+    const head = this.#store.head(receiver, 1)[0];
+    if (head === undefined || head.number > number) return Promise.resolve(true);
+    return new Promise<boolean>((resolve) => {
+      const waiter = { receiver, number, resolve: (_: boolean) => {} };
+      const cancel = this.#host.after(limitMs, () => waiter.resolve(false));
+      waiter.resolve = (delivered) => {
+        cancel();
+        this.#awaiting.delete(waiter);
+        resolve(delivered);
+      };
+      this.#awaiting.add(waiter);
+    });
+  }
+
+  #open(receiver: Address): void {
+    let lane = this.#lanes.get(receiver);
+    if (lane === undefined) {
+      lane = { inFlight: false, tries: 0, retryAtMs: 0 };
+      this.#lanes.set(receiver, lane);
+    }
+    // A lane that waits for its retry keeps waiting: a burst must not become a hail of tries.
+    if (!lane.inFlight && lane.tries === 0) this.#start(receiver, lane);
+  }
+
+  #start(receiver: Address, lane: Lane): void {
+    lane.inFlight = true;
+    this.#unit.afterCommit(() => {
+      this.#send(receiver, lane).catch((error: unknown) => {
+        this.#host.log.line("error", "outbox_failed", { receiver, error: String(error) });
+      });
+    });
+  }
+
+  async #send(receiver: Address, lane: Lane): Promise<void> {
+    const letters = this.#store.head(receiver, PARCEL_LIMIT);
+    const parcel: Parcel = {
+      stream: this.#streamId(),
+      letters: letters.map(({ number, message }) => ({ number, message: JSON.parse(message) as Message })),
+    };
+    let receipt: Receipt | null = null;
+    try {
+      if (letters.length > 0) receipt = await this.#host.peers.deliver(receiver, parcel);
+    } catch (error) {
+      this.#host.log.line("warn", "delivery_failed", {
+        receiver,
+        tries: lane.tries + 1,
+        error: String(error),
+      });
+    }
+    this.#unit.commit((nowMs) => this.#settle(receiver, lane, letters.length, receipt, nowMs));
+  }
+
+  #settle(receiver: Address, lane: Lane, sent: number, receipt: Receipt | null, nowMs: number): void {
+    // After a reload this lane was replaced: what was delivered counts, its state no more.
+    const isCurrent = this.#lanes.get(receiver) === lane;
+    lane.inFlight = false;
+    if (sent > 0 && receipt === null) {
+      lane.tries += 1;
+      lane.retryAtMs = nowMs + backoffMs(lane.tries, RETRY);
+      return;
+    }
+    lane.tries = 0;
+    lane.retryAtMs = 0;
+    if (receipt !== null) {
+      for (const { number, reason } of receipt.refused) {
+        const messageType = this.#store.park(receiver, number, reason);
+        this.#onRefused({ receiver, messageType, reason }, nowMs);
+      }
+      this.#store.removeThrough(receiver, receipt.through);
+      this.#unit.afterCommit(() => this.#resolveAwaiting(receiver, receipt.through));
+    }
+    if (!isCurrent) return;
+    if (this.#store.head(receiver, 1).length > 0) this.#start(receiver, lane);
+    else this.#lanes.delete(receiver);
+  }
+
+  #resolveAwaiting(receiver: Address, through: number): void {
+    for (const waiter of [...this.#awaiting]) {
+      if (waiter.receiver === receiver && waiter.number <= through) waiter.resolve(true);
+    }
+  }
+
+  /** Random and kept: a receiver counts what it applied by stream, and a restored sender starts a new one. */
+  #streamId(): string {
+    const known = this.#meta.read("stream_id");
+    if (known !== null) return known;
+    throw new Error("the stream id is written when the object first loads");
+  }
+}

@@ -1,0 +1,53 @@
+/** Whom each attempt was given to, and how it ended. */
+import { first, type Sql } from "../sql.ts";
+
+export const ATTEMPT_OUTCOMES = [
+  "completed",
+  "reported_failed",
+  "timed_out",
+  "agent_failed",
+  "agent_unregistered",
+  "reregistered",
+  "cancelled",
+] as const;
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+
+export type AttemptRow = { agentId: string; incarnation: number; outcome: AttemptOutcome | null };
+
+export class AttemptStore {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  insert(taskId: string, attempt: number, agentId: string, incarnation: number, nowMs: number): void {
+    this.#sql.all(
+      "INSERT INTO attempts (task_id, attempt, agent_id, incarnation, assigned_at) VALUES (?, ?, ?, ?, ?)",
+      taskId,
+      attempt,
+      agentId,
+      incarnation,
+      nowMs,
+    );
+  }
+
+  end(taskId: string, attempt: number, outcome: AttemptOutcome, nowMs: number): void {
+    this.#sql.all(
+      "UPDATE attempts SET ended_at = ?, outcome = ? WHERE task_id = ? AND attempt = ?",
+      nowMs,
+      outcome,
+      taskId,
+      attempt,
+    );
+  }
+
+  find(taskId: string, attempt: number): AttemptRow | undefined {
+    return first<AttemptRow>(
+      this.#sql,
+      "SELECT agent_id AS agentId, incarnation, outcome FROM attempts WHERE task_id = ? AND attempt = ?",
+      taskId,
+      attempt,
+    );
+  }
+}

@@ -1,0 +1,121 @@
+/** The two records of what happened: failures, and the event log. Both are bounded. */
+import type { Event, EventDraft } from "../../contract/event.ts";
+import type { Failure, FailureFilter } from "../../contract/failure.ts";
+import { isAtLeast } from "../../domain/severity.ts";
+import { first, type Sql } from "../sql.ts";
+
+/** Failures kept; the oldest go first. */
+const FAILURES_KEPT = 10_000;
+
+/** Events kept; a stream that resumes behind them has missed some. */
+const EVENTS_KEPT = 20_000;
+
+/** Rows read at a time while a filter looks for matches. */
+const SCAN_PAGE = 500;
+
+export class FailureStore {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  insert(failure: Failure, atMs: number): void {
+    this.#sql.all(
+      "INSERT INTO failures (id, at, failure) VALUES (?, ?, ?)",
+      failure.id,
+      atMs,
+      JSON.stringify(failure),
+    );
+    this.#sql.all(
+      "DELETE FROM failures WHERE number <= (SELECT max(number) FROM failures) - ?",
+      FAILURES_KEPT,
+    );
+  }
+
+  update(failure: Failure): void {
+    this.#sql.all("UPDATE failures SET failure = ? WHERE id = ?", JSON.stringify(failure), failure.id);
+  }
+
+  find(id: string): Failure | undefined {
+    const row = first<{ failure: string }>(this.#sql, "SELECT failure FROM failures WHERE id = ?", id);
+    return row && (JSON.parse(row.failure) as Failure);
+  }
+
+  countSince(sinceMs: number): number {
+    // Failures are numbered in the order of time: count back from the newest.
+    return (
+      first<{ count: number }>(this.#sql, "SELECT count(*) AS count FROM failures WHERE at >= ?", sinceMs)
+        ?.count ?? 0
+    );
+  }
+
+  /** Newest first, behind a place in the list. */
+  list(
+    filter: FailureFilter,
+    beforeNumber: number | null,
+    limit: number,
+  ): { number: number; failure: Failure }[] {
+    const found: { number: number; failure: Failure }[] = [];
+    let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
+    while (found.length < limit) {
+      const rows = this.#sql.all<{ number: number; failure: string }>(
+        "SELECT number, failure FROM failures WHERE number < ? ORDER BY number DESC LIMIT ?",
+        before,
+        SCAN_PAGE,
+      );
+      for (const row of rows) {
+        before = row.number;
+        const failure = JSON.parse(row.failure) as Failure;
+        if (matches(failure, filter)) found.push({ number: row.number, failure });
+        if (found.length === limit) break;
+      }
+      if (rows.length < SCAN_PAGE) break;
+    }
+    return found;
+  }
+}
+
+function matches(failure: Failure, filter: FailureFilter): boolean {
+  if (filter.agent_id !== undefined && failure.agent_id !== filter.agent_id) return false;
+  if (filter.failure_type !== undefined && failure.failure_type !== filter.failure_type) return false;
+  if (filter.min_severity !== undefined && !isAtLeast(failure.severity, filter.min_severity)) return false;
+  const atMs = Date.parse(failure.at);
+  if (filter.since !== undefined && atMs < Date.parse(filter.since)) return false;
+  return filter.until === undefined || atMs <= Date.parse(filter.until);
+}
+
+export class EventStore {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  append(draft: EventDraft, at: string): void {
+    this.#sql.all("INSERT INTO events (event) VALUES (?)", JSON.stringify({ at, ...draft }));
+  }
+
+  /** Drops what is beyond the bound, a slice at a time. */
+  trim(limit: number): void {
+    this.#sql.all(
+      "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id <= (SELECT max(id) FROM events) - ? ORDER BY id LIMIT ?)",
+      EVENTS_KEPT,
+      limit,
+    );
+  }
+
+  lastId(): number {
+    return first<{ id: number | null }>(this.#sql, "SELECT max(id) AS id FROM events")?.id ?? 0;
+  }
+
+  after(id: number, limit: number): Event[] {
+    return this.#sql
+      .all<{ id: number; event: string }>(
+        "SELECT id, event FROM events WHERE id > ? ORDER BY id LIMIT ?",
+        id,
+        limit,
+      )
+      .map((row) => ({ id: row.id, ...(JSON.parse(row.event) as Omit<Event, "id">) }));
+  }
+}

@@ -1,0 +1,317 @@
+/** Tasks: one row a task, with the queries that the indexes are there for. */
+import type { LateResultPolicy, TaskFilter, TaskStatus } from "../../contract/task.ts";
+import { isHeld, type TaskRecord, urgencyOf } from "../../domain/task.ts";
+import { first, type Sql } from "../sql.ts";
+
+type Row = {
+  number: number;
+  id: string;
+  fingerprint: string;
+  type: string;
+  priority: number;
+  data: string;
+  status: string;
+  holder: string | null;
+  attempt: number;
+  reassignment_count: number;
+  previous_agents: string;
+  backups: string;
+  group_id: string | null;
+  required_labels: string;
+  timeout_ms: number | null;
+  progress_timeout_ms: number | null;
+  start_timeout_ms: number | null;
+  late_result_policy: string;
+  progress: number | null;
+  result: string;
+  error: string | null;
+  pending_reason: string | null;
+  created_at: number;
+  assigned_at: number | null;
+  started_at: number | null;
+  progress_at: number | null;
+  finished_at: number | null;
+  deadline_at: number | null;
+  credited_at: number;
+  credits: number;
+  not_before: number | null;
+  failure_count: number;
+  decision_count: number;
+};
+
+/** A place in the line of waiting tasks of one type. */
+export type PlaceInLine = { urgency: number; number: number };
+export type WaitingTask = { task: TaskRecord; place: PlaceInLine };
+
+export class TaskStore {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  find(id: string): TaskRecord | undefined {
+    const row = first<Row>(this.#sql, "SELECT * FROM tasks WHERE id = ?", id);
+    return row && recordOf(row);
+  }
+
+  /** @param agingMs see urgencyOf */
+  insert(task: TaskRecord, agingMs: number): void {
+    this.#sql.all(
+      `INSERT INTO tasks (id, fingerprint, type, data, group_id, required_labels, timeout_ms,
+         progress_timeout_ms, start_timeout_ms, late_result_policy, created_at,
+         priority, status, holder, attempt, reassignment_count, previous_agents, backups, progress, result,
+         error, pending_reason, assigned_at, started_at, progress_at, finished_at, deadline_at, credited_at,
+         credits, not_before, failure_count, decision_count, urgency, is_held)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      task.id,
+      task.fingerprint,
+      task.type,
+      JSON.stringify(task.data ?? null),
+      task.group,
+      JSON.stringify(task.requiredLabels),
+      task.timeoutMs,
+      task.progressTimeoutMs,
+      task.startTimeoutMs,
+      task.lateResultPolicy,
+      task.createdAtMs,
+      ...changing(task, agingMs),
+    );
+  }
+
+  /** Stores everything about a task that can change after its submission. */
+  update(task: TaskRecord, agingMs: number): void {
+    this.#sql.all(
+      `UPDATE tasks SET priority = ?, status = ?, holder = ?, attempt = ?, reassignment_count = ?,
+         previous_agents = ?, backups = ?, progress = ?, result = ?, error = ?, pending_reason = ?,
+         assigned_at = ?, started_at = ?, progress_at = ?, finished_at = ?, deadline_at = ?, credited_at = ?,
+         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, urgency = ?, is_held = ?
+       WHERE id = ?`,
+      ...changing(task, agingMs),
+      task.id,
+    );
+  }
+
+  countByStatus(): Map<TaskStatus, number> {
+    const rows = this.#sql.all<{ status: string; count: number }>(
+      "SELECT status, count(*) AS count FROM tasks GROUP BY status",
+    );
+    return new Map(rows.map((row) => [row.status as TaskStatus, row.count]));
+  }
+
+  heldCountByAgent(): Map<string, number> {
+    const rows = this.#sql.all<{ holder: string; count: number }>(
+      "SELECT holder, count(*) AS count FROM tasks WHERE is_held = 1 GROUP BY holder",
+    );
+    return new Map(rows.map((row) => [row.holder, row.count]));
+  }
+
+  /** What an agent holds, most urgent first. */
+  heldBy(agentId: string, limit: number): TaskRecord[] {
+    return this.#records(
+      "SELECT * FROM tasks WHERE is_held = 1 AND holder = ? ORDER BY urgency LIMIT ?",
+      agentId,
+      limit,
+    );
+  }
+
+  /** What an agent holds, oldest first. */
+  heldByInOrderOfAge(agentId: string, limit: number): TaskRecord[] {
+    return this.#records(
+      "SELECT * FROM tasks WHERE is_held = 1 AND holder = ? ORDER BY created_at, number LIMIT ?",
+      agentId,
+      limit,
+    );
+  }
+
+  /** Agents with tasks that were assigned and not started, and since when the oldest of these waits. */
+  unstartedByAgent(): { agentId: string; count: number; oldestAssignedAtMs: number }[] {
+    return this.#sql.all<{ agentId: string; count: number; oldestAssignedAtMs: number }>(
+      `SELECT holder AS agentId, count(*) AS count, min(assigned_at) AS oldestAssignedAtMs
+       FROM tasks WHERE is_held = 1 AND status = 'assigned' GROUP BY holder`,
+    );
+  }
+
+  unstartedCount(agentId: string): number {
+    return (
+      first<{ count: number }>(
+        this.#sql,
+        "SELECT count(*) AS count FROM tasks WHERE is_held = 1 AND holder = ? AND status = 'assigned'",
+        agentId,
+      )?.count ?? 0
+    );
+  }
+
+  /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
+  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): WaitingTask[] {
+    return this.#sql
+      .all<Row & PlaceInLine>(
+        `SELECT * FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
+           AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
+        type,
+        after?.urgency ?? -Number.MAX_VALUE,
+        after?.number ?? 0,
+        nowMs,
+        limit,
+      )
+      .map((row) => ({ task: recordOf(row), place: { urgency: row.urgency, number: row.number } }));
+  }
+
+  backedOff(nowMs: number, limit: number): TaskRecord[] {
+    return this.#records(
+      "SELECT * FROM tasks WHERE not_before IS NOT NULL AND not_before <= ? ORDER BY not_before LIMIT ?",
+      nowMs,
+      limit,
+    );
+  }
+
+  earliestBackOffMs(): number | null {
+    return this.#earliest("SELECT min(not_before) AS at FROM tasks WHERE not_before IS NOT NULL");
+  }
+
+  overdue(nowMs: number, limit: number): TaskRecord[] {
+    return this.#records(
+      "SELECT * FROM tasks WHERE deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?",
+      nowMs,
+      limit,
+    );
+  }
+
+  withDeadline(): TaskRecord[] {
+    return this.#records("SELECT * FROM tasks WHERE deadline_at IS NOT NULL");
+  }
+
+  earliestDeadlineMs(): number | null {
+    return this.#earliest("SELECT min(deadline_at) AS at FROM tasks WHERE deadline_at IS NOT NULL");
+  }
+
+  shortestTimeoutMs(): number | null {
+    return this.#earliest(
+      `SELECT min(coalesce(timeout_ms, 1e15), coalesce(progress_timeout_ms, 1e15), coalesce(start_timeout_ms, 1e15)) AS at
+       FROM tasks WHERE deadline_at IS NOT NULL ORDER BY at LIMIT 1`,
+    );
+  }
+
+  earliestFinishedMs(): number | null {
+    return this.#earliest("SELECT min(finished_at) AS at FROM tasks WHERE finished_at IS NOT NULL");
+  }
+
+  /** Drops finished tasks, with all that is on record of them. @returns how many of each status went */
+  dropFinishedBefore(beforeMs: number, limit: number): TaskStatus[] {
+    const rows = this.#sql.all<{ id: string; status: string }>(
+      "SELECT id, status FROM tasks WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?",
+      beforeMs,
+      limit,
+    );
+    const ids = JSON.stringify(rows.map((row) => row.id));
+    this.#sql.all("DELETE FROM attempts WHERE task_id IN (SELECT value FROM json_each(?))", ids);
+    this.#sql.all("DELETE FROM decisions WHERE task_id IN (SELECT value FROM json_each(?))", ids);
+    this.#sql.all("DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?))", ids);
+    return rows.map((row) => row.status as TaskStatus);
+  }
+
+  /** After a change of the aging: the line of waiting tasks is ordered anew. */
+  reorder(agingMs: number): void {
+    this.#sql.all(
+      "UPDATE tasks SET urgency = created_at - priority * ? WHERE status = 'pending' OR is_held = 1",
+      agingMs,
+    );
+  }
+
+  /** Newest first, behind a place in the list. */
+  list(
+    filter: TaskFilter,
+    beforeNumber: number | null,
+    limit: number,
+  ): { number: number; task: TaskRecord }[] {
+    const rows = this.#sql.all<Row>(
+      `SELECT * FROM tasks WHERE number < ? AND (? IS NULL OR status = ?)
+         AND (? IS NULL OR (holder = ? AND status <> 'pending')) AND (? IS NULL OR type = ?)
+       ORDER BY number DESC LIMIT ?`,
+      beforeNumber ?? Number.MAX_SAFE_INTEGER,
+      ...twice(filter.status),
+      ...twice(filter.assigned_to),
+      ...twice(filter.type),
+      limit,
+    );
+    return rows.map((row) => ({ number: row.number, task: recordOf(row) }));
+  }
+
+  #records(statement: string, ...bindings: (string | number)[]): TaskRecord[] {
+    return this.#sql.all<Row>(statement, ...bindings).map(recordOf);
+  }
+
+  #earliest(statement: string): number | null {
+    return first<{ at: number | null }>(this.#sql, statement)?.at ?? null;
+  }
+}
+
+/** For a condition that is off when its value is missing: `(? IS NULL OR column = ?)`. */
+function twice(value: string | undefined): [string | null, string | null] {
+  return [value ?? null, value ?? null];
+}
+
+function changing(task: TaskRecord, agingMs: number): (string | number | null)[] {
+  return [
+    task.priority,
+    task.status,
+    task.holder,
+    task.attempt,
+    task.reassignmentCount,
+    JSON.stringify(task.previousAgents),
+    JSON.stringify(task.backups),
+    task.progress,
+    JSON.stringify(task.result ?? null),
+    task.error === null ? null : JSON.stringify(task.error),
+    task.pendingReason,
+    task.assignedAtMs,
+    task.startedAtMs,
+    task.progressAtMs,
+    task.finishedAtMs,
+    task.deadlineAtMs,
+    task.creditedAtMs,
+    task.credits,
+    task.notBeforeMs,
+    task.failureCount,
+    task.decisionCount,
+    urgencyOf(task.priority, task.createdAtMs, agingMs),
+    isHeld(task.status) ? 1 : 0,
+  ];
+}
+
+function recordOf(row: Row): TaskRecord {
+  return {
+    id: row.id,
+    fingerprint: row.fingerprint,
+    type: row.type,
+    priority: row.priority,
+    data: JSON.parse(row.data),
+    status: row.status as TaskStatus,
+    holder: row.holder,
+    attempt: row.attempt,
+    reassignmentCount: row.reassignment_count,
+    previousAgents: JSON.parse(row.previous_agents) as string[],
+    backups: JSON.parse(row.backups) as string[],
+    group: row.group_id,
+    requiredLabels: JSON.parse(row.required_labels) as Record<string, string>,
+    timeoutMs: row.timeout_ms,
+    progressTimeoutMs: row.progress_timeout_ms,
+    startTimeoutMs: row.start_timeout_ms,
+    lateResultPolicy: row.late_result_policy as LateResultPolicy,
+    progress: row.progress,
+    result: JSON.parse(row.result),
+    error: row.error === null ? null : (JSON.parse(row.error) as TaskRecord["error"]),
+    pendingReason: row.pending_reason,
+    createdAtMs: row.created_at,
+    assignedAtMs: row.assigned_at,
+    startedAtMs: row.started_at,
+    progressAtMs: row.progress_at,
+    finishedAtMs: row.finished_at,
+    deadlineAtMs: row.deadline_at,
+    creditedAtMs: row.credited_at,
+    credits: row.credits,
+    notBeforeMs: row.not_before,
+    failureCount: row.failure_count,
+    decisionCount: row.decision_count,
+  };
+}

@@ -1,0 +1,113 @@
+/**
+ * The two halves of reliable messages between objects: the outbox (what is still to be
+ * delivered, in order) and the inbox (how far each stream was applied). Numbers grow but
+ * may skip: a sender repeats from its oldest unacknowledged message, so a receiver that
+ * applies only what is above its mark neither misses nor repeats one.
+ */
+import { Counter } from "./meta.ts";
+import { first, type Sql } from "./sql.ts";
+
+export const POST_SCHEMA = [
+  `CREATE TABLE outbox (
+     receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL,
+     PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
+  // Refused for good: kept for a person to look at, out of the way of the rest.
+  `CREATE TABLE parked (
+     receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL, reason TEXT NOT NULL,
+     PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
+  "CREATE TABLE inbox (stream TEXT PRIMARY KEY, applied INTEGER NOT NULL) WITHOUT ROWID",
+] as const;
+
+/** Parked messages kept at most; the oldest numbers go first. */
+const PARKED_LIMIT = 1000;
+
+export type Letter = { number: number; message: string };
+
+export class OutboxStore {
+  readonly #sql: Sql;
+  readonly #numbers: Counter;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    this.#numbers = new Counter(sql, "outbox");
+  }
+
+  /** After a transaction that did not commit. */
+  reload(): void {
+    this.#numbers.reload();
+  }
+
+  /** Adds a message behind those already waiting and returns its number, greater than every earlier one. */
+  append(receiver: string, message: string): number {
+    const number = this.#numbers.take();
+    this.#sql.all(
+      "INSERT INTO outbox (receiver, number, message) VALUES (?, ?, ?)",
+      receiver,
+      number,
+      message,
+    );
+    return number;
+  }
+
+  head(receiver: string, limit: number): Letter[] {
+    return this.#sql.all<Letter>(
+      "SELECT number, message FROM outbox WHERE receiver = ? ORDER BY number LIMIT ?",
+      receiver,
+      limit,
+    );
+  }
+
+  /** Receivers with something undelivered. */
+  receivers(): string[] {
+    return this.#sql
+      .all<{ receiver: string }>("SELECT DISTINCT receiver FROM outbox")
+      .map((row) => row.receiver);
+  }
+
+  removeThrough(receiver: string, number: number): void {
+    this.#sql.all("DELETE FROM outbox WHERE receiver = ? AND number <= ?", receiver, number);
+  }
+
+  /** Sets a message aside. @returns its type */
+  park(receiver: string, number: number, reason: string): string {
+    const message = first<{ message: string }>(
+      this.#sql,
+      "SELECT message FROM outbox WHERE receiver = ? AND number = ?",
+      receiver,
+      number,
+    )?.message;
+    this.#sql.all(
+      "INSERT OR REPLACE INTO parked SELECT receiver, number, message, ? FROM outbox WHERE receiver = ? AND number = ?",
+      reason,
+      receiver,
+      number,
+    );
+    this.#sql.all("DELETE FROM outbox WHERE receiver = ? AND number = ?", receiver, number);
+    this.#sql.all("DELETE FROM parked WHERE receiver = ? AND number <= ?", receiver, number - PARKED_LIMIT);
+    return message === undefined ? "unknown" : (JSON.parse(message) as { type: string }).type;
+  }
+}
+
+export class InboxStore {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** The last number applied from this stream; null for one never heard of. */
+  applied(stream: string): number | null {
+    return (
+      first<{ applied: number }>(this.#sql, "SELECT applied FROM inbox WHERE stream = ?", stream)?.applied ??
+      null
+    );
+  }
+
+  record(stream: string, number: number): void {
+    this.#sql.all(
+      "INSERT INTO inbox (stream, applied) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET applied = excluded.applied",
+      stream,
+      number,
+    );
+  }
+}

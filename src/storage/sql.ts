@@ -1,0 +1,25 @@
+/**
+ * SQL as the house needs it: the least that a Durable Object's SQLite and Node's
+ * own SQLite have in common. Everything is synchronous, so a transaction cannot
+ * be interleaved with another event.
+ */
+
+/** `boolean` is missing on purpose: store 0 and 1. Blobs are `ArrayBuffer`s. */
+export type SqlValue = string | number | null | ArrayBuffer;
+
+export interface Sql {
+  /** Runs one statement and returns its rows. At most 100 bindings; pass lists as one JSON text with `json_each(?)`. */
+  all<Row extends Record<string, SqlValue>>(statement: string, ...bindings: SqlValue[]): Row[];
+
+  /** Runs `work`; all it wrote becomes durable together, or, if it throws, not at all. May be nested. */
+  transaction<Result>(work: () => Result): Result;
+}
+
+/** The first row, or undefined. */
+export function first<Row extends Record<string, SqlValue>>(
+  sql: Sql,
+  statement: string,
+  ...bindings: SqlValue[]
+): Row | undefined {
+  return sql.all<Row>(statement, ...bindings)[0];
+}

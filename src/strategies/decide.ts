@@ -1,0 +1,130 @@
+/**
+ * Choosing an agent for a task. Pure and deterministic: the same input gives the same
+ * choice, in whatever order the candidates come.
+ */
+import type { ExclusionReason } from "../contract/decision.ts";
+import { hash53 } from "../domain/fingerprint.ts";
+import { type Exclusion, hardExclusion, softExclusion } from "./eligibility.ts";
+import { explain } from "./explanation.ts";
+import { priorityLevel } from "./priority-level.ts";
+import type {
+  Candidate,
+  DecisionContext,
+  Excluded,
+  Factors,
+  PlaceableTask,
+  Ranked,
+  Strategy,
+  Verdict,
+  Weights,
+} from "./strategy.ts";
+
+/** Candidates shown in a decision. */
+const SHOWN_CANDIDATES = 5;
+
+/** Exclusions shown in a decision; the counts cover the rest. */
+const SHOWN_EXCLUSIONS = 20;
+
+/** The soft reasons in the order in which they are forgiven when nobody else is left, mildest first. */
+const FORGIVEN_IN_ORDER: readonly ExclusionReason[] = ["cooling_down", "previous_agent"];
+
+export function decide(
+  strategy: Strategy,
+  task: PlaceableTask,
+  candidates: Iterable<Candidate>,
+  context: DecisionContext,
+): Verdict {
+  const excluded = new ExclusionList();
+  const unblemished: Candidate[] = [];
+  const blemished: { candidate: Candidate; exclusion: Exclusion }[] = [];
+  for (const candidate of candidates) {
+    const hard = hardExclusion(task, candidate);
+    if (hard !== null) {
+      excluded.add(candidate.id, hard);
+      continue;
+    }
+    const soft = softExclusion(task, candidate, context);
+    if (soft === null) unblemished.push(candidate);
+    else blemished.push({ candidate, exclusion: soft });
+  }
+  const { eligible, forgiven } = forgiveIfNeeded(unblemished, blemished);
+  for (const { candidate, exclusion } of blemished) {
+    if (exclusion.reason !== forgiven) excluded.add(candidate.id, exclusion);
+  }
+  const weights = strategy.weights(task, context);
+  const ranking = rank(strategy, task, eligible, weights, context);
+  const verdict = {
+    strategy: strategy.name,
+    priorityLevel: priorityLevel(task.priority, context.config.task_priority_levels),
+    selected: ranking[0]?.agentId ?? null,
+    weights,
+    candidates: ranking,
+    candidateCount: eligible.length,
+    excluded: excluded.shown(),
+    excludedCounts: excluded.counts,
+  };
+  return { ...verdict, explanation: explain(verdict, task, context, forgiven) };
+}
+
+/** Lets the mildest soft reason pass when nobody without one is left. */
+function forgiveIfNeeded(
+  unblemished: Candidate[],
+  blemished: readonly { candidate: Candidate; exclusion: Exclusion }[],
+): { eligible: Candidate[]; forgiven: ExclusionReason | null } {
+  if (unblemished.length > 0) return { eligible: unblemished, forgiven: null };
+  for (const reason of FORGIVEN_IN_ORDER) {
+    const eligible = blemished
+      .filter(({ exclusion }) => exclusion.reason === reason)
+      .map(({ candidate }) => candidate);
+    if (eligible.length > 0) return { eligible, forgiven: reason };
+  }
+  return { eligible: [], forgiven: null };
+}
+
+/** The best few, best first. Equal scores are ordered by a hash of task and agent, so that equals share the work. */
+function rank(
+  strategy: Strategy,
+  task: PlaceableTask,
+  eligible: readonly Candidate[],
+  weights: Weights,
+  context: DecisionContext,
+): Ranked[] {
+  const best: (Ranked & { spread: number })[] = [];
+  for (const candidate of eligible) {
+    const factors = strategy.factors(task, candidate, context);
+    const score = weightedSum(factors, weights);
+    const last = best[SHOWN_CANDIDATES - 1];
+    if (last !== undefined && score < last.score) continue;
+    const spread = hash53(`${task.id}/${candidate.id}`, 0);
+    best.push({ agentId: candidate.id, score, factors, spread });
+    best.sort((a, b) => b.score - a.score || a.spread - b.spread || (a.agentId < b.agentId ? -1 : 1));
+    if (best.length > SHOWN_CANDIDATES) best.pop();
+  }
+  return best.map(({ agentId, score, factors }) => ({ agentId, score, factors }));
+}
+
+/** @returns the sum of factor × weight, in the order of the weights */
+export function weightedSum(factors: Factors, weights: Weights): number {
+  let sum = 0;
+  for (const [name, weight] of Object.entries(weights)) sum += (factors[name] ?? 0) * weight;
+  return sum;
+}
+
+/** Counts every exclusion and shows the first few by agent id, so that the order of candidates does not matter. */
+class ExclusionList {
+  readonly counts: Partial<Record<ExclusionReason, number>> = {};
+  #shown: Excluded[] = [];
+
+  add(agentId: string, { reason, detail }: Exclusion): void {
+    this.counts[reason] = (this.counts[reason] ?? 0) + 1;
+    const last = this.#shown[SHOWN_EXCLUSIONS - 1];
+    if (last !== undefined && agentId > last.agentId) return;
+    this.#shown.push({ agentId, reason, detail });
+    this.#shown.sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+    if (this.#shown.length > SHOWN_EXCLUSIONS) this.#shown.pop();
+  }
+
+  shown(): Excluded[] {
+    return this.#shown;
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * A real server for black-box tests: `npm start` or `npm run dev` as a process group of its own, on a
+ * free port, with a data folder of its own. `await using` ends it however the test ends.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { listProcesses, type Process } from "../../scripts/process-tree.ts";
+import { SETTINGS } from "../../scripts/settings.ts";
+
+export type ServerOptions = {
+  /** On top of settings that make it independent of the machine; an empty value unsets one. */
+  env?: Readonly<Record<string, string>>;
+  /** Kept at the end; without it, a temporary one is made and removed. */
+  dataDir?: string;
+  script?: "start" | "dev";
+  /** Another copy of the project. */
+  root?: string;
+};
+
+export interface Server extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly port: number;
+  readonly adminToken: string;
+  readonly signingKey: string;
+  readonly dataDir: string;
+  /** Of the command, and so of its process group. */
+  readonly pid: number;
+  /** All that lives of the group: the command and its children. */
+  processes(): Process[];
+  /** Everything said on stdout and stderr so far, restarts included. */
+  output(): string;
+  /** SIGKILL to the whole group; resolves when all are gone. */
+  kill(): Promise<void>;
+  /** SIGTERM to the command alone; resolves with its exit code. */
+  stop(): Promise<number | null>;
+  /** SIGSTOP to the whole group; resolves when all stand still. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** The same again on the same port and data folder; after `kill` or `stop`. */
+  restart(): Promise<void>;
+}
+
+export const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
+export const TEST_ADMIN_TOKEN = "test-admin-token.0123456789abcdef";
+export const TEST_SIGNING_KEY = "test-signing-key.0123456789abcdef0123456789abcdef";
+
+/**
+ * The folder of a test run: data folders, and notes of the groups that run, for whoever clears up after a
+ * worker of the test runner that died.
+ */
+const RUN_DIR_VARIABLE = "TEST_RUN_DIR";
+const LOOK_INTERVAL_MS = 10;
+/** SIGKILL and SIGSTOP need no consent; a machine under load needs some time. */
+const SIGNAL_LIMIT_MS = 10_000;
+
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  const server = new RunningServer(options);
+  try {
+    await server.restart();
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The environment of a command that depends on nothing but what is given: an empty value unsets one. */
+export function commandEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const ambient = new Set<string>([
+    ...SETTINGS.map(({ name }) => name),
+    "npm_lifecycle_event",
+    "NODE_OPTIONS",
+  ]);
+  const inherited = Object.entries(process.env).filter(([name]) => !ambient.has(name));
+  return {
+    ...Object.fromEntries(inherited),
+    HOST: "127.0.0.1",
+    ADMIN_TOKEN: TEST_ADMIN_TOKEN,
+    SIGNING_KEY: TEST_SIGNING_KEY,
+    // Made once for a whole run by bundle-once.ts; without it, each server builds its own.
+    BUNDLE_DIR: process.env.BUNDLE_DIR ?? "",
+    ...env,
+  };
+}
+
+class RunningServer implements Server {
+  readonly dataDir: string;
+  url = "";
+  port = 0;
+  pid = 0;
+  readonly #options: ServerOptions;
+  readonly #env: NodeJS.ProcessEnv;
+  #output = "";
+  #exited: Promise<number | null> = Promise.resolve(null);
+  /** Later than `#exited` by what was still to be read, and by whoever else holds the pipes. */
+  #closed: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.dataDir =
+      options.dataDir ?? mkdtempSync(join(process.env[RUN_DIR_VARIABLE] ?? tmpdir(), "failover-server-"));
+    this.#env = commandEnvironment({ PORT: "0", ...options.env, DATA_DIR: this.dataDir });
+  }
+
+  get adminToken() {
+    return this.#env.ADMIN_TOKEN ?? "";
+  }
+
+  get signingKey() {
+    return this.#env.SIGNING_KEY ?? "";
+  }
+
+  processes() {
+    return groupMembers(this.pid);
+  }
+
+  output() {
+    return this.#output;
+  }
+
+  async kill() {
+    await killGroup(this.pid);
+    await this.#closed;
+    unregister(this.pid);
+  }
+
+  async stop() {
+    process.kill(this.pid, "SIGTERM");
+    const code = await this.#exited;
+    const left = this.processes();
+    await this.kill();
+    if (left.length > 0) throw new Error(`left over after SIGTERM: ${left.map(({ pid }) => pid).join(", ")}`);
+    return code;
+  }
+
+  async pause() {
+    signalGroup(this.pid, "SIGSTOP");
+    await until(() => this.processes().every(({ stopped }) => stopped), "the group to stand still");
+  }
+
+  resume() {
+    signalGroup(this.pid, "SIGCONT");
+  }
+
+  async restart() {
+    if (this.processes().length > 0)
+      throw new Error("the server still runs: end it with kill() or stop() first");
+    const script = join(
+      this.#options.root ?? PROJECT_ROOT,
+      "scripts",
+      `${this.#options.script ?? "start"}.ts`,
+    );
+    const child = spawn(process.execPath, [script], {
+      env: this.port === 0 ? this.#env : { ...this.#env, PORT: String(this.port) },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.pid = child.pid ?? 0;
+    register(this.pid);
+    this.#exited = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+    this.#closed = new Promise((resolve) => child.once("close", resolve));
+
+    const heard = this.#output.length;
+    const ready = new Promise<string>((resolve) => {
+      const listen = (chunk: string) => {
+        this.#output += chunk;
+        const url = /^ready (\S+)\n/m.exec(this.#output.slice(heard))?.[1];
+        if (url !== undefined) resolve(url);
+      };
+      child.stdout.setEncoding("utf8").on("data", listen);
+      child.stderr.setEncoding("utf8").on("data", listen);
+    });
+    const outcome = await Promise.race([ready, this.#exited]);
+    if (typeof outcome !== "string") {
+      await this.kill();
+      throw new Error(`the server ended with ${outcome} before it was ready:\n${this.#output.slice(heard)}`);
+    }
+    this.url = outcome;
+    this.port = Number(new URL(outcome).port);
+  }
+
+  async [Symbol.asyncDispose]() {
+    if (this.pid !== 0) await this.kill();
+    if (this.#options.dataDir === undefined) rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** All that lives in a process group. A zombie has ended, and may wait long to be noticed by a careless init. */
+export const groupMembers = (groupId: number): Process[] =>
+  groupId === 0 ? [] : listProcesses().filter((entry) => entry.groupId === groupId);
+
+export async function killGroup(groupId: number): Promise<void> {
+  await until(() => {
+    signalGroup(groupId, "SIGKILL");
+    return groupMembers(groupId).length === 0;
+  }, "the group to end");
+}
+
+function signalGroup(groupId: number, name: NodeJS.Signals): void {
+  // 0 would be our own group.
+  if (groupId <= 1) return;
+  try {
+    process.kill(-groupId, name);
+  } catch {
+    // All of it has ended.
+  }
+}
+
+async function until(isSo: () => boolean, what: string): Promise<void> {
+  const untilMs = performance.now() + SIGNAL_LIMIT_MS;
+  while (!isSo()) {
+    if (performance.now() > untilMs) throw new Error(`waited too long for ${what}`);
+    await delay(LOOK_INTERVAL_MS);
+  }
+}
+
+const running = new Set<number>();
+process.once("exit", () => {
+  for (const groupId of running) signalGroup(groupId, "SIGKILL");
+});
+
+function register(groupId: number): void {
+  running.add(groupId);
+  const note = noteOf(groupId);
+  if (note !== null) writeFileSync(note, "");
+}
+
+function unregister(groupId: number): void {
+  running.delete(groupId);
+  const note = noteOf(groupId);
+  if (note !== null) rmSync(note, { force: true });
+}
+
+function noteOf(groupId: number): string | null {
+  const runDir = process.env[RUN_DIR_VARIABLE];
+  return runDir === undefined ? null : join(runDir, `${groupId}.group`);
+}
+
+/** From now on, also in workers of the test runner started later, all that servers leave lies in `runDir`. */
+export function keepServersIn(runDir: string): void {
+  process.env[RUN_DIR_VARIABLE] = runDir;
+}
+
+/** Ends what the workers of the test runner have left running. */
+export async function killServersIn(runDir: string): Promise<void> {
+  for (const name of readdirSync(runDir)) {
+    if (name.endsWith(".group")) await killGroup(Number.parseInt(name, 10));
+  }
+}

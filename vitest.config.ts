@@ -1,0 +1,42 @@
+/**
+ * Four kinds of test: pure units in Node; the services in a seeded simulation in Node; the
+ * objects in workerd; and the whole product over HTTP as a user runs it.
+ */
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** A real server with real time-outs takes its time, more so on a busy machine. */
+const E2E_TIMEOUT_MS = 60_000;
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"] } },
+      { test: { name: "simulation", include: ["tests/simulation/**/*.test.ts"], testTimeout: 600_000 } },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                ADMIN_TOKEN: "admin-token-of-the-tests",
+                SIGNING_KEY: "signing-key-of-the-tests-0123456789abcdef",
+                BOOT_ID: "boot-1",
+              },
+            },
+          }),
+        ],
+        test: { name: "objects", include: ["tests/objects/**/*.test.ts"] },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["tests/e2e/**/*.test.ts"],
+          globalSetup: ["tests/support/bundle-once.ts"],
+          testTimeout: E2E_TIMEOUT_MS,
+          hookTimeout: E2E_TIMEOUT_MS,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,77 @@
+/** The HTTP application: what every request passes through, and the routes. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
+import { authenticate } from "./authenticate.ts";
+import { checkBody, limitBody } from "./body.ts";
+import { problemResponse, Refused } from "./errors.ts";
+import { allowedMethods } from "./methods.ts";
+import { agentRoutes } from "./routes/agents.ts";
+import { clusterRoutes } from "./routes/cluster.ts";
+import { failureRoutes } from "./routes/failures.ts";
+import { lockRoutes } from "./routes/locks.ts";
+import { systemRoutes } from "./routes/system.ts";
+import { taskRoutes } from "./routes/tasks.ts";
+import { bodySchemaOf } from "./schemas.ts";
+import type { Vars } from "./vars.ts";
+
+export type App = OpenAPIHono<Vars>;
+
+export function createApp(): App {
+  const app: App = new OpenAPIHono<Vars>({
+    defaultHook: (result, c) => {
+      if (result.success) return;
+      const schema = bodySchemaOf(app, c.req.method, c.req.routePath);
+      const errors = fieldErrors(schemaIssues(schema, result.error));
+      const place = result.target === "json" ? "body" : result.target === "param" ? "path" : "query";
+      return problemResponse(c, { code: "invalid_request", detail: `the ${place} is not valid`, errors });
+    },
+  });
+
+  app.use(async (c, next) => {
+    c.set("requestId", crypto.randomUUID());
+    await next();
+    c.header("X-Request-Id", c.get("requestId"));
+  });
+  app.use("/v1/*", authenticate);
+  app.use("/v1/*", limitBody);
+  app.use("/v1/*", checkBody);
+
+  systemRoutes(app);
+  agentRoutes(app);
+  taskRoutes(app);
+  lockRoutes(app);
+  failureRoutes(app);
+  clusterRoutes(app);
+
+  app.notFound((c) => {
+    const methods = allowedMethods(app, c.req.path);
+    if (methods.length === 0)
+      return problemResponse(c, { code: "not_found", detail: "there is no such route; see /openapi.json" });
+    c.header("Allow", methods.join(", "));
+    return problemResponse(c, { code: "method_not_allowed", detail: `allowed here: ${methods.join(", ")}` });
+  });
+
+  app.onError((error, c) => {
+    if (error instanceof Refused) return problemResponse(c, error.problem);
+    if (error instanceof HTTPException && error.status === 400) {
+      return problemResponse(c, { code: "invalid_request", detail: "the body is not valid JSON" });
+    }
+    const isOverload = "overloaded" in error || "retryable" in error;
+    console.error(
+      JSON.stringify({
+        level: "error",
+        event: "request_failed",
+        request_id: c.get("requestId"),
+        error: String(error),
+      }),
+    );
+    return isOverload
+      ? problemResponse(c, { code: "unavailable", detail: "try again in a moment" })
+      : problemResponse(c, {
+          code: "internal",
+          detail: "the request failed on our side; the log has it under the request id",
+        });
+  });
+  return app;
+}

@@ -1,0 +1,76 @@
+/**
+ * Checks on a body before any schema sees it: its size, its type, and that it is JSON not
+ * nested too deeply.
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { problemResponse, Refused } from "./errors.ts";
+import type { Vars } from "./vars.ts";
+
+const BODY_LIMIT_BYTES = 256 * 1024;
+const BATCH_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/** Deeper JSON serves nobody and costs stack wherever it is walked. */
+const DEPTH_LIMIT = 64;
+
+const BATCH_PATH = /\/(tasks\/batch|results|heartbeats)$/;
+const JSON_TYPE = /^application\/(json|merge-patch\+json)\s*(;|$)/i;
+
+const tooLarge = (limitBytes: number) =>
+  bodyLimit({
+    maxSize: limitBytes,
+    onError: (c) =>
+      problemResponse(c as Context<Vars>, {
+        code: "payload_too_large",
+        detail: `this route takes at most ${limitBytes / 1024} KB`,
+      }),
+  });
+const limitSingle = tooLarge(BODY_LIMIT_BYTES);
+const limitBatch = tooLarge(BATCH_LIMIT_BYTES);
+
+export const limitBody: MiddlewareHandler<Vars> = (c, next) =>
+  (BATCH_PATH.test(c.req.path) ? limitBatch : limitSingle)(c, next);
+
+export const checkBody: MiddlewareHandler<Vars> = async (c, next) => {
+  if (c.req.method === "GET" || c.req.method === "HEAD") return next();
+  const text = await c.req.text();
+  if (text.length > 0) {
+    if (!JSON_TYPE.test(c.req.header("Content-Type") ?? "")) {
+      throw new Refused({ code: "unsupported_media_type", detail: "send Content-Type: application/json" });
+    }
+    if (depthOf(text) > DEPTH_LIMIT) {
+      throw new Refused({
+        code: "invalid_request",
+        detail: `JSON may be nested at most ${DEPTH_LIMIT} deep`,
+      });
+    }
+    if (!isJson(text)) throw new Refused({ code: "invalid_request", detail: "the body is not valid JSON" });
+  }
+  return next();
+};
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** How deep brackets nest outside of strings. */
+export function depthOf(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let isInString = false;
+  for (let index = 0; index < json.length; index++) {
+    const unit = json[index];
+    if (isInString) {
+      if (unit === "\\") index += 1;
+      else if (unit === '"') isInString = false;
+    } else if (unit === '"') isInString = true;
+    else if (unit === "[" || unit === "{") deepest = Math.max(deepest, ++depth);
+    else if (unit === "]" || unit === "}") depth -= 1;
+  }
+  return deepest;
+}

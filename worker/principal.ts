@@ -1,0 +1,80 @@
+/**
+ * Who calls, as the token says: the administrator by `ADMIN_TOKEN` itself, an agent by the
+ * token its registration minted. An agent's token speaks for one incarnation; whether that
+ * one still lives is for the objects to say.
+ */
+import { sign, verify } from "hono/jwt";
+
+export type AgentPrincipal = {
+  role: "agent";
+  cluster: string;
+  group: string;
+  agentId: string;
+  incarnation: number;
+};
+export type Principal = { role: "admin" } | AgentPrincipal;
+export type Role = Principal["role"];
+
+const ALGORITHM = "HS256";
+
+/** Verified tokens remembered in an isolate: verifying one costs about as much as the rest of a heartbeat. */
+const CACHE_LIMIT = 10_000;
+
+/** A well-formed token is short; longer ones are not worth a hash. */
+const TOKEN_LIMIT = 2048;
+
+const verified = new Map<string, Principal>();
+
+export function mintAgentToken(principal: Omit<AgentPrincipal, "role">, signingKey: string): Promise<string> {
+  const { cluster, group, agentId, incarnation } = principal;
+  return sign({ role: "agent", cluster, group, sub: agentId, incarnation }, signingKey, ALGORITHM);
+}
+
+/** @returns null for a token that is not ours */
+export async function principalOf(
+  token: string,
+  secrets: { adminToken: string; signingKey: string },
+): Promise<Principal | null> {
+  if (token.length > TOKEN_LIMIT) return null;
+  if (await isSame(token, secrets.adminToken)) return { role: "admin" };
+  const key = `${secrets.signingKey} ${token}`;
+  const known = verified.get(key);
+  if (known !== undefined) return known;
+  const principal = await verifyAgentToken(token, secrets.signingKey);
+  if (principal !== null) remember(key, principal);
+  return principal;
+}
+
+async function verifyAgentToken(token: string, signingKey: string): Promise<Principal | null> {
+  if (token.split(".").length !== 3) return null;
+  try {
+    const { role, cluster, group, sub, incarnation } = await verify(token, signingKey, ALGORITHM);
+    const isAgent =
+      role === "agent" &&
+      typeof cluster === "string" &&
+      typeof group === "string" &&
+      typeof sub === "string" &&
+      typeof incarnation === "number";
+    return isAgent ? { role, cluster, group, agentId: sub, incarnation } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The oldest makes room: a token that is in use comes right back. */
+function remember(key: string, principal: Principal): void {
+  if (verified.size >= CACHE_LIMIT) {
+    const [oldest] = verified.keys();
+    if (oldest !== undefined) verified.delete(oldest);
+  }
+  verified.set(key, principal);
+}
+
+/** Compares without telling by its duration how much was right. */
+async function isSame(given: string, expected: string): Promise<boolean> {
+  const encoder = new TextEncoder();
+  const one = encoder.encode(given);
+  const other = encoder.encode(expected);
+  if (one.byteLength !== other.byteLength) return false;
+  return crypto.subtle.timingSafeEqual(one, other);
+}

@@ -1,0 +1,275 @@
+/** Agents: registration, heartbeats, their task lists, leaving, and failures seen elsewhere. */
+import type { Context } from "hono";
+import * as z from "zod";
+import {
+  type Agent,
+  AgentFilter,
+  AgentPage,
+  Agent as AgentSchema,
+  FailureReport,
+  Heartbeat,
+  HeartbeatAnswer,
+  Registration,
+  RegistrationAnswer,
+} from "../../src/contract/agent.ts";
+import { PageQuery } from "../../src/contract/common.ts";
+import { FailureAnswer } from "../../src/contract/failure.ts";
+import { TASK_STATUSES, Task, TaskStatus } from "../../src/contract/task.ts";
+import type { App } from "../app.ts";
+import { Refused, unwrap } from "../errors.ts";
+import { coordinatorOf, groupOf } from "../objects.ts";
+import { answer, body, CLUSTER, GROUP, operation, params, speakerOf } from "../operation.ts";
+import { mintAgentToken } from "../principal.ts";
+import type { Vars } from "../vars.ts";
+import { waiterOn } from "../waiting.ts";
+
+const AGENT = `${GROUP}/agents/{agent}` as const;
+const tags = ["agents"];
+
+/** Longest wait of a long poll. */
+const WAIT_LIMIT_SECONDS = 30;
+
+const register = operation({
+  operationId: "registerAgent",
+  method: "put",
+  path: AGENT,
+  summary: "Registers an agent, or registers it again under a new incarnation.",
+  tags,
+  request: { params: params("cluster", "group", "agent"), body: body(Registration) },
+  responses: {
+    200: answer("Registered again.", RegistrationAnswer),
+    201: answer("Registered.", RegistrationAnswer),
+  },
+});
+
+const heartbeat = operation({
+  operationId: "heartbeat",
+  method: "post",
+  path: `${AGENT}/heartbeat`,
+  summary: "Shows that the agent lives.",
+  tags,
+  request: { params: params("cluster", "group", "agent"), body: body(Heartbeat, false) },
+  responses: { 200: answer("Noted.", HeartbeatAnswer) },
+});
+
+const HeldTasksQuery = z.strictObject({
+  status: z
+    .string()
+    .max(64)
+    .default("assigned")
+    .transform((list) => list.split(","))
+    .pipe(z.array(TaskStatus).max(TASK_STATUSES.length))
+    .meta({ description: "A status or several, separated by commas." }),
+  wait_seconds: z.coerce.number().min(0).max(WAIT_LIMIT_SECONDS).default(0),
+});
+
+const heldTasks = operation({
+  operationId: "listHeldTasks",
+  method: "get",
+  path: `${AGENT}/tasks`,
+  summary: "The tasks an agent holds, most urgent first; waits for one if asked to.",
+  tags,
+  request: { params: params("cluster", "group", "agent"), query: HeldTasksQuery },
+  responses: {
+    200: answer("The tasks.", z.object({ items: z.array(Task), next_cursor: z.null() })),
+  },
+});
+
+const unregister = operation({
+  operationId: "unregisterAgent",
+  method: "delete",
+  path: AGENT,
+  summary: "Unregisters: its tasks move on, its locks are released, no failure is recorded.",
+  tags,
+  request: { params: params("cluster", "group", "agent") },
+  responses: { 204: { description: "Gone." } },
+});
+
+const list = operation({
+  operationId: "listAgents",
+  method: "get",
+  path: `${CLUSTER}/agents`,
+  summary: "The agents of the cluster.",
+  tags,
+  request: { params: params("cluster"), query: PageQuery.extend(AgentFilter.shape) },
+  responses: { 200: answer("A page of agents.", AgentPage) },
+});
+
+const get = operation({
+  operationId: "getAgent",
+  method: "get",
+  path: `${CLUSTER}/agents/{agent}`,
+  summary: "One agent.",
+  tags,
+  request: { params: params("cluster", "agent") },
+  responses: { 200: answer("The agent.", z.object({ agent: AgentSchema })) },
+});
+
+const reportFailure = operation({
+  operationId: "reportFailure",
+  method: "post",
+  path: `${CLUSTER}/agents/{agent}/failures`,
+  summary: "Reports a failure seen elsewhere; failover starts now.",
+  tags,
+  request: { params: params("cluster", "agent"), body: body(FailureReport) },
+  responses: { 201: answer("On record.", FailureAnswer) },
+});
+
+export function agentRoutes(app: App): void {
+  app.openapi(register, async (c) => {
+    const { cluster, group, agent: agentId } = c.req.valid("param");
+    const speaker = speakerOf(c);
+    const outcome = await coordinatorOf(c.env, cluster).register(group, agentId, c.req.valid("json"), {
+      subject: speaker === null ? "admin" : `agent/${speaker.agentId}`,
+      isOperator: speaker === null,
+      agentId: speaker?.agentId ?? null,
+    });
+    if (!outcome.ok && outcome.problem.code === "agent_live") {
+      const [known] = await groupOf(c.env, cluster, group).liveness([agentId]);
+      throw new Refused({ ...outcome.problem, evidence: { deadline_at: known?.deadline_at ?? null } });
+    }
+    const { agent, isNew } = unwrap(outcome);
+    const token = await mintAgentToken(
+      { cluster, group, agentId, incarnation: agent.incarnation },
+      c.env.SIGNING_KEY ?? "",
+    );
+    return c.json(
+      {
+        agent: await withLiveness(c, cluster, agent),
+        incarnation: agent.incarnation,
+        token,
+        heartbeat_interval_seconds: agent.heartbeat_interval_seconds,
+        heartbeat_timeout_seconds: agent.heartbeat_timeout_seconds,
+        websocket_url: websocketUrl(c.req.url),
+      },
+      isNew ? 201 : 200,
+    );
+  });
+
+  app.openapi(heartbeat, async (c) => {
+    const { cluster, group, agent } = c.req.valid("param");
+    const incarnation = speakerOf(c)?.incarnation ?? (await currentIncarnation(c, cluster, agent));
+    const outcome = await groupOf(c.env, cluster, group).heartbeat(
+      agent,
+      incarnation,
+      c.req.valid("json") ?? {},
+    );
+    return c.json(unwrap(outcome), 200);
+  });
+
+  app.openapi(heldTasks, async (c) => {
+    const { cluster, group, agent } = c.req.valid("param");
+    const { status, wait_seconds } = c.req.valid("query");
+    const speaker = speakerOf(c);
+    // A poll shows that the agent lives, at its start and at its end; an operator's look shows nothing.
+    const sign = async () =>
+      speaker === null
+        ? null
+        : unwrap(await groupOf(c.env, cluster, group).signOfLife(agent, speaker.incarnation));
+    const life = await sign();
+    const read = async () => {
+      const tasks = await coordinatorOf(c.env, cluster).tasksOf(agent, status, speaker !== null);
+      return tasks;
+    };
+    let tasks = await read();
+    if (tasks.length === 0 && wait_seconds > 0) {
+      const waiter = await waiterOn(groupOf(c.env, cluster, group), `agent/${agent}`);
+      try {
+        const untilMs =
+          Date.now() + Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
+        tasks = await read();
+        while (tasks.length === 0 && Date.now() < untilMs) {
+          await waiter.rung(untilMs - Date.now());
+          await sign();
+          tasks = await read();
+        }
+      } finally {
+        waiter.close();
+      }
+    }
+    return c.json({ items: tasks, next_cursor: null }, 200);
+  });
+
+  app.openapi(unregister, async (c) => {
+    const { cluster, group, agent } = c.req.valid("param");
+    const speaker = speakerOf(c);
+    const known = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
+    if (known.group !== group) {
+      throw new Refused({
+        code: "not_found",
+        detail: `${agent} is not in group ${group} but in ${known.group}`,
+      });
+    }
+    if (speaker === null && known.status === "inactive") {
+      unwrap(await coordinatorOf(c.env, cluster).forget(agent));
+    } else {
+      unwrap(await groupOf(c.env, cluster, group).unregister(agent, speaker?.incarnation ?? null));
+    }
+    return c.body(null, 204);
+  });
+
+  app.openapi(list, async (c) => {
+    const { cluster } = c.req.valid("param");
+    const { limit, cursor, ...filter } = c.req.valid("query");
+    const page = await coordinatorOf(c.env, cluster).agents(filter, limit, cursor ?? null);
+    return c.json({ ...page, items: await withLivenessAll(c, cluster, page.items) }, 200);
+  });
+
+  app.openapi(get, async (c) => {
+    const { cluster, agent } = c.req.valid("param");
+    const known = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
+    return c.json({ agent: await withLiveness(c, cluster, known) }, 200);
+  });
+
+  app.openapi(reportFailure, async (c) => {
+    const { cluster, agent } = c.req.valid("param");
+    const { group } = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
+    const { failureId } = unwrap(
+      await groupOf(c.env, cluster, group).reportFailure(agent, c.req.valid("json")),
+    );
+    const failure = unwrap(await coordinatorOf(c.env, cluster).failure(failureId));
+    return c.json({ failure }, 201);
+  });
+}
+
+/** An operator beats for whichever incarnation lives. */
+async function currentIncarnation(c: Context<Vars>, cluster: string, agentId: string): Promise<number> {
+  return unwrap(await coordinatorOf(c.env, cluster).agent(agentId)).incarnation;
+}
+
+/** The coordinator knows the agent, its group when it was last heard of. */
+async function withLiveness(c: Context<Vars>, cluster: string, agent: Agent): Promise<Agent> {
+  const [shown] = await withLivenessAll(c, cluster, [agent]);
+  return shown ?? agent;
+}
+
+async function withLivenessAll(
+  c: Context<Vars>,
+  cluster: string,
+  agents: readonly Agent[],
+): Promise<Agent[]> {
+  const idsByGroup = Map.groupBy(agents, (agent) => agent.group);
+  const known = await Promise.all(
+    [...idsByGroup].map(([group, members]) =>
+      groupOf(c.env, cluster, group).liveness(members.map((agent) => agent.id)),
+    ),
+  );
+  const byId = new Map(known.flat().map((liveness) => [liveness.agent_id, liveness]));
+  return agents.map((agent) => {
+    const liveness = byId.get(agent.id);
+    if (liveness === undefined || liveness.incarnation !== agent.incarnation) return agent;
+    return {
+      ...agent,
+      last_heartbeat_at: liveness.last_heartbeat_at,
+      deadline_at: liveness.deadline_at,
+      load: liveness.load ?? agent.load,
+    };
+  });
+}
+
+function websocketUrl(requestUrl: string): string {
+  const url = new URL(requestUrl);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.search = "";
+  return `${url}/connect`;
+}

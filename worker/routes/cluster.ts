@@ -1,0 +1,98 @@
+/** The cluster as a whole: its status and its configuration. */
+import type { Context } from "hono";
+import { ClusterStatus } from "../../src/contract/cluster.ts";
+import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
+import type { Outcome } from "../../src/contract/problem.ts";
+import type { ConfigAnswer } from "../../src/services/coordinator/coordinator.ts";
+import type { App } from "../app.ts";
+import { unwrap } from "../errors.ts";
+import { coordinatorOf, groupOf } from "../objects.ts";
+import { answer, body, CLUSTER, operation, params } from "../operation.ts";
+import type { Vars } from "../vars.ts";
+
+const CONFIG = `${CLUSTER}/config` as const;
+const tags = ["cluster"];
+
+const status = operation({
+  operationId: "getStatus",
+  method: "get",
+  path: `${CLUSTER}/status`,
+  summary: "The cluster at a glance.",
+  tags,
+  request: { params: params("cluster") },
+  responses: { 200: answer("The status.", ClusterStatus) },
+});
+
+const getConfig = operation({
+  operationId: "getConfig",
+  method: "get",
+  path: CONFIG,
+  summary: "The configuration in force, secrets redacted; its ETag goes into If-Match.",
+  tags,
+  request: { params: params("cluster") },
+  responses: { 200: answer("The configuration.", Config) },
+});
+
+const changed = {
+  200: answer("Changed, and every group has it.", Config),
+  202: answer("Changed; the groups named in Config-Pending-Groups do not have it yet.", Config),
+};
+
+const replaceConfig = operation({
+  operationId: "replaceConfig",
+  method: "put",
+  path: CONFIG,
+  summary: "Replaces the configuration; what is left out is as in the file.",
+  tags,
+  request: { params: params("cluster"), body: body(ConfigChangeBody) },
+  responses: changed,
+});
+
+const patchConfig = operation({
+  operationId: "patchConfig",
+  method: "patch",
+  path: CONFIG,
+  summary: "Changes the configuration by a merge patch; null goes back to the file.",
+  tags,
+  request: { params: params("cluster"), body: body(ConfigChangeBody) },
+  responses: changed,
+});
+
+export function clusterRoutes(app: App): void {
+  app.openapi(status, async (c) => {
+    const { cluster } = c.req.valid("param");
+    const known = await coordinatorOf(c.env, cluster).status();
+    const locked = await Promise.all(
+      known.groups.map((group) => groupOf(c.env, cluster, group).lockedCount()),
+    );
+    return c.json({ ...known, locked_resources: locked.reduce((sum, count) => sum + count, 0) }, 200);
+  });
+
+  app.openapi(getConfig, async (c) => {
+    const { config, etag } = await coordinatorOf(c.env, c.req.valid("param").cluster).config();
+    c.header("ETag", etag);
+    return c.json(config, 200);
+  });
+
+  app.openapi(replaceConfig, async (c) => {
+    const { cluster } = c.req.valid("param");
+    return answerChange(c, await coordinatorOf(c.env, cluster).putConfig(await c.req.json(), ifMatch(c)));
+  });
+
+  app.openapi(patchConfig, async (c) => {
+    const { cluster } = c.req.valid("param");
+    return answerChange(c, await coordinatorOf(c.env, cluster).patchConfig(await c.req.json(), ifMatch(c)));
+  });
+}
+
+function ifMatch(c: Context<Vars>): string | null {
+  return c.req.header("If-Match") ?? null;
+}
+
+function answerChange(c: Context<Vars>, outcome: Outcome<ConfigAnswer>) {
+  const { config, etag, pendingGroups } = unwrap(outcome);
+  c.header("ETag", etag);
+  if (pendingGroups.length === 0) return c.json(config, 200);
+  c.header("Config-Pending-Groups", pendingGroups.join(", "));
+  return c.json(config, 202);
+}

@@ -1,0 +1,112 @@
+/** Locks of a group. */
+import { PageQuery } from "../../src/contract/common.ts";
+import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
+import type { App } from "../app.ts";
+import { unwrap } from "../errors.ts";
+import { groupOf } from "../objects.ts";
+import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../operation.ts";
+
+const LOCK = `${GROUP}/locks/{resource}` as const;
+const tags = ["locks"];
+const lock = { 200: answer("The lock.", LockAnswer) };
+
+const acquire = operation({
+  operationId: "acquireLock",
+  method: "post",
+  path: `${LOCK}/acquire`,
+  summary: "Acquires a lock; the holder asking again gets its own back, with its TTL renewed.",
+  tags,
+  request: { params: params("cluster", "group", "resource"), body: body(LockAcquisition) },
+  responses: lock,
+});
+
+const renew = operation({
+  operationId: "renewLock",
+  method: "post",
+  path: `${LOCK}/renew`,
+  summary: "Renews a lock's TTL.",
+  tags,
+  request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
+  responses: lock,
+});
+
+const release = operation({
+  operationId: "releaseLock",
+  method: "post",
+  path: `${LOCK}/release`,
+  summary: "Releases a lock.",
+  tags,
+  request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
+  responses: lock,
+});
+
+const list = operation({
+  operationId: "listLocks",
+  method: "get",
+  path: `${GROUP}/locks`,
+  summary: "Who holds what, until when.",
+  tags,
+  request: { params: params("cluster", "group"), query: PageQuery },
+  responses: { 200: answer("A page of locks.", LockPage) },
+});
+
+const get = operation({
+  operationId: "getLock",
+  method: "get",
+  path: LOCK,
+  summary: "One lock.",
+  tags,
+  request: { params: params("cluster", "group", "resource") },
+  responses: lock,
+});
+
+const breakLock = operation({
+  operationId: "breakLock",
+  method: "delete",
+  path: LOCK,
+  summary: "Breaks a lock, whoever holds it.",
+  tags,
+  request: { params: params("cluster", "group", "resource") },
+  responses: lock,
+});
+
+export function lockRoutes(app: App): void {
+  app.openapi(acquire, async (c) => {
+    const { cluster, group, resource } = c.req.valid("param");
+    const request = c.req.valid("json");
+    refuseOthers(c, request.agent_id);
+    const incarnation = speakerOf(c)?.incarnation ?? null;
+    const outcome = await groupOf(c.env, cluster, group).acquire(resource, incarnation, request);
+    return c.json({ lock: unwrap(outcome) }, 200);
+  });
+
+  app.openapi(renew, async (c) => {
+    const { cluster, group, resource } = c.req.valid("param");
+    const { fencing_token } = c.req.valid("json");
+    const outcome = await groupOf(c.env, cluster, group).renew(resource, fencing_token, speakerOf(c));
+    return c.json({ lock: unwrap(outcome) }, 200);
+  });
+
+  app.openapi(release, async (c) => {
+    const { cluster, group, resource } = c.req.valid("param");
+    const { fencing_token } = c.req.valid("json");
+    const outcome = await groupOf(c.env, cluster, group).release(resource, fencing_token, speakerOf(c));
+    return c.json({ lock: unwrap(outcome) }, 200);
+  });
+
+  app.openapi(list, async (c) => {
+    const { cluster, group } = c.req.valid("param");
+    const { limit, cursor } = c.req.valid("query");
+    return c.json(await groupOf(c.env, cluster, group).locks(limit, cursor ?? null), 200);
+  });
+
+  app.openapi(get, async (c) => {
+    const { cluster, group, resource } = c.req.valid("param");
+    return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).lock(resource)) }, 200);
+  });
+
+  app.openapi(breakLock, async (c) => {
+    const { cluster, group, resource } = c.req.valid("param");
+    return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).breakLock(resource)) }, 200);
+  });
+}

@@ -1,0 +1,8 @@
+/** What travels with a request through the Worker. */
+import type { Env } from "../src/objects/env.ts";
+import type { Principal } from "./principal.ts";
+
+export type Vars = {
+  Bindings: Env;
+  Variables: { requestId: string; principal: Principal };
+};

@@ -14,7 +14,7 @@ import { readExtraCertificates } from "./extra-certificates.ts";
 import { freePort } from "./listening-port.ts";
 import { localSecrets } from "./local-secrets.ts";
 import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
-import { mergeVariables, readSettings, type Settings } from "./settings.ts";
+import { mergeVariables, readSettings, type Settings, weakSecretWarnings } from "./settings.ts";
 import { workerVariables } from "./worker-variables.ts";
 
 export type Plan = {
@@ -42,7 +42,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   const settings = read.value;
   const configuration = readConfigurationFile(root);
   if (!configuration.ok) return configuration;
-  for (const warning of configuration.value.warnings) console.error(`warning: ${warning}`);
+  for (const warning of [...weakSecretWarnings(settings), ...configuration.value.warnings]) console.error(`warning: ${warning}`);
   const certificates = readExtraCertificates(settings.extraCertificatesFile);
   if (!certificates.ok) return certificates;
   const address = await resolveHost(settings.host);

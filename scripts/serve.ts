@@ -24,8 +24,12 @@ export type Launch = {
 
 /** From start to the first answer; workerd takes well under a second, `wrangler dev` some seconds. */
 const READY_LIMIT_MS = 30_000;
-/** What requests in flight have to come to their end. */
-const END_LIMIT_MS = 5000;
+/**
+ * How long the child may take to end by itself. Short on purpose: a server that drains takes no more
+ * heartbeats while its alarms go on, and would fail agents that cannot reach it. Whatever was
+ * acknowledged is on disk, so the force that follows loses nothing.
+ */
+const END_LIMIT_MS: Readonly<Record<Command, number>> = { start: 0, dev: 1000 };
 /** A signal to the whole group ends the child too, which may be known before our own signal is. */
 const SIGNAL_LIMIT_MS = 200;
 const FAMILY_INTERVAL_MS = 1000;
@@ -56,7 +60,7 @@ export async function serve(
 
   const ended = await Promise.race([signal, run(command, plan, lock, launchOf)]);
   const reason = ended === "signal" ? ended : await Promise.race([signal, delay(SIGNAL_LIMIT_MS, ended)]);
-  await endDescendants(process.pid, END_LIMIT_MS);
+  await endDescendants(process.pid, END_LIMIT_MS[command]);
   if (reason === "signal") process.exit(EXIT_CODES.ended);
   return exitWith(reason);
 }

@@ -45,9 +45,9 @@ const MAX_PORT = 65_535;
 /** What a header can carry and a person can paste; far below every limit of the platforms. */
 const MAX_SECRET_CHARACTERS = 512;
 /** 16 characters of this alphabet are 96 bits if they are random: too many to try out over HTTP. */
-const MIN_ADMIN_TOKEN_CHARACTERS = 16;
+const SOUND_ADMIN_TOKEN_CHARACTERS = 16;
 /** RFC 7518 asks for a key as long as the hash of HS256: 32 bytes. */
-const MIN_SIGNING_KEY_CHARACTERS = 32;
+const SOUND_SIGNING_KEY_CHARACTERS = 32;
 
 /** The variables both sources name, the first source before the second; an empty value counts as unset. */
 export function mergeVariables(
@@ -125,7 +125,7 @@ function readAdminToken(value: string | undefined, problems: string[]): string |
       "ADMIN_TOKEN may hold only A-Z a-z 0-9 . _ - : choose another, or unset it to have one made",
     );
   }
-  return withinLength("ADMIN_TOKEN", value, MIN_ADMIN_TOKEN_CHARACTERS, problems);
+  return withinLength("ADMIN_TOKEN", value, problems);
 }
 
 function readSigningKey(value: string | undefined, problems: string[]): string | null {
@@ -135,14 +135,26 @@ function readSigningKey(value: string | undefined, problems: string[]): string |
       "SIGNING_KEY may hold only printable ASCII without spaces: choose another, or unset it to have one made",
     );
   }
-  return withinLength("SIGNING_KEY", value, MIN_SIGNING_KEY_CHARACTERS, problems);
+  return withinLength("SIGNING_KEY", value, problems);
 }
 
-function withinLength(name: string, value: string, minCharacters: number, problems: string[]): string {
-  if (value.length < minCharacters || value.length > MAX_SECRET_CHARACTERS) {
+function withinLength(name: string, value: string, problems: string[]): string {
+  if (value.length > MAX_SECRET_CHARACTERS) {
     problems.push(
-      `${name} must have ${minCharacters} to ${MAX_SECRET_CHARACTERS} characters, it has ${value.length}: choose another, or unset it to have one made`,
+      `${name} may have at most ${MAX_SECRET_CHARACTERS} characters, it has ${value.length}: choose another, or unset it to have one made`,
     );
   }
   return value;
+}
+
+/** Secrets that serve on a desk and nowhere else: whoever chose them is told. */
+export function weakSecretWarnings({ adminToken, signingKey }: Settings): string[] {
+  const warn = (name: string, value: string | null, soundCharacters: number) =>
+    value === null || value.length >= soundCharacters
+      ? []
+      : [`${name} has ${value.length} characters: easy to guess; use ${soundCharacters} or more, at random`];
+  return [
+    ...warn("ADMIN_TOKEN", adminToken, SOUND_ADMIN_TOKEN_CHARACTERS),
+    ...warn("SIGNING_KEY", signingKey, SOUND_SIGNING_KEY_CHARACTERS),
+  ];
 }

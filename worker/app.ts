@@ -1,9 +1,10 @@
 /** The HTTP application: what every request passes through, and the routes. */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { ValidationTargets } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
 import { authenticate } from "./authenticate.ts";
-import { checkBody, limitBody } from "./body.ts";
+import { checkBody, limitBody, SEND_JSON } from "./body.ts";
 import { problemResponse, Refused } from "./errors.ts";
 import { allowedMethods } from "./methods.ts";
 import { agentRoutes } from "./routes/agents.ts";
@@ -12,19 +13,29 @@ import { failureRoutes } from "./routes/failures.ts";
 import { lockRoutes } from "./routes/locks.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
-import { bodySchemaOf } from "./schemas.ts";
+import { schemaOf } from "./schemas.ts";
 import type { Vars } from "./vars.ts";
 
 export type App = OpenAPIHono<Vars>;
+
+/** What people call the part of a request that a schema refused. */
+const PLACES: Record<keyof ValidationTargets, string> = {
+  json: "body",
+  form: "body",
+  query: "query",
+  param: "path",
+  header: "header",
+  cookie: "cookie",
+};
 
 export function createApp(): App {
   const app: App = new OpenAPIHono<Vars>({
     defaultHook: (result, c) => {
       if (result.success) return;
-      const schema = bodySchemaOf(app, c.req.method, c.req.routePath);
+      const schema = schemaOf(app, c.req.method, c.req.routePath, result.target);
       const errors = fieldErrors(schemaIssues(schema, result.error));
-      const place = result.target === "json" ? "body" : result.target === "param" ? "path" : "query";
-      return problemResponse(c, { code: "invalid_request", detail: `the ${place} is not valid`, errors });
+      const detail = `the ${PLACES[result.target]} is not valid`;
+      return problemResponse(c, { code: "invalid_request", detail, errors });
     },
   });
 
@@ -56,6 +67,9 @@ export function createApp(): App {
     if (error instanceof Refused) return problemResponse(c, error.problem);
     if (error instanceof HTTPException && error.status === 400) {
       return problemResponse(c, { code: "invalid_request", detail: "the body is not valid JSON" });
+    }
+    if (error instanceof HTTPException && error.status === 415) {
+      return problemResponse(c, { code: "unsupported_media_type", detail: SEND_JSON });
     }
     const isOverload = "overloaded" in error || "retryable" in error;
     console.error(

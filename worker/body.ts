@@ -13,7 +13,10 @@ const BATCH_LIMIT_BYTES = 8 * 1024 * 1024;
 /** Deeper JSON serves nobody and costs stack wherever it is walked. */
 const DEPTH_LIMIT = 64;
 
-const BATCH_PATH = /\/(tasks\/batch|results|heartbeats)$/;
+/** Whole paths: an agent or a lock may be called `results`. */
+const BATCH_PATH = /^\/v1\/clusters\/[^/]+\/(?:tasks\/batch|results|groups\/[^/]+\/heartbeats)$/;
+
+export const SEND_JSON = "send Content-Type: application/json";
 const JSON_TYPE = /^application\/(json|merge-patch\+json)\s*(;|$)/i;
 
 const tooLarge = (limitBytes: number) =>
@@ -36,7 +39,7 @@ export const checkBody: MiddlewareHandler<Vars> = async (c, next) => {
   const text = await c.req.text();
   if (text.length > 0) {
     if (!JSON_TYPE.test(c.req.header("Content-Type") ?? "")) {
-      throw new Refused({ code: "unsupported_media_type", detail: "send Content-Type: application/json" });
+      throw new Refused({ code: "unsupported_media_type", detail: SEND_JSON });
     }
     if (depthOf(text) > DEPTH_LIMIT) {
       throw new Refused({

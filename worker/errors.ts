@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { ErrorCode, Outcome, Problem } from "../src/contract/problem.ts";
+import type { ErrorCode, FieldError, Outcome, Problem } from "../src/contract/problem.ts";
 import type { Vars } from "./vars.ts";
 
 const PROBLEMS: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
@@ -59,9 +59,15 @@ export function problemItem(problem: Problem) {
     status: status as number,
     detail: problem.detail,
     code: problem.code,
-    ...(problem.errors === undefined ? {} : { errors: [...problem.errors] }),
+    ...errorList(problem),
     ...problem.evidence,
   };
+}
+
+/** An invalid request always says what is wrong with which part; an empty path means the whole. */
+function errorList({ code, detail, errors }: Problem): { errors?: FieldError[] } {
+  if (errors !== undefined) return { errors: [...errors] };
+  return code === "invalid_request" ? { errors: [{ path: "", message: detail }] } : {};
 }
 
 export function problemResponse(c: Context<Vars>, problem: Problem): Response {

@@ -7,6 +7,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import * as z from "zod";
 import { Id, ResourceId } from "../src/contract/common.ts";
 import { ProblemBody } from "../src/contract/problem.ts";
+import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
 import { allow, type OperationId } from "./access.ts";
 import { Refused } from "./errors.ts";
 import type { AgentPrincipal } from "./principal.ts";
@@ -24,6 +25,9 @@ export function params<Name extends keyof typeof PARAMS>(...names: Name[]) {
   return z.object(shape);
 }
 
+const NO_PARAMETERS = z.strictObject({});
+const NO_FIELDS = z.strictObject({});
+
 export function body<Schema extends z.ZodType>(schema: Schema, required = true) {
   return { content: { "application/json": { schema } }, required };
 }
@@ -37,14 +41,19 @@ const problems = {
   content: { "application/problem+json": { schema: ProblemBody } },
 };
 
-type Declared = Omit<RouteConfig, "operationId"> & { operationId: OperationId };
+type Declared = Omit<RouteConfig, "operationId" | "request"> & {
+  operationId: OperationId;
+  request: NonNullable<RouteConfig["request"]>;
+};
 
 export function operation<Path extends string, Declaration extends Omit<Declared, "path"> & { path: Path }>(
   declaration: Declaration,
 ) {
   return createRoute({
     ...declaration,
-    middleware: guard(declaration.operationId),
+    // Without a word on them no parameters are known, so that a typo never passes silently.
+    request: { query: NO_PARAMETERS, ...declaration.request } as Declaration["request"],
+    middleware: [guard(declaration.operationId), emptyBody(declaration.request.body?.required)],
     responses: { ...declaration.responses, default: problems } as Declaration["responses"],
     security: [{ bearer: [] }],
   });
@@ -58,6 +67,26 @@ function guard(operationId: OperationId): MiddlewareHandler<Vars> {
       agent: c.req.param("agent"),
     });
     if (!allowed.ok) throw new Refused(allowed.problem);
+    await next();
+  };
+}
+
+/**
+ * What an empty body means where one need not be sent, and that no fields are known where none is expected.
+ * @param isRequired undefined where the route takes no body
+ */
+function emptyBody(isRequired: boolean | undefined): MiddlewareHandler<Vars> {
+  return async (c, next) => {
+    const isRead = isRequired === true || c.req.method === "GET" || c.req.method === "HEAD";
+    const text = isRead ? null : await c.req.text();
+    if (text === "") c.req.bodyCache.text = Promise.resolve("{}");
+    else if (text !== null && isRequired === undefined) {
+      const parsed = NO_FIELDS.safeParse(JSON.parse(text));
+      if (!parsed.success) {
+        const errors = fieldErrors(schemaIssues(NO_FIELDS, parsed.error));
+        throw new Refused({ code: "invalid_request", detail: "this route takes no body", errors });
+      }
+    }
     await next();
   };
 }

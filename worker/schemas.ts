@@ -1,19 +1,25 @@
-/** Which schema a route's body has: an error about an unknown key names the nearest known one. */
+/** Which schema a part of a request has: an error about an unknown key names the nearest known one. */
+import type { ValidationTargets } from "hono";
 import * as z from "zod";
 import type { App } from "./app.ts";
 
 const NO_KEYS = z.unknown();
 
 /** @param path as the router writes it, `/v1/clusters/:cluster/tasks` */
-export function bodySchemaOf(app: App, method: string, path: string): z.ZodType {
+export function schemaOf(
+  app: App,
+  method: string,
+  path: string,
+  target: keyof ValidationTargets,
+): z.core.$ZodType {
   for (const definition of app.openAPIRegistry.definitions) {
     if (definition.type !== "route") continue;
     const { route } = definition;
     if (route.method.toUpperCase() !== method || routerPath(route.path) !== path) continue;
     const media = route.request?.body?.content["application/json"];
-    return media !== undefined && "schema" in media && media.schema instanceof z.ZodType
-      ? media.schema
-      : NO_KEYS;
+    const body = media !== undefined && "schema" in media ? media.schema : undefined;
+    const schema = target === "json" ? body : target === "query" ? route.request?.query : undefined;
+    return schema instanceof z.ZodType ? schema : NO_KEYS;
   }
   return NO_KEYS;
 }

@@ -1,6 +1,6 @@
 /** Agents on the wire: registration, heartbeats, and how an agent is shown. */
 import * as z from "zod";
-import { Id, Instant, Labels, Name, pageOf, Text } from "./common.ts";
+import { Id, Instant, JsonValue, Labels, Name, pageOf, Text } from "./common.ts";
 
 export const AGENT_STATUSES = ["active", "suspect", "draining", "inactive"] as const;
 export const AgentStatus = z.enum(AGENT_STATUSES);
@@ -104,7 +104,7 @@ export const FailureReport = z
     failure_type: Name,
     incarnation: z.int().min(1).optional(),
     message: Text.optional(),
-    details: z.record(Name, z.json()).optional(),
+    details: z.record(Name, JsonValue).optional(),
   })
   .meta({ id: "FailureReport" });
 export type FailureReport = z.infer<typeof FailureReport>;

@@ -1,6 +1,6 @@
 /** Events on the wire: what changed in a cluster, in order, resumable by number. */
 import * as z from "zod";
-import { Instant } from "./common.ts";
+import { Instant, JsonValue } from "./common.ts";
 
 export const Event = z
   .object({
@@ -8,7 +8,7 @@ export const Event = z
     at: Instant,
     type: z.string().meta({ description: "Such as `agent.inactive`, `task.assigned`, `lock.expired`." }),
     subject: z.string().meta({ description: "The id of what changed." }),
-    data: z.record(z.string(), z.json()),
+    data: z.record(z.string(), JsonValue),
   })
   .meta({ id: "Event" });
 export type Event = z.infer<typeof Event>;

@@ -1,6 +1,6 @@
 /** Failures on the wire: the record of what broke and what became of it. */
 import * as z from "zod";
-import { Id, Instant, Name, pageOf } from "./common.ts";
+import { Id, Instant, JsonValue, Name, pageOf } from "./common.ts";
 
 /** From mild to grave; a filter `min_severity` compares by this order. */
 export const SEVERITIES = ["info", "warning", "error", "critical"] as const;
@@ -28,7 +28,7 @@ export const Failure = z
     }),
     severity: Severity,
     message: z.string(),
-    details: z.record(z.string(), z.json()),
+    details: z.record(z.string(), JsonValue),
     agent: z
       .object({
         type: z.string(),

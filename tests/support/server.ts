@@ -193,6 +193,10 @@ class RunningServer implements Server {
 export const groupMembers = (groupId: number): Process[] =>
   groupId === 0 ? [] : listProcesses().filter((entry) => entry.groupId === groupId);
 
+/** Resolves when no more than `left` processes of a group live. */
+export const groupEnd = (groupId: number, left = 0): Promise<void> =>
+  until(() => groupMembers(groupId).length <= left, "the group to end");
+
 export async function killGroup(groupId: number): Promise<void> {
   await until(() => {
     signalGroup(groupId, "SIGKILL");

@@ -1,17 +1,36 @@
 /** Routes about the deployment itself: liveness and the OpenAPI document. */
+import { createRoute } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { App } from "../app.ts";
+import { openApiDocument } from "../openapi.ts";
+import { answer } from "../operation.ts";
+
+const tags = ["system"];
+
+const healthz = createRoute({
+  operationId: "getHealth",
+  method: "get",
+  path: "/healthz",
+  summary: "Whether the service answers.",
+  tags,
+  responses: { 200: answer("It does.", z.object({ status: z.literal("ok") })) },
+});
+
+const openapi = createRoute({
+  operationId: "getOpenApi",
+  method: "get",
+  path: "/openapi.json",
+  summary: "This document.",
+  tags,
+  responses: { 200: answer("The document.", z.looseObject({ openapi: z.string() })) },
+});
 
 export function systemRoutes(app: App): void {
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.openapi(healthz, (c) => c.json({ status: "ok" as const }, 200));
 
-  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Failover coordinator",
-      version: "1",
-      description:
-        "Notices when an agent dies, moves its unfinished tasks to agents that can do them, frees its locks, and says why.",
-    },
+  let document: ReturnType<typeof openApiDocument> | undefined;
+  app.openapi(openapi, (c) => {
+    document ??= openApiDocument(app);
+    return c.json(document, 200);
   });
 }

@@ -166,9 +166,11 @@ export class Failover {
 
   #record(agent: AgentRecord | undefined, message: AgentEnded, isCurrent: boolean, nowMs: number): void {
     const { critical_agents, failure_cooldown_period } = this.#ledger.settings.config.failover_config;
-    const details = isCurrent
-      ? message.details
-      : { ...message.details, note: "it had registered again by then; its tasks stayed with it" };
+    const details = {
+      ...message.details,
+      incarnation: message.incarnation,
+      ...(isCurrent ? {} : { note: "it had registered again by then; its tasks stayed with it" }),
+    };
     this.#ledger.recordFailure(
       failureRecord(
         {

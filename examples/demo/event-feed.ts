@@ -1,0 +1,101 @@
+/**
+ * The events of a cluster as they happen: server-sent events, read in order, each with the moment it was
+ * seen here. A stream that breaks is taken up again behind the last event, so none is missed.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Event } from "../../src/contract/event.ts";
+import { type Api, NotSeen, reasonOf } from "./api.ts";
+
+export type Seen = Event & { seenAtMs: number };
+
+const RECONNECT_MS = 300;
+
+export class EventFeed {
+  readonly #api: Api;
+  readonly #ending = new AbortController();
+  readonly #seen: Seen[] = [];
+  #read = 0;
+  #lastId = 0;
+  #broken = "";
+  #wake = () => {};
+
+  constructor(api: Api) {
+    this.#api = api;
+    void this.#follow();
+  }
+
+  /** The next event that was not read yet. */
+  async next(what: string, limitMs: number): Promise<Seen> {
+    const untilMs = performance.now() + limitMs;
+    for (;;) {
+      const event = this.#seen[this.#read];
+      if (event !== undefined) {
+        this.#read += 1;
+        return event;
+      }
+      const leftMs = untilMs - performance.now();
+      if (leftMs <= 0) {
+        const why = this.#broken === "" ? "" : ` (the event stream: ${this.#broken})`;
+        throw new NotSeen(`not seen within ${limitMs / 1000} s: ${what}${why}`);
+      }
+      await Promise.race([delay(leftMs), new Promise<void>((resolve) => (this.#wake = resolve))]);
+    }
+  }
+
+  /** Reads on up to the first event that is meant, and returns it. */
+  async until(what: string, isMeant: (event: Seen) => boolean, limitMs: number): Promise<Seen> {
+    const untilMs = performance.now() + limitMs;
+    for (;;) {
+      const event = await this.next(what, Math.max(1, untilMs - performance.now()));
+      if (isMeant(event)) return event;
+    }
+  }
+
+  /** The latest of a type about a subject, whether read or not. */
+  last(type: string, subject: string): Seen | undefined {
+    return this.#seen.findLast((event) => event.type === type && event.subject === subject);
+  }
+
+  close(): void {
+    this.#ending.abort();
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      try {
+        const response = await this.#api.stream(this.#lastId, signal);
+        if (!response.ok || response.body === null) throw new Error(`answered ${response.status}`);
+        this.#broken = "";
+        await this.#read_(response.body);
+      } catch (error) {
+        this.#broken = reasonOf(error);
+      }
+      if (!signal.aborted) await delay(RECONNECT_MS);
+    }
+  }
+
+  async #read_(body: ReadableStream<Uint8Array>): Promise<void> {
+    let text = "";
+    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      // A blank line ends an event; a line with a colon first is a comment.
+      const blocks = text.split("\n\n");
+      text = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const data = block
+          .split("\n")
+          .filter((line) => line.startsWith("data:"))
+          .map((line) => line.slice("data:".length).trimStart())
+          .join("\n");
+        if (data !== "") this.#take(JSON.parse(data) as Event);
+      }
+    }
+  }
+
+  #take(event: Event): void {
+    this.#lastId = event.id;
+    this.#seen.push({ ...event, seenAtMs: performance.now() });
+    this.#wake();
+  }
+}

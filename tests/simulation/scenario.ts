@@ -1,0 +1,107 @@
+/** What every scenario shares: a fleet at work, faults, then calm, then the audit. */
+import { expect } from "vitest";
+import type { ConfigInput } from "../../src/contract/config.ts";
+import { Auditor } from "../support/simulation/auditor.ts";
+import { SimulatedAgent } from "../support/simulation/simulated-agent.ts";
+import { SimulatedCluster } from "../support/simulation/simulated-cluster.ts";
+import { CALM, World } from "../support/simulation/world.ts";
+
+/** Seeds of a run; a seed that failed can be run alone with `SIMULATION_SEED`. */
+const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 200);
+
+export function seeds(): number[] {
+  const one = process.env.SIMULATION_SEED;
+  return one === undefined ? Array.from({ length: SEED_COUNT }, (_, index) => index + 1) : [Number(one)];
+}
+
+const TASK_TYPES = ["resize", "translate", "index"];
+
+export class Fleet {
+  readonly world: World;
+  readonly cluster: SimulatedCluster;
+  readonly auditor = new Auditor();
+  readonly agents: SimulatedAgent[] = [];
+  readonly accepted: string[] = [];
+
+  constructor(seed: number, config: ConfigInput = {}) {
+    this.world = new World(seed);
+    this.cluster = new SimulatedCluster(this.world, {
+      // Faults may move a task often; giving up is another scenario's subject.
+      config: { ...config, failover_config: { max_reassignment_attempts: 100, ...config.failover_config } },
+      onGroupCommit: (group, database) => this.auditor.watchLocks(group, database),
+    });
+  }
+
+  /** Agents over two groups, each able to do everything, so that somebody always can. */
+  startAgents(count: number, options: { maxConcurrentTasks?: number; workMs?: () => number } = {}): void {
+    for (let index = 0; index < count; index++) {
+      const agent = new SimulatedAgent(this.cluster, {
+        id: `agent-${index}`,
+        group: index % 2 === 0 ? "north" : "south",
+        capabilities: TASK_TYPES,
+        workMs: options.workMs ?? (() => this.world.random.between(100, 4000)),
+        locks: ["orders", "stock"],
+        maxConcurrentTasks: options.maxConcurrentTasks ?? 20,
+      });
+      this.agents.push(agent);
+      void agent.live();
+    }
+  }
+
+  /** Submits until it is acknowledged, as a careful producer does. */
+  async submit(id: string, priority: number): Promise<void> {
+    for (;;) {
+      try {
+        const outcome = await this.world.call(() =>
+          this.cluster.coordinator.serve((service) =>
+            service.submit({ id, type: TASK_TYPES[priority % TASK_TYPES.length] ?? "index", priority }),
+          ),
+        );
+        if (outcome.ok) this.accepted.push(id);
+        return;
+      } catch {
+        await this.world.sleep(300);
+      }
+    }
+  }
+
+  submitOver(count: number, durationMs: number): void {
+    for (let index = 0; index < count; index++) {
+      this.world.after(this.world.random.between(0, durationMs), () => {
+        void this.submit(`task-${index}`, Math.floor(this.world.random.between(0, 11)));
+      });
+    }
+  }
+
+  /** Ends the faults, waits for every task to end, and audits. */
+  async concludeAndAudit(taskCount: number, limitMs = 120_000): Promise<string[]> {
+    this.world.network = CALM;
+    this.cluster.crashesPerCommit = 0;
+    await this.world.runUntil(() => this.accepted.length === taskCount && this.#isIdle(), limitMs, 500);
+    // Deaths that nobody waited for come out, and messages that were backing off arrive.
+    await this.world.run(40_000);
+    if (this.accepted.length !== taskCount) {
+      this.auditor.findings.push(`${taskCount - this.accepted.length} submissions were never acknowledged`);
+    }
+    this.auditor.checkTasks(this.cluster, this.accepted, this.agents);
+    this.auditor.checkFailures(this.cluster, this.agents);
+    this.auditor.checkGrants(this.agents);
+    return this.auditor.findings;
+  }
+
+  #isIdle(): boolean {
+    const { database } = this.cluster.coordinator;
+    const [row] = database
+      .prepare("SELECT count(*) AS count FROM tasks WHERE status NOT IN ('completed', 'failed', 'cancelled')")
+      .all() as { count: number }[];
+    return row?.count === 0;
+  }
+}
+
+/** Runs a scenario over all seeds and shows the first that breaks a promise. */
+export async function holdsForEverySeed(scenario: (seed: number) => Promise<string[]>): Promise<void> {
+  for (const seed of seeds()) {
+    const findings = await scenario(seed);
+    expect(findings, `SIMULATION_SEED=${seed}`).toEqual([]);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * An agent that is a process of its own, and what it said so far. `await using` ends it however the test ends;
+ * should the test runner die, it ends by itself.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { AgentReport, AgentSettings } from "./agent-program.ts";
+import { type Cluster, Stream } from "./measure.ts";
+
+const PROGRAM = join(import.meta.dirname, "agent-program.ts");
+
+const DEFAULTS: Omit<AgentSettings, "clusterUrl" | "id" | "joinToken"> = {
+  group: "default",
+  capabilities: ["work"],
+  maxConcurrentTasks: 10,
+  heartbeatIntervalMs: 250,
+  heartbeatTimeoutMs: 1000,
+  takesUpTasks: false,
+  lock: null,
+  comesBack: true,
+};
+
+type Report<Type extends AgentReport["type"]> = Extract<AgentReport, { type: Type }>;
+
+export class AgentProcess implements AsyncDisposable {
+  readonly id: string;
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<undefined>;
+  readonly #reports = new Stream<AgentReport>();
+
+  /** Resolves when it is registered. */
+  static async start(
+    cluster: Cluster,
+    settings: Partial<AgentSettings> & { id: string },
+  ): Promise<AgentProcess> {
+    const agent = new AgentProcess({
+      ...DEFAULTS,
+      clusterUrl: cluster.url,
+      joinToken: cluster.adminToken,
+      ...settings,
+    });
+    await agent.said("registered");
+    return agent;
+  }
+
+  private constructor(settings: AgentSettings) {
+    this.id = settings.id;
+    this.#child = spawn(process.execPath, [PROGRAM, JSON.stringify(settings)], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#closed = new Promise((resolve) => this.#child.once("close", () => resolve(undefined)));
+    if (this.#child.stdout === null) throw new Error("the agent has no stdout");
+    createInterface(this.#child.stdout).on("line", (line) => {
+      this.#reports.add(JSON.parse(line) as AgentReport);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Everything of one type it said so far. */
+  reports<Type extends AgentReport["type"]>(type: Type): Report<Type>[] {
+    return this.#reports.items.filter((report): report is Report<Type> => report.type === type);
+  }
+
+  /** The first report of that type that fits, said already or yet to come. */
+  async said<Type extends AgentReport["type"]>(
+    type: Type,
+    fits: (report: Report<Type>) => boolean = () => true,
+  ): Promise<Report<Type>> {
+    const isIt = (report: AgentReport): report is Report<Type> =>
+      report.type === type && fits(report as Report<Type>);
+    const found = await Promise.race([this.#reports.first(isIt), this.#closed]);
+    if (found === undefined) throw new Error(`${this.id} ended before it said "${type}"`);
+    return found as Report<Type>;
+  }
+
+  /** The first heartbeat that was sent at `atMs` or later and acknowledged. */
+  beatSince(atMs: number): Promise<Report<"beat">> {
+    return this.said("beat", ({ sentAtMs }) => sentAtMs >= atMs);
+  }
+
+  /** When it sent the last heartbeat that was acknowledged to it. */
+  get lastBeatSentAtMs(): number {
+    return this.reports("beat").at(-1)?.sentAtMs ?? 0;
+  }
+
+  signal(name: "SIGSTOP" | "SIGCONT" | "SIGUSR2"): void {
+    this.#child.kill(name);
+  }
+
+  /** SIGKILL; resolves when it has ended and all it said was read. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The guarantees, checked from the outside: against what clients were told, and against what
+ * is on disk. Every finding is a sentence; none is the goal.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import type { Failure } from "../../../src/contract/failure.ts";
+import type { SimulatedAgent } from "./simulated-agent.ts";
+import type { SimulatedCluster } from "./simulated-cluster.ts";
+
+type TaskRow = { id: string; status: string; attempt: number; result: string };
+type AttemptRow = { task_id: string; attempt: number; outcome: string | null; ended_at: number | null };
+
+export class Auditor {
+  readonly findings: string[] = [];
+  readonly #lastToken = new Map<string, number>();
+
+  /** At each commit of a group: a lock changes hands only under a token greater than any before. */
+  watchLocks(group: string, database: DatabaseSync): void {
+    const hasLocks = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'locks'").all().length > 0;
+    if (!hasLocks) return;
+    const rows = database
+      .prepare("SELECT resource, holder, incarnation, fencing_token AS token FROM locks")
+      .all() as { resource: string; holder: string | null; incarnation: number | null; token: number }[];
+    const highest = Math.max(0, ...[...this.#lastToken].filter(([key]) => key.startsWith(`${group}/`)).map(([, token]) => token));
+    for (const { resource, token } of rows) {
+      const key = `${group}/${resource}`;
+      const known = this.#lastToken.get(key);
+      if (known === token) continue;
+      if (token <= highest) this.findings.push(`lock ${key} was granted under token ${token}, not above ${highest}`);
+      this.#lastToken.set(key, token);
+    }
+  }
+
+  /** Each grant that an agent was told of, in the order of telling, had a token of its own. */
+  checkGrants(agents: readonly SimulatedAgent[]): void {
+    const owners = new Map<string, string>();
+    for (const agent of agents) {
+      for (const { resource, token } of agent.grants) {
+        const key = `${agent.group}/${resource}/${token}`;
+        const owner = owners.get(key);
+        if (owner !== undefined && owner !== agent.id) this.findings.push(`${key} was granted to ${owner} and ${agent.id}`);
+        owners.set(key, agent.id);
+      }
+    }
+  }
+
+  /** No accepted task is lost, each is completed, and an acknowledged result stands. */
+  checkTasks(cluster: SimulatedCluster, accepted: readonly string[], agents: readonly SimulatedAgent[]): void {
+    const { database } = cluster.coordinator;
+    const tasks = new Map(
+      (database.prepare("SELECT id, status, attempt, result FROM tasks").all() as TaskRow[]).map((row) => [row.id, row]),
+    );
+    for (const id of accepted) {
+      const task = tasks.get(id);
+      if (task === undefined) this.findings.push(`task ${id} was accepted and is lost`);
+      else if (task.status !== "completed") this.findings.push(`task ${id} is ${task.status} after all faults ended`);
+    }
+    for (const agent of agents) {
+      for (const { taskId, attempt, result } of agent.results) {
+        const task = tasks.get(taskId);
+        if (task?.status !== "completed" || task.attempt !== attempt || JSON.parse(task.result) !== result) {
+          this.findings.push(`the acknowledged result of ${agent.id} for ${taskId} (attempt ${attempt}) does not stand`);
+        }
+      }
+    }
+    this.#checkAttempts(database, tasks);
+    this.#checkTerminalEvents(database);
+  }
+
+  /** Attempts count up from 1 without gaps, only the last may be open, and at most one completed. */
+  #checkAttempts(database: DatabaseSync, tasks: ReadonlyMap<string, TaskRow>): void {
+    const rows = database
+      .prepare("SELECT task_id, attempt, outcome, ended_at FROM attempts ORDER BY task_id, attempt")
+      .all() as AttemptRow[];
+    const byTask = Map.groupBy(rows, (row) => row.task_id);
+    for (const [id, attempts] of byTask) {
+      attempts.forEach(({ attempt, ended_at }, index) => {
+        if (attempt !== index + 1) this.findings.push(`task ${id} has attempt ${attempt} in place ${index + 1}`);
+        if (ended_at === null && index < attempts.length - 1) this.findings.push(`task ${id} has two open attempts`);
+      });
+      if (attempts.length !== tasks.get(id)?.attempt) this.findings.push(`task ${id} does not agree with its attempts`);
+      if (attempts.filter(({ outcome }) => outcome === "completed").length > 1) {
+        this.findings.push(`task ${id} was completed twice`);
+      }
+    }
+  }
+
+  #checkTerminalEvents(database: DatabaseSync): void {
+    const rows = database
+      .prepare(
+        `SELECT json_extract(event, '$.subject') AS id, count(*) AS count FROM events
+         WHERE json_extract(event, '$.type') IN ('task.completed', 'task.failed', 'task.cancelled') GROUP BY id`,
+      )
+      .all() as { id: string; count: number }[];
+    for (const { id, count } of rows) if (count > 1) this.findings.push(`task ${id} ended ${count} times`);
+  }
+
+  failuresOf(cluster: SimulatedCluster): Failure[] {
+    const rows = cluster.coordinator.database.prepare("SELECT failure FROM failures").all() as { failure: string }[];
+    return rows.map((row) => JSON.parse(row.failure) as Failure);
+  }
+
+  /** Nobody was failed early; who died has one record; every record was told. */
+  checkFailures(cluster: SimulatedCluster, agents: readonly SimulatedAgent[]): void {
+    const failures = this.failuresOf(cluster);
+    const byAgent = new Map(agents.map((agent) => [agent.id, agent]));
+    const timeouts = failures.filter((failure) => failure.failure_type === "heartbeat_timeout");
+    for (const failure of timeouts) {
+      const agent = byAgent.get(failure.agent_id ?? "");
+      const lastSignMs = agent?.lastSignMs.get(Number(failure.details.incarnation));
+      if (agent === undefined || lastSignMs === undefined) continue;
+      const silentMs = Date.parse(failure.at) - lastSignMs;
+      if (silentMs < agent.timeoutMs) {
+        this.findings.push(`${agent.id} was failed after ${silentMs} ms of silence, its timeout is ${agent.timeoutMs}`);
+      }
+    }
+    for (const [key, records] of Map.groupBy(timeouts, (failure) => `${failure.agent_id}/${failure.details.incarnation}`)) {
+      if (records.length > 1) this.findings.push(`${key} has ${records.length} records of one failure`);
+    }
+    // One that died before its registration was answered was never accepted.
+    for (const agent of agents.filter(({ isAlive, lastSignMs }) => !isAlive && lastSignMs.size > 0)) {
+      const incarnation = Math.max(...agent.lastSignMs.keys());
+      const isRecorded = timeouts.some(
+        (failure) => failure.agent_id === agent.id && Number(failure.details.incarnation) >= incarnation,
+      );
+      if (!isRecorded) this.findings.push(`${agent.id} died and nobody noticed`);
+    }
+    const told = new Set(cluster.told.map((line) => line.failure_id));
+    for (const { id } of failures) if (!told.has(id)) this.findings.push(`failure ${id} was told to nobody`);
+  }
+
+  /** Nobody but these was failed. */
+  checkOnlyFailed(cluster: SimulatedCluster, expected: readonly string[]): void {
+    for (const { agent_id, failure_type, message } of this.failuresOf(cluster)) {
+      if (failure_type === "heartbeat_timeout" && !expected.includes(agent_id ?? "")) {
+        this.findings.push(`a live agent was failed: ${message}`);
+      }
+    }
+  }
+}

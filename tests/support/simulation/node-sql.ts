@@ -1,0 +1,78 @@
+/** Node's own SQLite as the storage layer wants it. */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { Sql, SqlValue } from "../../../src/storage/sql.ts";
+
+/** What a transaction meets at its end: nothing, or a crash on either side of its commit. */
+export type Fate = "commits" | "crashes before the commit" | "crashes after the commit";
+
+/** The process is gone: nothing of it runs on, and nobody is told. */
+export class Crash extends Error {
+  constructor() {
+    super("the object crashed");
+  }
+}
+
+export class NodeSql implements Sql {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  /** Asked once for each outermost transaction that is about to commit. */
+  readonly #fateOf: () => Fate;
+  readonly #onCommit: () => void;
+  #isDead = false;
+  #depth = 0;
+
+  constructor(database: DatabaseSync, fateOf: () => Fate = () => "commits", onCommit: () => void = () => {}) {
+    this.#database = database;
+    this.#fateOf = fateOf;
+    this.#onCommit = onCommit;
+  }
+
+  /** Whatever still runs of the object can touch nothing any more. */
+  die(): void {
+    this.#isDead = true;
+  }
+
+  all<Row extends Record<string, SqlValue>>(statement: string, ...bindings: SqlValue[]): Row[] {
+    if (this.#isDead) throw new Crash();
+    let prepared = this.#statements.get(statement);
+    if (prepared === undefined) {
+      prepared = this.#database.prepare(statement);
+      this.#statements.set(statement, prepared);
+    }
+    const rows = prepared.all(
+      ...bindings.map((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
+    );
+    return rows.map((row) =>
+      Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])),
+    ) as Row[];
+  }
+
+  transaction<Result>(work: () => Result): Result {
+    if (this.#isDead) throw new Crash();
+    if (this.#depth > 0) return work();
+    this.#depth += 1;
+    this.#database.exec("BEGIN");
+    try {
+      const result = work();
+      const fate = this.#fateOf();
+      if (fate === "crashes before the commit") throw new Crash();
+      this.#database.exec("COMMIT");
+      this.#onCommit();
+      if (fate === "crashes after the commit") throw new Crash();
+      return result;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      if (error instanceof Crash) this.#isDead = true;
+      throw error;
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+}
+
+function plain(value: unknown): SqlValue {
+  if (value instanceof Uint8Array) {
+    return value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength) as ArrayBuffer;
+  }
+  return value as SqlValue;
+}

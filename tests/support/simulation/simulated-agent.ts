@@ -1,0 +1,197 @@
+/**
+ * A simulated agent: registers, beats, reads its list, works and reports, over the simulated
+ * network. It can be killed, or frozen for a while and so become a zombie.
+ */
+import type { Outcome } from "../../../src/contract/problem.ts";
+import type { Task } from "../../../src/contract/task.ts";
+import type { SimulatedCluster } from "./simulated-cluster.ts";
+
+export type AgentOptions = {
+  id: string;
+  group: string;
+  capabilities: string[];
+  intervalMs?: number;
+  timeoutMs?: number;
+  maxConcurrentTasks?: number;
+  /** How long a task takes it. */
+  workMs: () => number;
+  /** Names of locks it takes now and then. */
+  locks?: string[];
+};
+
+/** A result that the coordinator acknowledged. */
+export type AcknowledgedResult = { taskId: string; attempt: number; result: unknown };
+
+const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
+
+export class SimulatedAgent {
+  readonly id: string;
+  readonly group: string;
+  readonly timeoutMs: number;
+  /** When each incarnation's last sign of life was processed by its group. */
+  readonly lastSignMs = new Map<number, number>();
+  readonly results: AcknowledgedResult[] = [];
+  readonly grants: { resource: string; token: number }[] = [];
+  /** Calls that were refused because a newer attempt or incarnation had taken over. */
+  readonly refusals: string[] = [];
+  readonly #cluster: SimulatedCluster;
+  readonly #options: AgentOptions;
+  readonly #intervalMs: number;
+  #incarnation = 0;
+  #isAlive = true;
+  #frozenUntilMs = 0;
+  readonly #working = new Set<string>();
+
+  constructor(cluster: SimulatedCluster, options: AgentOptions) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.id = options.id;
+    this.group = options.group;
+    this.#intervalMs = options.intervalMs ?? 1000;
+    this.timeoutMs = options.timeoutMs ?? 3000;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Runs until it is killed. */
+  async live(): Promise<void> {
+    await this.#register();
+    while (this.#isAlive) {
+      await this.#pause(this.#intervalMs);
+      if (!this.#isAlive) return;
+      await this.#beat();
+      await this.#takeTasks();
+      await this.#useLock();
+    }
+  }
+
+  kill(): void {
+    this.#isAlive = false;
+  }
+
+  freeze(durationMs: number): void {
+    this.#frozenUntilMs = this.#cluster.world.nowMs + durationMs;
+  }
+
+  /** A pause of its own, longer while it is frozen. */
+  async #pause(durationMs: number): Promise<void> {
+    const { world } = this.#cluster;
+    await world.sleep(durationMs);
+    while (this.#isAlive && world.nowMs < this.#frozenUntilMs) await world.sleep(this.#frozenUntilMs - world.nowMs);
+  }
+
+  async #register(): Promise<void> {
+    while (this.#isAlive) {
+      const sinceMs = Math.floor(this.#cluster.world.nowMs);
+      const registered = await this.#call(() =>
+        this.#cluster.coordinator.serve((service) =>
+          service.register(
+            this.group,
+            this.id,
+            {
+              type: "worker",
+              capabilities: this.#options.capabilities,
+              max_concurrent_tasks: this.#options.maxConcurrentTasks ?? 10,
+              heartbeat_interval_seconds: this.#intervalMs / 1000,
+              heartbeat_timeout_seconds: this.timeoutMs / 1000,
+              labels: {},
+              running_tasks: [],
+            },
+            OPERATOR,
+          ),
+        ),
+      );
+      if (registered?.ok) {
+        this.#incarnation = registered.value.agent.incarnation;
+        this.lastSignMs.set(this.#incarnation, sinceMs);
+        this.#working.clear();
+        return;
+      }
+      await this.#pause(this.#intervalMs);
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const incarnation = this.#incarnation;
+    const answer = await this.#call(() =>
+      this.#cluster.group(this.group).serve((service) => {
+        const outcome = service.heartbeat(this.id, incarnation, {});
+        if (outcome.ok) this.lastSignMs.set(incarnation, Math.floor(this.#cluster.world.nowMs));
+        return outcome;
+      }),
+    );
+    if (answer !== null && !answer.ok) {
+      this.refusals.push(answer.problem.code);
+      await this.#register();
+    }
+  }
+
+  async #takeTasks(): Promise<void> {
+    const tasks = await this.#call(() =>
+      this.#cluster.coordinator.serve((service) => service.tasksOf(this.id, ["assigned"], true)),
+    );
+    for (const task of tasks ?? []) {
+      const key = `${task.id}/${task.attempt}`;
+      if (this.#working.has(key)) continue;
+      this.#working.add(key);
+      void this.#work(task);
+    }
+  }
+
+  async #work({ id: taskId, attempt }: Task): Promise<void> {
+    const { world, coordinator } = this.#cluster;
+    const speaker = { agentId: this.id, incarnation: this.#incarnation };
+    const holder = { agent_id: this.id, attempt };
+    const started = await this.#insist(() => coordinator.serve((service) => service.start(taskId, holder, speaker)));
+    if (started === null || !started.ok) return;
+    await this.#pause(this.#options.workMs());
+    const result = `${this.id}/${attempt}/${world.random.id()}`;
+    const done = await this.#insist(() =>
+      coordinator.serve((service) => service.complete(taskId, { ...holder, result }, speaker)),
+    );
+    if (done?.ok) this.results.push({ taskId, attempt, result });
+  }
+
+  async #useLock(): Promise<void> {
+    const { locks } = this.#options;
+    if (locks === undefined || !this.#cluster.world.random.chance(0.3)) return;
+    const resource = this.#cluster.world.random.pick(locks);
+    const incarnation = this.#incarnation;
+    const group = this.#cluster.group(this.group);
+    const acquired = await this.#call(() =>
+      group.serve((service) => service.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: 2 })),
+    );
+    if (!acquired?.ok) return;
+    const token = acquired.value.fencing_token;
+    this.grants.push({ resource, token });
+    await this.#pause(this.#cluster.world.random.between(0, 1500));
+    await this.#call(() =>
+      group.serve((service) => service.release(resource, token, { agentId: this.id, incarnation })),
+    );
+  }
+
+  /** Repeats a call until it is answered: reports are safe to repeat. */
+  async #insist<Value>(serve: () => Outcome<Value>): Promise<Outcome<Value> | null> {
+    while (this.#isAlive) {
+      const answer = await this.#call(serve);
+      if (answer !== null) {
+        if (!answer.ok) this.refusals.push(answer.problem.code);
+        return answer;
+      }
+      await this.#pause(200);
+    }
+    return null;
+  }
+
+  /** One call over the network; null if there was no answer. The dead call nobody. */
+  async #call<Result>(serve: () => Result | Promise<Result>): Promise<Result | null> {
+    if (!this.#isAlive) return null;
+    try {
+      return await this.#cluster.world.call(serve);
+    } catch {
+      return null;
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * One cluster in simulation: a coordinator, a notifier and some groups, with the messages
+ * between them going over the simulated network, on a server that can be killed and started.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { type ConfigInput, Config } from "../../../src/contract/config.ts";
+import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
+import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
+import type { Address, Peers } from "../../../src/services/host.ts";
+import { Notifier } from "../../../src/services/notifier/notifier.ts";
+import type { Fate } from "./node-sql.ts";
+import { SimulatedObject } from "./simulated-object.ts";
+import type { World } from "./world.ts";
+
+export type ClusterOptions = {
+  config?: ConfigInput;
+  /** The probability that a commit of any object is its instance's last act. */
+  crashesPerCommit?: number;
+  onGroupCommit?(group: string, database: DatabaseSync): void;
+};
+
+export class SimulatedCluster {
+  readonly world: World;
+  readonly coordinator: SimulatedObject<Coordinator>;
+  readonly notifier: SimulatedObject<Notifier>;
+  /** What the channel `log` said. */
+  readonly told: Record<string, unknown>[] = [];
+  crashesPerCommit: number;
+  readonly #groups = new Map<string, SimulatedObject<AgentGroup>>();
+  readonly #options: ClusterOptions;
+  #boots = 1;
+  #isUp = true;
+
+  constructor(world: World, options: ClusterOptions = {}) {
+    this.world = world;
+    this.#options = options;
+    this.crashesPerCommit = options.crashesPerCommit ?? 0;
+    const config = Config.parse(options.config ?? {});
+    this.coordinator = new SimulatedObject(world, {
+      ...this.#common(),
+      create: (host) => new Coordinator(host, config),
+    });
+    this.notifier = new SimulatedObject(world, {
+      ...this.#common(),
+      create: (host) => new Notifier(host, config.failure_notification),
+      onLog: (event, fields) => {
+        if (event === "failure_notification") this.told.push(fields);
+      },
+    });
+  }
+
+  group(name: string): SimulatedObject<AgentGroup> {
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      const { onGroupCommit } = this.#options;
+      group = new SimulatedObject(this.world, {
+        ...this.#common(),
+        create: (host) => new AgentGroup(host, name),
+        ...(onGroupCommit && { onCommit: (database: DatabaseSync) => onGroupCommit(name, database) }),
+      });
+      this.#groups.set(name, group);
+    }
+    return group;
+  }
+
+  /** `kill -9` of the server: every instance is gone, and nothing answers. */
+  kill(): void {
+    this.#isUp = false;
+    for (const object of this.#objects()) object.end();
+  }
+
+  /** Starts it again, as another process. */
+  start(): void {
+    this.#isUp = true;
+    this.#boots += 1;
+    for (const object of this.#objects()) object.wake();
+  }
+
+  #objects(): SimulatedObject<Coordinator | Notifier | AgentGroup>[] {
+    return [this.coordinator, this.notifier, ...this.#groups.values()] as never;
+  }
+
+  #common() {
+    return {
+      peers: this.#peers(),
+      bootId: () => `boot-${this.#boots}`,
+      isUp: () => this.#isUp,
+      fateOf: (): Fate => {
+        if (!this.world.random.chance(this.crashesPerCommit)) return "commits";
+        return this.world.random.chance(0.5) ? "crashes before the commit" : "crashes after the commit";
+      },
+    };
+  }
+
+  #peers(): Peers {
+    return {
+      deliver: (receiver, parcel) =>
+        // Copied, as a message between objects is.
+        this.world.call(() => this.#receiver(receiver).serve((service) => service.receive(structuredClone(parcel)))),
+      ringDoorbell: (group, doorbell) => {
+        this.world
+          .call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)))
+          .catch(() => {});
+      },
+    };
+  }
+
+  #receiver(address: Address): SimulatedObject<{ receive: Coordinator["receive"] }> {
+    if (address === "coordinator") return this.coordinator;
+    if (address === "notifier") return this.notifier;
+    return this.group(address.slice("group/".length));
+  }
+}

@@ -145,10 +145,14 @@ async function report(task: Task, what: string, fields: object): Promise<boolean
 async function keepLock(resource: string): Promise<void> {
   let known = "";
   while (!isEnding) {
-    const { status, body } = await asMyself("POST", `${group}/locks/${encodeURIComponent(resource)}/acquire`, {
-      agent_id: agentId,
-      ttl_seconds: LOCK_TTL_SECONDS,
-    });
+    const { status, body } = await asMyself(
+      "POST",
+      `${group}/locks/${encodeURIComponent(resource)}/acquire`,
+      {
+        agent_id: agentId,
+        ttl_seconds: LOCK_TTL_SECONDS,
+      },
+    );
     const lock = body.lock as { fencing_token: number } | undefined;
     const news =
       status === 200

@@ -3,7 +3,7 @@
  * does not compile, so no route escapes it. What an agent may touch is narrowed further:
  * its own cluster, group and id alone.
  */
-import type { Outcome } from "../src/contract/problem.ts";
+import type { Outcome, Problem } from "../src/contract/problem.ts";
 import { ok, refuse } from "../src/contract/problem.ts";
 import type { AgentPrincipal, Principal, Role } from "./principal.ts";
 
@@ -61,10 +61,16 @@ export function allow(principal: Principal, operation: OperationId, target: Targ
     return refuse("forbidden", `a token of the role ${principal.role} may not do this`);
   }
   if (principal.role === "admin") return ok(null);
-  return isItself(principal, target)
-    ? ok(null)
-    : refuse("forbidden", "an agent's token speaks for that agent alone");
+  // Whether an agent's token may register that id is for the route to say: it has more to tell.
+  const { agent, ...place } = target;
+  const isAllowed = isItself(principal, operation === "registerAgent" ? place : target);
+  return isAllowed ? ok(null) : { ok: false, problem: notItself };
 }
+
+export const notItself: Problem = {
+  code: "forbidden",
+  detail: "an agent's token speaks for that agent alone",
+};
 
 function isItself(principal: AgentPrincipal, { cluster, group, agent }: Target): boolean {
   return (

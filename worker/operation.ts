@@ -8,7 +8,7 @@ import * as z from "zod";
 import { Id, ResourceId } from "../src/contract/common.ts";
 import { ProblemBody } from "../src/contract/problem.ts";
 import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
-import { allow, type OperationId } from "./access.ts";
+import { allow, notItself, type OperationId } from "./access.ts";
 import { Refused } from "./errors.ts";
 import type { AgentPrincipal } from "./principal.ts";
 import type { Vars } from "./vars.ts";
@@ -53,7 +53,7 @@ export function operation<Path extends string, Declaration extends Omit<Declared
     ...declaration,
     // Without a word on them no parameters are known, so that a typo never passes silently.
     request: { query: NO_PARAMETERS, ...declaration.request } as Declaration["request"],
-    middleware: [guard(declaration.operationId), emptyBody(declaration.request.body?.required)],
+    middleware: [guard(declaration.operationId), lenientBody(declaration.request.body?.required)],
     responses: { ...declaration.responses, default: problems } as Declaration["responses"],
     security: [{ bearer: [] }],
   });
@@ -72,23 +72,32 @@ function guard(operationId: OperationId): MiddlewareHandler<Vars> {
 }
 
 /**
- * What an empty body means where one need not be sent, and that no fields are known where none is expected.
+ * Where a body need not be sent an empty one is none, whatever its type; where none is expected, no field is.
  * @param isRequired undefined where the route takes no body
  */
-function emptyBody(isRequired: boolean | undefined): MiddlewareHandler<Vars> {
+function lenientBody(isRequired: boolean | undefined): MiddlewareHandler<Vars> {
   return async (c, next) => {
-    const isRead = isRequired === true || c.req.method === "GET" || c.req.method === "HEAD";
-    const text = isRead ? null : await c.req.text();
-    if (text === "") c.req.bodyCache.text = Promise.resolve("{}");
-    else if (text !== null && isRequired === undefined) {
-      const parsed = NO_FIELDS.safeParse(JSON.parse(text));
-      if (!parsed.success) {
-        const errors = fieldErrors(schemaIssues(NO_FIELDS, parsed.error));
-        throw new Refused({ code: "invalid_request", detail: "this route takes no body", errors });
-      }
+    if (isRequired !== true && c.req.method !== "GET" && c.req.method !== "HEAD") {
+      const text = await c.req.text();
+      if (text === "") dropContentType(c);
+      else if (isRequired === undefined) refuseFields(JSON.parse(text));
     }
     await next();
   };
+}
+
+function dropContentType(c: Context<Vars>): void {
+  const { url, method, headers } = c.req.raw;
+  const others = new Headers(headers);
+  others.delete("Content-Type");
+  c.req.raw = new Request(url, { method, headers: others });
+}
+
+function refuseFields(body: unknown): void {
+  const parsed = NO_FIELDS.safeParse(body);
+  if (parsed.success) return;
+  const errors = fieldErrors(schemaIssues(NO_FIELDS, parsed.error));
+  throw new Refused({ code: "invalid_request", detail: "this route takes no body", errors });
 }
 
 /** The agent that speaks, or null for an operator. */
@@ -100,16 +109,14 @@ export function speakerOf(c: Context<Vars>): AgentPrincipal | null {
 /** The body may name an agent, but identity comes from the token. */
 export function refuseOthers(c: Context<Vars>, agentId: string): void {
   const speaker = speakerOf(c);
-  if (speaker !== null && speaker.agentId !== agentId) {
-    throw new Refused({ code: "forbidden", detail: "an agent's token speaks for that agent alone" });
-  }
+  if (speaker !== null && speaker.agentId !== agentId) throw new Refused(notItself);
 }
 
-/** Tells the agent's group in passing, without waiting, that the agent lives. */
-export function noteLife(c: Context<Vars>, sign: () => Promise<unknown>): void {
+/** Tells an object something in passing, without waiting: a courtesy, whose loss costs nothing. */
+export function inPassing(c: Context<Vars>, tell: () => Promise<unknown>): void {
   c.executionCtx.waitUntil(
-    sign().catch(() => {
-      // Only a courtesy: the agent's heartbeats are what counts.
+    tell().catch(() => {
+      // The agent's heartbeats and reads are what counts.
     }),
   );
 }

@@ -4,7 +4,7 @@
 const ANSWER_LIMIT_MS = 40_000;
 
 /** An error as the coordinator writes it (RFC 9457); some codes say more, such as what is current. */
-export type Problem = { status: number; code: string; detail: string; [evidence: string]: unknown };
+export type Problem = { code: string; detail: string; [evidence: string]: unknown };
 
 /** What the demo did not get to see, in words for whoever ran it. */
 export class NotSeen extends Error {}
@@ -30,16 +30,16 @@ export class Api {
   }
 
   /** Sends what must be refused. */
-  async refused(path: string, body: object): Promise<Problem> {
+  async refused(path: string, body: object): Promise<{ status: number; problem: Problem }> {
     const response = await this.#send("POST", path, body);
     if (response.ok) throw new NotSeen(`POST ${path} was accepted, and should have been refused`);
-    return (await response.json()) as Problem;
+    return { status: response.status, problem: (await response.json()) as Problem };
   }
 
   /** The event stream, from `lastEventId` on. */
-  stream(lastEventId: number, signal: AbortSignal): Promise<Response> {
+  stream(lastEventId: number): Promise<Response> {
     const headers = { ...this.#headers(), "Last-Event-ID": String(lastEventId) };
-    return fetch(this.#url("/events"), { headers, signal });
+    return fetch(this.#url("/events"), { headers });
   }
 
   async #expect<Body>(method: string, path: string, body?: object): Promise<Body> {

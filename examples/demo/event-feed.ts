@@ -12,7 +12,6 @@ const RECONNECT_MS = 300;
 
 export class EventFeed {
   readonly #api: Api;
-  readonly #ending = new AbortController();
   readonly #seen: Seen[] = [];
   #read = 0;
   #lastId = 0;
@@ -51,34 +50,25 @@ export class EventFeed {
     }
   }
 
-  /** The latest of a type about a subject, whether read or not. */
-  last(type: string, subject: string): Seen | undefined {
-    return this.#seen.findLast((event) => event.type === type && event.subject === subject);
-  }
-
-  close(): void {
-    this.#ending.abort();
-  }
-
   async #follow(): Promise<void> {
-    const { signal } = this.#ending;
-    while (!signal.aborted) {
+    for (;;) {
       try {
-        const response = await this.#api.stream(this.#lastId, signal);
+        const response = await this.#api.stream(this.#lastId);
         if (!response.ok || response.body === null) throw new Error(`answered ${response.status}`);
         this.#broken = "";
-        await this.#read_(response.body);
+        await this.#readBlocks(response.body);
       } catch (error) {
         this.#broken = reasonOf(error);
       }
-      if (!signal.aborted) await delay(RECONNECT_MS);
+      await delay(RECONNECT_MS);
     }
   }
 
-  async #read_(body: ReadableStream<Uint8Array>): Promise<void> {
+  async #readBlocks(body: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
     let text = "";
-    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
+    for await (const chunk of body) {
+      text += decoder.decode(chunk, { stream: true });
       // A blank line ends an event; a line with a colon first is a comment.
       const blocks = text.split("\n\n");
       text = blocks.pop() ?? "";

@@ -45,7 +45,7 @@ export class Processes {
   readonly #agents = new Set<ChildProcess>();
   readonly #echo: boolean;
   #dataDir: string | null = null;
-  #isEnding = false;
+  #end: Promise<void> | null = null;
 
   /** @param echo whether to show at once what agents and server say */
   constructor(echo: boolean) {
@@ -103,6 +103,7 @@ export class Processes {
         HEARTBEAT_INTERVAL_SECONDS: String(surroundings.heartbeatIntervalSeconds),
         HEARTBEAT_TIMEOUT_SECONDS: String(surroundings.heartbeatTimeoutSeconds),
         WORK_SECONDS: String(surroundings.workSeconds),
+        MAX_CONCURRENT_TASKS: "4",
         LOCK: agent.lock,
       },
     );
@@ -113,9 +114,12 @@ export class Processes {
   }
 
   /** Ends everything: the agents first, so that they can still take their leave. */
-  async end(): Promise<void> {
-    if (this.#isEnding) return;
-    this.#isEnding = true;
+  end(): Promise<void> {
+    this.#end ??= this.#endAll();
+    return this.#end;
+  }
+
+  async #endAll(): Promise<void> {
     const gone = [...this.#agents].map((agent) => new Promise((resolve) => agent.once("exit", resolve)));
     for (const agent of this.#agents) agent.kill("SIGTERM");
     await Promise.race([Promise.all(gone), delay(LEAVE_LIMIT_MS)]);

@@ -1,6 +1,6 @@
 /**
- * An agent that is a process of its own, and what it said so far. `await using` ends it however the test ends;
- * should the test runner die, it ends by itself.
+ * Agents of tests. One that is a process of its own, with what it said so far: `await using` ends it however the
+ * test ends, and should the test runner die, it ends by itself. And one that is only registered.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -100,4 +100,26 @@ export class AgentProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
   }
+}
+
+/** Longer than any test takes. */
+const FOREVER_SECONDS = 3600;
+
+/**
+ * An agent that nothing can happen to: no process, and a timeout that no test lives to see.
+ * @returns the token of its incarnation
+ */
+export async function registerIdleAgent(
+  cluster: Cluster,
+  id: string,
+  settings: { group?: string; capabilities?: readonly string[]; max_concurrent_tasks?: number } = {},
+): Promise<string> {
+  const { group = "default", ...wishes } = settings;
+  const { token } = await cluster.ask<{ token: string }>("PUT", `/groups/${group}/agents/${id}`, {
+    type: "test-agent",
+    capabilities: ["work"],
+    heartbeat_timeout_seconds: FOREVER_SECONDS,
+    ...wishes,
+  });
+  return token;
 }

@@ -15,10 +15,11 @@ import {
 import { PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { TASK_STATUSES, Task, TaskStatus } from "../../src/contract/task.ts";
+import { notItself } from "../access.ts";
 import type { App } from "../app.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
-import { answer, body, CLUSTER, GROUP, operation, params, speakerOf } from "../operation.ts";
+import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
 import { mintAgentToken } from "../principal.ts";
 import type { Vars } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
@@ -119,6 +120,7 @@ export function agentRoutes(app: App): void {
   app.openapi(register, async (c) => {
     const { cluster, group, agent: agentId } = c.req.valid("param");
     const speaker = speakerOf(c);
+    if (speaker !== null && speaker.agentId !== agentId) return refuseImpostor(c, cluster, agentId);
     const outcome = await coordinatorOf(c.env, cluster).register(group, agentId, c.req.valid("json"), {
       subject: speaker === null ? "admin" : `agent/${speaker.agentId}`,
       isOperator: speaker === null,
@@ -148,7 +150,7 @@ export function agentRoutes(app: App): void {
 
   app.openapi(heartbeat, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
-    const incarnation = speakerOf(c)?.incarnation ?? (await currentIncarnation(c, cluster, agent));
+    const incarnation = speakerOf(c)?.incarnation ?? (await currentIncarnation(c, cluster, group, agent));
     const outcome = await groupOf(c.env, cluster, group).heartbeat(
       agent,
       incarnation,
@@ -161,6 +163,7 @@ export function agentRoutes(app: App): void {
     const { cluster, group, agent } = c.req.valid("param");
     const { status, wait_seconds } = c.req.valid("query");
     const speaker = speakerOf(c);
+    if (speaker === null) await agentIn(c, cluster, group, agent);
     // A poll shows that the agent lives, at its start and at its end; an operator's look shows nothing.
     const sign = async () =>
       speaker === null
@@ -169,6 +172,10 @@ export function agentRoutes(app: App): void {
     const life = await sign();
     const read = async () => {
       const tasks = await coordinatorOf(c.env, cluster).tasksOf(agent, status, speaker !== null);
+      if (speaker !== null && status.includes("assigned")) {
+        const unstarted = tasks.filter((task) => task.status === "assigned").length;
+        inPassing(c, () => groupOf(c.env, cluster, group).taskListRead(agent, unstarted));
+      }
       return tasks;
     };
     let tasks = await read();
@@ -193,13 +200,7 @@ export function agentRoutes(app: App): void {
   app.openapi(unregister, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
     const speaker = speakerOf(c);
-    const known = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
-    if (known.group !== group) {
-      throw new Refused({
-        code: "not_found",
-        detail: `${agent} is not in group ${group} but in ${known.group}`,
-      });
-    }
+    const known = await agentIn(c, cluster, group, agent);
     if (speaker === null && known.status === "inactive") {
       unwrap(await coordinatorOf(c.env, cluster).forget(agent));
     } else {
@@ -232,9 +233,37 @@ export function agentRoutes(app: App): void {
   });
 }
 
+/** Another agent's token registers nobody; while the agent lives, the answer says until when that is certain. */
+async function refuseImpostor(c: Context<Vars>, cluster: string, agentId: string): Promise<never> {
+  const known = await coordinatorOf(c.env, cluster).agent(agentId);
+  if (!known.ok || known.value.status === "inactive") throw new Refused(notItself);
+  const { deadline_at } = await withLiveness(c, cluster, known.value);
+  throw new Refused({
+    code: "agent_live",
+    detail: "the agent is live, and this token is another's",
+    evidence: { deadline_at },
+  });
+}
+
+/** The agent as its cluster knows it, if it is in that group. */
+async function agentIn(c: Context<Vars>, cluster: string, group: string, agentId: string): Promise<Agent> {
+  const known = unwrap(await coordinatorOf(c.env, cluster).agent(agentId));
+  if (known.group === group) return known;
+  throw new Refused({
+    code: "not_found",
+    detail: "the agent is in another group",
+    evidence: { group: known.group },
+  });
+}
+
 /** An operator beats for whichever incarnation lives. */
-async function currentIncarnation(c: Context<Vars>, cluster: string, agentId: string): Promise<number> {
-  return unwrap(await coordinatorOf(c.env, cluster).agent(agentId)).incarnation;
+async function currentIncarnation(
+  c: Context<Vars>,
+  cluster: string,
+  group: string,
+  agentId: string,
+): Promise<number> {
+  return (await agentIn(c, cluster, group, agentId)).incarnation;
 }
 
 /** The coordinator knows the agent, its group when it was last heard of. */

@@ -1,5 +1,6 @@
 /** The cluster as a whole: its status and its configuration. */
 import type { Context } from "hono";
+import * as z from "zod";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
@@ -30,13 +31,16 @@ const getConfig = operation({
   summary: "The configuration in force, secrets redacted; its ETag goes into If-Match.",
   tags,
   request: { params: params("cluster") },
-  responses: { 200: answer("The configuration.", Config) },
+  responses: { 200: tagged(answer("The configuration.", Config)) },
 });
 
 const changed = {
-  200: answer("Changed, and every group has it.", Config),
-  202: answer("Changed; the groups named in Config-Pending-Groups do not have it yet.", Config),
+  200: tagged(answer("Changed, and every group has it.", Config)),
+  202: tagged(answer("Changed; the groups named in Config-Pending-Groups do not have it yet.", Config)),
 };
+
+/** Refuses the change if the configuration is no longer the one with that ETag. */
+const IfMatch = z.object({ "if-match": z.string().max(256).optional() });
 
 const replaceConfig = operation({
   operationId: "replaceConfig",
@@ -44,7 +48,7 @@ const replaceConfig = operation({
   path: CONFIG,
   summary: "Replaces the configuration; what is left out is as in the file.",
   tags,
-  request: { params: params("cluster"), body: body(ConfigChangeBody) },
+  request: { params: params("cluster"), headers: IfMatch, body: body(ConfigChangeBody) },
   responses: changed,
 });
 
@@ -54,7 +58,7 @@ const patchConfig = operation({
   path: CONFIG,
   summary: "Changes the configuration by a merge patch; null goes back to the file.",
   tags,
-  request: { params: params("cluster"), body: body(ConfigChangeBody) },
+  request: { params: params("cluster"), headers: IfMatch, body: mergePatchBody(ConfigChangeBody) },
   responses: changed,
 });
 
@@ -83,6 +87,18 @@ export function clusterRoutes(app: App): void {
     const { cluster } = c.req.valid("param");
     return answerChange(c, await coordinatorOf(c.env, cluster).patchConfig(await c.req.json(), ifMatch(c)));
   });
+}
+
+function tagged<Answer extends object>(given: Answer) {
+  return {
+    ...given,
+    headers: { ETag: { description: "Of the configuration.", schema: { type: "string" } } },
+  } as const;
+}
+
+function mergePatchBody<Schema extends z.ZodType>(schema: Schema) {
+  const content = { "application/json": { schema }, "application/merge-patch+json": { schema } };
+  return { content, required: true };
 }
 
 function ifMatch(c: Context<Vars>): string | null {

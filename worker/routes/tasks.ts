@@ -1,9 +1,9 @@
 /** Tasks: submission, what their holders report, and why they are where they are. */
 import type { Context } from "hono";
 import * as z from "zod";
-import { PageQuery } from "../../src/contract/common.ts";
-import { DecisionPage } from "../../src/contract/decision.ts";
-import type { Outcome } from "../../src/contract/problem.ts";
+import { Id, PageQuery } from "../../src/contract/common.ts";
+import { Decision, DecisionPage } from "../../src/contract/decision.ts";
+import { ErrorCode, type Outcome, ProblemBody } from "../../src/contract/problem.ts";
 import {
   BackupAssignment,
   Placement,
@@ -16,6 +16,7 @@ import {
   TaskFilter,
   TaskPage,
   TaskProgress,
+  Task as TaskSchema,
   TaskStart,
   TaskSubmission,
 } from "../../src/contract/task.ts";
@@ -23,7 +24,16 @@ import { fieldErrors, schemaIssues } from "../../src/domain/schema-issues.ts";
 import type { App } from "../app.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
-import { answer, body, CLUSTER, noteLife, operation, params, refuseOthers, speakerOf } from "../operation.ts";
+import {
+  answer,
+  body,
+  CLUSTER,
+  inPassing,
+  operation,
+  params,
+  refuseOthers,
+  speakerOf,
+} from "../operation.ts";
 import type { Vars } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
 
@@ -43,10 +53,11 @@ const submit = operation({
   },
 });
 
+/** Either a placement or an error. */
 const BatchItem = z.object({
-  task: z.unknown().optional(),
-  decision: z.unknown().optional(),
-  error: z.unknown().optional(),
+  task: TaskSchema.optional(),
+  decision: Decision.nullable().optional(),
+  error: ProblemBody.omit({ request_id: true }).optional(),
 });
 
 const submitBatch = operation({
@@ -134,7 +145,7 @@ const fail = operation({
   responses: task,
 });
 
-const ResultItem = z.object({ task_id: z.string(), ok: z.boolean(), code: z.string().optional() });
+const ResultItem = z.object({ task_id: Id, ok: z.boolean(), code: ErrorCode.optional() });
 
 const results = operation({
   operationId: "reportResults",
@@ -190,7 +201,7 @@ export function taskRoutes(app: App): void {
     const valid = parsed.flatMap((item) => (item.success ? [item.data] : []));
     const outcomes = valid.length === 0 ? [] : await coordinatorOf(c.env, cluster).submitBatch(valid);
     const answered = outcomes.values();
-    const batch = parsed.map((item) => {
+    const batch = parsed.map((item): z.infer<typeof BatchItem> => {
       if (!item.success) {
         const errors = fieldErrors(schemaIssues(TaskSubmission, item.error));
         return { error: problemItem({ code: "invalid_request", detail: "the task is not valid", errors }) };
@@ -323,7 +334,7 @@ function showLife(c: Context<Vars>): void {
   const speaker = speakerOf(c);
   if (speaker === null) return;
   const { cluster, group, agentId, incarnation } = speaker;
-  noteLife(c, () => groupOf(c.env, cluster, group).signOfLife(agentId, incarnation));
+  inPassing(c, () => groupOf(c.env, cluster, group).signOfLife(agentId, incarnation));
 }
 
 /** An agent sees the tasks it holds, nothing of another's. */

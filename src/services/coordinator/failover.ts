@@ -161,7 +161,8 @@ export class Failover {
         nowMs,
       );
     }
-    if (job.tasksPending > 0) this.#recordStranded(job, agent, nowMs);
+    // Whoever leaves in good order is no failure, whatever becomes of its tasks.
+    if (job.tasksPending > 0 && job.reason === "agent_failed") this.#recordStranded(job, agent, nowMs);
   }
 
   #record(agent: AgentRecord | undefined, message: AgentEnded, isCurrent: boolean, nowMs: number): void {

@@ -21,12 +21,16 @@ export class Auditor {
     const rows = database
       .prepare("SELECT resource, holder, incarnation, fencing_token AS token FROM locks")
       .all() as { resource: string; holder: string | null; incarnation: number | null; token: number }[];
-    const highest = Math.max(0, ...[...this.#lastToken].filter(([key]) => key.startsWith(`${group}/`)).map(([, token]) => token));
+    const highest = Math.max(
+      0,
+      ...[...this.#lastToken].filter(([key]) => key.startsWith(`${group}/`)).map(([, token]) => token),
+    );
     for (const { resource, token } of rows) {
       const key = `${group}/${resource}`;
       const known = this.#lastToken.get(key);
       if (known === token) continue;
-      if (token <= highest) this.findings.push(`lock ${key} was granted under token ${token}, not above ${highest}`);
+      if (token <= highest)
+        this.findings.push(`lock ${key} was granted under token ${token}, not above ${highest}`);
       this.#lastToken.set(key, token);
     }
   }
@@ -38,28 +42,39 @@ export class Auditor {
       for (const { resource, token } of agent.grants) {
         const key = `${agent.group}/${resource}/${token}`;
         const owner = owners.get(key);
-        if (owner !== undefined && owner !== agent.id) this.findings.push(`${key} was granted to ${owner} and ${agent.id}`);
+        if (owner !== undefined && owner !== agent.id)
+          this.findings.push(`${key} was granted to ${owner} and ${agent.id}`);
         owners.set(key, agent.id);
       }
     }
   }
 
   /** No accepted task is lost, each is completed, and an acknowledged result stands. */
-  checkTasks(cluster: SimulatedCluster, accepted: readonly string[], agents: readonly SimulatedAgent[]): void {
+  checkTasks(
+    cluster: SimulatedCluster,
+    accepted: readonly string[],
+    agents: readonly SimulatedAgent[],
+  ): void {
     const { database } = cluster.coordinator;
     const tasks = new Map(
-      (database.prepare("SELECT id, status, attempt, result FROM tasks").all() as TaskRow[]).map((row) => [row.id, row]),
+      (database.prepare("SELECT id, status, attempt, result FROM tasks").all() as TaskRow[]).map((row) => [
+        row.id,
+        row,
+      ]),
     );
     for (const id of accepted) {
       const task = tasks.get(id);
       if (task === undefined) this.findings.push(`task ${id} was accepted and is lost`);
-      else if (task.status !== "completed") this.findings.push(`task ${id} is ${task.status} after all faults ended`);
+      else if (task.status !== "completed")
+        this.findings.push(`task ${id} is ${task.status} after all faults ended`);
     }
     for (const agent of agents) {
       for (const { taskId, attempt, result } of agent.results) {
         const task = tasks.get(taskId);
         if (task?.status !== "completed" || task.attempt !== attempt || JSON.parse(task.result) !== result) {
-          this.findings.push(`the acknowledged result of ${agent.id} for ${taskId} (attempt ${attempt}) does not stand`);
+          this.findings.push(
+            `the acknowledged result of ${agent.id} for ${taskId} (attempt ${attempt}) does not stand`,
+          );
         }
       }
     }
@@ -75,10 +90,13 @@ export class Auditor {
     const byTask = Map.groupBy(rows, (row) => row.task_id);
     for (const [id, attempts] of byTask) {
       attempts.forEach(({ attempt, ended_at }, index) => {
-        if (attempt !== index + 1) this.findings.push(`task ${id} has attempt ${attempt} in place ${index + 1}`);
-        if (ended_at === null && index < attempts.length - 1) this.findings.push(`task ${id} has two open attempts`);
+        if (attempt !== index + 1)
+          this.findings.push(`task ${id} has attempt ${attempt} in place ${index + 1}`);
+        if (ended_at === null && index < attempts.length - 1)
+          this.findings.push(`task ${id} has two open attempts`);
       });
-      if (attempts.length !== tasks.get(id)?.attempt) this.findings.push(`task ${id} does not agree with its attempts`);
+      if (attempts.length !== tasks.get(id)?.attempt)
+        this.findings.push(`task ${id} does not agree with its attempts`);
       if (attempts.filter(({ outcome }) => outcome === "completed").length > 1) {
         this.findings.push(`task ${id} was completed twice`);
       }
@@ -96,7 +114,9 @@ export class Auditor {
   }
 
   failuresOf(cluster: SimulatedCluster): Failure[] {
-    const rows = cluster.coordinator.database.prepare("SELECT failure FROM failures").all() as { failure: string }[];
+    const rows = cluster.coordinator.database.prepare("SELECT failure FROM failures").all() as {
+      failure: string;
+    }[];
     return rows.map((row) => JSON.parse(row.failure) as Failure);
   }
 
@@ -111,10 +131,15 @@ export class Auditor {
       if (agent === undefined || lastSignMs === undefined) continue;
       const silentMs = Date.parse(failure.at) - lastSignMs;
       if (silentMs < agent.timeoutMs) {
-        this.findings.push(`${agent.id} was failed after ${silentMs} ms of silence, its timeout is ${agent.timeoutMs}`);
+        this.findings.push(
+          `${agent.id} was failed after ${silentMs} ms of silence, its timeout is ${agent.timeoutMs}`,
+        );
       }
     }
-    for (const [key, records] of Map.groupBy(timeouts, (failure) => `${failure.agent_id}/${failure.details.incarnation}`)) {
+    for (const [key, records] of Map.groupBy(
+      timeouts,
+      (failure) => `${failure.agent_id}/${failure.details.incarnation}`,
+    )) {
       if (records.length > 1) this.findings.push(`${key} has ${records.length} records of one failure`);
     }
     // One that died before its registration was answered was never accepted.

@@ -1,5 +1,5 @@
 /** Node's own SQLite as the storage layer wants it. */
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Sql, SqlValue } from "../../../src/storage/sql.ts";
 
 /** What a transaction meets at its end: nothing, or a crash on either side of its commit. */

@@ -79,7 +79,8 @@ export class SimulatedAgent {
   async #pause(durationMs: number): Promise<void> {
     const { world } = this.#cluster;
     await world.sleep(durationMs);
-    while (this.#isAlive && world.nowMs < this.#frozenUntilMs) await world.sleep(this.#frozenUntilMs - world.nowMs);
+    while (this.#isAlive && world.nowMs < this.#frozenUntilMs)
+      await world.sleep(this.#frozenUntilMs - world.nowMs);
   }
 
   async #register(): Promise<void> {
@@ -144,7 +145,9 @@ export class SimulatedAgent {
     const { world, coordinator } = this.#cluster;
     const speaker = { agentId: this.id, incarnation: this.#incarnation };
     const holder = { agent_id: this.id, attempt };
-    const started = await this.#insist(() => coordinator.serve((service) => service.start(taskId, holder, speaker)));
+    const started = await this.#insist(() =>
+      coordinator.serve((service) => service.start(taskId, holder, speaker)),
+    );
     if (started === null || !started.ok) return;
     await this.#pause(this.#options.workMs());
     const result = `${this.id}/${attempt}/${world.random.id()}`;

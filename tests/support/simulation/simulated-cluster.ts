@@ -3,10 +3,10 @@
  * between them going over the simulated network, on a server that can be killed and started.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { type ConfigInput, Config } from "../../../src/contract/config.ts";
+import { Config, type ConfigInput } from "../../../src/contract/config.ts";
 import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
-import type { Address, Peers } from "../../../src/services/host.ts";
+import type { Address, Parcel, Peers, Receipt } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
 import type { Fate } from "./node-sql.ts";
 import { SimulatedObject } from "./simulated-object.ts";
@@ -76,8 +76,8 @@ export class SimulatedCluster {
     for (const object of this.#objects()) object.wake();
   }
 
-  #objects(): SimulatedObject<Coordinator | Notifier | AgentGroup>[] {
-    return [this.coordinator, this.notifier, ...this.#groups.values()] as never;
+  #objects(): { end(): void; wake(): void }[] {
+    return [this.coordinator, this.notifier, ...this.#groups.values()];
   }
 
   #common() {
@@ -94,9 +94,7 @@ export class SimulatedCluster {
 
   #peers(): Peers {
     return {
-      deliver: (receiver, parcel) =>
-        // Copied, as a message between objects is.
-        this.world.call(() => this.#receiver(receiver).serve((service) => service.receive(structuredClone(parcel)))),
+      deliver: (receiver, parcel) => this.world.call(() => this.#receive(receiver, parcel)),
       ringDoorbell: (group, doorbell) => {
         this.world
           .call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)))
@@ -105,9 +103,11 @@ export class SimulatedCluster {
     };
   }
 
-  #receiver(address: Address): SimulatedObject<{ receive: Coordinator["receive"] }> {
-    if (address === "coordinator") return this.coordinator;
-    if (address === "notifier") return this.notifier;
-    return this.group(address.slice("group/".length));
+  #receive(receiver: Address, parcel: Parcel): Receipt {
+    // Copied, as a message between objects is.
+    const copy = structuredClone(parcel);
+    if (receiver === "coordinator") return this.coordinator.serve((service) => service.receive(copy));
+    if (receiver === "notifier") return this.notifier.serve((service) => service.receive(copy));
+    return this.group(receiver.slice("group/".length)).serve((service) => service.receive(copy));
   }
 }

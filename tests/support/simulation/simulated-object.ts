@@ -8,9 +8,6 @@ import type { Host, Peers } from "../../../src/services/host.ts";
 import { type Fate, NodeSql } from "./node-sql.ts";
 import type { World } from "./world.ts";
 
-/** The least that the objects' services have in common. */
-export type AlarmedService = { onAlarm?(scheduledMs: number | null): void };
-
 /** After a throwing alarm the platform tries again in this time. */
 const ALARM_RETRY_MS = 2000;
 
@@ -25,7 +22,7 @@ export type ObjectOptions<Service> = {
   onLog?(event: string, fields: Record<string, unknown>): void;
 };
 
-export class SimulatedObject<Service extends AlarmedService> {
+export class SimulatedObject<Service extends object> {
   /** What is on disk; for tests to look at. */
   readonly database = new DatabaseSync(":memory:");
   readonly #world: World;
@@ -128,10 +125,16 @@ export class SimulatedObject<Service extends AlarmedService> {
     if (!this.#options.isUp()) return;
     this.#alarmMs = null;
     try {
-      this.serve((service) => service.onAlarm?.(dueMs));
+      this.serve((service) => {
+        if (hasAlarm(service)) service.onAlarm(dueMs);
+      });
     } catch {
       // At least once: a failed alarm comes again, unless a new one was set before the crash.
       if (this.#alarmMs === null) this.#store(this.#world.nowMs + ALARM_RETRY_MS);
     }
   }
+}
+
+function hasAlarm(service: object): service is { onAlarm(scheduledMs: number | null): void } {
+  return "onAlarm" in service;
 }

@@ -1,0 +1,186 @@
+/**
+ * When the coordinator itself was away: killed with SIGKILL and started again on the same data folder, or standing
+ * still. Its absence is nobody's failure, and hides nobody's death for longer than one timeout.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { descendantsOf } from "../../scripts/process-tree.ts";
+import type { Failure } from "../../src/contract/failure.ts";
+import type { Task } from "../../src/contract/task.ts";
+import { AgentProcess } from "../support/agent-process.ts";
+import { Cluster, type Follower, figures, Noise } from "../support/measure.ts";
+import { type Server, startServer } from "../support/server.ts";
+
+/** How late a death may be found, from a timeout after the coordinator's return. */
+const LATENESS_LIMIT_MS = 250;
+const FLEET = 4;
+const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
+
+afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+
+describe("a coordinator that is killed and comes back", () => {
+  it.each([
+    { outage: "three times the timeout", timeoutMs: 1000, outageMs: 3000 },
+    // As short as a start takes.
+    { outage: "a fifth of the timeout", timeoutMs: 3000, outageMs: 0 },
+  ])(
+    "fails no living agent after $outage, and finds the dead within one timeout",
+    async ({ outage, timeoutMs, outageMs }) => {
+      await using server = await startServer();
+      await using stack = new AsyncDisposableStack();
+      const cluster = new Cluster(server, "outage");
+      const follower = stack.use(cluster.follow());
+      const fleet = await startFleet(cluster, stack, timeoutMs);
+      const early = stack.use(await startHolder(cluster, "dies-before", timeoutMs));
+      const late = stack.use(await startHolder(cluster, "dies-meanwhile", timeoutMs));
+
+      using noise = new Noise();
+      await early.kill();
+      const { leftAtMs, startedAtMs, readyAtMs } = await beAway(server, outageMs, () => late.kill());
+
+      const found = await Promise.all([early, late].map((agent) => failureOf(cluster, follower, agent)));
+      await expectUnharmed(cluster, fleet, readyAtMs + timeoutMs);
+      expect(await deathsIn(cluster)).toHaveLength(found.length);
+      await follower.event("coordinator_paused", ({ data }) => data.cause === "restarted");
+
+      const lateness = found.map(({ at }) => Date.parse(at) - (readyAtMs + timeoutMs));
+      console.log(
+        `away for ${outage}: ${readyAtMs - leftAtMs} ms of ${timeoutMs} ms; ${fleet.length} alive, none failed; ` +
+          `${figures("deaths found a timeout after the return and", lateness)}; ${noise}`,
+      );
+      for (const { at } of found) {
+        expect(Date.parse(at)).toBeGreaterThanOrEqual(startedAtMs + timeoutMs);
+      }
+      expect(Math.max(...lateness), `${noise}`).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
+    },
+  );
+
+  it("finds the death of an agent that was alone in its group, though nobody wakes the group", async () => {
+    const timeoutMs = 3000;
+    await using server = await startServer();
+    await using stack = new AsyncDisposableStack();
+    const cluster = new Cluster(server, "alone");
+    const follower = stack.use(cluster.follow());
+    const agent = stack.use(await startHolder(cluster, "alone", timeoutMs));
+    await agent.kill();
+    const { startedAtMs, readyAtMs } = await beAway(server, 0);
+
+    const { at } = await failureOf(cluster, follower, agent);
+    const lateMs = Date.parse(at) - (readyAtMs + timeoutMs);
+    console.log(`away while an agent died alone: found a timeout after the return and ${lateMs} ms`);
+    expect(Date.parse(at)).toBeGreaterThanOrEqual(startedAtMs + timeoutMs);
+    expect(lateMs).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
+  });
+});
+
+it("fails nobody for having stood still itself, says so, and still finds a death", async () => {
+  const timeoutMs = 1000;
+  await using server = await startServer();
+  await using stack = new AsyncDisposableStack();
+  const cluster = new Cluster(server, "pause");
+  const follower = stack.use(cluster.follow());
+  const fleet = await startFleet(cluster, stack, timeoutMs);
+
+  /** @returns when it stood still and for how long, and how many pauses it noticed */
+  const standStill = async (share: number) => {
+    const known = pausesOf(follower).length;
+    await server.pause();
+    const fromMs = Date.now();
+    await delay(share * timeoutMs);
+    const untilMs = Date.now();
+    server.resume();
+    await expectUnharmed(cluster, fleet, untilMs + timeoutMs);
+    return { stoodMs: untilMs - fromMs, untilMs, noticed: pausesOf(follower).length - known };
+  };
+
+  for (const share of [0.5, 0.9, 1.1]) {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stoodMs, noticed } = await standStill(share);
+      console.log(`stood still for ${stoodMs} ms of ${timeoutMs} ms: none failed, ${noticed} pauses noticed`);
+    }
+  }
+  expect(await deathsIn(cluster)).toEqual([]);
+
+  const mortal = stack.use(await startHolder(cluster, "mortal", timeoutMs));
+  await mortal.kill();
+  using noise = new Noise();
+  const { stoodMs, untilMs, noticed } = await standStill(2);
+  const { at } = await failureOf(cluster, follower, mortal);
+  const lateMs = Date.parse(at) - (untilMs + timeoutMs);
+  console.log(
+    `stood still for ${stoodMs} ms of ${timeoutMs} ms: none failed, ${noticed} pauses noticed, ` +
+      `a death found a timeout after and ${lateMs} ms; ${noise}`,
+  );
+  expect(noticed).toBeGreaterThan(0);
+  expect(lateMs).toBeGreaterThanOrEqual(0);
+  expect(lateMs, `${noise}`).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
+  expect(await deathsIn(cluster)).toHaveLength(1);
+});
+
+/** Agents that are to survive, each with a task of its own. */
+async function startFleet(
+  cluster: Cluster,
+  stack: AsyncDisposableStack,
+  timeoutMs: number,
+): Promise<AgentProcess[]> {
+  const fleet = await Promise.all(
+    Array.from({ length: FLEET }, (_, index) => startHolder(cluster, `alive-${index}`, timeoutMs)),
+  );
+  for (const agent of fleet) stack.use(agent);
+  return fleet;
+}
+
+/** An agent that beats four times in its timeout, and holds a task that it alone can do. */
+async function startHolder(cluster: Cluster, id: string, timeoutMs: number): Promise<AgentProcess> {
+  const agent = await AgentProcess.start(cluster, {
+    id,
+    capabilities: [id],
+    heartbeatIntervalMs: timeoutMs / 4,
+    heartbeatTimeoutMs: timeoutMs,
+  });
+  await cluster.ask("POST", "/tasks", { id: `task-of-${id}`, type: id });
+  await agent.beatSince(0);
+  return agent;
+}
+
+/** The server dies, `meanwhile` happens, and it comes back. */
+async function beAway(server: Server, outageMs: number, meanwhile: () => Promise<void> = async () => {}) {
+  const leftAtMs = Date.now();
+  await server.kill();
+  await meanwhile();
+  await delay(outageMs);
+  const startedAtMs = Date.now();
+  await server.restart();
+  return { leftAtMs, startedAtMs, readyAtMs: Date.now() };
+}
+
+/** Resolves when all have been heard after `untilMs`; whoever was given up until then would have been told. */
+async function expectUnharmed(
+  cluster: Cluster,
+  fleet: readonly AgentProcess[],
+  untilMs: number,
+): Promise<void> {
+  await Promise.all(fleet.map((agent) => agent.beatSince(untilMs)));
+  for (const agent of fleet) {
+    expect(agent.reports("answered")).toEqual([]);
+    expect(agent.reports("registered")).toHaveLength(1);
+    const { task } = await cluster.ask<{ task: Task }>("GET", `/tasks/task-of-${agent.id}`);
+    expect(task).toMatchObject({ assigned_to: agent.id, attempt: 1 });
+  }
+}
+
+async function failureOf(cluster: Cluster, follower: Follower, agent: AgentProcess): Promise<Failure> {
+  const { event } = await follower.event("failure.recorded", ({ data }) => data.agent_id === agent.id);
+  const { failure } = await cluster.ask<{ failure: Failure }>("GET", `/failures/${event.subject}`);
+  expect(Date.parse(failure.at)).toBeGreaterThan(agent.lastBeatSentAtMs);
+  return failure;
+}
+
+/** Without the failures that follow from one: their tasks can be done by nobody else. */
+async function deathsIn(cluster: Cluster): Promise<Failure[]> {
+  const failures = await cluster.all<Failure>("/failures");
+  return failures.filter(({ failure_type }) => failure_type !== "no_suitable_agent");
+}
+
+const pausesOf = (follower: Follower) =>
+  follower.arrivals.filter(({ event }) => event.type === "coordinator_paused");

@@ -1,0 +1,139 @@
+/** A simulated cluster driven step by step, for tests that tell a story with exact times. */
+import type { Registration } from "../../../src/contract/agent.ts";
+import type { ConfigInput } from "../../../src/contract/config.ts";
+import type { Decision } from "../../../src/contract/decision.ts";
+import type { Failure } from "../../../src/contract/failure.ts";
+import type { Outcome } from "../../../src/contract/problem.ts";
+import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
+import { SimulatedCluster } from "./simulated-cluster.ts";
+import { World } from "./world.ts";
+
+const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
+
+/** Enough for messages between objects to arrive on a calm network. */
+const MESSAGE_MS = 50;
+
+export class ScriptedCluster {
+  readonly world = new World(1);
+  readonly cluster: SimulatedCluster;
+  readonly #incarnations = new Map<string, number>();
+  readonly #beating = new Map<string, () => void>();
+
+  constructor(config: ConfigInput = {}) {
+    this.cluster = new SimulatedCluster(this.world, { config });
+  }
+
+  /** Registers an agent with an interval of 1 s and a timeout of 3 s that beats until it is silenced. */
+  async register(id: string, overrides: Partial<Registration> = {}, group = "default"): Promise<void> {
+    const answer = this.cluster.coordinator.serve((service) =>
+      service.register(
+        group,
+        id,
+        {
+          type: "worker",
+          capabilities: ["resize"],
+          max_concurrent_tasks: 10,
+          heartbeat_interval_seconds: 1,
+          heartbeat_timeout_seconds: 3,
+          labels: {},
+          running_tasks: [],
+          ...overrides,
+        },
+        OPERATOR,
+      ),
+    );
+    await this.pass(MESSAGE_MS);
+    const { agent } = good(await answer);
+    this.#incarnations.set(id, agent.incarnation);
+    this.#beat(id, group, agent.incarnation);
+  }
+
+  incarnationOf(id: string): number {
+    return this.#incarnations.get(id) ?? 0;
+  }
+
+  silence(id: string): void {
+    this.#beating.get(id)?.();
+  }
+
+  async pass(durationMs: number): Promise<void> {
+    await this.world.run(durationMs);
+  }
+
+  async submit(submission: Partial<TaskSubmission> & { id: string }): Promise<Task> {
+    const { task } = good(
+      this.cluster.coordinator.serve((service) =>
+        service.submit({ type: "resize", priority: 5, ...submission }),
+      ),
+    );
+    return task;
+  }
+
+  start(taskId: string, agentId: string, attempt: number): Outcome<Task> {
+    return this.cluster.coordinator.serve((service) =>
+      service.start(taskId, { agent_id: agentId, attempt }, this.#speaker(agentId)),
+    );
+  }
+
+  progress(taskId: string, agentId: string, attempt: number, progress: number): Outcome<Task> {
+    return this.cluster.coordinator.serve((service) =>
+      service.progress(taskId, { agent_id: agentId, attempt, progress }, this.#speaker(agentId)),
+    );
+  }
+
+  complete(taskId: string, agentId: string, attempt: number, result: string): Outcome<Task> {
+    return this.cluster.coordinator.serve((service) =>
+      service.complete(taskId, { agent_id: agentId, attempt, result }, this.#speaker(agentId)),
+    );
+  }
+
+  fail(taskId: string, agentId: string, attempt: number, retryable = true): Outcome<Task> {
+    return this.cluster.coordinator.serve((service) =>
+      service.fail(
+        taskId,
+        { agent_id: agentId, attempt, error: { message: "it broke", retryable } },
+        this.#speaker(agentId),
+      ),
+    );
+  }
+
+  task(id: string): Task {
+    return good(this.cluster.coordinator.serve((service) => service.task(id)));
+  }
+
+  decisions(id: string): Decision[] {
+    return good(this.cluster.coordinator.serve((service) => service.decisions(id, 100, null))).items;
+  }
+
+  failures(): Failure[] {
+    return this.cluster.coordinator.serve((service) => service.failures({}, 100, null)).items;
+  }
+
+  eventTypes(): string[] {
+    return this.cluster.coordinator.serve((service) => service.events(0, 1000)).map(({ type }) => type);
+  }
+
+  #speaker(agentId: string) {
+    return { agentId, incarnation: this.incarnationOf(agentId) };
+  }
+
+  #beat(id: string, group: string, incarnation: number): void {
+    this.silence(id);
+    let isSilent = false;
+    this.#beating.set(id, () => {
+      isSilent = true;
+    });
+    const beat = () => {
+      if (isSilent) return;
+      this.cluster.group(group).serve((service) => service.heartbeat(id, incarnation, {}));
+      this.world.after(1000, beat);
+    };
+    beat();
+  }
+}
+
+/** The value of an outcome that has to be good. */
+export function good<Value>(outcome: Outcome<Value>): Value {
+  if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
+  return outcome.value;
+}

@@ -1,0 +1,394 @@
+/** Failover as the origin document tells it, step by step on simulated time. */
+import { describe, expect, it } from "vitest";
+import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+
+/** The timeout of the scripted agents, the second look, and messages between objects. */
+const NOTICED_MS = 3000 + 250;
+
+describe("an agent that falls silent", () => {
+  it("is inactive after its timeout and not a moment before, and beats on to deaf ears", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    cluster.silence("a");
+    const group = cluster.cluster.group("default");
+    const [{ deadline_at } = { deadline_at: "" }] = group.serve((service) => service.liveness(["a"]));
+    await cluster.pass(Date.parse(deadline_at) - cluster.world.nowMs);
+    expect(cluster.failures()).toEqual([]);
+    await cluster.pass(250);
+    expect(cluster.failures()).toMatchObject([
+      { agent_id: "a", failure_type: "heartbeat_timeout", severity: "error" },
+    ]);
+    const beat = group.serve((service) => service.heartbeat("a", cluster.incarnationOf("a"), {}));
+    expect(beat).toMatchObject({ ok: false, problem: { code: "session_expired" } });
+  });
+
+  it("loses its unfinished tasks to another that can do them, most urgent first, with the reason on record", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "low", priority: 1 });
+    await cluster.submit({ id: "high", priority: 9 });
+    good(cluster.start("low", "a", 1));
+    await cluster.register("b");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    for (const id of ["low", "high"]) {
+      expect(cluster.task(id)).toMatchObject({
+        status: "assigned",
+        assigned_to: "b",
+        attempt: 2,
+        reassignment_count: 1,
+        previous_agents: ["a"],
+      });
+      expect(
+        cluster.decisions(id).map(({ reason, from_agent, selected }) => [reason, from_agent, selected]),
+      ).toEqual([
+        ["submitted", null, "a"],
+        ["agent_failed", "a", "b"],
+      ]);
+    }
+    const moved = cluster.cluster.coordinator
+      .serve((service) => service.events(0, 100))
+      .filter(({ type, data }) => type === "task.assigned" && data.attempt === 2);
+    expect(moved.map(({ subject }) => subject)).toEqual(["high", "low"]);
+    expect(cluster.failures()[0]).toMatchObject({
+      tasks_reassigned: 2,
+      tasks_pending: 0,
+      agent: { task_count: 2 },
+    });
+  });
+
+  it("loses its locks, and the next holder has a greater fencing token", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.register("b");
+    const group = cluster.cluster.group("default");
+    const first = good(
+      group.serve((service) => service.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 })),
+    );
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    const second = good(group.serve((service) => service.acquire("orders", null, { agent_id: "b" })));
+    expect(second.fencing_token).toBeGreaterThan(first.fencing_token);
+    const stale = group.serve((service) => service.renew("orders", first.fencing_token, null));
+    expect(stale).toMatchObject({ ok: false, problem: { code: "stale_fencing_token" } });
+    expect(cluster.failures()[0]?.locks_released).toEqual(["orders"]);
+  });
+
+  it("is told of to people, once when it is noticed and once when its tasks have moved", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.cluster.told.map(({ stage, agent_id }) => [stage, agent_id])).toEqual([
+      ["recorded", "a"],
+      ["failed_over", "a"],
+    ]);
+  });
+
+  it("is not told of below min_severity", async () => {
+    const cluster = new ScriptedCluster({ failure_notification: { min_severity: "critical" } });
+    await cluster.register("a");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.failures()).toHaveLength(1);
+    expect(cluster.cluster.told).toEqual([]);
+  });
+
+  it("is critical if the configuration says so", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["a"] } });
+    await cluster.register("a");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.failures()).toMatchObject([{ severity: "critical" }]);
+  });
+
+  it("keeps tasks and locks while failover is off, and its death is on record all the same", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
+    await cluster.register("a");
+    await cluster.register("b");
+    await cluster.submit({ id: "t", backups: ["a"] });
+    const group = cluster.cluster.group("default");
+    good(group.serve((service) => service.acquire("orders", null, { agent_id: "a", ttl_seconds: 10 })));
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.failures()).toHaveLength(1);
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 1 });
+    expect(good(group.serve((service) => service.lock("orders"))).holder).toBe("a");
+    await cluster.pass(10_000);
+    expect(group.serve((service) => service.lock("orders"))).toMatchObject({ ok: false });
+    // Back again, it goes on with a new attempt of its own.
+    await cluster.register("a");
+    expect(cluster.task("t")).toMatchObject({
+      status: "assigned",
+      assigned_to: "a",
+      attempt: 2,
+      reassignment_count: 0,
+    });
+  });
+
+  it("hands nothing to another that fails in the same moment", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.register("b");
+    await cluster.register("c", { max_concurrent_tasks: 30 });
+    for (let index = 0; index < 12; index++) await cluster.submit({ id: `t${index}` });
+    cluster.silence("a");
+    cluster.silence("b");
+    await cluster.pass(2 * NOTICED_MS);
+    for (let index = 0; index < 12; index++) {
+      const holders = cluster.decisions(`t${index}`).map(({ selected }) => selected);
+      expect(holders.at(-1)).toBe("c");
+      expect(holders.length).toBeLessThanOrEqual(2);
+    }
+  });
+});
+
+describe("tasks that nobody can take", () => {
+  it("wait with the reason, are on record, and are placed when somebody capable registers", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a", { capabilities: ["resize"] });
+    await cluster.register("b", { capabilities: ["translate"] });
+    await cluster.submit({ id: "t" });
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({
+      status: "pending",
+      assigned_to: null,
+      pending_reason: "1 inactive, 1 without the capability",
+    });
+    expect(cluster.failures().map(({ failure_type }) => failure_type)).toEqual([
+      "no_suitable_agent",
+      "heartbeat_timeout",
+    ]);
+    await cluster.register("c", { capabilities: ["resize"] });
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "c", attempt: 2 });
+    expect(cluster.decisions("t").at(-1)).toMatchObject({ reason: "capacity_freed", from_agent: "a" });
+  });
+
+  it("are placed by priority, then by age, as slots come free", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a", { max_concurrent_tasks: 1 });
+    await cluster.submit({ id: "first" });
+    await cluster.submit({ id: "old", priority: 3 });
+    await cluster.pass(10);
+    await cluster.submit({ id: "young", priority: 3 });
+    await cluster.submit({ id: "urgent", priority: 8 });
+    const order: string[] = [];
+    for (let done = 0; done < 4; done++) {
+      const [held] = cluster.cluster.coordinator.serve((service) => service.tasksOf("a", ["assigned"], true));
+      if (held === undefined) break;
+      order.push(held.id);
+      good(cluster.complete(held.id, "a", held.attempt, "done"));
+    }
+    expect(order).toEqual(["first", "urgent", "old", "young"]);
+  });
+
+  it("do not starve: one that waited long enough comes before more urgent ones", async () => {
+    const cluster = new ScriptedCluster({ task_config: { priority_aging_seconds: 10 } });
+    await cluster.register("a", { max_concurrent_tasks: 1 });
+    await cluster.submit({ id: "first" });
+    await cluster.submit({ id: "patient", priority: 1 });
+    await cluster.pass(75_000);
+    await cluster.submit({ id: "urgent", priority: 8 });
+    good(cluster.complete("first", "a", 1, "done"));
+    expect(cluster.task("patient").status).toBe("assigned");
+  });
+
+  it("do not hold up others of their kind that somebody can take", async () => {
+    const cluster = new ScriptedCluster();
+    for (let index = 0; index < 1200; index++) {
+      await cluster.submit({ id: `choosy-${index}`, required_labels: { gpu: "yes" } });
+    }
+    await cluster.submit({ id: "easy" });
+    await cluster.register("a");
+    await cluster.pass(2000);
+    expect(cluster.task("easy")).toMatchObject({ status: "assigned", assigned_to: "a" });
+    expect(cluster.task("choosy-0").status).toBe("pending");
+  });
+});
+
+describe("a task that does not get on", () => {
+  it.each([
+    ["start_timeout_seconds", "did not start in time"],
+    ["timeout_seconds", "did not finish in time"],
+    ["progress_timeout_seconds", "reported no progress in time"],
+  ] as const)("loses its holder after %s, and the holder keeps its standing", async (setting, words) => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t", [setting]: 2 });
+    if (setting !== "start_timeout_seconds") good(cluster.start("t", "a", 1));
+    await cluster.register("b");
+    await cluster.pass(1800);
+    expect(cluster.task("t").attempt).toBe(1);
+    await cluster.pass(500);
+    expect(cluster.task("t")).toMatchObject({
+      status: "assigned",
+      assigned_to: "b",
+      attempt: 2,
+      reassignment_count: 1,
+    });
+    expect(cluster.failures()).toMatchObject([{ failure_type: "task_timeout", agent_id: "a" }]);
+    expect(cluster.failures()[0]?.message).toContain(words);
+    expect(cluster.decisions("t").at(-1)?.reason).toBe("task_timed_out");
+    expect(good(cluster.cluster.coordinator.serve((service) => service.agent("a"))).status).toBe("active");
+  });
+
+  it("keeps its holder as long as it reports progress", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t", progress_timeout_seconds: 2 });
+    for (let step = 1; step <= 5; step++) {
+      good(cluster.progress("t", "a", 1, step / 10));
+      await cluster.pass(1500);
+    }
+    expect(cluster.task("t")).toMatchObject({ status: "running", attempt: 1, progress: 0.5 });
+  });
+
+  it("is given its whole time again after a pause of ours", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t", timeout_seconds: 5 });
+    good(cluster.start("t", "a", 1));
+    await cluster.pass(4000);
+    cluster.cluster.kill();
+    cluster.silence("a");
+    await cluster.pass(3000);
+    cluster.cluster.start();
+    await cluster.pass(4500);
+    expect(cluster.failures().filter(({ failure_type }) => failure_type === "task_timeout")).toEqual([]);
+    expect(cluster.eventTypes()).toContain("coordinator_paused");
+  });
+});
+
+describe("a task that fails", () => {
+  it("is tried again after 1 s, then 2 s, by somebody else if there is anybody", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    await cluster.register("b");
+    good(cluster.fail("t", "a", 1));
+    expect(cluster.task("t")).toMatchObject({
+      status: "pending",
+      reassignment_count: 1,
+      error: { message: "it broke" },
+    });
+    await cluster.pass(900);
+    expect(cluster.task("t").status).toBe("pending");
+    await cluster.pass(200);
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "b", attempt: 2 });
+    good(cluster.fail("t", "b", 2));
+    await cluster.pass(1900);
+    expect(cluster.task("t").status).toBe("pending");
+    await cluster.pass(200);
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", attempt: 3 });
+  });
+
+  it("is answered alike when the report is repeated, and counted once", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    good(cluster.fail("t", "a", 1));
+    const repeated = good(cluster.fail("t", "a", 1));
+    expect(repeated).toEqual(cluster.task("t"));
+    expect(cluster.failures()).toHaveLength(1);
+    expect(repeated.reassignment_count).toBe(1);
+  });
+
+  it("is failed at once if it is not retryable, and can be put back in line", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    good(cluster.fail("t", "a", 1, false));
+    expect(cluster.task("t")).toMatchObject({ status: "failed", error: { retryable: false } });
+    good(cluster.cluster.coordinator.serve((service) => service.retry("t")));
+    expect(cluster.task("t")).toMatchObject({
+      status: "assigned",
+      attempt: 2,
+      reassignment_count: 0,
+      previous_agents: [],
+    });
+  });
+
+  it("is given up after max_reassignment_attempts, on record", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { max_reassignment_attempts: 2 } });
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await cluster.pass(10_000);
+      good(cluster.fail("t", "a", attempt));
+    }
+    expect(cluster.task("t")).toMatchObject({ status: "failed", attempt: 3 });
+    expect(cluster.failures()[0]).toMatchObject({
+      failure_type: "max_reassignments_exceeded",
+      severity: "error",
+    });
+  });
+
+  it("goes one step down in priority at each move unless its priority is to be preserved", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { preserve_task_priority: false } });
+    await cluster.register("a");
+    await cluster.submit({ id: "t", priority: 7 });
+    good(cluster.fail("t", "a", 1));
+    expect(cluster.task("t").priority).toBe(6);
+  });
+});
+
+describe("a result", () => {
+  it("of an agent that was given up counts while nobody else has the task", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    good(cluster.start("t", "a", 1));
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t").status).toBe("pending");
+    expect(good(cluster.complete("t", "a", 1, "late but good"))).toMatchObject({
+      status: "completed",
+      result: "late but good",
+    });
+  });
+
+  it("of an old attempt changes nothing once the task has moved", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    await cluster.register("b");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    good(cluster.complete("t", "b", 2, "the one"));
+    expect(cluster.complete("t", "a", 1, "the other")).toMatchObject({
+      ok: false,
+      problem: { code: "stale_attempt", evidence: { attempt: 2, assigned_to: "b", status: "completed" } },
+    });
+    expect(cluster.task("t").result).toBe("the one");
+  });
+});
+
+describe("configuration", () => {
+  it("is known to the groups when the change is answered", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    const answer = cluster.cluster.coordinator.serve((service) =>
+      service.patchConfig({ lock_config: { max_ttl_seconds: 40, default_ttl_seconds: 20 } }, null),
+    );
+    await cluster.pass(100);
+    expect(good(await answer).pendingGroups).toEqual([]);
+    const group = cluster.cluster.group("default");
+    const tooLong = group.serve((service) => service.acquire("x", null, { agent_id: "a", ttl_seconds: 41 }));
+    expect(tooLong).toMatchObject({ ok: false, problem: { code: "invalid_request" } });
+    expect(good(group.serve((service) => service.acquire("x", null, { agent_id: "a" }))).ttl_seconds).toBe(
+      20,
+    );
+  });
+
+  it("names the groups that do not have it yet", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    cluster.world.network = { latencyMs: [1, 2], lost: 1, answerLost: 0, doubled: 0 };
+    const answer = cluster.cluster.coordinator.serve((service) =>
+      service.patchConfig({ lock_config: { lock_delay_seconds: 1 } }, null),
+    );
+    await cluster.pass(6000);
+    expect(good(await answer).pendingGroups).toEqual(["default"]);
+  });
+});

@@ -8,8 +8,12 @@ import { defineConfig } from "vitest/config";
 /** A real server with real time-outs takes its time, more so on a busy machine. */
 const E2E_TIMEOUT_MS = 60_000;
 
+/** Where a machine-readable report of the run goes, if anywhere. */
+const { TEST_REPORT } = process.env;
+
 export default defineConfig({
   test: {
+    reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
     projects: [
       { test: { name: "unit", include: ["tests/unit/**/*.test.ts"] } },
       { test: { name: "simulation", include: ["tests/simulation/**/*.test.ts"], testTimeout: 600_000 } },

@@ -46,10 +46,13 @@ export const Labels = z
     message: "at most 64 labels",
   });
 
-/** Query parameters of every list. */
+/** Query parameters of every list; one that is not numbered inside has cursors of its own. */
 export const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(50),
-  cursor: z.string().min(1).max(256).optional(),
+  cursor: z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, "must be the `next_cursor` of a page before")
+    .optional(),
 });
 
 /** A page of a list; `next_cursor` is null on the last one. */

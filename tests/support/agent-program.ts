@@ -90,7 +90,7 @@ async function run(settings: AgentSettings): Promise<void> {
         if (!settings.comesBack) return;
         session = await register();
       }
-      await delay(sentAtMs + settings.heartbeatIntervalMs - Date.now());
+      await delay(Math.max(0, sentAtMs + settings.heartbeatIntervalMs - Date.now()));
     }
   }
 

@@ -143,6 +143,37 @@ describe("an agent that falls silent", () => {
   });
 });
 
+describe("an agent that registers again", () => {
+  it("keeps what it says it works on, gets the rest anew, and loses the locks of its old incarnation", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "kept" });
+    await cluster.submit({ id: "anew" });
+    good(cluster.start("kept", "a", 1));
+    const group = cluster.cluster.group("default");
+    const lock = good(group.serve((service) => service.acquire("orders", null, { agent_id: "a" })));
+    const before = cluster.incarnationOf("a");
+    await cluster.register("a", { running_tasks: [{ task_id: "kept", attempt: 1 }] });
+    expect(cluster.incarnationOf("a")).toBeGreaterThan(before);
+    expect(cluster.task("kept")).toMatchObject({ status: "running", attempt: 1 });
+    expect(cluster.task("anew")).toMatchObject({
+      status: "assigned",
+      assigned_to: "a",
+      attempt: 2,
+      reassignment_count: 0,
+    });
+    expect(cluster.decisions("anew").at(-1)?.reason).toBe("agent_reregistered");
+    expect(group.serve((service) => service.lock("orders"))).toMatchObject({ ok: false });
+    expect(group.serve((service) => service.renew("orders", lock.fencing_token, null))).toMatchObject({
+      problem: { code: "stale_fencing_token" },
+    });
+    expect(group.serve((service) => service.heartbeat("a", before, {}))).toMatchObject({
+      problem: { code: "session_expired" },
+    });
+    expect(cluster.failures()).toEqual([]);
+  });
+});
+
 describe("tasks that nobody can take", () => {
   it("wait with the reason, are on record, and are placed when somebody capable registers", async () => {
     const cluster = new ScriptedCluster();

@@ -97,7 +97,9 @@ describe("settings", () => {
     const token = "Abc.123_xyz-0000";
     expect(settingsOf({ ADMIN_TOKEN: token }).adminToken).toBe(token);
     expect(weakSecretWarnings(settingsOf({ ADMIN_TOKEN: token }))).toEqual([]);
-    expect(weakSecretWarnings(settingsOf({ ADMIN_TOKEN: token.slice(1) }))[0]).toMatch(/^ADMIN_TOKEN has 15 /);
+    expect(weakSecretWarnings(settingsOf({ ADMIN_TOKEN: token.slice(1) }))[0]).toMatch(
+      /^ADMIN_TOKEN has 15 /,
+    );
     expect(refusalOf({ ADMIN_TOKEN: `${token}:` }).lines[0]).toMatch(/^ADMIN_TOKEN may hold only/);
     expect(refusalOf({ ADMIN_TOKEN: "x".repeat(513) }).lines[0]).toMatch(/^ADMIN_TOKEN may have at most 512/);
   });

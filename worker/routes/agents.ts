@@ -12,7 +12,7 @@ import {
   Registration,
   RegistrationAnswer,
 } from "../../src/contract/agent.ts";
-import { PageQuery } from "../../src/contract/common.ts";
+import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { TASK_STATUSES, Task, TaskStatus } from "../../src/contract/task.ts";
 import { notItself } from "../access.ts";
@@ -92,7 +92,10 @@ const list = operation({
   path: `${CLUSTER}/agents`,
   summary: "The agents of the cluster.",
   tags,
-  request: { params: params("cluster"), query: PageQuery.extend(AgentFilter.shape) },
+  request: {
+    params: params("cluster"),
+    query: PageQuery.extend({ ...AgentFilter.shape, cursor: Id.optional() }),
+  },
   responses: { 200: answer("A page of agents.", AgentPage) },
 });
 

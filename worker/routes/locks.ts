@@ -1,5 +1,5 @@
 /** Locks of a group. */
-import { PageQuery } from "../../src/contract/common.ts";
+import { PageQuery, ResourceId } from "../../src/contract/common.ts";
 import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
 import type { App } from "../app.ts";
 import { unwrap } from "../errors.ts";
@@ -46,7 +46,7 @@ const list = operation({
   path: `${GROUP}/locks`,
   summary: "Who holds what, until when.",
   tags,
-  request: { params: params("cluster", "group"), query: PageQuery },
+  request: { params: params("cluster", "group"), query: PageQuery.extend({ cursor: ResourceId.optional() }) },
   responses: { 200: answer("A page of locks.", LockPage) },
 });
 

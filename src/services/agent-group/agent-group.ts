@@ -101,7 +101,7 @@ export class AgentGroup {
 
   heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
     const session = this.#sign(agentId, incarnation);
-    if (session === null) return expired(agentId);
+    if (session === null) return expired();
     if (load !== undefined) this.#noteLoad(session, load);
     const answer: HeartbeatAnswer = {
       status: "active",
@@ -116,7 +116,7 @@ export class AgentGroup {
   /** Any authenticated call by an incarnation shows that it lives. */
   signOfLife(agentId: string, incarnation: number): Outcome<{ intervalMs: number }> {
     const session = this.#sign(agentId, incarnation);
-    return session === null ? expired(agentId) : ok({ intervalMs: session.intervalMs });
+    return session === null ? expired() : ok({ intervalMs: session.intervalMs });
   }
 
   /** The agent read its task list: the doorbell is answered. */
@@ -172,15 +172,12 @@ export class AgentGroup {
     return this.#unit.commit((nowMs) => {
       const session = this.#sessions.find(request.agent_id);
       if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
-        return expired(request.agent_id);
+        return expired();
       }
       const ttlMs =
         request.ttl_seconds === undefined ? this.#settings.defaultLockTtlMs : request.ttl_seconds * 1000;
       if (ttlMs > this.#settings.maxLockTtlMs) {
-        return refuse(
-          "invalid_request",
-          `ttl_seconds may be at most ${this.#settings.maxLockTtlMs / 1000} (lock_config.max_ttl_seconds)`,
-        );
+        return tooLong(this.#settings.maxLockTtlMs);
       }
       const lock = this.#locks.find(resource);
       if (lock?.holder === session.agentId && lock.incarnation === session.incarnation) {
@@ -357,8 +354,8 @@ export class AgentGroup {
   async #endOnRequest(agentId: string, incarnation: number | null, cause: Cause): Promise<Outcome<Ending>> {
     const ended = this.#unit.commit((nowMs): Outcome<Ending> => {
       const session = this.#sessions.find(agentId);
-      if (session === undefined) return expired(agentId);
-      if (incarnation !== null && session.incarnation !== incarnation) return expired(agentId);
+      if (session === undefined) return expired();
+      if (incarnation !== null && session.incarnation !== incarnation) return expired();
       return ok(this.#end(session, cause, nowMs));
     });
     if (ended.ok) await this.#outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
@@ -469,7 +466,7 @@ export class AgentGroup {
       return staleToken(lock);
     if (caller === null) return null;
     if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only touch its own locks");
-    return lock.incarnation === caller.incarnation ? null : expired(caller.agentId);
+    return lock.incarnation === caller.incarnation ? null : expired();
   }
 
   #view(lock: LockRecord): Lock {
@@ -487,8 +484,14 @@ export function agentTopic(agentId: string): string {
   return `agent/${agentId}`;
 }
 
-function expired(agentId: string): Outcome<never> {
-  return refuse("session_expired", `this incarnation of ${agentId} is over; register again`);
+function expired(): Outcome<never> {
+  return refuse("session_expired", "this incarnation is over; register again");
+}
+
+function tooLong(maxTtlMs: number): Outcome<never> {
+  const message = `must be at most ${maxTtlMs / 1000} (lock_config.max_ttl_seconds)`;
+  const errors = [{ path: "ttl_seconds", message }];
+  return { ok: false, problem: { code: "invalid_request", detail: "the body is not valid", errors } };
 }
 
 function staleToken(lock: LockRecord | undefined): Outcome<never> {

@@ -125,7 +125,7 @@ export class Coordinator {
   agent(agentId: string): Outcome<Agent> {
     return this.#unit.read((nowMs): Outcome<Agent> => {
       const agent = this.#ledger.roster.find(agentId);
-      if (agent === undefined || agent.isLeaving) return noSuchAgent(agentId);
+      if (agent === undefined || agent.isLeaving) return noSuchAgent();
       return ok(agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs));
     });
   }
@@ -204,7 +204,7 @@ export class Coordinator {
   task(taskId: string): Outcome<Task> {
     return this.#unit.read((): Outcome<Task> => {
       const task = this.#ledger.tasks.store.find(taskId);
-      return task === undefined ? noSuchTask(taskId) : ok(taskView(task));
+      return task === undefined ? noSuchTask() : ok(taskView(task));
     });
   }
 
@@ -228,7 +228,7 @@ export class Coordinator {
 
   decisions(taskId: string, limit: number, cursor: string | null): Outcome<Page<Decision>> {
     return this.#unit.read((): Outcome<Page<Decision>> => {
-      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask(taskId);
+      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
       const found = this.#ledger.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
       return ok(pageFrom(found, limit, ({ decision }) => decision));
     });
@@ -488,8 +488,8 @@ export class Coordinator {
   }
 }
 
-function noSuchAgent(agentId: string): Outcome<never> {
-  return refuse("not_found", `there is no agent ${agentId} in this cluster`);
+function noSuchAgent(): Outcome<never> {
+  return refuse("not_found", "there is no such agent in this cluster");
 }
 
 function invalidConfig(change: Extract<ConfigChange, { ok: false }>): Problem {

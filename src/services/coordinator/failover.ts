@@ -65,9 +65,10 @@ export class Failover {
   /** An operator drops an agent that is inactive: it leaves as if it had unregistered. */
   forget(agentId: string, nowMs: number): Outcome<null> {
     const agent = this.#ledger.roster.find(agentId);
-    if (agent === undefined || agent.isLeaving) return refuse("not_found", `there is no agent ${agentId}`);
+    if (agent === undefined || agent.isLeaving)
+      return refuse("not_found", "there is no such agent in this cluster");
     if (isLive(agent.status))
-      return refuse("agent_live", `${agentId} is live; unregister it through its group`);
+      return refuse("agent_live", "the agent is live; unregister it through its group");
     this.#ledger.roster.save({ ...agent, isLeaving: true });
     this.#ledger.note(
       { type: "agent.unregistered", subject: agentId, data: { incarnation: agent.incarnation } },

@@ -100,18 +100,14 @@ export class Registration {
         : refuse("limit_reached", `a group watches at most ${AGENTS_PER_GROUP} agents; use another group`);
     }
     if (known.group !== group) {
-      return refuse(
-        "agent_in_other_group",
-        `${known.id} is live in group ${known.group}; unregister it there first`,
-        {
-          group: known.group,
-        },
-      );
+      return refuse("agent_in_other_group", "the agent is live in another group; unregister it there first", {
+        group: known.group,
+      });
     }
     const isEntitled =
       registrar.isOperator || registrar.agentId === known.id || registrar.subject === known.registeredBy;
     if (isEntitled) return null;
-    return refuse("agent_live", `${known.id} is live and was registered by somebody else`);
+    return refuse("agent_live", "the agent is live and was registered by somebody else");
   }
 
   /** Long-gone agents give their place away, one by one, once the roster is full. */

@@ -78,7 +78,7 @@ export class TaskDesk {
     const known = this.#ledger.tasks.store.find(id);
     if (known !== undefined) {
       if (known.fingerprint !== print) {
-        return refuse("task_exists", `task ${id} exists with other content; choose another id`, {
+        return refuse("task_exists", "a task with this id and other content exists; choose another id", {
           status: known.status,
         });
       }
@@ -147,7 +147,7 @@ export class TaskDesk {
 
   cancel(taskId: string, nowMs: number): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
-    if (task === undefined) return noSuchTask(taskId);
+    if (task === undefined) return noSuchTask();
     if (task.status === "cancelled") return ok(taskView(task));
     if (isFinished(task.status)) return finishedAlready(task);
     const next = cancelled(task, nowMs);
@@ -160,7 +160,7 @@ export class TaskDesk {
 
   retry(taskId: string, nowMs: number): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
-    if (task === undefined) return noSuchTask(taskId);
+    if (task === undefined) return noSuchTask();
     if (task.status !== "failed") {
       return refuse("invalid_transition", `only a failed task can be retried; this one is ${task.status}`, {
         status: task.status,
@@ -175,7 +175,7 @@ export class TaskDesk {
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
-    if (task === undefined) return noSuchTask(taskId);
+    if (task === undefined) return noSuchTask();
     if (isFinished(task.status)) return finishedAlready(task);
     const next = { ...task, backups: [...backups] };
     this.#ledger.saveTask(task, next);
@@ -298,13 +298,13 @@ export class TaskDesk {
     count: (task: TaskRecord, standing: Exclude<Standing, "stale">) => Outcome<TaskRecord>,
   ): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
-    if (task === undefined) return noSuchTask(taskId);
+    if (task === undefined) return noSuchTask();
     if (speaker !== null && speaker.agentId !== agent_id) {
       return refuse("forbidden", "an agent reports for itself alone");
     }
     const standing = standingOf(task, agent_id, attempt);
     if (standing === "stale") {
-      return refuse("stale_attempt", `attempt ${attempt} of ${agent_id} is not the current one`, {
+      return refuse("stale_attempt", "this attempt of this agent is not the current one", {
         attempt: task.attempt,
         assigned_to: task.status === "pending" ? null : task.holder,
         status: task.status,
@@ -319,7 +319,7 @@ export class TaskDesk {
     if (speaker === null) return null;
     const agent = this.#ledger.roster.find(speaker.agentId);
     if (agent?.incarnation === speaker.incarnation && agent.status !== "inactive") return null;
-    return refuse("session_expired", `this incarnation of ${speaker.agentId} is over; register again`, {
+    return refuse("session_expired", "this incarnation is over; register again", {
       task_id: task.id,
     });
   }
@@ -430,8 +430,8 @@ export class TaskDesk {
   }
 }
 
-export function noSuchTask(taskId: string): Outcome<never> {
-  return refuse("not_found", `there is no task ${taskId} in this cluster`);
+export function noSuchTask(): Outcome<never> {
+  return refuse("not_found", "there is no such task in this cluster");
 }
 
 function finishedAlready(task: TaskRecord): Outcome<never> {

@@ -1,0 +1,110 @@
+/**
+ * Failovers that are hard: agents that fail together, and one with a thousand tasks whose coordinator is killed in
+ * the middle of moving them.
+ */
+import { afterEach, expect, it } from "vitest";
+import { descendantsOf } from "../../scripts/process-tree.ts";
+import type { Decision } from "../../src/contract/decision.ts";
+import type { Failure } from "../../src/contract/failure.ts";
+import type { Task } from "../../src/contract/task.ts";
+import { AgentProcess, registerIdleAgent } from "../support/agent-process.ts";
+import { Cluster, figures } from "../support/measure.ts";
+import { startServer } from "../support/server.ts";
+
+afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+
+const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 3);
+const TASKS_OF_EACH = 10;
+
+it("never hands the tasks of one failing agent to another that fails with it", async () => {
+  await using server = await startServer();
+  for (let round = 0; round < ROUNDS; round++) {
+    const cluster = new Cluster(server, `together-${round}`);
+    await using follower = cluster.follow();
+    await using one = await AgentProcess.start(cluster, { id: "one", maxConcurrentTasks: 100 });
+    await using two = await AgentProcess.start(cluster, { id: "two", maxConcurrentTasks: 100 });
+    const tasks = Array.from({ length: 2 * TASKS_OF_EACH }, (_, index) => ({
+      id: `task-${index}`,
+      type: "work",
+    }));
+    await cluster.ask("POST", "/tasks/batch", { tasks });
+    // The worst choice there is but the two: it gets no task while another seems alive.
+    await registerIdleAgent(cluster, "heir", { max_concurrent_tasks: 100 });
+
+    await Promise.all([one.kill(), two.kill()]);
+    const apartMs = Math.abs(one.lastBeatSentAtMs - two.lastBeatSentAtMs);
+    for (const agent of [one, two]) {
+      const { event } = await follower.event("failure.recorded", ({ data }) => data.agent_id === agent.id);
+      await follower.event("failure.failed_over", ({ subject }) => subject === event.subject);
+    }
+
+    const moves: Decision[] = [];
+    for (const { id } of tasks) {
+      const decisions = await cluster.all<Decision>(`/tasks/${id}/decisions`);
+      moves.push(...decisions.filter(({ reason }) => reason === "agent_failed"));
+    }
+    const between = moves.filter(({ selected }) => selected !== "heir");
+    console.log(
+      `two agents killed together, last heard ${apartMs} ms apart: ${moves.length} moves of ${tasks.length} tasks, ` +
+        `${between.length} from one to the other`,
+    );
+    expect(between.map(({ from_agent, selected }) => `${from_agent} to ${selected}`)).toEqual([]);
+    expect(moves).toHaveLength(tasks.length);
+  }
+});
+
+const TASKS = 1000;
+const HEIRS = 50;
+/** Room for half as much again as there is. */
+const SLOTS = 30;
+
+it("moves a thousand tasks over fifty agents in slices, and loses none though it is killed in the middle", async () => {
+  await using server = await startServer();
+  const cluster = new Cluster(server, "thousand");
+  await using follower = cluster.follow();
+  await using victim = await AgentProcess.start(cluster, { id: "victim", maxConcurrentTasks: TASKS });
+  const submissions = Array.from({ length: TASKS }, (_, index) => ({ id: `task-${index}`, type: "work" }));
+  await cluster.ask("POST", "/tasks/batch", { tasks: submissions });
+  for (let index = 0; index < HEIRS; index++) {
+    await registerIdleAgent(cluster, `heir-${index}`, { max_concurrent_tasks: SLOTS });
+  }
+
+  await victim.kill();
+  await follower.event("task.assigned", ({ data }) => data.attempt === 2);
+  await server.kill();
+  const killedAtMs = Date.now();
+  await server.restart();
+  const readyAtMs = Date.now();
+  const { event, arrivedAtMs } = await follower.event("failure.failed_over");
+
+  const { failure } = await cluster.ask<{ failure: Failure }>("GET", `/failures/${event.subject}`);
+  expect(failure).toMatchObject({
+    agent_id: "victim",
+    tasks_reassigned: TASKS,
+    tasks_pending: 0,
+    tasks_failed: 0,
+  });
+  const tasks = await cluster.all<Task>("/tasks");
+  expect(new Set(tasks.map(({ id }) => id))).toEqual(new Set(submissions.map(({ id }) => id)));
+  const movedBefore = tasks.filter(({ assigned_at }) => Date.parse(assigned_at ?? "") < killedAtMs);
+  expect(movedBefore.length, "the server was not killed in the middle").toBeLessThan(TASKS);
+  const loads = Map.groupBy(tasks, ({ assigned_to }) => assigned_to);
+  console.log(
+    `a thousand tasks: ${movedBefore.length} had moved when the server was killed, the rest by ` +
+      `${arrivedAtMs - readyAtMs} ms after its return; ${figures(
+        "tasks an agent",
+        [...loads.values()].map((held) => held.length),
+        "tasks",
+      )}`,
+  );
+  expect([...loads.keys()].every((id) => id?.startsWith("heir-"))).toBe(true);
+  expect(Math.max(...[...loads.values()].map((held) => held.length))).toBeLessThanOrEqual(SLOTS);
+  for (const task of tasks) {
+    expect(task).toMatchObject({ status: "assigned", attempt: 2, previous_agents: ["victim"] });
+    const decisions = await cluster.all<Decision>(`/tasks/${task.id}/decisions`);
+    expect(decisions).toMatchObject([
+      { attempt: 1, reason: "submitted", selected: "victim" },
+      { attempt: 2, reason: "agent_failed", selected: task.assigned_to },
+    ]);
+  }
+});

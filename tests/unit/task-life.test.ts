@@ -1,0 +1,154 @@
+/** The life of a task, as a walk over everything that can happen to one. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { isFinished, isHeld, type TaskRecord, urgencyOf } from "../../src/domain/task.ts";
+import { taskDeadline } from "../../src/domain/task-deadline.ts";
+import {
+  assigned,
+  avoiding,
+  begun,
+  cancelled,
+  completed,
+  creditedTask,
+  failed,
+  lost,
+  parked,
+  progressed,
+  retried,
+  standingOf,
+} from "../../src/domain/task-life.ts";
+
+const NEW: TaskRecord = {
+  id: "t",
+  fingerprint: "",
+  type: "resize",
+  priority: 5,
+  data: null,
+  status: "pending",
+  holder: null,
+  attempt: 0,
+  reassignmentCount: 0,
+  previousAgents: [],
+  backups: [],
+  group: null,
+  requiredLabels: {},
+  timeoutMs: 10_000,
+  progressTimeoutMs: 3000,
+  startTimeoutMs: 2000,
+  lateResultPolicy: "keep",
+  progress: null,
+  result: null,
+  error: null,
+  pendingReason: null,
+  createdAtMs: 0,
+  assignedAtMs: null,
+  startedAtMs: null,
+  progressAtMs: null,
+  finishedAtMs: null,
+  deadlineAtMs: null,
+  creditedAtMs: 0,
+  credits: 0,
+  notBeforeMs: null,
+  failureCount: 0,
+  decisionCount: 0,
+};
+
+/** What may happen next, given where the task stands; the coordinator asks for nothing else. */
+const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
+  assign: (task, nowMs) => (isFinished(task.status) ? task : assigned(task, `agent-${nowMs % 3}`, nowMs)),
+  begin: (task, nowMs) => (isHeld(task.status) ? begun(task, nowMs) : task),
+  progress: (task, nowMs) => (isHeld(task.status) ? progressed(task, 0.5, nowMs) : task),
+  lose: (task) => (isHeld(task.status) ? parked(lost(task, false), "its agent failed", null) : task),
+  leave: (task) => (isHeld(task.status) ? parked(avoiding(task), "its agent left", null) : task),
+  credit: (task, nowMs) => (task.deadlineAtMs === null ? task : creditedTask(task, nowMs)),
+  complete: (task, nowMs) => (isFinished(task.status) ? task : completed(task, "done", nowMs)),
+  fail: (task, nowMs) =>
+    isFinished(task.status) ? task : failed(task, { message: "", retryable: false }, nowMs),
+  cancel: (task, nowMs) => (isFinished(task.status) ? task : cancelled(task, nowMs)),
+  retry: (task) => (task.status === "failed" ? retried(task) : task),
+};
+
+const walks = fc.array(fc.record({ move: fc.constantFrom(...Object.keys(MOVES)), afterMs: fc.nat(5000) }), {
+  maxLength: 40,
+});
+
+function walk(
+  moves: { move: string; afterMs: number }[],
+  look: (before: TaskRecord, after: TaskRecord) => void,
+): void {
+  let nowMs = 1000;
+  let task = NEW;
+  for (const { move, afterMs } of moves) {
+    nowMs += afterMs;
+    const next = MOVES[move]?.(task, nowMs) ?? task;
+    look(task, next);
+    task = next;
+  }
+}
+
+describe("a task", () => {
+  it("grows its attempt by one at each assignment and never otherwise", () => {
+    fc.assert(
+      fc.property(walks, (moves) => {
+        walk(moves, (before, after) => {
+          const isAssignment = after.status === "assigned" && after.assignedAtMs !== before.assignedAtMs;
+          if (after.attempt !== before.attempt) expect(after.attempt).toBe(before.attempt + 1);
+          if (isAssignment) expect(after.attempt).toBe(before.attempt + 1);
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("leaves an end only by a retry, and has an instant of ending exactly when it has ended", () => {
+    fc.assert(
+      fc.property(walks, (moves) => {
+        walk(moves, (before, after) => {
+          if (isFinished(before.status) && before.status !== after.status) {
+            expect([before.status, after.status]).toEqual(["failed", "pending"]);
+          }
+          expect(after.finishedAtMs !== null).toBe(isFinished(after.status));
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("has a deadline only while it is held, and the one its time-outs give", () => {
+    fc.assert(
+      fc.property(walks, (moves) => {
+        walk(moves, (_, after) => {
+          expect(after.deadlineAtMs).toBe(isHeld(after.status) ? (taskDeadline(after)?.atMs ?? null) : null);
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("avoids each earlier holder once, however often it had it", () => {
+    fc.assert(
+      fc.property(walks, (moves) => {
+        walk(moves, (_, { previousAgents }) => {
+          expect(new Set(previousAgents).size).toBe(previousAgents.length);
+        });
+      }),
+    );
+  });
+
+  it("takes reports of the attempt it is in, and of no other agent or attempt", () => {
+    const held = begun(assigned(NEW, "a", 1), 2);
+    expect(standingOf(held, "a", 1)).toBe("current");
+    expect(standingOf(held, "b", 1)).toBe("stale");
+    expect(standingOf(assigned(held, "a", 3), "a", 1)).toBe("stale");
+    expect(standingOf(parked(lost(held, true), "", null), "a", 1)).toBe("last");
+    expect(standingOf(completed(held, null, 3), "a", 1)).toBe("settled");
+  });
+
+  it("waits in an order that the passing of time alone never changes", () => {
+    const urgent = urgencyOf(8, 100_000, 600_000);
+    const patient = urgencyOf(3, 0, 600_000);
+    expect(urgent).toBeLessThan(patient);
+    // Five steps of priority are worth 50 minutes.
+    expect(urgencyOf(8, 3_100_000, 600_000)).toBeGreaterThan(patient);
+  });
+});

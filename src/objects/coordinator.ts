@@ -115,8 +115,14 @@ export class Coordinator extends DurableObject<Env> {
     return this.#service.forget(agentId);
   }
 
-  tasksOf(agentId: string, statuses: readonly TaskStatus[], isItself: boolean) {
-    return this.#service.tasksOf(agentId, statuses, isItself);
+  tasksOf(
+    agentId: string,
+    statuses: readonly TaskStatus[],
+    isItself: boolean,
+    limit: number,
+    cursor: string | null,
+  ) {
+    return this.#service.tasksOf(agentId, statuses, isItself, limit, cursor);
   }
 
   decisions(taskId: string, limit: number, cursor: string | null) {

@@ -14,22 +14,21 @@ import { startServer } from "../support/server.ts";
 afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 3);
-const TASKS_OF_EACH = 10;
+const TASKS_OF_BOTH = 20;
 
 it("never hands the tasks of one failing agent to another that fails with it", async () => {
   await using server = await startServer();
   for (let round = 0; round < ROUNDS; round++) {
     const cluster = new Cluster(server, `together-${round}`);
     await using follower = cluster.follow();
+    // Alive, and the last choice while one of the others seems alive too: it is the busiest.
+    await registerIdleAgent(cluster, "heir", { capabilities: ["work", "chore"], max_concurrent_tasks: 100 });
+    await cluster.ask("POST", "/tasks/batch", { tasks: numbered("chore", 70) });
     await using one = await AgentProcess.start(cluster, { id: "one", maxConcurrentTasks: 100 });
     await using two = await AgentProcess.start(cluster, { id: "two", maxConcurrentTasks: 100 });
-    const tasks = Array.from({ length: 2 * TASKS_OF_EACH }, (_, index) => ({
-      id: `task-${index}`,
-      type: "work",
-    }));
+    const tasks = numbered("work", TASKS_OF_BOTH);
     await cluster.ask("POST", "/tasks/batch", { tasks });
-    // The worst choice there is but the two: it gets no task while another seems alive.
-    await registerIdleAgent(cluster, "heir", { max_concurrent_tasks: 100 });
+    await Promise.all([one, two].map((agent) => agent.beatSince(Date.now())));
 
     await Promise.all([one.kill(), two.kill()]);
     const apartMs = Math.abs(one.lastBeatSentAtMs - two.lastBeatSentAtMs);
@@ -53,6 +52,10 @@ it("never hands the tasks of one failing agent to another that fails with it", a
   }
 });
 
+/** Tasks that differ in their numbers alone. */
+const numbered = (type: string, count: number) =>
+  Array.from({ length: count }, (_, index) => ({ id: `${type}-${index}`, type }));
+
 const TASKS = 1000;
 const HEIRS = 50;
 /** Room for half as much again as there is. */
@@ -63,7 +66,7 @@ it("moves a thousand tasks over fifty agents in slices, and loses none though it
   const cluster = new Cluster(server, "thousand");
   await using follower = cluster.follow();
   await using victim = await AgentProcess.start(cluster, { id: "victim", maxConcurrentTasks: TASKS });
-  const submissions = Array.from({ length: TASKS }, (_, index) => ({ id: `task-${index}`, type: "work" }));
+  const submissions = numbered("work", TASKS);
   await cluster.ask("POST", "/tasks/batch", { tasks: submissions });
   for (let index = 0; index < HEIRS; index++) {
     await registerIdleAgent(cluster, `heir-${index}`, { max_concurrent_tasks: SLOTS });

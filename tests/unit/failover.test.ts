@@ -206,7 +206,10 @@ describe("tasks that nobody can take", () => {
     await cluster.submit({ id: "urgent", priority: 8 });
     const order: string[] = [];
     for (let done = 0; done < 4; done++) {
-      const [held] = cluster.cluster.coordinator.serve((service) => service.tasksOf("a", ["assigned"], true));
+      const { items } = cluster.cluster.coordinator.serve((service) =>
+        service.tasksOf("a", ["assigned"], true, 50, null),
+      );
+      const [held] = items;
       if (held === undefined) break;
       order.push(held.id);
       good(cluster.complete(held.id, "a", held.attempt, "done"));

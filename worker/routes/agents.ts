@@ -14,7 +14,7 @@ import {
 } from "../../src/contract/agent.ts";
 import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
-import { TASK_STATUSES, Task, TaskStatus } from "../../src/contract/task.ts";
+import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
 import { notItself } from "../access.ts";
 import type { App } from "../app.ts";
 import { Refused, unwrap } from "../errors.ts";
@@ -53,7 +53,7 @@ const heartbeat = operation({
   responses: { 200: answer("Noted.", HeartbeatAnswer) },
 });
 
-const HeldTasksQuery = z.strictObject({
+const HeldTasksQuery = PageQuery.extend({
   status: z
     .string()
     .max(64)
@@ -72,7 +72,7 @@ const heldTasks = operation({
   tags,
   request: { params: params("cluster", "group", "agent"), query: HeldTasksQuery },
   responses: {
-    200: answer("The tasks.", z.object({ items: z.array(Task), next_cursor: z.null() })),
+    200: answer("A page of tasks.", TaskPage),
   },
 });
 
@@ -164,7 +164,7 @@ export function agentRoutes(app: App): void {
 
   app.openapi(heldTasks, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
-    const { status, wait_seconds } = c.req.valid("query");
+    const { status, wait_seconds, limit, cursor } = c.req.valid("query");
     const speaker = speakerOf(c);
     if (speaker === null) await agentIn(c, cluster, group, agent);
     // A poll shows that the agent lives, at its start and at its end; an operator's look shows nothing.
@@ -174,30 +174,36 @@ export function agentRoutes(app: App): void {
         : unwrap(await groupOf(c.env, cluster, group).signOfLife(agent, speaker.incarnation));
     const life = await sign();
     const read = async () => {
-      const tasks = await coordinatorOf(c.env, cluster).tasksOf(agent, status, speaker !== null);
+      const page = await coordinatorOf(c.env, cluster).tasksOf(
+        agent,
+        status,
+        speaker !== null,
+        limit,
+        cursor ?? null,
+      );
       if (speaker !== null && status.includes("assigned")) {
-        const unstarted = tasks.filter((task) => task.status === "assigned").length;
+        const unstarted = page.items.filter((task) => task.status === "assigned").length;
         inPassing(c, () => groupOf(c.env, cluster, group).taskListRead(agent, unstarted));
       }
-      return tasks;
+      return page;
     };
-    let tasks = await read();
-    if (tasks.length === 0 && wait_seconds > 0) {
+    let page = await read();
+    if (page.items.length === 0 && wait_seconds > 0) {
       const waiter = await waiterOn(groupOf(c.env, cluster, group), `agent/${agent}`);
       try {
         const untilMs =
           Date.now() + Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
-        tasks = await read();
-        while (tasks.length === 0 && Date.now() < untilMs) {
+        page = await read();
+        while (page.items.length === 0 && Date.now() < untilMs) {
           await waiter.rung(untilMs - Date.now());
           await sign();
-          tasks = await read();
+          page = await read();
         }
       } finally {
         waiter.close();
       }
     }
-    return c.json({ items: tasks, next_cursor: null }, 200);
+    return c.json(page, 200);
   });
 
   app.openapi(unregister, async (c) => {

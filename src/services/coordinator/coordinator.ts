@@ -33,6 +33,7 @@ import { isLateAlarm, isRestart, type PauseCause } from "../../domain/pause.ts";
 import { taskDeadline } from "../../domain/task-deadline.ts";
 import { creditedTask } from "../../domain/task-life.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
+import type { PlaceInLine, Slice } from "../../storage/coordinator/tasks.ts";
 import { MetaStore } from "../../storage/meta.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { Address, Host, Parcel, Receipt } from "../host.ts";
@@ -210,19 +211,31 @@ export class Coordinator {
 
   tasks(filter: TaskFilter, limit: number, cursor: string | null): Page<Task> {
     return this.#unit.read(() => {
-      const found = this.#ledger.tasks.store.list(filter, numberOf(cursor), limit + 1);
-      return pageFrom(found, limit, ({ task }) => taskView(task));
+      const found = this.#ledger.tasks.store.list(filter, numberOf(cursor), limit);
+      return pageOfSlice(
+        found,
+        ({ task }) => taskView(task),
+        ({ number }) => String(number),
+      );
     });
   }
 
   /** The tasks an agent holds, most urgent first. @param isItself it reads them itself, which answers its doorbell */
-  tasksOf(agentId: string, statuses: readonly TaskStatus[], isItself: boolean): Task[] {
+  tasksOf(
+    agentId: string,
+    statuses: readonly TaskStatus[],
+    isItself: boolean,
+    limit: number,
+    cursor: string | null,
+  ): Page<Task> {
     return this.#unit.read(() => {
       if (isItself) this.#ledger.doorbells.answered(agentId);
-      return this.#ledger.tasks.store
-        .heldBy(agentId, Number.MAX_SAFE_INTEGER)
-        .filter((task) => statuses.includes(task.status))
-        .map(taskView);
+      const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
+      return pageOfSlice(
+        found,
+        ({ task }) => taskView(task),
+        ({ place }) => `${place.urgency}:${place.number}`,
+      );
     });
   }
 
@@ -315,7 +328,6 @@ export class Coordinator {
       this.#timeOutTasks(nowMs);
       for (const task of store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
       this.#ledger.tasks.dropFinishedBefore(nowMs - this.#ledger.settings.retentionMs, ALARM_SLICE);
-      this.#ledger.events.trim(ALARM_SLICE);
       this.#ledger.unit.afterCommit(this.#ledger.doorbells.repeatDue(nowMs));
       this.#ledger.outbox.sendDue(nowMs);
     });
@@ -504,6 +516,22 @@ function invalidConfig(change: Extract<ConfigChange, { ok: false }>): Problem {
 function numberOf(cursor: string | null): number | null {
   const number = Number(cursor);
   return cursor === null || !Number.isSafeInteger(number) ? null : number;
+}
+
+function placeOf(cursor: string | null): PlaceInLine | null {
+  const [urgency, number] = (cursor ?? "").split(":").map(Number);
+  return Number.isFinite(urgency) && Number.isFinite(number)
+    ? { urgency: urgency ?? 0, number: number ?? 0 }
+    : null;
+}
+
+function pageOfSlice<Row, Item>(
+  { items, hasMore }: Slice<Row>,
+  view: (row: Row) => Item,
+  cursorOf: (row: Row) => string,
+): Page<Item> {
+  const last = items.at(-1);
+  return { items: items.map(view), next_cursor: hasMore && last !== undefined ? cursorOf(last) : null };
 }
 
 /** @param found one more than `limit` if there is a further page */

@@ -5,8 +5,10 @@
  */
 import type { Agent, Registration as RegistrationBody, RunningTask } from "../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import type { TaskStatus } from "../../contract/task.ts";
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
 import { newTrack } from "../../domain/reliability.ts";
+import type { PlacedInLine, PlaceInLine, Slice } from "../../storage/coordinator/tasks.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Placement } from "./placement.ts";
 import { agentView } from "./views.ts";
@@ -16,6 +18,10 @@ const AGENT_LIMIT = 20_000;
 
 /** Agents one group watches at most. */
 const AGENTS_PER_GROUP = 10_000;
+
+/** What an agent holds is gone through in pages of this many. */
+const PAGE = 100;
+const HELD: readonly TaskStatus[] = ["assigned", "running"];
 
 /** Groups a cluster has at most: a change of the configuration goes to each. */
 const GROUP_LIMIT = 1000;
@@ -159,10 +165,16 @@ export class Registration {
   /** What it says it still works on stays as it is; everything else it held is given to it anew. */
   #keepTasks(agent: AgentRecord, running: readonly RunningTask[], nowMs: number): void {
     const claimed = new Map(running.map(({ task_id, attempt }) => [task_id, attempt]));
-    for (const task of this.#ledger.tasks.store.heldBy(agent.id, Number.MAX_SAFE_INTEGER)) {
-      if (claimed.get(task.id) === task.attempt) continue;
-      this.#ledger.attempts.end(task.id, task.attempt, "reregistered", nowMs);
-      this.#placement.reissue(task, agent.id, nowMs);
+    let after: PlaceInLine | null = null;
+    for (;;) {
+      const page: Slice<PlacedInLine> = this.#ledger.tasks.store.heldPage(agent.id, HELD, after, PAGE);
+      for (const { task, place } of page.items) {
+        after = place;
+        if (claimed.get(task.id) === task.attempt) continue;
+        this.#ledger.attempts.end(task.id, task.attempt, "reregistered", nowMs);
+        this.#placement.reissue(task, agent.id, nowMs);
+      }
+      if (!page.hasMore) return;
     }
   }
 }

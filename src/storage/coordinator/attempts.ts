@@ -14,6 +14,9 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 export type AttemptRow = { agentId: string; incarnation: number; outcome: AttemptOutcome | null };
 
+/** Attempts kept of one task; the oldest go first. */
+const KEPT = 200;
+
 export class AttemptStore {
   readonly #sql: Sql;
 
@@ -30,6 +33,7 @@ export class AttemptStore {
       incarnation,
       nowMs,
     );
+    this.#sql.all("DELETE FROM attempts WHERE task_id = ? AND attempt <= ?", taskId, attempt - KEPT);
   }
 
   end(taskId: string, attempt: number, outcome: AttemptOutcome, nowMs: number): void {

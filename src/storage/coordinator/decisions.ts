@@ -2,6 +2,9 @@
 import type { Decision } from "../../contract/decision.ts";
 import type { Sql } from "../sql.ts";
 
+/** Decisions kept of one task; the oldest go first. */
+const KEPT = 200;
+
 export class DecisionStore {
   readonly #sql: Sql;
 
@@ -16,6 +19,7 @@ export class DecisionStore {
       number,
       JSON.stringify(decision),
     );
+    this.#sql.all("DELETE FROM decisions WHERE task_id = ? AND number <= ?", decision.task_id, number - KEPT);
   }
 
   /** Oldest first, behind a place in the list. */

@@ -93,16 +93,12 @@ export class EventStore {
   }
 
   append(draft: EventDraft, at: string): void {
-    this.#sql.all("INSERT INTO events (event) VALUES (?)", JSON.stringify({ at, ...draft }));
-  }
-
-  /** Drops what is beyond the bound, a slice at a time. */
-  trim(limit: number): void {
-    this.#sql.all(
-      "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id <= (SELECT max(id) FROM events) - ? ORDER BY id LIMIT ?)",
-      EVENTS_KEPT,
-      limit,
+    const row = first<{ id: number }>(
+      this.#sql,
+      "INSERT INTO events (event) VALUES (?) RETURNING id",
+      JSON.stringify({ at, ...draft }),
     );
+    this.#sql.all("DELETE FROM events WHERE id <= ?", (row?.id ?? 0) - EVENTS_KEPT);
   }
 
   lastId(): number {

@@ -39,9 +39,9 @@ type Row = {
   decision_count: number;
 };
 
-/** A place in the line of waiting tasks of one type. */
+/** A place in the order of urgency; the number tells equals apart. */
 export type PlaceInLine = { urgency: number; number: number };
-export type WaitingTask = { task: TaskRecord; place: PlaceInLine };
+export type PlacedInLine = { task: TaskRecord; place: PlaceInLine };
 
 export class TaskStore {
   readonly #sql: Sql;
@@ -109,10 +109,36 @@ export class TaskStore {
   /** What an agent holds, most urgent first. */
   heldBy(agentId: string, limit: number): TaskRecord[] {
     return this.#records(
-      "SELECT * FROM tasks WHERE is_held = 1 AND holder = ? ORDER BY urgency LIMIT ?",
+      "SELECT * FROM tasks WHERE is_held = 1 AND holder = ? ORDER BY urgency, number LIMIT ?",
       agentId,
       limit,
     );
+  }
+
+  /** What an agent holds of these statuses, behind a place in the line; fewer than asked for if they are large. */
+  heldPage(
+    agentId: string,
+    statuses: readonly TaskStatus[],
+    after: PlaceInLine | null,
+    limit: number,
+  ): Slice<PlacedInLine> {
+    let last = after;
+    const rows = bounded<Row & PlaceInLine>(limit, (count) => {
+      const page = this.#sql.all<Row & PlaceInLine>(
+        `SELECT * FROM tasks WHERE is_held = 1 AND holder = ? AND (urgency, number) > (?, ?)
+           AND status IN (SELECT value FROM json_each(?)) ORDER BY urgency, number LIMIT ?`,
+        agentId,
+        ...placeOrStart(last),
+        JSON.stringify(statuses),
+        count,
+      );
+      last = page.at(-1) ?? last;
+      return page;
+    });
+    return mapped(rows, (row) => ({
+      task: recordOf(row),
+      place: { urgency: row.urgency, number: row.number },
+    }));
   }
 
   /** What an agent holds, oldest first. */
@@ -143,14 +169,13 @@ export class TaskStore {
   }
 
   /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
-  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): WaitingTask[] {
+  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): PlacedInLine[] {
     return this.#sql
       .all<Row & PlaceInLine>(
         `SELECT * FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
            AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
         type,
-        after?.urgency ?? -Number.MAX_VALUE,
-        after?.number ?? 0,
+        ...placeOrStart(after),
         nowMs,
         limit,
       )
@@ -218,23 +243,28 @@ export class TaskStore {
     );
   }
 
-  /** Newest first, behind a place in the list. */
+  /** Newest first, behind a place in the list; fewer than asked for if they are large. */
   list(
     filter: TaskFilter,
     beforeNumber: number | null,
     limit: number,
-  ): { number: number; task: TaskRecord }[] {
-    const rows = this.#sql.all<Row>(
-      `SELECT * FROM tasks WHERE number < ? AND (? IS NULL OR status = ?)
-         AND (? IS NULL OR (holder = ? AND status <> 'pending')) AND (? IS NULL OR type = ?)
-       ORDER BY number DESC LIMIT ?`,
-      beforeNumber ?? Number.MAX_SAFE_INTEGER,
-      ...twice(filter.status),
-      ...twice(filter.assigned_to),
-      ...twice(filter.type),
-      limit,
-    );
-    return rows.map((row) => ({ number: row.number, task: recordOf(row) }));
+  ): Slice<{ number: number; task: TaskRecord }> {
+    let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
+    const rows = bounded<Row>(limit, (count) => {
+      const page = this.#sql.all<Row>(
+        `SELECT * FROM tasks WHERE number < ? AND (? IS NULL OR status = ?)
+           AND (? IS NULL OR (holder = ? AND status <> 'pending')) AND (? IS NULL OR type = ?)
+         ORDER BY number DESC LIMIT ?`,
+        before,
+        ...twice(filter.status),
+        ...twice(filter.assigned_to),
+        ...twice(filter.type),
+        count,
+      );
+      before = page.at(-1)?.number ?? before;
+      return page;
+    });
+    return mapped(rows, (row) => ({ number: row.number, task: recordOf(row) }));
   }
 
   #records(statement: string, ...bindings: (string | number)[]): TaskRecord[] {
@@ -244,6 +274,42 @@ export class TaskStore {
   #earliest(statement: string): number | null {
     return first<{ at: number | null }>(this.#sql, statement)?.at ?? null;
   }
+}
+
+/** Rows read at a time while a page is put together. */
+const CHUNK = 16;
+
+/** What one page may hold of data and results: an answer has to fit into memory with room to spare. */
+const PAGE_CHARACTERS = 4_000_000;
+
+/** Part of a list, and whether there is more behind it. */
+export type Slice<Item> = { items: Item[]; hasMore: boolean };
+
+/** Puts a page together until it has `limit` rows or is large enough. */
+function bounded<Item extends { data: string; result: string }>(
+  limit: number,
+  next: (count: number) => Item[],
+): Slice<Item> {
+  const items: Item[] = [];
+  let characters = 0;
+  // One more than asked for tells whether there is more.
+  while (items.length <= limit) {
+    if (characters > PAGE_CHARACTERS) return { items, hasMore: true };
+    const count = Math.min(CHUNK, limit + 1 - items.length);
+    const chunk = next(count);
+    for (const row of chunk) characters += row.data.length + row.result.length;
+    items.push(...chunk);
+    if (chunk.length < count) return { items, hasMore: false };
+  }
+  return { items: items.slice(0, limit), hasMore: true };
+}
+
+function mapped<From, To>({ items, hasMore }: Slice<From>, view: (item: From) => To): Slice<To> {
+  return { items: items.map(view), hasMore };
+}
+
+function placeOrStart(place: PlaceInLine | null): [number, number] {
+  return place === null ? [-Number.MAX_VALUE, 0] : [place.urgency, place.number];
 }
 
 /** For a condition that is off when its value is missing: `(? IS NULL OR column = ?)`. */

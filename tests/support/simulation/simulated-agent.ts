@@ -130,10 +130,10 @@ export class SimulatedAgent {
   }
 
   async #takeTasks(): Promise<void> {
-    const tasks = await this.#call(() =>
-      this.#cluster.coordinator.serve((service) => service.tasksOf(this.id, ["assigned"], true)),
+    const page = await this.#call(() =>
+      this.#cluster.coordinator.serve((service) => service.tasksOf(this.id, ["assigned"], true, 50, null)),
     );
-    for (const task of tasks ?? []) {
+    for (const task of page?.items ?? []) {
       const key = `${task.id}/${task.attempt}`;
       if (this.#working.has(key)) continue;
       this.#working.add(key);

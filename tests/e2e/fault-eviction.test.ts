@@ -1,0 +1,69 @@
+/**
+ * An agent alone in its group, whose object is gone from memory between any two of its heartbeats: it lives as long
+ * as it beats, and is found when it stops. `npm start` keeps objects in memory, so this runs under `npm run dev`,
+ * where they go after 10 s without a request, as they do on Cloudflare. LONG=1 beats for two minutes.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, expect, it } from "vitest";
+import { descendantsOf } from "../../scripts/process-tree.ts";
+import type { Agent } from "../../src/contract/agent.ts";
+import type { Failure } from "../../src/contract/failure.ts";
+import { Cluster } from "../support/measure.ts";
+import { startServer } from "../support/server.ts";
+
+const INTERVAL_SECONDS = 10;
+const { BEATS, TIMEOUT_SECONDS } = process.env.LONG
+  ? { BEATS: 12, TIMEOUT_SECONDS: 30 }
+  : { BEATS: 2, TIMEOUT_SECONDS: 15 };
+/** What a start cannot know counts in the agent's favour, and an alarm takes its time. */
+const LATENESS_LIMIT_SECONDS = 2;
+
+afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+
+it("keeps an agent alive whose object is evicted between its heartbeats, and finds its death in time", {
+  timeout: (BEATS * INTERVAL_SECONDS + TIMEOUT_SECONDS + 60) * 1000,
+}, async () => {
+  await using server = await startServer({ script: "dev" });
+  const cluster = new Cluster(server, "evicted");
+  await using follower = cluster.follow();
+  const { token } = await cluster.ask<{ token: string }>("PUT", "/groups/alone/agents/agent", {
+    type: "test-agent",
+    capabilities: [],
+    heartbeat_interval_seconds: INTERVAL_SECONDS,
+    heartbeat_timeout_seconds: TIMEOUT_SECONDS,
+  });
+
+  let evictions = 0;
+  let lastBeatSentAtMs = 0;
+  for (let beat = 0; beat < BEATS; beat++) {
+    lastBeatSentAtMs = Date.now();
+    await cluster.ask("POST", "/groups/alone/agents/agent/heartbeat", {}, { token });
+    await delay(INTERVAL_SECONDS * 1000);
+    if (await isStartedSinceLastBeat(cluster)) evictions += 1;
+  }
+  const { event } = await follower.event("failure.recorded");
+  const { failure } = await cluster.ask<{ failure: Failure }>("GET", `/failures/${event.subject}`);
+
+  const silentSeconds = (Date.parse(failure.at) - lastBeatSentAtMs) / 1000;
+  console.log(
+    `evicted ${evictions} times between ${BEATS} heartbeats; found dead after ${silentSeconds.toFixed(2)} s of ` +
+      `silence, with a timeout of ${TIMEOUT_SECONDS} s`,
+  );
+  expect(evictions).toBeGreaterThan(0);
+  expect(failure).toMatchObject({ agent_id: "agent", failure_type: "heartbeat_timeout" });
+  expect(failure.detection_seconds).toBeGreaterThanOrEqual(TIMEOUT_SECONDS);
+  expect(silentSeconds).toBeGreaterThanOrEqual(TIMEOUT_SECONDS);
+  expect(silentSeconds).toBeLessThanOrEqual(TIMEOUT_SECONDS + LATENESS_LIMIT_SECONDS);
+  expect(await cluster.all<Failure>("/failures")).toHaveLength(1);
+});
+
+/**
+ * A new instance does not know what the one before heard since it last stored it, and grants that time on top of the
+ * timeout. An operator's look is no sign of life.
+ */
+async function isStartedSinceLastBeat(cluster: Cluster): Promise<boolean> {
+  const { agent } = await cluster.ask<{ agent: Agent }>("GET", "/agents/agent");
+  expect(agent.status).toBe("active");
+  const grantedMs = Date.parse(agent.deadline_at ?? "") - Date.parse(agent.last_heartbeat_at ?? "");
+  return grantedMs > TIMEOUT_SECONDS * 1000;
+}

@@ -54,13 +54,13 @@ export function unwrap<Value>(outcome: Outcome<Value>): Value {
 export function problemItem(problem: Problem) {
   const { status, title } = PROBLEMS[problem.code];
   return {
+    ...problem.evidence,
     type: "about:blank",
     title,
     status: status as number,
     detail: problem.detail,
     code: problem.code,
     ...errorList(problem),
-    ...problem.evidence,
   };
 }
 

@@ -2,7 +2,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { FailureReport, Heartbeat } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
-import { type Caller, AgentGroup as Service } from "../services/agent-group/agent-group.ts";
+import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
+import type { Caller } from "../services/agent-group/lock-desk.ts";
 import type { Doorbell, Parcel } from "../services/host.ts";
 import { acceptWaiter, type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
@@ -69,30 +70,30 @@ export class AgentGroup extends DurableObject<Env> {
   }
 
   acquire(resource: string, incarnation: number | null, request: LockAcquisition) {
-    return this.#service.acquire(resource, incarnation, request);
+    return this.#service.locks.acquire(resource, incarnation, request);
   }
 
   renew(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.#service.renew(resource, fencingToken, caller);
+    return this.#service.locks.renew(resource, fencingToken, caller);
   }
 
   release(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.#service.release(resource, fencingToken, caller);
+    return this.#service.locks.release(resource, fencingToken, caller);
   }
 
   breakLock(resource: string) {
-    return this.#service.breakLock(resource);
+    return this.#service.locks.breakLock(resource);
   }
 
   lock(resource: string) {
-    return this.#service.lock(resource);
+    return this.#service.locks.get(resource);
   }
 
   locks(limit: number, afterResource: string | null) {
-    return this.#service.locks(limit, afterResource);
+    return this.#service.locks.list(limit, afterResource);
   }
 
   lockedCount() {
-    return this.#service.lockedCount();
+    return this.#service.locks.lockedCount();
   }
 }

@@ -56,11 +56,11 @@ export class Coordinator extends DurableObject<Env> {
   }
 
   agent(agentId: string) {
-    return this.#service.agent(agentId);
+    return this.#service.queries.agent(agentId);
   }
 
   agents(filter: AgentFilter, limit: number, afterId: string | null) {
-    return this.#service.agents(filter, limit, afterId);
+    return this.#service.queries.agents(filter, limit, afterId);
   }
 
   submit(submission: TaskSubmission) {
@@ -104,11 +104,11 @@ export class Coordinator extends DurableObject<Env> {
   }
 
   task(taskId: string) {
-    return this.#service.task(taskId);
+    return this.#service.queries.task(taskId);
   }
 
   tasks(filter: TaskFilter, limit: number, cursor: string | null) {
-    return this.#service.tasks(filter, limit, cursor);
+    return this.#service.queries.tasks(filter, limit, cursor);
   }
 
   forget(agentId: string) {
@@ -122,46 +122,46 @@ export class Coordinator extends DurableObject<Env> {
     limit: number,
     cursor: string | null,
   ) {
-    return this.#service.tasksOf(agentId, statuses, isItself, limit, cursor);
+    return this.#service.queries.tasksOf(agentId, statuses, isItself, limit, cursor);
   }
 
   decisions(taskId: string, limit: number, cursor: string | null) {
-    return this.#service.decisions(taskId, limit, cursor);
+    return this.#service.queries.decisions(taskId, limit, cursor);
   }
 
   failure(failureId: string) {
-    return this.#service.failure(failureId);
+    return this.#service.queries.failure(failureId);
   }
 
   failures(filter: FailureFilter, limit: number, cursor: string | null) {
-    return this.#service.failures(filter, limit, cursor);
+    return this.#service.queries.failures(filter, limit, cursor);
   }
 
   events(afterId: number, limit: number) {
-    return this.#service.events(afterId, limit);
+    return this.#service.queries.events(afterId, limit);
   }
 
   lastEventId() {
-    return this.#service.lastEventId();
+    return this.#service.queries.lastEventId();
   }
 
   groups() {
-    return this.#service.groups();
+    return this.#service.queries.groups();
   }
 
   status() {
-    return this.#service.status();
+    return this.#service.queries.status();
   }
 
   config() {
-    return this.#service.config();
+    return this.#service.config.get();
   }
 
   putConfig(body: unknown, ifMatch: string | null) {
-    return this.#service.putConfig(body, ifMatch);
+    return this.#service.config.replace(body, ifMatch);
   }
 
   patchConfig(body: unknown, ifMatch: string | null) {
-    return this.#service.patchConfig(body, ifMatch);
+    return this.#service.config.patch(body, ifMatch);
   }
 }

@@ -47,7 +47,8 @@ describe("registration", () => {
     );
     expect(second.incarnation).toBeGreaterThan(first.incarnation);
     expect(second.token).not.toBe(first.token);
-    expect(Date.parse(first.agent.deadline_at ?? "") - Date.parse(first.agent.registered_at)).toBe(20_000);
+    const { deadline_at, last_heartbeat_at } = first.agent;
+    expect(Date.parse(deadline_at ?? "") - Date.parse(last_heartbeat_at ?? "")).toBe(20_000);
   });
 
   it("takes what was left out from the configuration and the contract", async () => {

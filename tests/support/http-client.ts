@@ -32,7 +32,7 @@ export type RequestOptions = {
 };
 
 const AgentAnswer = z.object({ agent: Agent });
-const HeldTasks = z.object({ items: z.array(Task), next_cursor: z.null() });
+const HeldTasks = z.object({ items: z.array(Task), next_cursor: z.string().nullable() });
 const LockPageAnswer = z.object({ items: z.array(Lock), next_cursor: z.string().nullable() });
 
 /** What must never be in an error: where it came from in the code. */

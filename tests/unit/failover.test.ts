@@ -47,7 +47,7 @@ describe("an agent that falls silent", () => {
       ]);
     }
     const moved = cluster.cluster.coordinator
-      .serve((service) => service.events(0, 100))
+      .serve((service) => service.queries.events(0, 100))
       .filter(({ type, data }) => type === "task.assigned" && data.attempt === 2);
     expect(moved.map(({ subject }) => subject)).toEqual(["high", "low"]);
     expect(cluster.failures()[0]).toMatchObject({
@@ -63,13 +63,13 @@ describe("an agent that falls silent", () => {
     await cluster.register("b");
     const group = cluster.cluster.group("default");
     const first = good(
-      group.serve((service) => service.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 })),
+      group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 })),
     );
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
-    const second = good(group.serve((service) => service.acquire("orders", null, { agent_id: "b" })));
+    const second = good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "b" })));
     expect(second.fencing_token).toBeGreaterThan(first.fencing_token);
-    const stale = group.serve((service) => service.renew("orders", first.fencing_token, null));
+    const stale = group.serve((service) => service.locks.renew("orders", first.fencing_token, null));
     expect(stale).toMatchObject({ ok: false, problem: { code: "stale_fencing_token" } });
     expect(cluster.failures()[0]?.locks_released).toEqual(["orders"]);
   });
@@ -108,14 +108,14 @@ describe("an agent that falls silent", () => {
     await cluster.register("b");
     await cluster.submit({ id: "t", backups: ["a"] });
     const group = cluster.cluster.group("default");
-    good(group.serve((service) => service.acquire("orders", null, { agent_id: "a", ttl_seconds: 10 })));
+    good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 10 })));
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
     expect(cluster.failures()).toHaveLength(1);
     expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 1 });
-    expect(good(group.serve((service) => service.lock("orders"))).holder).toBe("a");
+    expect(good(group.serve((service) => service.locks.get("orders"))).holder).toBe("a");
     await cluster.pass(10_000);
-    expect(group.serve((service) => service.lock("orders"))).toMatchObject({ ok: false });
+    expect(group.serve((service) => service.locks.get("orders"))).toMatchObject({ ok: false });
     // Back again, it goes on with a new attempt of its own.
     await cluster.register("a");
     expect(cluster.task("t")).toMatchObject({
@@ -151,7 +151,7 @@ describe("an agent that registers again", () => {
     await cluster.submit({ id: "anew" });
     good(cluster.start("kept", "a", 1));
     const group = cluster.cluster.group("default");
-    const lock = good(group.serve((service) => service.acquire("orders", null, { agent_id: "a" })));
+    const lock = good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a" })));
     const before = cluster.incarnationOf("a");
     await cluster.register("a", { running_tasks: [{ task_id: "kept", attempt: 1 }] });
     expect(cluster.incarnationOf("a")).toBeGreaterThan(before);
@@ -163,8 +163,8 @@ describe("an agent that registers again", () => {
       reassignment_count: 0,
     });
     expect(cluster.decisions("anew").at(-1)?.reason).toBe("agent_reregistered");
-    expect(group.serve((service) => service.lock("orders"))).toMatchObject({ ok: false });
-    expect(group.serve((service) => service.renew("orders", lock.fencing_token, null))).toMatchObject({
+    expect(group.serve((service) => service.locks.get("orders"))).toMatchObject({ ok: false });
+    expect(group.serve((service) => service.locks.renew("orders", lock.fencing_token, null))).toMatchObject({
       problem: { code: "stale_fencing_token" },
     });
     expect(group.serve((service) => service.heartbeat("a", before, {}))).toMatchObject({
@@ -207,7 +207,7 @@ describe("tasks that nobody can take", () => {
     const order: string[] = [];
     for (let done = 0; done < 4; done++) {
       const { items } = cluster.cluster.coordinator.serve((service) =>
-        service.tasksOf("a", ["assigned"], true, 50, null),
+        service.queries.tasksOf("a", ["assigned"], true, 50, null),
       );
       const [held] = items;
       if (held === undefined) break;
@@ -264,7 +264,9 @@ describe("a task that does not get on", () => {
     expect(cluster.failures()).toMatchObject([{ failure_type: "task_timeout", agent_id: "a" }]);
     expect(cluster.failures()[0]?.message).toContain(words);
     expect(cluster.decisions("t").at(-1)?.reason).toBe("task_timed_out");
-    expect(good(cluster.cluster.coordinator.serve((service) => service.agent("a"))).status).toBe("active");
+    expect(good(cluster.cluster.coordinator.serve((service) => service.queries.agent("a"))).status).toBe(
+      "active",
+    );
   });
 
   it("keeps its holder as long as it reports progress", async () => {
@@ -392,7 +394,10 @@ describe("a result", () => {
     good(cluster.complete("t", "b", 2, "the one"));
     expect(cluster.complete("t", "a", 1, "the other")).toMatchObject({
       ok: false,
-      problem: { code: "stale_attempt", evidence: { attempt: 2, assigned_to: "b", status: "completed" } },
+      problem: {
+        code: "stale_attempt",
+        evidence: { attempt: 2, assigned_to: "b", task_status: "completed" },
+      },
     });
     expect(cluster.task("t").result).toBe("the one");
   });
@@ -403,16 +408,18 @@ describe("configuration", () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     const answer = cluster.cluster.coordinator.serve((service) =>
-      service.patchConfig({ lock_config: { max_ttl_seconds: 40, default_ttl_seconds: 20 } }, null),
+      service.config.patch({ lock_config: { max_ttl_seconds: 40, default_ttl_seconds: 20 } }, null),
     );
     await cluster.pass(100);
     expect(good(await answer).pendingGroups).toEqual([]);
     const group = cluster.cluster.group("default");
-    const tooLong = group.serve((service) => service.acquire("x", null, { agent_id: "a", ttl_seconds: 41 }));
-    expect(tooLong).toMatchObject({ ok: false, problem: { code: "invalid_request" } });
-    expect(good(group.serve((service) => service.acquire("x", null, { agent_id: "a" }))).ttl_seconds).toBe(
-      20,
+    const tooLong = group.serve((service) =>
+      service.locks.acquire("x", null, { agent_id: "a", ttl_seconds: 41 }),
     );
+    expect(tooLong).toMatchObject({ ok: false, problem: { code: "invalid_request" } });
+    expect(
+      good(group.serve((service) => service.locks.acquire("x", null, { agent_id: "a" }))).ttl_seconds,
+    ).toBe(20);
   });
 
   it("names the groups that do not have it yet", async () => {
@@ -420,7 +427,7 @@ describe("configuration", () => {
     await cluster.register("a");
     cluster.world.network = { latencyMs: [1, 2], lost: 1, answerLost: 0, doubled: 0 };
     const answer = cluster.cluster.coordinator.serve((service) =>
-      service.patchConfig({ lock_config: { lock_delay_seconds: 1 } }, null),
+      service.config.patch({ lock_config: { lock_delay_seconds: 1 } }, null),
     );
     await cluster.pass(6000);
     expect(good(await answer).pendingGroups).toEqual(["default"]);

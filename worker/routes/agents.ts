@@ -128,6 +128,7 @@ export function agentRoutes(app: App): void {
       subject: speaker === null ? "admin" : `agent/${speaker.agentId}`,
       isOperator: speaker === null,
       agentId: speaker?.agentId ?? null,
+      ...(speaker === null ? {} : { incarnation: speaker.incarnation }),
     });
     if (!outcome.ok && outcome.problem.code === "agent_live") {
       const [known] = await groupOf(c.env, cluster, group).liveness([agentId]);

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
-import type { ConfigAnswer } from "../../src/services/coordinator/coordinator.ts";
+import type { ConfigAnswer } from "../../src/services/coordinator/config-desk.ts";
 import type { App } from "../app.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";

@@ -2,6 +2,7 @@
  * What the parts of a coordinator share: the records of a cluster and the few ways to add
  * to them. The parts decide; the ledger keeps.
  */
+import type { Config } from "../../contract/config.ts";
 import type { EventDraft } from "../../contract/event.ts";
 import type { Failure } from "../../contract/failure.ts";
 import type { TaskRecord } from "../../domain/task.ts";
@@ -9,14 +10,14 @@ import { AttemptStore } from "../../storage/coordinator/attempts.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
 import { FailoverStore } from "../../storage/coordinator/failovers.ts";
 import { EventStore, FailureStore } from "../../storage/coordinator/history.ts";
-import { Counter, type MetaStore } from "../../storage/meta.ts";
+import { Counter, MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { instant } from "../instant.ts";
 import { Outbox } from "../outbox.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { Doorbells } from "./doorbells.ts";
 import { Roster } from "./roster.ts";
-import type { Settings } from "./settings.ts";
+import { Settings } from "./settings.ts";
 import { TaskBook } from "./task-book.ts";
 
 export const EVENTS_TOPIC = "events";
@@ -42,11 +43,12 @@ export class Ledger {
   readonly doorbells: Doorbells;
   #hasNews = false;
 
-  constructor(host: Host, unit: UnitOfWork, meta: MetaStore, settings: Settings) {
+  /** @param base the configuration file's content */
+  constructor(host: Host, unit: UnitOfWork, base: Config) {
     this.host = host;
     this.unit = unit;
-    this.meta = meta;
-    this.settings = settings;
+    this.meta = new MetaStore(host.sql);
+    this.settings = new Settings(base, this.meta, host.log);
     this.roster = new Roster(host.sql);
     this.tasks = new TaskBook(host.sql, this.roster);
     this.attempts = new AttemptStore(host.sql);
@@ -55,7 +57,7 @@ export class Ledger {
     this.failures = new FailureStore(host.sql);
     this.events = new EventStore(host.sql);
     this.incarnations = new Counter(host.sql, "incarnation");
-    this.outbox = new Outbox(host, unit, meta, ({ receiver, messageType, reason }, nowMs) => {
+    this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
       this.note(
         { type: "message.parked", subject: receiver, data: { message_type: messageType, reason } },
@@ -67,6 +69,8 @@ export class Ledger {
 
   load(nowMs: number): void {
     this.#hasNews = false;
+    if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
+    this.settings.load();
     this.incarnations.reload();
     this.roster.load(this.tasks.store.heldCountByAgent());
     this.tasks.load();

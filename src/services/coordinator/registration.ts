@@ -34,6 +34,8 @@ export type Registrar = {
   isOperator: boolean;
   /** The agent that the token speaks for, if it is an agent's. */
   agentId: string | null;
+  /** The incarnation that an agent's own token speaks for. */
+  incarnation?: number;
 };
 
 export type Registered = { agent: Agent; admission: { group: string; number: number } };
@@ -109,6 +111,10 @@ export class Registration {
       return refuse("agent_in_other_group", "the agent is live in another group; unregister it there first", {
         group: known.group,
       });
+    }
+    const speaksFor = registrar.agentId === known.id ? registrar.incarnation : undefined;
+    if (speaksFor !== undefined && speaksFor !== known.incarnation) {
+      return refuse("session_expired", "a later incarnation of this agent lives");
     }
     const isEntitled =
       registrar.isOperator || registrar.agentId === known.id || registrar.subject === known.registeredBy;

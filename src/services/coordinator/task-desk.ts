@@ -39,6 +39,7 @@ import { instant, msOrNull } from "../instant.ts";
 import { failureRecord } from "./failures.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Placement } from "./placement.ts";
+import { noSuchTask } from "./refusals.ts";
 import { taskView } from "./views.ts";
 
 /** Who speaks, as the token says; null for an operator. */
@@ -79,7 +80,7 @@ export class TaskDesk {
     if (known !== undefined) {
       if (known.fingerprint !== print) {
         return refuse("task_exists", "a task with this id and other content exists; choose another id", {
-          status: known.status,
+          task_status: known.status,
         });
       }
       return ok({ task: taskView(known), decision: this.#lastDecision(known), isNew: false });
@@ -163,7 +164,7 @@ export class TaskDesk {
     if (task === undefined) return noSuchTask();
     if (task.status !== "failed") {
       return refuse("invalid_transition", `only a failed task can be retried; this one is ${task.status}`, {
-        status: task.status,
+        task_status: task.status,
       });
     }
     if (this.#ledger.tasks.openCount >= OPEN_TASK_LIMIT) {
@@ -307,7 +308,7 @@ export class TaskDesk {
       return refuse("stale_attempt", "this attempt of this agent is not the current one", {
         attempt: task.attempt,
         assigned_to: task.status === "pending" ? null : task.holder,
-        status: task.status,
+        task_status: task.status,
       });
     }
     const counted = count(task, standing);
@@ -430,13 +431,9 @@ export class TaskDesk {
   }
 }
 
-export function noSuchTask(): Outcome<never> {
-  return refuse("not_found", "there is no such task in this cluster");
-}
-
 function finishedAlready(task: TaskRecord): Outcome<never> {
   return refuse("invalid_transition", `the task is ${task.status}`, {
-    status: task.status,
+    task_status: task.status,
     attempt: task.attempt,
   });
 }

@@ -98,19 +98,21 @@ export class ScriptedCluster {
   }
 
   task(id: string): Task {
-    return good(this.cluster.coordinator.serve((service) => service.task(id)));
+    return good(this.cluster.coordinator.serve((service) => service.queries.task(id)));
   }
 
   decisions(id: string): Decision[] {
-    return good(this.cluster.coordinator.serve((service) => service.decisions(id, 100, null))).items;
+    return good(this.cluster.coordinator.serve((service) => service.queries.decisions(id, 100, null))).items;
   }
 
   failures(): Failure[] {
-    return this.cluster.coordinator.serve((service) => service.failures({}, 100, null)).items;
+    return this.cluster.coordinator.serve((service) => service.queries.failures({}, 100, null)).items;
   }
 
   eventTypes(): string[] {
-    return this.cluster.coordinator.serve((service) => service.events(0, 1000)).map(({ type }) => type);
+    return this.cluster.coordinator
+      .serve((service) => service.queries.events(0, 1000))
+      .map(({ type }) => type);
   }
 
   #speaker(agentId: string) {

@@ -131,7 +131,9 @@ export class SimulatedAgent {
 
   async #takeTasks(): Promise<void> {
     const page = await this.#call(() =>
-      this.#cluster.coordinator.serve((service) => service.tasksOf(this.id, ["assigned"], true, 50, null)),
+      this.#cluster.coordinator.serve((service) =>
+        service.queries.tasksOf(this.id, ["assigned"], true, 50, null),
+      ),
     );
     for (const task of page?.items ?? []) {
       const key = `${task.id}/${task.attempt}`;
@@ -164,14 +166,16 @@ export class SimulatedAgent {
     const incarnation = this.#incarnation;
     const group = this.#cluster.group(this.group);
     const acquired = await this.#call(() =>
-      group.serve((service) => service.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: 2 })),
+      group.serve((service) =>
+        service.locks.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: 2 }),
+      ),
     );
     if (!acquired?.ok) return;
     const token = acquired.value.fencing_token;
     this.grants.push({ resource, token });
     await this.#pause(this.#cluster.world.random.between(0, 1500));
     await this.#call(() =>
-      group.serve((service) => service.release(resource, token, { agentId: this.id, incarnation })),
+      group.serve((service) => service.locks.release(resource, token, { agentId: this.id, incarnation })),
     );
   }
 

@@ -1,0 +1,103 @@
+/** What the parts of an agent group share: its records, its outbox, and how an incarnation ends. */
+import type { EventDraft } from "../../contract/event.ts";
+import type { AgentEnded, GroupSettings } from "../../domain/message.ts";
+import { MetaStore } from "../../storage/meta.ts";
+import type { Host } from "../host.ts";
+import { Outbox } from "../outbox.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
+import { LockTable } from "./lock-table.ts";
+import { type Session, Sessions } from "./sessions.ts";
+
+/** Before the coordinator's first word, see GroupSettings. */
+const SETTINGS_AT_FIRST: GroupSettings = {
+  version: 0,
+  failoverEnabled: true,
+  reconnectGraceMs: 5000,
+  defaultLockTtlMs: 30_000,
+  maxLockTtlMs: 3_600_000,
+  lockDelayMs: 0,
+};
+
+/** Why an incarnation ends. */
+export type Cause = Pick<AgentEnded, "ending" | "failureType" | "message" | "details">;
+
+/** The failure's id, and the number of the message that tells the coordinator. */
+export type Ending = { failureId: string; number: number };
+
+export function agentTopic(agentId: string): string {
+  return `agent/${agentId}`;
+}
+
+export class Ledger {
+  readonly group: string;
+  readonly host: Host;
+  readonly unit: UnitOfWork;
+  readonly meta: MetaStore;
+  readonly sessions: Sessions;
+  readonly locks: LockTable;
+  readonly outbox: Outbox;
+  #settings = SETTINGS_AT_FIRST;
+
+  constructor(host: Host, unit: UnitOfWork, group: string) {
+    this.group = group;
+    this.host = host;
+    this.unit = unit;
+    this.meta = new MetaStore(host.sql);
+    this.sessions = new Sessions(host.sql);
+    this.locks = new LockTable(host.sql);
+    this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
+      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
+      // An event about a refused event could go on for ever.
+      if (messageType === "events_noted") return;
+      this.noteEvents(nowMs, [
+        { type: "message.parked", subject: `group/${group}`, data: { message_type: messageType, reason } },
+      ]);
+    });
+  }
+
+  load(nowMs: number): void {
+    if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
+    const settings = this.meta.read("settings");
+    this.#settings = settings === null ? SETTINGS_AT_FIRST : (JSON.parse(settings) as GroupSettings);
+    this.sessions.load(nowMs);
+    this.locks.load();
+    this.outbox.load();
+  }
+
+  get settings(): GroupSettings {
+    return this.#settings;
+  }
+
+  configure(settings: GroupSettings): void {
+    this.#settings = settings;
+    this.meta.write("settings", JSON.stringify(settings));
+  }
+
+  /** Fences the incarnation, frees its locks, and tells the coordinator: all in the present transaction. */
+  end(session: Session, cause: Cause, nowMs: number): Ending {
+    // With failover off a failed agent's locks end by their TTL alone.
+    const keepsLocks = cause.ending === "failed" && !this.#settings.failoverEnabled;
+    const lockDelayMs = cause.ending === "failed" ? this.#settings.lockDelayMs : 0;
+    const locksReleased = keepsLocks ? [] : this.locks.freeAllOf(session.agentId, lockDelayMs, nowMs);
+    this.sessions.remove(session);
+    const failureId = this.host.randomId();
+    const number = this.outbox.post("coordinator", {
+      type: "agent_ended",
+      agentId: session.agentId,
+      incarnation: session.incarnation,
+      group: this.group,
+      ...cause,
+      failureId,
+      lastSignMs: session.life.lastSignMs,
+      declaredAtMs: nowMs,
+      locksReleased,
+    });
+    this.unit.afterCommit(() => this.host.bells.ring(agentTopic(session.agentId)));
+    return { failureId, number };
+  }
+
+  /** Adds events of the group's own to the cluster's log. */
+  noteEvents(nowMs: number, events: EventDraft[]): void {
+    if (events.length > 0) this.outbox.post("coordinator", { type: "events_noted", atMs: nowMs, events });
+  }
+}

@@ -1,0 +1,186 @@
+/** What can be read of a cluster. Nothing here changes anything. */
+import type { Agent, AgentFilter } from "../../contract/agent.ts";
+import type { ClusterStatus } from "../../contract/cluster.ts";
+import type { Page } from "../../contract/common.ts";
+import type { Decision } from "../../contract/decision.ts";
+import type { Event } from "../../contract/event.ts";
+import type { Failure, FailureFilter } from "../../contract/failure.ts";
+import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import { TASK_STATUSES, type Task, type TaskFilter, type TaskStatus } from "../../contract/task.ts";
+import type { PlaceInLine, Slice } from "../../storage/coordinator/tasks.ts";
+import { strategyFor } from "../../strategies/registry.ts";
+import type { Ledger } from "./ledger.ts";
+import { noSuchAgent, noSuchTask } from "./refusals.ts";
+import { agentView, taskView } from "./views.ts";
+
+/** Failures shown in the status. */
+const RECENT_FAILURES = 10;
+
+const DAY_MS = 86_400_000;
+
+export class Queries {
+  readonly #ledger: Ledger;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  agent(agentId: string): Outcome<Agent> {
+    return this.#ledger.unit.read((nowMs): Outcome<Agent> => {
+      const agent = this.#ledger.roster.find(agentId);
+      if (agent === undefined || agent.isLeaving) return noSuchAgent();
+      return ok(agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs));
+    });
+  }
+
+  agents(filter: AgentFilter, limit: number, afterId: string | null): Page<Agent> {
+    return this.#ledger.unit.read((nowMs) => {
+      const matching = this.#ledger.roster
+        .all()
+        .filter(
+          (agent) =>
+            (afterId === null || agent.id > afterId) &&
+            (filter.status === undefined || agent.status === filter.status) &&
+            (filter.group === undefined || agent.group === filter.group) &&
+            (filter.type === undefined || agent.type === filter.type) &&
+            (filter.capability === undefined || agent.capabilities.includes(filter.capability)),
+        );
+      const page = matching.slice(0, limit);
+      return {
+        items: page.map((agent) => agentView(agent, this.#ledger.roster.openTasksOf(agent.id), nowMs)),
+        next_cursor: matching.length > limit ? (page.at(-1)?.id ?? null) : null,
+      };
+    });
+  }
+
+  task(taskId: string): Outcome<Task> {
+    return this.#ledger.unit.read((): Outcome<Task> => {
+      const task = this.#ledger.tasks.store.find(taskId);
+      return task === undefined ? noSuchTask() : ok(taskView(task));
+    });
+  }
+
+  tasks(filter: TaskFilter, limit: number, cursor: string | null): Page<Task> {
+    return this.#ledger.unit.read(() => {
+      const found = this.#ledger.tasks.store.list(filter, numberOf(cursor), limit);
+      return pageOfSlice(
+        found,
+        ({ task }) => taskView(task),
+        ({ number }) => String(number),
+      );
+    });
+  }
+
+  /** The tasks an agent holds, most urgent first. @param isItself it reads them itself, which answers its doorbell */
+  tasksOf(
+    agentId: string,
+    statuses: readonly TaskStatus[],
+    isItself: boolean,
+    limit: number,
+    cursor: string | null,
+  ): Page<Task> {
+    return this.#ledger.unit.read(() => {
+      if (isItself) this.#ledger.doorbells.answered(agentId);
+      const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
+      return pageOfSlice(
+        found,
+        ({ task }) => taskView(task),
+        ({ place }) => `${place.urgency}:${place.number}`,
+      );
+    });
+  }
+
+  decisions(taskId: string, limit: number, cursor: string | null): Outcome<Page<Decision>> {
+    return this.#ledger.unit.read((): Outcome<Page<Decision>> => {
+      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
+      const found = this.#ledger.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
+      return ok(pageFrom(found, limit, ({ decision }) => decision));
+    });
+  }
+
+  failure(failureId: string): Outcome<Failure> {
+    return this.#ledger.unit.read((): Outcome<Failure> => {
+      const failure = this.#ledger.failures.find(failureId);
+      return failure === undefined ? refuse("not_found", "there is no such failure on record") : ok(failure);
+    });
+  }
+
+  failures(filter: FailureFilter, limit: number, cursor: string | null): Page<Failure> {
+    return this.#ledger.unit.read(() => {
+      const found = this.#ledger.failures.list(filter, numberOf(cursor), limit + 1);
+      return pageFrom(found, limit, ({ failure }) => failure);
+    });
+  }
+
+  events(afterId: number, limit: number): Event[] {
+    return this.#ledger.unit.read(() => this.#ledger.events.after(afterId, limit));
+  }
+
+  lastEventId(): number {
+    return this.#ledger.unit.read(() => this.#ledger.events.lastId());
+  }
+
+  groups(): string[] {
+    return this.#ledger.unit.read(() => this.#ledger.roster.groups());
+  }
+
+  /** Without the locks, which the groups count. */
+  status(): Omit<ClusterStatus, "locked_resources"> {
+    return this.#ledger.unit.read((nowMs) => {
+      const agents = this.#ledger.roster.all();
+      const byStatus = { active: 0, suspect: 0, draining: 0, inactive: 0 };
+      for (const agent of agents) byStatus[agent.status] += 1;
+      const tasks = Object.fromEntries(
+        TASK_STATUSES.map((status) => [status, this.#ledger.tasks.countOf(status)]),
+      ) as Record<TaskStatus, number>;
+      return {
+        total_agents: agents.length,
+        active_agents: byStatus.active + byStatus.suspect,
+        inactive_agents: byStatus.inactive,
+        agents_by_status: byStatus,
+        tasks,
+        failure_count: this.#ledger.failures.countSince(nowMs - DAY_MS),
+        recent_failures: this.#ledger.failures.list({}, null, RECENT_FAILURES).map(({ failure }) => failure),
+        groups: this.#ledger.roster.groups(),
+        strategy: strategyFor(this.#ledger.settings.config.failover_config).name,
+        config_version: this.#ledger.settings.version,
+        safe_mode: { active: false, since: null, until: null, reason: null },
+      };
+    });
+  }
+}
+
+/** A cursor is a number in disguise; one that is not finds nothing special. */
+function numberOf(cursor: string | null): number | null {
+  const number = Number(cursor);
+  return cursor === null || !Number.isSafeInteger(number) ? null : number;
+}
+
+function placeOf(cursor: string | null): PlaceInLine | null {
+  const [urgency, number] = (cursor ?? "").split(":").map(Number);
+  return Number.isFinite(urgency) && Number.isFinite(number)
+    ? { urgency: urgency ?? 0, number: number ?? 0 }
+    : null;
+}
+
+function pageOfSlice<Row, Item>(
+  { items, hasMore }: Slice<Row>,
+  view: (row: Row) => Item,
+  cursorOf: (row: Row) => string,
+): Page<Item> {
+  const last = items.at(-1);
+  return { items: items.map(view), next_cursor: hasMore && last !== undefined ? cursorOf(last) : null };
+}
+
+/** @param found one more than `limit` if there is a further page */
+function pageFrom<Row extends { number: number }, Item>(
+  found: readonly Row[],
+  limit: number,
+  view: (row: Row) => Item,
+): Page<Item> {
+  const page = found.slice(0, limit);
+  return {
+    items: page.map(view),
+    next_cursor: found.length > limit ? String(page.at(-1)?.number) : null,
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * The one alarm of a coordinator: time-outs of tasks, retries that backed off, retention,
+ * doorbells that were not answered, messages to be sent again, and whatever a crash left
+ * under way. A late alarm, or a start under another boot id, was our absence, not theirs.
+ */
+import { isLateAlarm, isRestart, type PauseCause } from "../../domain/pause.ts";
+import { taskDeadline } from "../../domain/task-deadline.ts";
+import { creditedTask } from "../../domain/task-life.ts";
+import { earliest } from "../earliest.ts";
+import type { Failover } from "./failover.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Placement } from "./placement.ts";
+import type { TaskDesk } from "./task-desk.ts";
+
+/** Rows that one alarm changes of each kind at most; the rest follows in the next. */
+const ALARM_SLICE = 100;
+
+/** Work that a crash may have interrupted is taken up by the alarm this much later. */
+const SAFETY_NET_MS = 1000;
+
+export class Upkeep {
+  readonly #ledger: Ledger;
+  readonly #placement: Placement;
+  readonly #desk: TaskDesk;
+  readonly #failover: Failover;
+  #lastPauseMs = 0;
+
+  constructor(ledger: Ledger, placement: Placement, desk: TaskDesk, failover: Failover) {
+    this.#ledger = ledger;
+    this.#placement = placement;
+    this.#desk = desk;
+    this.#failover = failover;
+  }
+
+  /** At a start of the object: under another boot id, we were away. */
+  load(nowMs: number): void {
+    const { meta, host } = this.#ledger;
+    const storedBootId = meta.read("boot_id");
+    if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
+    if (isRestart(storedBootId, host.bootId)) this.#creditPause("restarted", nowMs);
+  }
+
+  /** Whether something is under way that is to go on as soon as others had their turn. */
+  get hasWork(): boolean {
+    return this.#failover.hasWork || this.#placement.hasWork;
+  }
+
+  /** Does one slice of what is under way. */
+  work(nowMs: number): void {
+    if (this.#failover.hasWork) this.#failover.runSlice(nowMs);
+    else this.#placement.fillRest(nowMs);
+  }
+
+  nextWorkMs(nowMs: number): number | null {
+    const { tasks, outbox, doorbells, settings } = this.#ledger;
+    const finishedMs = tasks.store.earliestFinishedMs();
+    return earliest(
+      this.hasWork ? nowMs + SAFETY_NET_MS : null,
+      tasks.store.earliestDeadlineMs(),
+      tasks.store.earliestBackOffMs(),
+      finishedMs === null ? null : finishedMs + settings.retentionMs + 1,
+      doorbells.nextWorkMs(),
+      outbox.nextWorkMs(),
+    );
+  }
+
+  look(scheduledMs: number | null, nowMs: number): void {
+    const { tasks, settings, doorbells, outbox, unit } = this.#ledger;
+    const dueMs = earliest(scheduledMs, tasks.store.earliestDeadlineMs(), nowMs) ?? nowMs;
+    if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, tasks.store.shortestTimeoutMs())) {
+      this.#creditPause("alarm_late", nowMs);
+    }
+    this.#timeOutTasks(nowMs);
+    for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
+    tasks.dropFinishedBefore(nowMs - settings.retentionMs, ALARM_SLICE);
+    unit.afterCommit(doorbells.repeatDue(nowMs));
+    outbox.sendDue(nowMs);
+  }
+
+  #timeOutTasks(nowMs: number): void {
+    for (const task of this.#ledger.tasks.store.overdue(nowMs, ALARM_SLICE)) {
+      // An earlier one of the slice may have changed it.
+      const current = this.#ledger.tasks.store.find(task.id);
+      const deadline = current && taskDeadline(current);
+      if (current !== undefined && deadline && deadline.atMs <= nowMs) {
+        this.#desk.timeOut(current, deadline.kind, nowMs);
+      }
+    }
+  }
+
+  #retryBackedOff(taskId: string, nowMs: number): void {
+    const task = this.#ledger.tasks.store.find(taskId);
+    if (task === undefined || task.status !== "pending") return;
+    this.#placement.place(task, { ...task, notBeforeMs: null }, "task_failed", nowMs);
+  }
+
+  /** We were away: every running deadline of a task is given whole again. */
+  #creditPause(cause: PauseCause, nowMs: number): void {
+    this.#lastPauseMs = nowMs;
+    const tasks = this.#ledger.tasks.store.withDeadline();
+    if (tasks.length === 0) return;
+    for (const task of tasks) this.#ledger.saveTask(task, creditedTask(task, nowMs));
+    this.#ledger.note(
+      { type: "coordinator_paused", subject: "coordinator", data: { cause, tasks: tasks.length } },
+      nowMs,
+    );
+  }
+}

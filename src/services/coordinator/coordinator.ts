@@ -3,7 +3,7 @@
  * failures, configuration and the event log of one cluster. This class is the door: every
  * call is one commit, and the parts behind it do the work.
  *
- *   Upkeep (the alarm), Registration, TaskDesk, Failover --> Placement --> Ledger
+ *   Upkeep (the alarm), Registration, TaskDesk, Reports, Failover --> Losses --> Placement --> Ledger
  *   Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
  */
 import type { Agent, Registration as RegistrationBody } from "../../contract/agent.ts";
@@ -27,10 +27,12 @@ import { UnitOfWork } from "../unit-of-work.ts";
 import { ConfigDesk } from "./config-desk.ts";
 import { Failover } from "./failover.ts";
 import { Ledger } from "./ledger.ts";
+import { Losses } from "./losses.ts";
 import { Placement } from "./placement.ts";
 import { Queries } from "./queries.ts";
 import { type Registrar, Registration } from "./registration.ts";
-import { type Speaker, TaskDesk } from "./task-desk.ts";
+import { Reports, type Speaker } from "./reports.ts";
+import { TaskDesk } from "./task-desk.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How long a registration waits for the group to watch over the agent. */
@@ -45,6 +47,7 @@ export class Coordinator {
   readonly #inbox: Inbox;
   readonly #registration: Registration;
   readonly #desk: TaskDesk;
+  readonly #reports: Reports;
   readonly #failover: Failover;
   readonly #upkeep: Upkeep;
   #isDeferred = false;
@@ -67,9 +70,11 @@ export class Coordinator {
     const placement = new Placement(this.#ledger);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
     this.#registration = new Registration(this.#ledger, placement);
-    this.#desk = new TaskDesk(this.#ledger, placement);
-    this.#failover = new Failover(this.#ledger, placement, this.#desk);
-    this.#upkeep = new Upkeep(this.#ledger, placement, this.#desk, this.#failover);
+    const losses = new Losses(this.#ledger, placement);
+    this.#desk = new TaskDesk(this.#ledger, placement, losses);
+    this.#reports = new Reports(this.#ledger, placement, losses);
+    this.#failover = new Failover(this.#ledger, placement, losses);
+    this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover);
     this.queries = new Queries(this.#ledger);
     this.config = new ConfigDesk(this.#ledger);
   }
@@ -122,23 +127,25 @@ export class Coordinator {
   }
 
   start(taskId: string, report: TaskStart, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.start(taskId, report, speaker, nowMs));
+    return this.#unit.commit((nowMs) => this.#reports.start(taskId, report, speaker, nowMs));
   }
 
   progress(taskId: string, report: TaskProgress, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.progress(taskId, report, speaker, nowMs));
+    return this.#unit.commit((nowMs) => this.#reports.progress(taskId, report, speaker, nowMs));
   }
 
   complete(taskId: string, report: TaskCompletion, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.complete(taskId, report, speaker, nowMs));
+    return this.#unit.commit((nowMs) => this.#reports.complete(taskId, report, speaker, nowMs));
   }
 
   fail(taskId: string, report: TaskFailure, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.fail(taskId, report, speaker, nowMs));
+    return this.#unit.commit((nowMs) => this.#reports.fail(taskId, report, speaker, nowMs));
   }
 
   settleBatch(results: readonly TaskResult[], speaker: Speaker): Outcome<Task>[] {
-    return this.#unit.commit((nowMs) => results.map((result) => this.#desk.settle(result, speaker, nowMs)));
+    return this.#unit.commit((nowMs) =>
+      results.map((result) => this.#reports.settle(result, speaker, nowMs)),
+    );
   }
 
   cancel(taskId: string): Outcome<Task> {

@@ -12,8 +12,8 @@ import { avoiding } from "../../domain/task-life.ts";
 import type { FailoverJob } from "../../storage/coordinator/failovers.ts";
 import { failureRecord } from "./failures.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
-import type { TaskDesk } from "./task-desk.ts";
 
 /** Tasks moved in one transaction: some tens of milliseconds of work, so that requests pass in between. */
 const SLICE = 100;
@@ -27,14 +27,14 @@ const LOCK_EVENTS = 100;
 export class Failover {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
-  readonly #desk: TaskDesk;
+  readonly #losses: Losses;
   /** Whether a job waits; null until looked up. */
   #hasWork: boolean | null = null;
 
-  constructor(ledger: Ledger, placement: Placement, desk: TaskDesk) {
+  constructor(ledger: Ledger, placement: Placement, losses: Losses) {
     this.#ledger = ledger;
     this.#placement = placement;
-    this.#desk = desk;
+    this.#losses = losses;
   }
 
   load(): void {
@@ -123,7 +123,7 @@ export class Failover {
       this.#ledger.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
       return this.#placement.place(task, avoiding(task), "agent_unregistered", nowMs).task;
     }
-    return this.#desk.lose(
+    return this.#losses.lose(
       task,
       {
         reason: "agent_failed",

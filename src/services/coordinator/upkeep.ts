@@ -9,8 +9,8 @@ import { creditedTask } from "../../domain/task-life.ts";
 import { earliest } from "../earliest.ts";
 import type { Failover } from "./failover.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
-import type { TaskDesk } from "./task-desk.ts";
 
 /** Rows that one alarm changes of each kind at most; the rest follows in the next. */
 const ALARM_SLICE = 100;
@@ -21,14 +21,14 @@ const SAFETY_NET_MS = 1000;
 export class Upkeep {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
-  readonly #desk: TaskDesk;
+  readonly #losses: Losses;
   readonly #failover: Failover;
   #lastPauseMs = 0;
 
-  constructor(ledger: Ledger, placement: Placement, desk: TaskDesk, failover: Failover) {
+  constructor(ledger: Ledger, placement: Placement, losses: Losses, failover: Failover) {
     this.#ledger = ledger;
     this.#placement = placement;
-    this.#desk = desk;
+    this.#losses = losses;
     this.#failover = failover;
   }
 
@@ -83,7 +83,7 @@ export class Upkeep {
       const current = this.#ledger.tasks.store.find(task.id);
       const deadline = current && taskDeadline(current);
       if (current !== undefined && deadline && deadline.atMs <= nowMs) {
-        this.#desk.timeOut(current, deadline.kind, nowMs);
+        this.#losses.timeOut(current, deadline.kind, nowMs);
       }
     }
   }

@@ -1,0 +1,152 @@
+/**
+ * What follows when a holder loses its task: by failing, by failing the task, or by being too
+ * slow. The task moves on, unless it moved too often: then it is failed for good, on record.
+ */
+
+import { withEvent } from "../../domain/reliability.ts";
+import { isHeld, type TaskRecord } from "../../domain/task.ts";
+import type { TimeoutKind } from "../../domain/task-deadline.ts";
+import { failed, lost, parked } from "../../domain/task-life.ts";
+import type { AttemptOutcome } from "../../storage/coordinator/attempts.ts";
+import { instant } from "../instant.ts";
+import { failureRecord } from "./failures.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Placement } from "./placement.ts";
+
+const TIMEOUT_WORDS: Record<TimeoutKind, string> = {
+  start_timeout: "did not start in time",
+  timeout: "did not finish in time",
+  progress_timeout: "reported no progress in time",
+};
+
+/** Why a task's holder lost it. */
+export type Loss = {
+  reason: "agent_failed" | "task_failed" | "task_timed_out";
+  outcome: AttemptOutcome;
+  /** For people: what happened. */
+  message: string;
+  notBeforeMs: number | null;
+};
+
+export class Losses {
+  readonly #ledger: Ledger;
+  readonly #placement: Placement;
+
+  constructor(ledger: Ledger, placement: Placement) {
+    this.#ledger = ledger;
+    this.#placement = placement;
+  }
+
+  /**
+   * A holder lost its task. Places it anew, unless it was moved too often: then it is failed
+   * for good, and that is a failure on record.
+   * @returns the task as it stands then
+   */
+  lose(task: TaskRecord, loss: Loss, nowMs: number): TaskRecord {
+    const { config } = this.#ledger.settings;
+    this.#ledger.attempts.end(task.id, task.attempt, loss.outcome, nowMs);
+    const moving = lost(task, config.failover_config.preserve_task_priority);
+    if (moving.reassignmentCount > config.failover_config.max_reassignment_attempts) {
+      return this.#giveUp(task, loss, nowMs);
+    }
+    if (loss.notBeforeMs !== null) {
+      const waiting = parked(
+        moving,
+        `${loss.message}; tried again at ${instant(loss.notBeforeMs)}`,
+        loss.notBeforeMs,
+      );
+      this.#ledger.saveTask(task, waiting);
+      this.#ledger.note(
+        { type: "task.pending", subject: task.id, data: { reason: waiting.pendingReason } },
+        nowMs,
+      );
+      return waiting;
+    }
+    return this.#placement.place(task, moving, loss.reason, nowMs).task;
+  }
+
+  /** The holder was too slow: it loses the task, not its standing. */
+  timeOut(task: TaskRecord, kind: TimeoutKind, nowMs: number): void {
+    const message = `${TIMEOUT_WORDS[kind]} (attempt ${task.attempt})`;
+    this.recordTaskFailure(task, "task_timeout", `${task.holder} ${message} on ${task.id}`, nowMs);
+    this.tellHolder(task, nowMs);
+    this.lose(task, { reason: "task_timed_out", outcome: "timed_out", message, notBeforeMs: null }, nowMs);
+    if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
+  }
+
+  /** Records a failure that is a task's, not its agent's. */
+  recordTaskFailure(
+    task: TaskRecord,
+    failureType: "task_failure" | "task_timeout",
+    message: string,
+    nowMs: number,
+  ): void {
+    const agent = task.holder === null ? undefined : this.#ledger.roster.find(task.holder);
+    if (agent !== undefined) {
+      this.#ledger.roster.save({
+        ...agent,
+        tasksFailed: agent.tasksFailed + 1,
+        track: withEvent(agent.track, "task_failed", nowMs),
+      });
+    }
+    const failure = failureRecord(
+      {
+        id: this.#ledger.host.randomId(),
+        failureType,
+        severity: "warning",
+        message,
+        details: { task_id: task.id, task_type: task.type, attempt: task.attempt },
+        agent: agent ?? null,
+        taskCount: agent === undefined ? 0 : this.#ledger.roster.openTasksOf(agent.id),
+        lastSignMs: null,
+      },
+      nowMs,
+    );
+    this.#ledger.recordFailure(failure, nowMs);
+  }
+
+  /** A task reached its end: it is announced, and its holder's slot is free. */
+  ended(task: TaskRecord, eventType: string, nowMs: number): void {
+    this.#ledger.note(
+      { type: eventType, subject: task.id, data: { agent_id: task.holder, attempt: task.attempt } },
+      nowMs,
+    );
+    this.#ledger.announceEnd(task.id);
+    if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
+  }
+
+  /** The holder's list changed under it. */
+  tellHolder(task: TaskRecord, nowMs: number): void {
+    if (!isHeld(task.status) || task.holder === null) return;
+    this.#ledger.unit.afterCommit(this.#ledger.doorbells.changed(task.holder, nowMs));
+  }
+
+  #giveUp(task: TaskRecord, loss: Loss, nowMs: number): TaskRecord {
+    const limit = this.#ledger.settings.config.failover_config.max_reassignment_attempts;
+    const message = `gave up after ${limit} reassignments; last: ${loss.message}`;
+    const next = failed(task, { message, retryable: true }, nowMs);
+    this.#ledger.saveTask(task, next);
+    this.#recordGivenUp(next, message, nowMs);
+    this.ended(next, "task.failed", nowMs);
+    return next;
+  }
+
+  #recordGivenUp(task: TaskRecord, message: string, nowMs: number): void {
+    this.#ledger.recordFailure(
+      failureRecord(
+        {
+          id: this.#ledger.host.randomId(),
+          failureType: "max_reassignments_exceeded",
+          severity: "error",
+          message: `${task.id} ${message}`,
+          details: { task_id: task.id, task_type: task.type, previous_agents: [...task.previousAgents] },
+          agent: null,
+          taskCount: 0,
+          lastSignMs: null,
+        },
+        nowMs,
+      ),
+      nowMs,
+    );
+  }
+}

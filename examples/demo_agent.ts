@@ -55,7 +55,7 @@ let session = await register();
 let renewing: Promise<Session> | null = null;
 let isEnding = false;
 
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, leave);
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
 await Promise.all([beat(), takeTasks(), LOCK === undefined ? null : keepLock(LOCK)]);
 
 /** What this agent is for. Replace it; give up when `signal` says so, for then the task is another's. */
@@ -166,6 +166,7 @@ async function keepLock(resource: string): Promise<void> {
 
 /** Leaves in good order: what we held moves on at once, and no failure is recorded. */
 function leave(): void {
+  if (isEnding) return;
   isEnding = true;
   for (const { stop } of underWay.values()) stop.abort();
   const left = ask("DELETE", self, session.token).then(() => say("left"));

@@ -121,8 +121,9 @@ function endWhenAsked(): void {
     interruptedWith = code;
     void processes.end().finally(() => process.exit(code));
   };
-  for (const [name, code] of Object.entries(SIGNAL_CODES)) process.once(name, () => end(code));
-  process.stdout.once("error", () => end(1));
+  // Not `once`: npm passes on a signal that we got already, and nobody must die of the second one.
+  for (const [name, code] of Object.entries(SIGNAL_CODES)) process.on(name, () => end(code));
+  process.stdout.on("error", () => end(1));
   if (process.env.npm_lifecycle_event !== "demo") return;
   const parentPid = process.ppid;
   setInterval(() => {

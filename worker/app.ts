@@ -14,9 +14,7 @@ import { lockRoutes } from "./routes/locks.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { schemaOf } from "./schemas.ts";
-import type { Vars } from "./vars.ts";
-
-export type App = OpenAPIHono<Vars>;
+import type { App, Vars } from "./vars.ts";
 
 /** What people call the part of a request that a schema refused. */
 const PLACES: Record<keyof ValidationTargets, string> = {

@@ -1,5 +1,5 @@
 /** Telling "no such route" from "not with this method". */
-import type { App } from "./app.ts";
+import type { App } from "./vars.ts";
 
 /** The methods that some route serves at this path, in alphabetical order. */
 export function allowedMethods(app: App, path: string): string[] {

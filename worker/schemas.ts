@@ -1,7 +1,7 @@
 /** Which schema a part of a request has: an error about an unknown key names the nearest known one. */
 import type { ValidationTargets } from "hono";
 import * as z from "zod";
-import type { App } from "./app.ts";
+import type { App } from "./vars.ts";
 
 const NO_KEYS = z.unknown();
 

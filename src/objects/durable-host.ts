@@ -2,10 +2,11 @@
  * A Durable Object as the services' host: its storage, its alarm, its sockets as bells, and
  * stubs of the other objects of its cluster as peers.
  */
-import type { Address, Alarm, Bells, Host, Log, Parcel, Peers, Receipt } from "../services/host.ts";
+import type { Address, Alarm, Bells, Doorbell, Host, Log, Parcel, Peers, Receipt } from "../services/host.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
 import { groupName } from "./names.ts";
+import type { Remote } from "./remote.ts";
 
 export type DurableHost = Host & { readonly sql: DurableSql; readonly alarm: CountedAlarm };
 
@@ -61,15 +62,20 @@ export function acceptWaiter(ctx: DurableObjectState, request: Request): Respons
   return new Response(null, { status: 101, webSocket: client });
 }
 
+/** What objects ask of each other. */
+type Receiver = Remote<{ receive(parcel: Parcel): Receipt }>;
+type Group = Receiver & Remote<{ ringDoorbell(doorbell: Doorbell): void }>;
+
 function peersOf(env: Env, cluster: string): Peers {
-  const group = (name: string) => env.AGENT_GROUP.getByName(groupName(cluster, name));
+  // A new stub each time: one that has failed stays broken.
+  const group = (name: string) => env.AGENT_GROUP.getByName(groupName(cluster, name)) as unknown as Group;
+  const receiverAt = (address: Address): Receiver => {
+    if (address === "coordinator") return env.COORDINATOR.getByName(cluster) as unknown as Receiver;
+    if (address === "notifier") return env.NOTIFIER.getByName(cluster) as unknown as Receiver;
+    return group(address.slice("group/".length));
+  };
   return {
-    // A new stub each time: one that has failed stays broken.
-    async deliver(receiver: Address, parcel: Parcel): Promise<Receipt> {
-      if (receiver === "coordinator") return env.COORDINATOR.getByName(cluster).receive(parcel);
-      if (receiver === "notifier") return env.NOTIFIER.getByName(cluster).receive(parcel);
-      return group(receiver.slice("group/".length)).receive(parcel);
-    },
+    deliver: (address, parcel) => receiverAt(address).receive(parcel),
     ringDoorbell(name, doorbell) {
       group(name)
         .ringDoorbell(doorbell)

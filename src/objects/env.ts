@@ -1,12 +1,9 @@
 /** What the platform binds to the Worker and its objects, see wrangler.toml. */
-import type { AgentGroup } from "./agent-group.ts";
-import type { Coordinator } from "./coordinator.ts";
-import type { Notifier } from "./notifier.ts";
 
 export type Env = {
-  readonly AGENT_GROUP: DurableObjectNamespace<AgentGroup>;
-  readonly COORDINATOR: DurableObjectNamespace<Coordinator>;
-  readonly NOTIFIER: DurableObjectNamespace<Notifier>;
+  readonly AGENT_GROUP: DurableObjectNamespace;
+  readonly COORDINATOR: DurableObjectNamespace;
+  readonly NOTIFIER: DurableObjectNamespace;
   /** Secrets: without them every route answers `not_configured`. */
   readonly ADMIN_TOKEN?: string;
   readonly SIGNING_KEY?: string;

@@ -4,12 +4,11 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, registerIdleAgent } from "../support/agent-process.ts";
+import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
 import { Cluster, chanceFrom, type Follower, figures, Noise } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
@@ -22,7 +21,7 @@ const VICTIMS = 20;
 const HEIRS = 24;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 
-afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+afterEach(expectNobodyLeft);
 
 /** How long after the end of its timeout things were so; what must not be early is never negative. */
 type Lateness = {

@@ -1,18 +1,17 @@
 /**
  * What was acknowledged is kept: a server under load is killed with SIGKILL at a random moment, again and again on
  * the same data folder, and everything it ever acknowledged is looked for after each start. What was under way and
- * not acknowledged may have happened or not.
+ * not acknowledged may have happened or not. FAULT_SEED repeats the moments, FAULT_ROUNDS says how many.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { ClusterStatus } from "../../src/contract/cluster.ts";
 import type { Config } from "../../src/contract/config.ts";
 import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { registerIdleAgent } from "../support/agent-process.ts";
+import { expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
 import { Cluster, chanceFrom, type Follower } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
@@ -30,7 +29,7 @@ const FAILURE_PACE_MS = 60;
 /** Tasks whose decisions are read after each start. */
 const DECISIONS_READ = 40;
 
-afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+afterEach(expectNobodyLeft);
 
 /** What the server has acknowledged so far. */
 class Acknowledged {
@@ -66,7 +65,9 @@ class Acknowledged {
   }
 }
 
-it("loses nothing that it acknowledged, however often it is killed in the middle of it", async () => {
+it("loses nothing that it acknowledged, however often it is killed in the middle of it", {
+  timeout: 60_000 + ROUNDS * 5000,
+}, async () => {
   await using server = await startServer();
   const cluster = new Cluster(server, "durability");
   await using follower = cluster.follow();

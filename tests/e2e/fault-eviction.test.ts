@@ -5,9 +5,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { Agent } from "../../src/contract/agent.ts";
 import type { Failure } from "../../src/contract/failure.ts";
+import { expectNobodyLeft } from "../support/agent-process.ts";
 import { Cluster } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
@@ -18,7 +18,7 @@ const { BEATS, TIMEOUT_SECONDS } = process.env.LONG
 /** What a start cannot know counts in the agent's favour, and an alarm takes its time. */
 const LATENESS_LIMIT_SECONDS = 2;
 
-afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+afterEach(expectNobodyLeft);
 
 it("keeps an agent alive whose object is evicted between its heartbeats, and finds its death in time", {
   timeout: (BEATS * INTERVAL_SECONDS + TIMEOUT_SECONDS + 60) * 1000,

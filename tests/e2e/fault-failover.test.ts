@@ -3,15 +3,14 @@
  * the middle of moving them.
  */
 import { afterEach, expect, it } from "vitest";
-import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, registerIdleAgent } from "../support/agent-process.ts";
+import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
 import { Cluster, type Follower, figures } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
-afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+afterEach(expectNobodyLeft);
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 const TASKS_OF_BOTH = 20;
@@ -27,7 +26,9 @@ it("never hands the tasks of one failing agent to another that is found with it"
   await pair.expectNothingHandedOver(cluster, follower, "found together");
 });
 
-it("never hands the tasks of one failing agent to another killed with it, though it was heard a little later", async () => {
+it("never hands the tasks of one failing agent to another killed with it, though it was heard a little later", {
+  timeout: 60_000 + ROUNDS * 5000,
+}, async () => {
   await using server = await startServer();
   for (let round = 0; round < ROUNDS; round++) {
     const cluster = new Cluster(server, `killed-together-${round}`);

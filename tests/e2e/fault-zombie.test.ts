@@ -2,19 +2,17 @@
  * Agents that come back from the dead: a process that was stopped for longer than its timeout and then goes on, and
  * one whose supervisor has replaced it meanwhile. Neither changes anything any more.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, registerIdleAgent } from "../support/agent-process.ts";
+import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
 import type { AgentReport } from "../support/agent-program.ts";
 import { Cluster } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
-afterEach(() => expect(descendantsOf(process.pid)).toEqual([]));
+afterEach(expectNobodyLeft);
 
 const LOCK = "the only printer";
 const LOCK_PATH = `/groups/default/locks/${encodeURIComponent(LOCK)}`;
@@ -85,10 +83,10 @@ it("leaves an agent that its supervisor restarted its tasks under new attempts, 
   const cluster = new Cluster(server, "restarted");
   await using old = await AgentProcess.start(cluster, {
     id: "agent",
+    lock: LOCK,
     takesUpTasks: true,
     comesBack: false,
   });
-  await registerIdleAgent(cluster, "other", { capabilities: ["nothing"] });
   const ids = ["first", "second"];
   for (const id of ids) {
     await cluster.ask("POST", "/tasks", { id, type: "work" });
@@ -103,12 +101,12 @@ it("leaves an agent that its supervisor restarted its tasks under new attempts, 
   }
   await old.said("answered", ({ call, code }) => call === "heartbeat" && code === "session_expired");
   old.signal("SIGUSR2");
-  await old.said("answered", ({ call }) => call === "complete");
-  await delay(0);
+  await old.said("answered", ({ call }) => call === "release");
+  expect(answersTo(old.reports("answered"), "complete")).toEqual(["409 stale_attempt", "409 stale_attempt"]);
+  expect(answersTo(old.reports("answered"), "release")).toEqual(["409 stale_fencing_token"]);
   renewed.signal("SIGUSR2");
   for (const id of ids) await cluster.ask("GET", `/tasks/${id}?wait_seconds=10`);
 
-  expect(answersTo(old.reports("answered"), "complete")).toEqual(["409 stale_attempt", "409 stale_attempt"]);
   for (const id of ids) {
     expect(await taskIn(cluster, id)).toMatchObject({
       status: "completed",

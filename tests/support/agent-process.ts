@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { descendantsOf } from "../../scripts/process-tree.ts";
 import type { AgentReport, AgentSettings } from "./agent-program.ts";
 import { type Cluster, Stream } from "./measure.ts";
 
@@ -122,4 +123,10 @@ export async function registerIdleAgent(
     ...wishes,
   });
   return token;
+}
+
+/** To be called after each test. A server's end is known already: it waits for its whole group to be gone. */
+export function expectNobodyLeft(): void {
+  const left = descendantsOf(process.pid);
+  if (left.length > 0) throw new Error(`left over: ${left.map(({ pid }) => pid).join(", ")}`);
 }

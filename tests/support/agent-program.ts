@@ -31,7 +31,7 @@ export type AgentReport =
   | { type: "unreachable"; sentAtMs: number }
   | { type: "locked"; fencingToken: number }
   | { type: "started"; taskId: string; attempt: number }
-  /** How a call other than a heartbeat, or a heartbeat that was refused, was answered. */
+  /** How a heartbeat was refused, or how an attempt to finish was answered. */
   | { type: "answered"; call: "heartbeat" | "complete" | "release"; status: number; code: string | null };
 
 type Session = { token: string; incarnation: number };
@@ -111,8 +111,8 @@ async function run(settings: AgentSettings): Promise<void> {
 
   /** Knows nothing of what has changed meanwhile: the attempts and the token are those it once got. */
   async function finish(): Promise<void> {
+    const result = { by: process.pid };
     for (const { id, attempt } of atWork.values()) {
-      const result = { by: process.pid };
       const answer = await insist("POST", `/tasks/${id}/complete`, {
         agent_id: settings.id,
         attempt,

@@ -16,12 +16,11 @@ import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
 import { notItself } from "../access.ts";
-import type { App } from "../app.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
 import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
 import { mintAgentToken } from "../principal.ts";
-import type { Vars } from "../vars.ts";
+import type { App, Vars } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;

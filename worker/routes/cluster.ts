@@ -5,11 +5,10 @@ import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { ConfigAnswer } from "../../src/services/coordinator/config-desk.ts";
-import type { App } from "../app.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
 import { answer, body, CLUSTER, operation, params } from "../operation.ts";
-import type { Vars } from "../vars.ts";
+import type { App, Vars } from "../vars.ts";
 
 const CONFIG = `${CLUSTER}/config` as const;
 const tags = ["cluster"];

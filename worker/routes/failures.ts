@@ -5,10 +5,10 @@ import { PageQuery } from "../../src/contract/common.ts";
 import { Event } from "../../src/contract/event.ts";
 import { FailureAnswer, FailureFilter, FailurePage } from "../../src/contract/failure.ts";
 import { NotificationPage } from "../../src/contract/notification.ts";
-import type { App } from "../app.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, notifierOf } from "../objects.ts";
 import { answer, CLUSTER, operation, params } from "../operation.ts";
+import type { App } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
 
 const tags = ["failures"];

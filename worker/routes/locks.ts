@@ -1,10 +1,10 @@
 /** Locks of a group. */
 import { PageQuery, ResourceId } from "../../src/contract/common.ts";
 import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
-import type { App } from "../app.ts";
 import { unwrap } from "../errors.ts";
 import { groupOf } from "../objects.ts";
 import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../operation.ts";
+import type { App } from "../vars.ts";
 
 const LOCK = `${GROUP}/locks/{resource}` as const;
 const tags = ["locks"];

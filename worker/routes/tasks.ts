@@ -21,7 +21,6 @@ import {
   TaskSubmission,
 } from "../../src/contract/task.ts";
 import { fieldErrors, schemaIssues } from "../../src/domain/schema-issues.ts";
-import type { App } from "../app.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
 import {
@@ -34,7 +33,7 @@ import {
   refuseOthers,
   speakerOf,
 } from "../operation.ts";
-import type { Vars } from "../vars.ts";
+import type { App, Vars } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;

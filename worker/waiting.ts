@@ -5,17 +5,21 @@
  */
 
 export type Waiter = {
-  /** Resolves with true at a ring or when the object went away, with false after the time. */
+  /** Resolves with true at a ring or when the object or the caller went away, with false after the time. */
   rung(limitMs: number): Promise<boolean>;
   /** The object went away: nothing rings any more. */
   isClosed(): boolean;
   close(): void;
 };
 
-/** Opens the line first; read the authority after this, so that no ring falls in between. */
+/**
+ * Waits on behalf of a caller whose request has this signal.
+ * Opens the line first; read the authority after this, so that no ring falls in between.
+ */
 export async function waiterOn(
   object: { fetch(url: string, init: RequestInit): Promise<Response> },
   topic: string,
+  caller: AbortSignal,
 ): Promise<Waiter> {
   const url = `https://object/wait?topic=${encodeURIComponent(topic)}`;
   const { webSocket } = await object.fetch(url, { headers: { Upgrade: "websocket" } });
@@ -34,6 +38,7 @@ export async function waiterOn(
   };
   webSocket.addEventListener("close", end);
   webSocket.addEventListener("error", end);
+  caller.addEventListener("abort", ring);
   webSocket.accept();
   return {
     rung: (limitMs) =>
@@ -51,4 +56,33 @@ export async function waiterOn(
     isClosed: () => isClosed,
     close: () => webSocket.close(),
   };
+}
+
+export type Wait = {
+  object: Parameters<typeof waiterOn>[0];
+  topic: string;
+  limitMs: number;
+  caller: AbortSignal;
+};
+
+/** Reads until it is worth answering, the time is over, or the caller has gone; what was read last is returned. */
+export async function readUntil<Value>(
+  read: () => Promise<Value>,
+  isWorthAnswering: (value: Value) => boolean,
+  { object, topic, limitMs, caller }: Wait,
+): Promise<Value> {
+  let value = await read();
+  if (isWorthAnswering(value) || limitMs <= 0) return value;
+  const untilMs = Date.now() + limitMs;
+  const waiter = await waiterOn(object, topic, caller);
+  try {
+    value = await read();
+    while (!isWorthAnswering(value) && Date.now() < untilMs && !caller.aborted) {
+      await waiter.rung(untilMs - Date.now());
+      value = await read();
+    }
+    return value;
+  } finally {
+    waiter.close();
+  }
 }

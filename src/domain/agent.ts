@@ -1,5 +1,6 @@
 /** An agent as the coordinator knows it: what was registered, and what became of it. */
 import type { AgentStatus, Load } from "../contract/agent.ts";
+import type { ExperienceByType } from "./experience.ts";
 import type { Track } from "./reliability.ts";
 
 export type AgentRecord = {
@@ -29,6 +30,8 @@ export type AgentRecord = {
   readonly taskMsTotal: number;
   readonly load: Load | null;
   readonly track: Track;
+  /** What it has done of each task type. */
+  readonly experience: ExperienceByType;
 };
 
 /** Live: its group watches over it. */

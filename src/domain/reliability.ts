@@ -2,7 +2,7 @@
  * How far an agent can be relied upon, from 0 to 1: an estimate from few samples.
  *
  * Successes and failures are weights that fade by half every `HALF_LIFE_MS`. The estimate
- * is their ratio, smoothed towards a prior as if `PRIOR_WEIGHT` samples of it had been
+ * is their ratio, smoothed towards a prior as if some samples of it had been
  * seen (the mean of a beta distribution). A failure of the agent itself weighs more than
  * a failed task, which may be the task's own fault.
  */
@@ -18,8 +18,7 @@ export type Track = {
 const HALF_LIFE_MS = 86_400_000;
 
 /** What to think of an agent nobody knows: good enough for high-priority work at the default threshold of 0.8. */
-const PRIOR = 0.9;
-const PRIOR_WEIGHT = 5;
+const UNKNOWN_AGENT = { estimate: 0.9, samples: 5 };
 
 const WEIGHTS = { task_completed: 1, task_failed: 1, agent_failed: 3 } as const;
 
@@ -37,10 +36,13 @@ export function withEvent(track: Track, event: TrackEvent, nowMs: number): Track
     : { goodWeight, badWeight: badWeight + weight, atMs: nowMs };
 }
 
+/** What to think before anything was seen: an estimate, and how many samples it is worth. */
+export type Prior = { estimate: number; samples: number };
+
 /** @returns the estimate in 0..1 */
-export function reliabilityOf(track: Track, nowMs: number): number {
+export function reliabilityOf(track: Track, nowMs: number, prior: Prior = UNKNOWN_AGENT): number {
   const { goodWeight, badWeight } = faded(track, nowMs);
-  return (goodWeight + PRIOR * PRIOR_WEIGHT) / (goodWeight + badWeight + PRIOR_WEIGHT);
+  return (goodWeight + prior.estimate * prior.samples) / (goodWeight + badWeight + prior.samples);
 }
 
 function faded(track: Track, nowMs: number): Track {

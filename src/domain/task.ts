@@ -19,6 +19,8 @@ export type TaskRecord = {
   readonly reassignmentCount: number;
   readonly previousAgents: readonly string[];
   readonly backups: readonly string[];
+  /** The backups were named by hand: then the list is left as it is. */
+  readonly hasOwnBackups: boolean;
   readonly group: string | null;
   readonly requiredLabels: Readonly<Record<string, string>>;
   readonly timeoutMs: number | null;

@@ -14,6 +14,7 @@ import type {
   Factors,
   PlaceableTask,
   Ranked,
+  SoftReason,
   Strategy,
   Verdict,
   Weights,
@@ -25,8 +26,7 @@ const SHOWN_CANDIDATES = 5;
 /** Exclusions shown in a decision; the counts cover the rest. */
 const SHOWN_EXCLUSIONS = 20;
 
-/** The soft reasons in the order in which they are forgiven when nobody else is left, mildest first. */
-const FORGIVEN_IN_ORDER: readonly ExclusionReason[] = ["cooling_down", "previous_agent"];
+type Blemished = { candidate: Candidate; exclusion: Exclusion & { reason: SoftReason } };
 
 export function decide(
   strategy: Strategy,
@@ -36,18 +36,18 @@ export function decide(
 ): Verdict {
   const excluded = new ExclusionList();
   const unblemished: Candidate[] = [];
-  const blemished: { candidate: Candidate; exclusion: Exclusion }[] = [];
+  const blemished: Blemished[] = [];
   for (const candidate of candidates) {
     const hard = hardExclusion(task, candidate);
     if (hard !== null) {
       excluded.add(candidate.id, hard);
       continue;
     }
-    const soft = softExclusion(task, candidate, context);
+    const soft = softExclusion(task, candidate, context, strategy.heeds);
     if (soft === null) unblemished.push(candidate);
     else blemished.push({ candidate, exclusion: soft });
   }
-  const { eligible, forgiven } = forgiveIfNeeded(unblemished, blemished);
+  const { eligible, forgiven } = forgiveIfNeeded(unblemished, blemished, strategy.heeds);
   for (const { candidate, exclusion } of blemished) {
     if (exclusion.reason !== forgiven) excluded.add(candidate.id, exclusion);
   }
@@ -58,7 +58,8 @@ export function decide(
     priorityLevel: priorityLevel(task.priority, context.config.task_priority_levels),
     selected: ranking[0]?.agentId ?? null,
     weights,
-    candidates: ranking,
+    candidates: ranking.slice(0, SHOWN_CANDIDATES),
+    runnersUp: ranking.slice(1, 1 + context.config.backup_strategy_count).map(({ agentId }) => agentId),
     candidateCount: eligible.length,
     excluded: excluded.shown(),
     excludedCounts: excluded.counts,
@@ -69,10 +70,11 @@ export function decide(
 /** Lets the mildest soft reason pass when nobody without one is left. */
 function forgiveIfNeeded(
   unblemished: Candidate[],
-  blemished: readonly { candidate: Candidate; exclusion: Exclusion }[],
-): { eligible: Candidate[]; forgiven: ExclusionReason | null } {
+  blemished: readonly Blemished[],
+  heeds: readonly SoftReason[],
+): { eligible: Candidate[]; forgiven: SoftReason | null } {
   if (unblemished.length > 0) return { eligible: unblemished, forgiven: null };
-  for (const reason of FORGIVEN_IN_ORDER) {
+  for (const reason of heeds) {
     const eligible = blemished
       .filter(({ exclusion }) => exclusion.reason === reason)
       .map(({ candidate }) => candidate);
@@ -89,16 +91,17 @@ function rank(
   weights: Weights,
   context: DecisionContext,
 ): Ranked[] {
+  const kept = Math.max(SHOWN_CANDIDATES, 1 + context.config.backup_strategy_count);
   const best: (Ranked & { spread: number })[] = [];
   for (const candidate of eligible) {
     const factors = strategy.factors(task, candidate, context);
     const score = weightedSum(factors, weights);
-    const last = best[SHOWN_CANDIDATES - 1];
+    const last = best[kept - 1];
     if (last !== undefined && score < last.score) continue;
     const spread = hash53(`${task.id}/${candidate.id}`, 0);
     best.push({ agentId: candidate.id, score, factors, spread });
     best.sort((a, b) => b.score - a.score || a.spread - b.spread || (a.agentId < b.agentId ? -1 : 1));
-    if (best.length > SHOWN_CANDIDATES) best.pop();
+    if (best.length > kept) best.pop();
   }
   return best.map(({ agentId, score, factors }) => ({ agentId, score, factors }));
 }

@@ -3,7 +3,8 @@
  * without them is left.
  */
 import type { ExclusionReason } from "../contract/decision.ts";
-import type { Candidate, DecisionContext, PlaceableTask } from "./strategy.ts";
+import { priorityLevel } from "./priority-level.ts";
+import type { Candidate, DecisionContext, PlaceableTask, SoftReason } from "./strategy.ts";
 
 export type Exclusion = { reason: ExclusionReason; detail: string };
 
@@ -35,18 +36,38 @@ export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclus
   return null;
 }
 
-/** Why this candidate is passed over while another one is left, or null. The gravest reason that applies. */
+/** Each soft reason: in words if it holds, else null. */
+const SOFT: Readonly<
+  Record<SoftReason, (task: PlaceableTask, candidate: Candidate, context: DecisionContext) => string | null>
+> = {
+  previous_agent: (task, candidate) =>
+    task.previousAgents.includes(candidate.id) ? "it had this task before" : null,
+
+  cooling_down: (_, { cooldownUntilMs }, { nowMs }) =>
+    cooldownUntilMs !== null && cooldownUntilMs > nowMs
+      ? `it failed lately and cools down for another ${Math.ceil((cooldownUntilMs - nowMs) / 1000)} s`
+      : null,
+
+  below_reliability_threshold: (task, { reliability }, { config }) =>
+    priorityLevel(task.priority, config.task_priority_levels) === "high" &&
+    reliability < config.reliability_threshold
+      ? `its reliability ${reliability.toFixed(2)} is below ${config.reliability_threshold}, too low for a high priority`
+      : null,
+};
+
+/**
+ * Why this candidate is passed over while another one is left, or null.
+ * @param heeds the reasons that count, mildest first; the gravest that applies is given
+ */
 export function softExclusion(
   task: PlaceableTask,
   candidate: Candidate,
-  { nowMs }: DecisionContext,
-): Exclusion | null {
-  if (task.previousAgents.includes(candidate.id)) {
-    return { reason: "previous_agent", detail: "it had this task before" };
-  }
-  if (candidate.cooldownUntilMs !== null && candidate.cooldownUntilMs > nowMs) {
-    const leftSeconds = Math.ceil((candidate.cooldownUntilMs - nowMs) / 1000);
-    return { reason: "cooling_down", detail: `it failed lately and cools down for another ${leftSeconds} s` };
+  context: DecisionContext,
+  heeds: readonly SoftReason[],
+): { reason: SoftReason; detail: string } | null {
+  for (const reason of [...heeds].reverse()) {
+    const detail = SOFT[reason](task, candidate, context);
+    if (detail !== null) return { reason, detail };
   }
   return null;
 }

@@ -7,6 +7,7 @@
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/decision.ts";
+import type { ExperienceByType } from "../domain/experience.ts";
 
 /** What a strategy may know of the task. */
 export type PlaceableTask = {
@@ -17,6 +18,8 @@ export type PlaceableTask = {
   readonly requiredLabels: Readonly<Record<string, string>>;
   readonly previousAgents: readonly string[];
   readonly backups: readonly string[];
+  /** The backups were named by hand. */
+  readonly hasOwnBackups: boolean;
 };
 
 /** What a strategy may know of an agent. */
@@ -33,6 +36,8 @@ export type Candidate = {
   /** 0..1, see reliability. */
   readonly reliability: number;
   readonly load: Load | null;
+  /** What it has done of each task type. */
+  readonly experience: ExperienceByType;
 };
 
 export type DecisionContext = {
@@ -40,7 +45,15 @@ export type DecisionContext = {
   readonly config: Config["failover_config"];
   /** Whom the task is taken from, or null. */
   readonly fromAgent: string | null;
+  /** How long tasks of this type take in this cluster, on average; null if none was completed yet. */
+  readonly typicalMs: number | null;
 };
+
+/** Reasons that exclude somebody only while another is left. */
+export type SoftReason = Extract<
+  ExclusionReason,
+  "below_reliability_threshold" | "cooling_down" | "previous_agent"
+>;
 
 export type Factors = Readonly<Record<string, number>>;
 export type Weights = Readonly<Record<string, number>>;
@@ -49,6 +62,10 @@ export type Strategy = {
   readonly name: StrategyName;
   /** One line for people: what it goes by. */
   readonly summary: string;
+  /** The soft reasons it heeds, in the order in which they are forgiven when nobody else is left. */
+  readonly heeds: readonly SoftReason[];
+  /** Whether it keeps a list of backups with each task. */
+  readonly keepsBackups?: boolean;
   /** The weight of each factor for this task. */
   weights(task: PlaceableTask, context: DecisionContext): Weights;
   /** Each factor of one eligible candidate, in 0..1. Must depend on this candidate alone, not on its rivals. */
@@ -72,6 +89,8 @@ export type Verdict = {
   readonly weights: Weights;
   /** The best few, best first. */
   readonly candidates: readonly Ranked[];
+  /** Who would come next, best first: as many as the configuration wants for backups. */
+  readonly runnersUp: readonly string[];
   readonly candidateCount: number;
   readonly excluded: readonly Excluded[];
   readonly excludedCounts: Readonly<Partial<Record<ExclusionReason, number>>>;

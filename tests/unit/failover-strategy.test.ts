@@ -26,6 +26,7 @@ function candidate(id: string, overrides: Partial<Candidate> = {}): Candidate {
     cooldownUntilMs: null,
     reliability: 0.9,
     load: null,
+    experience: {},
     ...overrides,
   };
 }
@@ -39,16 +40,26 @@ function task(overrides: Partial<PlaceableTask> = {}): PlaceableTask {
     requiredLabels: {},
     previousAgents: [],
     backups: [],
+    hasOwnBackups: false,
     ...overrides,
   };
 }
 
 function context(overrides: Partial<DecisionContext> = {}): DecisionContext {
-  return { nowMs: NOW_MS, config: defaultConfig().failover_config, fromAgent: null, ...overrides };
+  return {
+    nowMs: NOW_MS,
+    config: defaultConfig().failover_config,
+    fromAgent: null,
+    typicalMs: null,
+    ...overrides,
+  };
 }
 
 const IDS = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
 const TYPES = ["resize", "translate"];
+const PRACTISED = {
+  resize: { track: { goodWeight: 8, badWeight: 2, atMs: NOW_MS }, meanMs: 2000, samples: 8 },
+};
 
 const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
   fc.record({
@@ -68,6 +79,7 @@ const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
     cooldownUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 60_000),
     reliability: fc.double({ min: 0, max: 1, noNaN: true }),
     load: fc.constantFrom(null, { cpu: 0.5, memory: 0.5 }),
+    experience: fc.constantFrom({}, PRACTISED),
   });
 
 const someCandidates = fc
@@ -83,6 +95,7 @@ const anyTask = fc.record({
   requiredLabels: fc.constantFrom({}, {}, { zone: "a" }),
   previousAgents: fc.subarray(IDS, { maxLength: 3 }),
   backups: fc.subarray(IDS, { maxLength: 3 }),
+  hasOwnBackups: fc.boolean(),
 });
 
 describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(

@@ -105,8 +105,8 @@ describe("an agent that falls silent", () => {
   it("keeps tasks and locks while failover is off, and its death is on record all the same", async () => {
     const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
     await cluster.register("a");
+    await cluster.submit({ id: "t" });
     await cluster.register("b");
-    await cluster.submit({ id: "t", backups: ["a"] });
     const group = cluster.cluster.group("default");
     good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 10 })));
     cluster.silence("a");
@@ -400,6 +400,24 @@ describe("a result", () => {
       },
     });
     expect(cluster.task("t").result).toBe("the one");
+  });
+});
+
+describe("a task id that is used again after its first task was dropped", () => {
+  it("is safe from a zombie of the first one", async () => {
+    const cluster = new ScriptedCluster({ task_config: { retention_seconds: 60 } });
+    await cluster.register("a");
+    const zombie = { agentId: "a", incarnation: cluster.incarnationOf("a") };
+    await cluster.submit({ id: "t" });
+    good(cluster.complete("t", "a", 1, "the first"));
+    await cluster.pass(70_000);
+    await cluster.register("a");
+    expect((await cluster.submit({ id: "t" })).attempt).toBe(1);
+    const late = cluster.cluster.coordinator.serve((service) =>
+      service.complete("t", { agent_id: "a", attempt: 1, result: "from the dead" }, zombie),
+    );
+    expect(late).toMatchObject({ ok: false, problem: { code: "stale_attempt" } });
+    expect(cluster.task("t").status).toBe("assigned");
   });
 });
 

@@ -30,6 +30,7 @@ const NEW: TaskRecord = {
   reassignmentCount: 0,
   previousAgents: [],
   backups: [],
+  hasOwnBackups: false,
   group: null,
   requiredLabels: {},
   timeoutMs: 10_000,

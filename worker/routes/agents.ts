@@ -21,7 +21,7 @@ import { coordinatorOf, groupOf } from "../objects.ts";
 import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
 import { mintAgentToken } from "../principal.ts";
 import type { App, Vars } from "../vars.ts";
-import { waiterOn } from "../waiting.ts";
+import { readUntil } from "../waiting.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];
@@ -167,13 +167,17 @@ export function agentRoutes(app: App): void {
     const { status, wait_seconds, limit, cursor } = c.req.valid("query");
     const speaker = speakerOf(c);
     if (speaker === null) await agentIn(c, cluster, group, agent);
-    // A poll shows that the agent lives, at its start and at its end; an operator's look shows nothing.
+    const object = groupOf(c.env, cluster, group);
+    const caller = c.req.raw.signal;
+    // A poll shows that the agent lives, at its start and at its end, unless it died while it waited; an
+    // operator's look shows nothing.
     const sign = async () =>
-      speaker === null
-        ? null
-        : unwrap(await groupOf(c.env, cluster, group).signOfLife(agent, speaker.incarnation));
+      speaker === null || caller.aborted ? null : unwrap(await object.signOfLife(agent, speaker.incarnation));
     const life = await sign();
+    let isFirst = true;
     const read = async () => {
+      if (!isFirst) await sign();
+      isFirst = false;
       const page = await coordinatorOf(c.env, cluster).tasksOf(
         agent,
         status,
@@ -183,26 +187,17 @@ export function agentRoutes(app: App): void {
       );
       if (speaker !== null && status.includes("assigned")) {
         const unstarted = page.items.filter((task) => task.status === "assigned").length;
-        inPassing(c, () => groupOf(c.env, cluster, group).taskListRead(agent, unstarted));
+        inPassing(c, () => object.taskListRead(agent, unstarted));
       }
       return page;
     };
-    let page = await read();
-    if (page.items.length === 0 && wait_seconds > 0) {
-      const waiter = await waiterOn(groupOf(c.env, cluster, group), `agent/${agent}`);
-      try {
-        const untilMs =
-          Date.now() + Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
-        page = await read();
-        while (page.items.length === 0 && Date.now() < untilMs) {
-          await waiter.rung(untilMs - Date.now());
-          await sign();
-          page = await read();
-        }
-      } finally {
-        waiter.close();
-      }
-    }
+    const limitMs = Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
+    const page = await readUntil(read, ({ items }) => items.length > 0, {
+      object,
+      topic: `agent/${agent}`,
+      limitMs,
+      caller,
+    });
     return c.json(page, 200);
   });
 

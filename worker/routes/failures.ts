@@ -83,7 +83,7 @@ export function failureRoutes(app: App): void {
     return streamSSE(c, async (stream) => {
       while (!stream.aborted) {
         // A new line after each break: the coordinator may have been away.
-        const waiter = await waiterOn(coordinatorOf(env, cluster), "events");
+        const waiter = await waiterOn(coordinatorOf(env, cluster), "events", c.req.raw.signal);
         stream.onAbort(() => waiter.close());
         await stream.write(": following\n\n");
         while (!stream.aborted && !waiter.isClosed()) {

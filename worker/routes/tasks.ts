@@ -34,7 +34,7 @@ import {
   speakerOf,
 } from "../operation.ts";
 import type { App, Vars } from "../vars.ts";
-import { waiterOn } from "../waiting.ts";
+import { readUntil } from "../waiting.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;
 const tags = ["tasks"];
@@ -223,20 +223,12 @@ export function taskRoutes(app: App): void {
     const { cluster, task: taskId } = c.req.valid("param");
     const { wait_seconds } = c.req.valid("query");
     const read = async () => visible(c, unwrap(await coordinatorOf(c.env, cluster).task(taskId)));
-    let task = await read();
-    if (!isAtEnd(task) && wait_seconds > 0) {
-      const waiter = await waiterOn(coordinatorOf(c.env, cluster), `task/${taskId}`);
-      try {
-        const untilMs = Date.now() + wait_seconds * 1000;
-        task = await read();
-        while (!isAtEnd(task) && Date.now() < untilMs) {
-          await waiter.rung(untilMs - Date.now());
-          task = await read();
-        }
-      } finally {
-        waiter.close();
-      }
-    }
+    const task = await readUntil(read, isAtEnd, {
+      object: coordinatorOf(c.env, cluster),
+      topic: `task/${taskId}`,
+      limitMs: wait_seconds * 1000,
+      caller: c.req.raw.signal,
+    });
     return c.json({ task }, 200);
   });
 

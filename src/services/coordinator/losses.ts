@@ -3,6 +3,7 @@
  * slow. The task moves on, unless it moved too often: then it is failed for good, on record.
  */
 
+import { withTaskFailure } from "../../domain/experience.ts";
 import { withEvent } from "../../domain/reliability.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import type { TimeoutKind } from "../../domain/task-deadline.ts";
@@ -87,6 +88,7 @@ export class Losses {
         ...agent,
         tasksFailed: agent.tasksFailed + 1,
         track: withEvent(agent.track, "task_failed", nowMs),
+        experience: withTaskFailure(agent.experience, task.type, nowMs),
       });
     }
     const failure = failureRecord(

@@ -10,6 +10,7 @@ import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
 import { hardExclusion } from "../../strategies/eligibility.ts";
 import { exclusionWords } from "../../strategies/explanation.ts";
+import { priorityLevel } from "../../strategies/priority-level.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { Verdict } from "../../strategies/strategy.ts";
 import { instant } from "../instant.ts";
@@ -63,7 +64,7 @@ export class Placement {
       );
       return { task: waiting, decision: this.#record(waiting, verdict, reason, fromAgent, nowMs) };
     }
-    const given = this.#give(before, numbered, verdict.selected, nowMs);
+    const given = this.#give(before, this.#withBackups(numbered, verdict), verdict.selected, nowMs);
     return { task: given, decision: this.#record(given, verdict, reason, fromAgent, nowMs) };
   }
 
@@ -71,10 +72,18 @@ export class Placement {
   reissue(before: TaskRecord, agentId: string, nowMs: number): void {
     const task = { ...before, decisionCount: before.decisionCount + 1 };
     const given = this.#give(before, task, agentId, nowMs);
+    const { failover_config } = this.#ledger.settings.config;
     const verdict: Verdict = {
-      ...this.#decide(task, agentId, nowMs),
+      strategy: strategyFor(failover_config).name,
+      priorityLevel: priorityLevel(task.priority, failover_config.task_priority_levels),
       selected: agentId,
       explanation: `${agentId} registered again and keeps ${task.id} (${task.type}) under a new attempt.`,
+      weights: {},
+      candidates: [],
+      runnersUp: [],
+      candidateCount: 0,
+      excluded: [],
+      excludedCounts: {},
     };
     this.#record(given, verdict, "agent_reregistered", agentId, nowMs);
   }
@@ -114,9 +123,16 @@ export class Placement {
     const verdict = this.#decide(task, task.holder, nowMs);
     if (verdict.selected === null) return false;
     const numbered = { ...task, decisionCount: task.decisionCount + 1 };
-    const given = this.#give(task, numbered, verdict.selected, nowMs);
+    const given = this.#give(task, this.#withBackups(numbered, verdict), verdict.selected, nowMs);
     this.#record(given, verdict, "capacity_freed", task.holder, nowMs);
     return true;
+  }
+
+  /** Under a strategy that keeps lists, whoever dropped out of the task's is replaced by the next best. */
+  #withBackups(task: TaskRecord, { runnersUp }: Verdict): TaskRecord {
+    const { failover_config } = this.#ledger.settings.config;
+    if (task.hasOwnBackups || !strategyFor(failover_config).keepsBackups) return task;
+    return { ...task, backups: runnersUp };
   }
 
   #couldTake(agentId: string, task: TaskRecord, nowMs: number): boolean {
@@ -126,7 +142,8 @@ export class Placement {
 
   #decide(task: TaskRecord, fromAgent: string | null, nowMs: number): Verdict {
     const config = this.#ledger.settings.config.failover_config;
-    const context = { nowMs, config, fromAgent };
+    const typicalMs = this.#ledger.roster.typicalMs(task.type);
+    const context = { nowMs, config, fromAgent, typicalMs };
     return decide(strategyFor(config), task, this.#ledger.roster.candidates(nowMs), context);
   }
 

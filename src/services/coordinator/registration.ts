@@ -165,6 +165,7 @@ export class Registration {
       taskMsTotal: known?.taskMsTotal ?? 0,
       load: null,
       track: known?.track ?? newTrack(nowMs),
+      experience: known?.experience ?? {},
     };
   }
 

@@ -14,6 +14,7 @@ import type {
   TaskStart,
 } from "../../contract/task.ts";
 import { backoffMs, TASK_RETRY } from "../../domain/backoff.ts";
+import { withCompletion } from "../../domain/experience.ts";
 import { withEvent } from "../../domain/reliability.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import { begun, completed, failed, progressed, type Standing, standingOf } from "../../domain/task-life.ts";
@@ -95,7 +96,9 @@ export class Reports {
     if (speaker !== null && speaker.agentId !== agent_id) {
       return refuse("forbidden", "an agent reports for itself alone");
     }
-    const standing = standingOf(task, agent_id, attempt);
+    const standing = this.#isOfEarlierLife(taskId, attempt, speaker)
+      ? "stale"
+      : standingOf(task, agent_id, attempt);
     if (standing === "stale") {
       return refuse("stale_attempt", "this attempt of this agent is not the current one", {
         attempt: task.attempt,
@@ -105,6 +108,16 @@ export class Reports {
     }
     const counted = count(task, standing);
     return counted.ok ? ok(taskView(counted.value)) : counted;
+  }
+
+  /**
+   * The attempt was given to a later incarnation than the one that speaks. So a task id that
+   * is used again, long after its first task was dropped, is safe from the first one's holders.
+   */
+  #isOfEarlierLife(taskId: string, attempt: number, speaker: Speaker): boolean {
+    if (speaker === null) return false;
+    const given = this.#ledger.attempts.find(taskId, attempt);
+    return given !== undefined && speaker.incarnation < given.incarnation;
   }
 
   /** Starting and getting on is for live incarnations; results are taken from ended ones too. */
@@ -166,10 +179,12 @@ export class Reports {
   #credit(task: TaskRecord, nowMs: number): void {
     const agent = task.holder === null ? undefined : this.#ledger.roster.find(task.holder);
     if (agent === undefined) return;
+    const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
     this.#ledger.roster.save({
       ...agent,
       tasksCompleted: agent.tasksCompleted + 1,
-      taskMsTotal: agent.taskMsTotal + (nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs)),
+      taskMsTotal: agent.taskMsTotal + tookMs,
+      experience: withCompletion(agent.experience, task.type, tookMs, nowMs),
       track: withEvent(agent.track, "task_completed", nowMs),
     });
   }

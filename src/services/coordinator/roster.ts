@@ -4,6 +4,7 @@
  */
 import type { AgentStatus, Load } from "../../contract/agent.ts";
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import { type Experience, type ExperienceByType, typicalMs } from "../../domain/experience.ts";
 import { reliabilityOf } from "../../domain/reliability.ts";
 import { AgentStore } from "../../storage/coordinator/agents.ts";
 import type { Sql } from "../../storage/sql.ts";
@@ -42,6 +43,9 @@ class Entry implements Candidate {
   }
   get load(): Load | null {
     return this.agent.load;
+  }
+  get experience(): ExperienceByType {
+    return this.agent.experience;
   }
   get reliability(): number {
     return reliabilityOf(this.agent.track, this.nowMs);
@@ -111,6 +115,13 @@ export class Roster {
   candidates(nowMs: number): Iterable<Candidate> {
     for (const entry of this.#entries.values()) entry.nowMs = nowMs;
     return this.#entries.values();
+  }
+
+  /** How long tasks of a type take in this cluster, whoever does them; null if none was completed yet. */
+  typicalMs(type: string): number | null {
+    const experiences: (Experience | undefined)[] = [];
+    for (const { agent } of this.#entries.values()) experiences.push(agent.experience[type]);
+    return typicalMs(experiences);
   }
 
   save(agent: AgentRecord): void {

@@ -86,7 +86,7 @@ export class TaskDesk {
     const task = this.#ledger.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (isFinished(task.status)) return finishedAlready(task);
-    const next = { ...task, backups: [...backups] };
+    const next = { ...task, backups: [...backups], hasOwnBackups: true };
     this.#ledger.saveTask(task, next);
     return ok(taskView(next));
   }
@@ -105,6 +105,7 @@ export class TaskDesk {
       reassignmentCount: 0,
       previousAgents: [],
       backups: submission.backups ?? [],
+      hasOwnBackups: submission.backups !== undefined,
       group: submission.group ?? null,
       requiredLabels: submission.required_labels ?? {},
       timeoutMs: msOrNull(submission.timeout_seconds ?? defaults.default_timeout_seconds),

@@ -1,6 +1,7 @@
 /** The roster: one row an agent. */
 import type { AgentStatus, Load } from "../../contract/agent.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
+import type { ExperienceByType } from "../../domain/experience.ts";
 import type { Track } from "../../domain/reliability.ts";
 import type { Sql } from "../sql.ts";
 
@@ -27,6 +28,7 @@ type Row = {
   task_ms_total: number;
   load: string | null;
   track: string;
+  experience: string;
 };
 
 export class AgentStore {
@@ -45,8 +47,8 @@ export class AgentStore {
       `INSERT OR REPLACE INTO agents (id, group_id, type, capabilities, endpoint, labels, max_concurrent_tasks,
          heartbeat_interval_ms, heartbeat_timeout_ms, status, incarnation, registered_at, registered_by,
          last_heartbeat_at, is_leaving, cooldown_until, failure_count, tasks_completed, tasks_failed,
-         task_ms_total, load, track)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         task_ms_total, load, track, experience)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       agent.id,
       agent.group,
       agent.type,
@@ -69,6 +71,7 @@ export class AgentStore {
       agent.taskMsTotal,
       agent.load === null ? null : JSON.stringify(agent.load),
       JSON.stringify(agent.track),
+      JSON.stringify(agent.experience),
     );
   }
 
@@ -109,5 +112,6 @@ function recordOf(row: Row): AgentRecord {
     taskMsTotal: row.task_ms_total,
     load: row.load === null ? null : (JSON.parse(row.load) as Load),
     track: JSON.parse(row.track) as Track,
+    experience: JSON.parse(row.experience) as ExperienceByType,
   };
 }

@@ -15,7 +15,7 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        incarnation INTEGER NOT NULL, registered_at INTEGER NOT NULL, registered_by TEXT NOT NULL,
        last_heartbeat_at INTEGER, is_leaving INTEGER NOT NULL, cooldown_until INTEGER,
        failure_count INTEGER NOT NULL, tasks_completed INTEGER NOT NULL, tasks_failed INTEGER NOT NULL,
-       task_ms_total INTEGER NOT NULL, load TEXT, track TEXT NOT NULL
+       task_ms_total INTEGER NOT NULL, load TEXT, track TEXT NOT NULL, experience TEXT NOT NULL
      ) WITHOUT ROWID`,
     // Groups that were ever used, with the configuration version they have.
     "CREATE TABLE groups (id TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -30,6 +30,8 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        assigned_at INTEGER, started_at INTEGER, progress_at INTEGER, finished_at INTEGER, deadline_at INTEGER,
        credited_at INTEGER NOT NULL, credits INTEGER NOT NULL, not_before INTEGER,
        failure_count INTEGER NOT NULL, decision_count INTEGER NOT NULL,
+       -- Set by hand: then the list keeps its order.
+       has_own_backups INTEGER NOT NULL,
        -- Waiting order, lowest first; and 1 while an agent holds it. Kept apart so that a start touches no index.
        urgency REAL NOT NULL, is_held INTEGER NOT NULL)`,
     "CREATE INDEX tasks_held ON tasks (holder, urgency) WHERE is_held = 1",

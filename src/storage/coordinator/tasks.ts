@@ -37,6 +37,7 @@ type Row = {
   not_before: number | null;
   failure_count: number;
   decision_count: number;
+  has_own_backups: number;
 };
 
 /** A place in the order of urgency; the number tells equals apart. */
@@ -62,8 +63,9 @@ export class TaskStore {
          progress_timeout_ms, start_timeout_ms, late_result_policy, created_at,
          priority, status, holder, attempt, reassignment_count, previous_agents, backups, progress, result,
          error, pending_reason, assigned_at, started_at, progress_at, finished_at, deadline_at, credited_at,
-         credits, not_before, failure_count, decision_count, urgency, is_held)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         credits, not_before, failure_count, decision_count,
+         has_own_backups, urgency, is_held)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       task.id,
       task.fingerprint,
       task.type,
@@ -85,7 +87,7 @@ export class TaskStore {
       `UPDATE tasks SET priority = ?, status = ?, holder = ?, attempt = ?, reassignment_count = ?,
          previous_agents = ?, backups = ?, progress = ?, result = ?, error = ?, pending_reason = ?,
          assigned_at = ?, started_at = ?, progress_at = ?, finished_at = ?, deadline_at = ?, credited_at = ?,
-         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, urgency = ?, is_held = ?
+         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, has_own_backups = ?, urgency = ?, is_held = ?
        WHERE id = ?`,
       ...changing(task, agingMs),
       task.id,
@@ -340,6 +342,7 @@ function changing(task: TaskRecord, agingMs: number): (string | number | null)[]
     task.notBeforeMs,
     task.failureCount,
     task.decisionCount,
+    task.hasOwnBackups ? 1 : 0,
     urgencyOf(task.priority, task.createdAtMs, agingMs),
     isHeld(task.status) ? 1 : 0,
   ];
@@ -379,5 +382,6 @@ function recordOf(row: Row): TaskRecord {
     notBeforeMs: row.not_before,
     failureCount: row.failure_count,
     decisionCount: row.decision_count,
+    hasOwnBackups: row.has_own_backups === 1,
   };
 }

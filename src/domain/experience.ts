@@ -1,0 +1,67 @@
+/**
+ * What an agent has done of one task type: how often it went well, and how long it took.
+ * Fades like reliability, and is bounded in the number of types it remembers.
+ */
+import { newTrack, type Track, withEvent } from "./reliability.ts";
+
+export type Experience = {
+  readonly track: Track;
+  /** Mean duration of its completed tasks of this type, recent ones counting more. */
+  readonly meanMs: number;
+  /** Completed tasks behind the mean. */
+  readonly samples: number;
+};
+
+export type ExperienceByType = Readonly<Record<string, Experience>>;
+
+/** How much the newest duration counts once there are many: about the last ten matter. */
+const NEWEST_SHARE = 0.1;
+
+/** Task types remembered of one agent; the one not seen for longest makes room. */
+const TYPES_REMEMBERED = 64;
+
+export function withCompletion(
+  known: ExperienceByType,
+  type: string,
+  tookMs: number,
+  nowMs: number,
+): ExperienceByType {
+  const before = own(known, type, nowMs);
+  const samples = before.samples + 1;
+  const share = Math.max(NEWEST_SHARE, 1 / samples);
+  return remembered(known, type, {
+    track: withEvent(before.track, "task_completed", nowMs),
+    meanMs: before.meanMs + (tookMs - before.meanMs) * share,
+    samples,
+  });
+}
+
+export function withTaskFailure(known: ExperienceByType, type: string, nowMs: number): ExperienceByType {
+  const before = own(known, type, nowMs);
+  return remembered(known, type, { ...before, track: withEvent(before.track, "task_failed", nowMs) });
+}
+
+/** Mean duration over agents, each counted by its samples; null when nobody ever completed one. */
+export function typicalMs(experiences: Iterable<Experience | undefined>): number | null {
+  let samples = 0;
+  let totalMs = 0;
+  for (const experience of experiences) {
+    if (experience === undefined) continue;
+    samples += experience.samples;
+    totalMs += experience.meanMs * experience.samples;
+  }
+  return samples === 0 ? null : totalMs / samples;
+}
+
+function own(known: ExperienceByType, type: string, nowMs: number): Experience {
+  const experience = Object.hasOwn(known, type) ? known[type] : undefined;
+  return experience ?? { track: newTrack(nowMs), meanMs: 0, samples: 0 };
+}
+
+function remembered(known: ExperienceByType, type: string, experience: Experience): ExperienceByType {
+  const others = Object.entries(known)
+    .filter(([name]) => name !== type)
+    .sort(([, a], [, b]) => b.track.atMs - a.track.atMs)
+    .slice(0, TYPES_REMEMBERED - 1);
+  return Object.fromEntries([...others, [type, experience]]);
+}

@@ -1,0 +1,42 @@
+/** Agents designated in an order: how far up the list somebody stands, and how to make that outweigh all else. */
+import type { DecisionContext, Factors, PlaceableTask, Weights } from "./strategy.ts";
+
+/** Backups are for taking over: at the first placement nobody is preferred. */
+export function namedBackups(task: PlaceableTask, { fromAgent }: DecisionContext): readonly string[] {
+  return fromAgent !== null && task.hasOwnBackups ? task.backups : [];
+}
+
+/** The list named for the task if there is one, else the one configured for the agent it is taken from. */
+export function designatedBackups(task: PlaceableTask, context: DecisionContext): readonly string[] {
+  const named = namedBackups(task, context);
+  return named.length > 0 ? named : configuredBackups(context);
+}
+
+/** `backup_agents` of the agent the task is taken from. */
+export function configuredBackups({ config, fromAgent }: DecisionContext): readonly string[] {
+  if (fromAgent === null || !Object.hasOwn(config.backup_agents, fromAgent)) return [];
+  const configured = config.backup_agents[fromAgent];
+  return typeof configured === "string" ? [configured] : (configured ?? []);
+}
+
+/** The weights with the list put before everything else. */
+export function withList(backups: readonly string[], weights: Weights): Weights {
+  return backups.length === 0 ? weights : { designated: decisiveWeight(backups, weights), ...weights };
+}
+
+/** The factors with the candidate's place in the list. */
+export function withPlace(backups: readonly string[], agentId: string, factors: Factors): Factors {
+  return backups.length === 0 ? factors : { designated: placeInList(backups, agentId), ...factors };
+}
+
+/** In 0..1: 1 for the first of the list, 0 for whoever is not on it. */
+function placeInList(backups: readonly string[], agentId: string): number {
+  const place = backups.indexOf(agentId);
+  return place < 0 ? 0 : (backups.length - place) / backups.length;
+}
+
+/** A weight by which one step down the list costs more than all other factors together can bring back. */
+function decisiveWeight(backups: readonly string[], others: Weights): number {
+  const otherSum = Object.values(others).reduce((sum, weight) => sum + weight, 0);
+  return backups.length * (otherSum + 1);
+}

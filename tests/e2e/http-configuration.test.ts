@@ -1,0 +1,356 @@
+/** The configuration over HTTP: reading it, changing it, secrets in it, and that a change takes effect. */
+import { describe, expect, it } from "vitest";
+import { Config } from "../../src/contract/config.ts";
+import { apiOfThisFile, type Cluster, type JsonObject } from "../support/http-client.ts";
+
+const api = apiOfThisFile();
+
+/** The configuration as it is before anybody changed it. */
+const untouched = async () => (await api.cluster().config()).config;
+
+/** All that can be read of a cluster, as text. */
+async function everything(cluster: Cluster): Promise<string> {
+  return JSON.stringify([await cluster.snapshot(), await cluster.eventsSoFar(), api.server.output()]);
+}
+
+describe("reading", () => {
+  it("shows every key with what the file says, and an ETag", async () => {
+    const { config, etag } = await api.cluster().config();
+
+    expect(config).toMatchObject({
+      failover_config: { enabled: true, max_reassignment_attempts: 3, reliability_threshold: 0.8 },
+      failure_notification: { notification_types: ["log", "system"], min_severity: "warning" },
+      heartbeat_config: { interval_seconds: 10, timeout_seconds: 30, reconnect_grace_seconds: 5 },
+      lock_config: { default_ttl_seconds: 30, lock_delay_seconds: 0 },
+      task_config: { retention_seconds: 604_800, late_result_policy: "keep" },
+      safe_mode_config: { enabled: true, min_agents: 5 },
+    });
+    expect(etag).toMatch(/^"[^"]+"$/);
+  });
+});
+
+describe("PATCH", () => {
+  it("changes what it names, answers the whole, and counts a version", async () => {
+    const cluster = api.cluster();
+    const before = await cluster.config();
+
+    const answer = await cluster.tryConfigure("PATCH", {
+      failover_config: { max_reassignment_attempts: 7, backup_agents: { a1: ["a2", "a3"], a4: "a5" } },
+    });
+
+    const changed = answer.as(200, Config);
+    expect(changed).toEqual({
+      ...before.config,
+      failover_config: {
+        ...before.config.failover_config,
+        max_reassignment_attempts: 7,
+        backup_agents: { a1: ["a2", "a3"], a4: "a5" },
+      },
+    });
+    const after = await cluster.config();
+    expect(after.config).toEqual(changed);
+    expect(answer.headers.get("ETag")).toBe(after.etag);
+    expect(after.etag).not.toBe(before.etag);
+    expect((await cluster.status()).config_version).toBe(2);
+  });
+
+  it("takes one entry out of a map, a key or a section back to the file, with null", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({
+      failover_config: { backup_agents: { a1: "a2", a3: "a4" }, max_reassignment_attempts: 9 },
+      lock_config: { default_ttl_seconds: 11, lock_delay_seconds: 2 },
+    });
+
+    const changed = await cluster.configure({
+      failover_config: { backup_agents: { a1: null }, max_reassignment_attempts: null },
+      lock_config: null,
+    });
+
+    expect(changed.failover_config).toMatchObject({
+      backup_agents: { a3: "a4" },
+      max_reassignment_attempts: 3,
+    });
+    expect(changed.lock_config).toEqual((await untouched()).lock_config);
+  });
+
+  it("may call itself a merge patch", async () => {
+    const cluster = api.cluster();
+
+    const answer = await cluster.request("PATCH", "/config", {
+      raw: '{"failover_config":{"enabled":false}}',
+      headers: { "Content-Type": "application/merge-patch+json" },
+    });
+
+    expect(answer.as(200, Config).failover_config.enabled).toBe(false);
+  });
+});
+
+describe("PUT", () => {
+  it("replaces all changes: what it leaves out is as in the file", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({ failover_config: { max_reassignment_attempts: 9 } });
+
+    const changed = (
+      await cluster.tryConfigure("PUT", { lock_config: { default_ttl_seconds: 12, max_ttl_seconds: null } })
+    ).as(200, Config);
+
+    const base = await untouched();
+    expect(changed).toEqual({ ...base, lock_config: { ...base.lock_config, default_ttl_seconds: 12 } });
+  });
+
+  it("of what was read changes nothing, however often", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({
+      failover_config: { backup_agents: { a1: "a2" } },
+      webhook_notification: { secret: "s3cret-value", headers: { "X-Key": "k3y-value" } },
+    });
+    const { config } = await cluster.config();
+
+    for (let n = 0; n < 2; n++) {
+      expect((await cluster.tryConfigure("PUT", config)).as(200, Config)).toEqual(config);
+    }
+  });
+});
+
+describe("a change that is not valid", () => {
+  it.each<{ what: string; patch: JsonObject; path: string }>([
+    { what: "an unknown key", patch: { lock_config: { ttl: 1 } }, path: "lock_config.ttl" },
+    { what: "an unknown section", patch: { locks: {} }, path: "locks" },
+    {
+      what: "a wrong type",
+      patch: { failover_config: { enabled: "planted-value" } },
+      path: "failover_config.enabled",
+    },
+    {
+      what: "a value out of bounds",
+      patch: { failover_config: { reliability_threshold: 1.5 } },
+      path: "failover_config.reliability_threshold",
+    },
+    {
+      what: "a time-out no longer than the interval",
+      patch: { heartbeat_config: { interval_seconds: 30 } },
+      path: "heartbeat_config.timeout_seconds",
+    },
+    {
+      what: "an agent that is its own backup",
+      patch: { failover_config: { backup_agents: { a1: "a1" } } },
+      path: "failover_config.backup_agents.a1",
+    },
+    {
+      what: "a redacted secret where none is set",
+      patch: { email_notification: { password: "[redacted]" } },
+      path: "email_notification.password",
+    },
+    {
+      what: "a header with a line break",
+      patch: { webhook_notification: { headers: { "X-Key": "planted-value\r\nEvil: yes" } } },
+      path: 'webhook_notification.headers["X-Key"]',
+    },
+  ])("is refused with the place of $what, and changes nothing", async ({ patch, path }) => {
+    const cluster = api.cluster();
+    const before = await cluster.snapshot();
+
+    for (const method of ["PATCH", "PUT"] as const) {
+      const answer = await cluster.tryConfigure(method, patch);
+      const { errors } = answer.problem(400, "invalid_request");
+      expect(errors?.map((error) => error.path)).toContain(path);
+      expect(answer.text).not.toContain("planted-value");
+    }
+
+    expect(await cluster.snapshot()).toEqual(before);
+  });
+
+  it("is told the nearest known key", async () => {
+    const answer = await api.cluster().tryConfigure("PATCH", { failover_config: { enabeld: true } });
+
+    const { errors } = answer.problem(400, "invalid_request");
+    expect(errors?.[0]?.message).toContain('"enabled"');
+  });
+});
+
+describe("If-Match", () => {
+  it("lets a change through that knows the present configuration, and refuses any other", async () => {
+    const cluster = api.cluster();
+    const { etag: first } = await cluster.config();
+    const change = (seconds: number, ifMatch: string) =>
+      cluster.tryConfigure(
+        "PATCH",
+        { lock_config: { lock_delay_seconds: seconds } },
+        { "If-Match": ifMatch },
+      );
+
+    expect((await change(1, first)).status).toBe(200);
+    const { etag: second } = await cluster.config();
+    (await change(2, first)).problem(412, "config_changed");
+    (await change(2, '"nonsense"')).problem(412, "config_changed");
+    (await cluster.tryConfigure("PUT", {}, { "If-Match": first })).problem(412, "config_changed");
+    expect((await cluster.config()).config.lock_config.lock_delay_seconds).toBe(1);
+
+    expect((await change(3, second)).status).toBe(200);
+    expect((await change(4, "*")).status).toBe(200);
+    expect((await cluster.config()).config.lock_config.lock_delay_seconds).toBe(4);
+  });
+
+  it("takes a list of tags, as HTTP has it", async () => {
+    const cluster = api.cluster();
+    const { etag } = await cluster.config();
+
+    const answer = await cluster.tryConfigure("PATCH", {}, { "If-Match": `"other", ${etag}` });
+
+    expect(answer.status).toBe(200);
+  });
+
+  it("lets one of two through that change the same version at once", async () => {
+    const cluster = api.cluster();
+    const { etag } = await cluster.config();
+
+    const answers = await Promise.all(
+      [1, 2, 3].map((seconds) =>
+        cluster.tryConfigure("PATCH", { lock_config: { lock_delay_seconds: seconds } }, { "If-Match": etag }),
+      ),
+    );
+
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412, 412]);
+  });
+});
+
+describe("a secret", () => {
+  const SECRETS = {
+    email_notification: { password: "pa55word-literal", username: "ops" },
+    webhook_notification: {
+      url: "https://hooks.example.org/x",
+      secret: "s1gning-literal",
+      headers: { "Content-Type": "application/json", Authorization: "Bearer t0ken-literal" },
+    },
+  };
+  const LITERALS = ["pa55word-literal", "s1gning-literal", "t0ken-literal"];
+
+  it("never comes back, from no answer, event or log", async () => {
+    const cluster = api.cluster();
+
+    const changed = await cluster.configure(SECRETS);
+    await cluster.register("a1");
+    await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+
+    expect(changed.email_notification).toMatchObject({ password: "[redacted]", username: "ops" });
+    expect(changed.webhook_notification).toMatchObject({
+      url: "https://hooks.example.org/x",
+      secret: "[redacted]",
+      headers: { "Content-Type": "application/json", Authorization: "[redacted]" },
+    });
+    const seen = await everything(cluster);
+    for (const literal of LITERALS) expect(seen).not.toContain(literal);
+  });
+
+  it("stays as it is when its redacted form is sent back, changes when another is, and can be taken back", async () => {
+    const cluster = api.cluster();
+    await cluster.configure(SECRETS);
+    const { etag } = await cluster.config();
+
+    const { config } = await cluster.config();
+    await cluster.tryConfigure("PUT", config);
+    await cluster.configure({ webhook_notification: { secret: "[redacted]" } });
+    const kept = await cluster.config();
+    expect(kept.config).toEqual(config);
+    // The tag tells of the secrets too: those are the same.
+    expect(kept.etag.replace(/\d+-/, "")).toBe(etag.replace(/\d+-/, ""));
+
+    await cluster.configure({ webhook_notification: { secret: "an0ther-literal" } });
+    const other = await cluster.config();
+    expect(other.config).toEqual(config);
+    expect(other.etag.replace(/\d+-/, "")).not.toBe(etag.replace(/\d+-/, ""));
+
+    const taken = await cluster.configure({ webhook_notification: { secret: null, headers: null } });
+    expect(taken.webhook_notification).toMatchObject({
+      secret: "",
+      headers: { "Content-Type": "application/json" },
+    });
+  });
+
+  it("does not come back in the error of a change that is refused for another reason", async () => {
+    const cluster = api.cluster();
+
+    const answer = await cluster.tryConfigure("PUT", {
+      ...SECRETS,
+      lock_config: { default_ttl_seconds: -1 },
+    });
+
+    answer.problem(400, "invalid_request");
+    for (const literal of LITERALS) expect(answer.text).not.toContain(literal);
+  });
+});
+
+describe("a change takes effect", () => {
+  it("on the heartbeat of agents that register afterwards", async () => {
+    const cluster = api.cluster();
+    await cluster.register("a1");
+    await cluster.configure({ heartbeat_config: { interval_seconds: 2, timeout_seconds: 7 } });
+
+    const { registered } = await cluster.register("a2");
+
+    expect(registered).toMatchObject({ heartbeat_interval_seconds: 2, heartbeat_timeout_seconds: 7 });
+    expect((await cluster.agent("a1")).heartbeat_timeout_seconds).toBe(30);
+  });
+
+  it("on locks, in every group, with the answer to the change", async () => {
+    const cluster = api.cluster();
+    const north = await cluster.register("a1", { group: "north" });
+    const south = await cluster.register("a2", { group: "south" });
+    await cluster.configure({ lock_config: { default_ttl_seconds: 4, max_ttl_seconds: 5 } });
+    const later = await cluster.register("a3", { group: "later" });
+
+    for (const agent of [north, south, later]) {
+      expect((await agent.acquire("disk")).ttl_seconds).toBe(4);
+      expect((await agent.acquire("other", { ttl_seconds: 5 })).ttl_seconds).toBe(5);
+      const { errors } = (await agent.tryAcquire("third", { ttl_seconds: 5.1 })).problem(
+        400,
+        "invalid_request",
+      );
+      expect(errors?.map(({ path }) => path)).toEqual(["ttl_seconds"]);
+    }
+  });
+
+  it("on a lock whose holder failed: it stays closed for the configured time", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({ lock_config: { lock_delay_seconds: 60 } });
+    const one = await cluster.register("a1");
+    const other = await cluster.register("a2");
+    await one.acquire("disk");
+    const released = await one.acquire("released");
+    await one.proof("release", "released", released.fencing_token);
+    await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+
+    const problem = (await other.tryAcquire("disk")).problem(409, "lock_held");
+
+    expect(problem.holder).toBeNull();
+    expect(Date.parse(String(problem.expires_at)) - Date.now()).toBeGreaterThan(30_000);
+    expect((await other.acquire("released")).holder).toBe("a2");
+  });
+
+  it("on failover: when it is not enabled, tasks stay and locks end by their TTL", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({ failover_config: { enabled: false } });
+    const agent = await cluster.register("a1");
+    await cluster.submit({ id: "t1" });
+    await agent.acquire("disk", { ttl_seconds: 1 });
+    await cluster.register("a2");
+    await using events = await cluster.events();
+
+    await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+
+    expect(await cluster.task("t1")).toMatchObject({ status: "assigned", assigned_to: "a1", attempt: 1 });
+    const [failure] = (await cluster.failures()).items;
+    expect(failure).toMatchObject({ failure_type: "reported", tasks_reassigned: 0, locks_released: [] });
+    expect((await cluster.notifications()).items.length).toBeGreaterThan(0);
+    expect((await cluster.locks()).items.map(({ holder }) => holder)).toEqual(["a1"]);
+    await events.first(({ type, subject }) => type === "lock.expired" && subject === "disk", "the TTL");
+    expect((await cluster.locks()).items).toEqual([]);
+  });
+
+  it("in one cluster alone", async () => {
+    const changed = api.cluster();
+    await changed.configure({ failover_config: { enabled: false } });
+
+    expect((await untouched()).failover_config.enabled).toBe(true);
+  });
+});

@@ -45,6 +45,8 @@ export const ACCESS = {
   followEvents: ADMIN,
   listNotifications: ADMIN,
   getStatus: ADMIN,
+  simulateFailover: ADMIN,
+  getReadiness: ADMIN,
   getConfig: ADMIN,
   replaceConfig: ADMIN,
   patchConfig: ADMIN,

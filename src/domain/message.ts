@@ -44,7 +44,7 @@ export type AgentEnded = {
   details: Record<string, unknown>;
   lastSignMs: number;
   declaredAtMs: number;
-  locksReleased: string[];
+  locksReleased: readonly string[];
 };
 
 /** Load as last reported by heartbeats, rate-limited by the group. */

@@ -2,6 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AgentFilter, Registration } from "../contract/agent.ts";
 import type { FailureFilter } from "../contract/failure.ts";
+import type { FailoverSimulation } from "../contract/foresight.ts";
 import type {
   TaskCompletion,
   TaskFailure,
@@ -151,6 +152,14 @@ export class Coordinator extends DurableObject<Env> {
 
   status() {
     return this.#service.queries.status();
+  }
+
+  simulateFailover(simulation: FailoverSimulation) {
+    return this.#service.simulateFailover(simulation);
+  }
+
+  readiness() {
+    return this.#service.readiness();
   }
 
   config() {

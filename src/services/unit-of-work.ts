@@ -93,10 +93,16 @@ export class UnitOfWork {
   read<Result>(work: (nowMs: number) => Result): Result {
     if (this.#loaded) return work(this.nowMs());
     if (isMigrated(this.#host.sql)) return this.commit(work);
-    const looked = this.commit((nowMs): Outcome<never> => {
+    return this.imagine(work);
+  }
+
+  /** Runs `work` as if it were to be kept, and keeps nothing of it: memory is read anew afterwards. */
+  imagine<Result>(work: (nowMs: number) => Result): Result {
+    const imagined = this.commit((nowMs): Outcome<never> => {
       throw new RolledBack(work(nowMs));
     });
-    return looked as Result;
+    this.#loaded = false;
+    return imagined as Result;
   }
 
   /** Has `effect` run once the present work is stored; dropped if it is not. */

@@ -102,15 +102,18 @@ describe("registration", () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     await first.acquire("disk");
-    await cluster.submit({ id: "t1" });
+    await cluster.submit({ id: "kept" });
+    await cluster.submit({ id: "given-anew" });
 
-    const second = await cluster.register("a1");
+    const second = await cluster.register("a1", { running_tasks: [{ task_id: "kept", attempt: 1 }] });
 
     (await first.tryHeartbeat()).problem(410, "session_expired");
     (await first.tryPoll()).problem(410, "session_expired");
     (await first.tryAcquire("other")).problem(410, "session_expired");
     (await first.unregister()).problem(410, "session_expired");
-    (await first.report("start", "t1", { attempt: 2 })).problem(410, "session_expired");
+    (await first.report("start", "kept")).problem(410, "session_expired");
+    (await first.report("progress", "kept", { progress: 1 })).problem(410, "session_expired");
+    (await first.report("start", "given-anew", { attempt: 2 })).problem(409, "stale_attempt");
     expect((await second.heartbeat()).status).toBe("active");
     expect((await cluster.locks()).items).toEqual([]);
   });

@@ -48,6 +48,8 @@ const PROMISED = [
   "GET /openapi.json",
 ];
 
+const METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"];
+
 /** A path with an id in place of each of its parameters. */
 const filled = (path: string) => path.replace(/\{[^}]+\}/g, "x1");
 
@@ -100,7 +102,7 @@ describe("the document", () => {
     }
   });
 
-  it("has every route that the contract promises of what is built, and none besides that is not listed here", () => {
+  it("has every route that the contract promises of what is built", () => {
     const served = api.checker.operations.map(({ method, path }) => `${method} ${path}`);
 
     expect(served).toEqual(expect.arrayContaining(PROMISED));
@@ -148,17 +150,14 @@ describe("every documented operation", () => {
   });
 
   it("is all that its path serves, as `Allow` says", async () => {
-    for (const [path, methods] of Object.entries(api.checker.document.paths)) {
+    const { operations } = api.checker;
+    for (const { path } of operations) {
       const answer = await api.request("OPTIONS", filled(path));
       answer.problem(405, "method_not_allowed");
-      const served = answer.headers.get("Allow")?.split(", ");
-      expect(served, path).toEqual(
-        expect.arrayContaining(Object.keys(methods).map((name) => name.toUpperCase())),
+      const documented = METHODS.filter(
+        (method) => api.checker.operation(method, filled(path)) !== undefined,
       );
-      const documented = api.checker.operations.filter(
-        (operation) => api.checker.operation(operation.method, filled(path)) !== undefined,
-      );
-      expect(documented.map(({ method }) => method)).toEqual(expect.arrayContaining(served ?? []));
+      expect(answer.headers.get("Allow"), path).toBe(documented.join(", "));
     }
   });
 });

@@ -1,8 +1,9 @@
-/** The cluster as a whole: its status and its configuration. */
+/** The cluster as a whole: its status, its configuration, and failures tried before they happen. */
 import type { Context } from "hono";
 import * as z from "zod";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
+import { FailoverSimulation, Readiness, SimulatedFailover } from "../../src/contract/foresight.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { ConfigAnswer } from "../../src/services/coordinator/config-desk.ts";
 import { unwrap } from "../errors.ts";
@@ -21,6 +22,26 @@ const status = operation({
   tags,
   request: { params: params("cluster") },
   responses: { 200: answer("The status.", ClusterStatus) },
+});
+
+const simulateFailover = operation({
+  operationId: "simulateFailover",
+  method: "post",
+  path: `${CLUSTER}/simulations/failover`,
+  summary: "What would happen if these failed now; nothing is done.",
+  tags,
+  request: { params: params("cluster"), body: body(FailoverSimulation) },
+  responses: { 200: answer("What would happen.", SimulatedFailover) },
+});
+
+const getReadiness = operation({
+  operationId: "getReadiness",
+  method: "get",
+  path: `${CLUSTER}/readiness`,
+  summary: "Single points of failure.",
+  tags,
+  request: { params: params("cluster") },
+  responses: { 200: answer("What was found.", Readiness) },
 });
 
 const getConfig = operation({
@@ -69,6 +90,15 @@ export function clusterRoutes(app: App): void {
       known.groups.map((group) => groupOf(c.env, cluster, group).lockedCount()),
     );
     return c.json({ ...known, locked_resources: locked.reduce((sum, count) => sum + count, 0) }, 200);
+  });
+
+  app.openapi(simulateFailover, async (c) => {
+    const { cluster } = c.req.valid("param");
+    return c.json(unwrap(await coordinatorOf(c.env, cluster).simulateFailover(c.req.valid("json"))), 200);
+  });
+
+  app.openapi(getReadiness, async (c) => {
+    return c.json(await coordinatorOf(c.env, c.req.valid("param").cluster).readiness(), 200);
   });
 
   app.openapi(getConfig, async (c) => {

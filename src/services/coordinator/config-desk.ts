@@ -43,7 +43,7 @@ export class ConfigDesk {
   ): Promise<Outcome<ConfigAnswer>> {
     const posted = this.#ledger.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
       const { settings } = this.#ledger;
-      if (ifMatch !== null && ifMatch !== "*" && ifMatch !== settings.etag) {
+      if (ifMatch !== null && !listsTag(ifMatch, settings.etag)) {
         return refuse("config_changed", "the configuration changed meanwhile; read it again", {
           etag: settings.etag,
         });
@@ -102,6 +102,11 @@ export class ConfigDesk {
       pendingGroups,
     };
   }
+}
+
+/** @param ifMatch tags with commas between them, or `*` for any (RFC 9110); ours hold no comma */
+function listsTag(ifMatch: string, etag: string): boolean {
+  return ifMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim() === etag);
 }
 
 function invalidConfig(change: Extract<ConfigChange, { ok: false }>): Problem {

@@ -8,6 +8,7 @@
  */
 import type { Agent, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";
+import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/foresight.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
   Placement as PlacementAnswer,
@@ -26,6 +27,7 @@ import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { ConfigDesk } from "./config-desk.ts";
 import { Failover } from "./failover.ts";
+import { Foresight } from "./foresight.ts";
 import { Ledger } from "./ledger.ts";
 import { Losses } from "./losses.ts";
 import { Placement } from "./placement.ts";
@@ -50,6 +52,7 @@ export class Coordinator {
   readonly #reports: Reports;
   readonly #failover: Failover;
   readonly #upkeep: Upkeep;
+  readonly #foresight: Foresight;
   #isDeferred = false;
 
   /** @param base the configuration file's content */
@@ -75,6 +78,7 @@ export class Coordinator {
     this.#reports = new Reports(this.#ledger, placement, losses);
     this.#failover = new Failover(this.#ledger, placement, losses);
     this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover);
+    this.#foresight = new Foresight(this.#ledger, this.#failover);
     this.queries = new Queries(this.#ledger);
     this.config = new ConfigDesk(this.#ledger);
   }
@@ -158,6 +162,16 @@ export class Coordinator {
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
     return this.#unit.commit(() => this.#desk.setBackups(taskId, backups));
+  }
+
+  // Failures tried before they happen
+
+  simulateFailover(simulation: FailoverSimulation): Outcome<SimulatedFailover> {
+    return this.#unit.imagine((nowMs) => this.#foresight.simulateFailover(simulation, nowMs));
+  }
+
+  readiness(): Readiness {
+    return this.#unit.read((nowMs) => this.#foresight.readiness(nowMs));
   }
 
   // The alarm

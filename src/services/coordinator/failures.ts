@@ -13,7 +13,7 @@ export type FailureFacts = {
   agent: AgentRecord | null;
   taskCount: number;
   lastSignMs: number | null;
-  locksReleased?: string[];
+  locksReleased?: readonly string[];
 };
 
 export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
@@ -38,6 +38,6 @@ export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
     tasks_reassigned: 0,
     tasks_pending: 0,
     tasks_failed: 0,
-    locks_released: facts.locksReleased ?? [],
+    locks_released: [...(facts.locksReleased ?? [])],
   };
 }

@@ -1,6 +1,7 @@
 /** Tasks: one row a task, with the queries that the indexes are there for. */
 import type { LateResultPolicy, TaskFilter, TaskStatus } from "../../contract/task.ts";
 import { isHeld, type TaskRecord, urgencyOf } from "../../domain/task.ts";
+import type { Demand } from "../../strategies/readiness.ts";
 import { first, type Sql } from "../sql.ts";
 
 type Row = {
@@ -150,6 +151,43 @@ export class TaskStore {
       agentId,
       limit,
     );
+  }
+
+  /** Unfinished tasks counted by what they need and who holds them. */
+  demands(): Demand[] {
+    return this.#sql
+      .all<{
+        type: string;
+        group_id: string | null;
+        required_labels: string;
+        holder: string | null;
+        count: number;
+      }>(
+        `SELECT type, group_id, required_labels, iif(is_held = 1, holder, NULL) AS holder, count(*) AS count
+         FROM tasks WHERE is_held = 1 OR status = 'pending' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`,
+      )
+      .map((row) => ({
+        type: row.type,
+        group: row.group_id,
+        requiredLabels: JSON.parse(row.required_labels) as Record<string, string>,
+        holder: row.holder,
+        count: row.count,
+      }));
+  }
+
+  /** The first few held tasks behind such a count. */
+  idsOf({ type, group, requiredLabels, holder }: Demand, limit: number): string[] {
+    return this.#sql
+      .all<{ id: string }>(
+        `SELECT id FROM tasks WHERE is_held = 1 AND holder = ? AND type = ? AND group_id IS ? AND required_labels = ?
+         ORDER BY urgency, number LIMIT ?`,
+        holder,
+        type,
+        group,
+        JSON.stringify(requiredLabels),
+        limit,
+      )
+      .map((row) => row.id);
   }
 
   /** Agents with tasks that were assigned and not started, and since when the oldest of these waits. */

@@ -37,6 +37,9 @@ export default defineConfig({
           name: "e2e",
           include: ["tests/e2e/**/*.test.ts"],
           globalSetup: ["tests/support/bundle-once.ts"],
+          // Servers that are timed to the millisecond do not share the machine with each other, or with the rest.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: E2E_TIMEOUT_MS,
           hookTimeout: E2E_TIMEOUT_MS,
         },

@@ -10,6 +10,7 @@ import { ProblemBody } from "../src/contract/problem.ts";
 import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
 import { allow, notItself, type OperationId } from "./access.ts";
 import { Refused } from "./errors.ts";
+import { groupOf } from "./objects.ts";
 import type { AgentPrincipal } from "./principal.ts";
 import type { Vars } from "./vars.ts";
 
@@ -67,8 +68,28 @@ function guard(operationId: OperationId): MiddlewareHandler<Vars> {
       agent: c.req.param("agent"),
     });
     if (!allowed.ok) throw new Refused(allowed.problem);
+    if (!HEARD_BY_GROUP.has(operationId)) showLife(c);
     await next();
   };
+}
+
+/** Operations of an agent that its group serves, and so hears of anyway. */
+const HEARD_BY_GROUP: ReadonlySet<OperationId> = new Set<OperationId>([
+  "registerAgent",
+  "heartbeat",
+  "listHeldTasks",
+  "unregisterAgent",
+  "acquireLock",
+  "renewLock",
+  "releaseLock",
+]);
+
+/** Any call of an agent shows that it lives. */
+function showLife(c: Context<Vars>): void {
+  const speaker = speakerOf(c);
+  if (speaker === null) return;
+  const { cluster, group, agentId, incarnation } = speaker;
+  inPassing(c, () => groupOf(c.env, cluster, group).signOfLife(agentId, incarnation));
 }
 
 /**

@@ -35,6 +35,14 @@ export function withCredit(life: Life, nowMs: number): Life {
   return { ...life, creditedAtMs: Math.max(life.creditedAtMs, nowMs), credits: life.credits + 1 };
 }
 
+/** Heartbeats missed in a row after which an agent is doubtful, though not yet overdue. */
+const DOUBTFUL_INTERVALS = 2;
+
+/** Silent for longer than a lost heartbeat explains. */
+export function isDoubtful(life: Life, intervalMs: number, nowMs: number): boolean {
+  return nowMs - Math.max(life.lastSignMs, life.creditedAtMs) > DOUBTFUL_INTERVALS * intervalMs;
+}
+
 /** The earliest instant at which the agent may be declared dead. */
 export function lifeDeadlineMs(life: Life, timeoutMs: number): number {
   return Math.max(life.lastSignMs, life.creditedAtMs) + timeoutMs;

@@ -66,7 +66,13 @@ export type FailureNoted = {
   failure: Failure;
 };
 
+/** Agents that are silent while others were declared dead: they may well be next. */
+export type AgentsSilent = {
+  type: "agents_silent";
+  agents: { agentId: string; incarnation: number; untilMs: number }[];
+};
+
 export type ToGroup = Admit | ConfigureGroup;
-export type ToCoordinator = AgentEnded | LoadReported | EventsNoted;
+export type ToCoordinator = AgentEnded | AgentsSilent | LoadReported | EventsNoted;
 export type ToNotifier = ConfigureNotifier | FailureNoted;
 export type Message = ToGroup | ToCoordinator | ToNotifier;

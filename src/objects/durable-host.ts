@@ -6,6 +6,7 @@ import type { Address, Alarm, Bells, Doorbell, Host, Log, Parcel, Peers, Receipt
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
 import { groupName } from "./names.ts";
+import { reachableSinceMs } from "./reachable.ts";
 import type { Remote } from "./remote.ts";
 
 export type DurableHost = Host & { readonly sql: DurableSql; readonly alarm: CountedAlarm };
@@ -95,6 +96,7 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     peers: peersOf(env, cluster),
     log: consoleLog,
     bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",
+    reachableSinceMs,
     randomId: () => crypto.randomUUID().replaceAll("-", ""),
     defer: (work) => void setTimeout(() => runSafely(work), 0),
     after: (delayMs, work) => {

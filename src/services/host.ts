@@ -55,6 +55,8 @@ export interface Host {
   readonly log: Log;
   /** Changes when the process, or on Cloudflare the deployment, does: then we were away. */
   readonly bootId: string;
+  /** Since when this process could be reached, if that is known: what an absence of ours is counted up to. */
+  reachableSinceMs(): number | null;
   /** A fresh random id of 32 hexadecimal digits. */
   randomId(): string;
   /** Runs `work` soon, in an event of its own, so that requests can pass in between. Lost in a crash. */

@@ -40,6 +40,9 @@ export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclus
 const SOFT: Readonly<
   Record<SoftReason, (task: PlaceableTask, candidate: Candidate, context: DecisionContext) => string | null>
 > = {
+  suspect: (_, { silentUntilMs }, { nowMs }) =>
+    silentUntilMs !== null && silentUntilMs > nowMs ? "it has missed heartbeats and may be dead" : null,
+
   previous_agent: (task, candidate) =>
     task.previousAgents.includes(candidate.id) ? "it had this task before" : null,
 

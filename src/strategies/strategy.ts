@@ -33,6 +33,8 @@ export type Candidate = {
   /** Tasks it holds now, those handed out earlier in this very round included. */
   readonly openTasks: number;
   readonly cooldownUntilMs: number | null;
+  /** It misses heartbeats, and by this instant has either beaten again or been declared dead; else null. */
+  readonly silentUntilMs: number | null;
   /** 0..1, see reliability. */
   readonly reliability: number;
   readonly load: Load | null;
@@ -52,7 +54,7 @@ export type DecisionContext = {
 /** Reasons that exclude somebody only while another is left. */
 export type SoftReason = Extract<
   ExclusionReason,
-  "below_reliability_threshold" | "cooling_down" | "previous_agent"
+  "below_reliability_threshold" | "cooling_down" | "previous_agent" | "suspect"
 >;
 
 export type Factors = Readonly<Record<string, number>>;

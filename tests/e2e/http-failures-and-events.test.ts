@@ -2,7 +2,14 @@
 import { describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
-import { apiOfThisFile, type Cluster, type JsonObject, until } from "../support/http-client.ts";
+import {
+  type Answer,
+  apiOfThisFile,
+  type Cluster,
+  type JsonObject,
+  type TestAgent,
+  until,
+} from "../support/http-client.ts";
 
 const api = apiOfThisFile();
 
@@ -131,6 +138,36 @@ describe("an agent that falls silent", () => {
       return performance.now() - startedMs > 2500;
     }, "two and a half time-outs");
     await polling;
+
+    expect((await cluster.failures()).items).toEqual([]);
+  });
+});
+
+describe("a sign of life", () => {
+  it.each<{ what: string; call: (agent: TestAgent, token: number) => Promise<Answer> }>([
+    { what: "renews its lock", call: (agent, token) => agent.proof("renew", "disk", token) },
+    { what: "acquires a lock", call: (agent) => agent.tryAcquire("other") },
+    { what: "looks at a task it holds", call: (agent) => agent.request("GET", "/tasks/t1") },
+    { what: "looks at itself", call: (agent) => agent.request("GET", "/agents/a1") },
+    {
+      what: "reports results in a batch",
+      call: (agent) =>
+        agent.request("POST", "/results", {
+          results: [{ task_id: "nowhere", agent_id: "a1", attempt: 1, result: 1 }],
+        }),
+    },
+  ])("is any call of an agent: one that only $what has not failed", async ({ call }) => {
+    const cluster = api.cluster();
+    const agent = await cluster.register("a1", BRIEF);
+    await cluster.submit({ id: "t1" });
+    const { fencing_token } = await agent.acquire("disk");
+    const startedMs = performance.now();
+
+    await until(async () => {
+      const answer = await call(agent, fencing_token);
+      expect(answer.status, answer.text).toBe(200);
+      return performance.now() - startedMs > 2500;
+    }, "two and a half time-outs");
 
     expect((await cluster.failures()).items).toEqual([]);
   });

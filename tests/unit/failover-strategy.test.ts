@@ -24,6 +24,7 @@ function candidate(id: string, overrides: Partial<Candidate> = {}): Candidate {
     maxConcurrentTasks: 10,
     openTasks: 0,
     cooldownUntilMs: null,
+    silentUntilMs: null,
     reliability: 0.9,
     load: null,
     experience: {},
@@ -77,6 +78,7 @@ const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
     maxConcurrentTasks: fc.integer({ min: 1, max: 20 }),
     openTasks: fc.integer({ min: 0, max: 22 }),
     cooldownUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 60_000),
+    silentUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 500),
     reliability: fc.double({ min: 0, max: 1, noNaN: true }),
     load: fc.constantFrom(null, { cpu: 0.5, memory: 0.5 }),
     experience: fc.constantFrom({}, PRACTISED),
@@ -221,6 +223,14 @@ describe("whom every strategy passes over", () => {
     ]);
     expect(verdict.selected).toBe("b");
     expect(verdict.explanation).toContain("all who are left are cooling down after a failure");
+  });
+
+  it("whoever misses heartbeats, while another exists", () => {
+    const silent = candidate("a", { silentUntilMs: NOW_MS + 500 });
+    const verdict = chosen([silent, candidate("b", { openTasks: 9 })]);
+    expect(verdict.selected).toBe("b");
+    expect(verdict.excludedCounts).toEqual({ suspect: 1 });
+    expect(chosen([silent]).selected).toBe("a");
   });
 
   it("whoever had the task before, while another exists", () => {

@@ -22,17 +22,8 @@ import {
 } from "../../src/contract/task.ts";
 import { fieldErrors, schemaIssues } from "../../src/domain/schema-issues.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
-import { coordinatorOf, groupOf } from "../objects.ts";
-import {
-  answer,
-  body,
-  CLUSTER,
-  inPassing,
-  operation,
-  params,
-  refuseOthers,
-  speakerOf,
-} from "../operation.ts";
+import { coordinatorOf } from "../objects.ts";
+import { answer, body, CLUSTER, operation, params, refuseOthers, speakerOf } from "../operation.ts";
 import type { App, Vars } from "../vars.ts";
 import { readUntil } from "../waiting.ts";
 
@@ -274,7 +265,6 @@ export function taskRoutes(app: App): void {
     const { cluster } = c.req.valid("param");
     const items = c.req.valid("json").results;
     for (const item of items) refuseOthers(c, item.agent_id);
-    showLife(c);
     const outcomes = await coordinatorOf(c.env, cluster).settleBatch(items, speakerOf(c));
     const answered = outcomes.map((outcome, index) => {
       const task_id = items[index]?.task_id ?? "";
@@ -303,7 +293,7 @@ export function taskRoutes(app: App): void {
 type Coordinator = ReturnType<typeof coordinatorOf>;
 type Speaker = ReturnType<typeof speakerOf>;
 
-/** What the four reports of a holder have in common: who may send one, and that it is a sign of life. */
+/** What the four reports of a holder have in common: who may send one, and in whose name. */
 function reporting<Report extends { agent_id: string }>(
   c: Context<Vars>,
   { cluster, task: taskId }: { cluster: string; task: string },
@@ -315,17 +305,9 @@ function reporting<Report extends { agent_id: string }>(
     async send(
       call: (coordinator: Coordinator, taskId: string, speaker: Speaker) => Promise<Outcome<Task>>,
     ): Promise<{ task: Task }> {
-      showLife(c);
       return { task: unwrap(await call(coordinatorOf(c.env, cluster), taskId, speakerOf(c))) };
     },
   };
-}
-
-function showLife(c: Context<Vars>): void {
-  const speaker = speakerOf(c);
-  if (speaker === null) return;
-  const { cluster, group, agentId, incarnation } = speaker;
-  inPassing(c, () => groupOf(c.env, cluster, group).signOfLife(agentId, incarnation));
 }
 
 /** An agent sees the tasks it holds, nothing of another's. */

@@ -66,7 +66,7 @@ export class AgentGroup {
   // Signs of life
 
   heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
-    const session = this.#sign(agentId, incarnation);
+    const session = this.#ledger.sign(agentId, incarnation);
     if (session === null) return sessionExpired();
     if (load !== undefined) this.#noteLoad(session, load);
     const answer: HeartbeatAnswer = {
@@ -81,7 +81,7 @@ export class AgentGroup {
 
   /** Any authenticated call by an incarnation shows that it lives. */
   signOfLife(agentId: string, incarnation: number): Outcome<{ intervalMs: number }> {
-    const session = this.#sign(agentId, incarnation);
+    const session = this.#ledger.sign(agentId, incarnation);
     return session === null ? sessionExpired() : ok({ intervalMs: session.intervalMs });
   }
 
@@ -155,14 +155,6 @@ export class AgentGroup {
       default:
         return `a group knows no message "${message.type}"`;
     }
-  }
-
-  #sign(agentId: string, incarnation: number): Session | null {
-    const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
-    if (session === undefined || session.incarnation !== incarnation) return null;
-    const isFlushDue = this.#ledger.sessions.sign(session, this.#unit.nowMs());
-    if (isFlushDue) this.#unit.commit((nowMs) => this.#ledger.sessions.flush(nowMs));
-    return session;
   }
 
   #noteLoad(session: Session, load: Load): void {

@@ -1,6 +1,7 @@
 /** What the parts of an agent group share: its records, its outbox, and how an incarnation ends. */
 import type { EventDraft } from "../../contract/event.ts";
 import type { AgentEnded, GroupSettings } from "../../domain/message.ts";
+import { isRestart } from "../../domain/pause.ts";
 import { MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
@@ -59,9 +60,19 @@ export class Ledger {
     if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
     const settings = this.meta.read("settings");
     this.#settings = settings === null ? SETTINGS_AT_FIRST : (JSON.parse(settings) as GroupSettings);
-    this.sessions.load(nowMs);
+    this.sessions.load(this.isRestarted() ? this.backSinceMs(nowMs) : nowMs);
     this.locks.load();
     this.outbox.load();
+  }
+
+  /** Whether this is the first instance under this boot id, and there was another. */
+  isRestarted(): boolean {
+    return isRestart(this.meta.read("boot_id"), this.host.bootId);
+  }
+
+  /** After a restart: since when agents could reach us again. */
+  backSinceMs(nowMs: number): number {
+    return this.host.reachableSinceMs() ?? nowMs;
   }
 
   get settings(): GroupSettings {
@@ -71,6 +82,15 @@ export class Ledger {
   configure(settings: GroupSettings): void {
     this.#settings = settings;
     this.meta.write("settings", JSON.stringify(settings));
+  }
+
+  /** Notes a sign of life, outside of any transaction. @returns null if that incarnation is over */
+  sign(agentId: string, incarnation: number): Session | null {
+    const session = this.unit.read(() => this.sessions.find(agentId));
+    if (session === undefined || session.incarnation !== incarnation) return null;
+    const isFlushDue = this.sessions.sign(session, this.unit.nowMs());
+    if (isFlushDue) this.unit.commit((nowMs) => this.sessions.flush(nowMs));
+    return session;
   }
 
   /** Fences the incarnation, frees its locks, and tells the coordinator: all in the present transaction. */

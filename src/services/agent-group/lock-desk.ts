@@ -26,6 +26,7 @@ export class LockDesk {
   }
 
   acquire(resource: string, incarnation: number | null, request: LockAcquisition): Outcome<Lock> {
+    if (incarnation !== null) this.#ledger.sign(request.agent_id, incarnation);
     return this.#ledger.unit.commit((nowMs) => {
       const session = this.#ledger.sessions.find(request.agent_id);
       if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
@@ -67,6 +68,7 @@ export class LockDesk {
 
   /** @param caller the agent that asks, null for an operator */
   renew(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
+    this.#showsLife(caller);
     return this.#ledger.unit.commit((nowMs) => {
       const lock = this.#ledger.locks.find(resource);
       const refusal = this.#refuseStranger(lock, fencingToken, caller);
@@ -77,6 +79,7 @@ export class LockDesk {
   }
 
   release(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
+    this.#showsLife(caller);
     return this.#ledger.unit.commit(() => {
       const lock = this.#ledger.locks.find(resource);
       if (lock !== undefined && lock.releasedToken === fencingToken) {
@@ -126,6 +129,11 @@ export class LockDesk {
 
   lockedCount(): number {
     return this.#ledger.unit.read(() => this.#ledger.locks.heldCount);
+  }
+
+  /** Whoever calls lives, whatever becomes of the call. */
+  #showsLife(caller: Caller | null): void {
+    if (caller !== null) this.#ledger.sign(caller.agentId, caller.incarnation);
   }
 
   #refuseStranger(

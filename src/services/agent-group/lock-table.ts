@@ -81,9 +81,10 @@ export class LockTable {
     return resources;
   }
 
-  creditAll(nowMs: number): void {
+  /** After a pause of ours that ended at `fromMs`: every holder gets its whole TTL from then. */
+  creditAll(fromMs: number): void {
     for (const lock of this.held()) {
-      const credited = creditedLock(lock, nowMs);
+      const credited = creditedLock(lock, fromMs);
       if (credited !== lock) this.#save(credited);
     }
   }

@@ -4,7 +4,7 @@
  * crash may have lost of them counts in the agents' favour.
  */
 import type { Load } from "../../contract/agent.ts";
-import { born, type Life, lifeDeadlineMs, withCredit, withSign } from "../../domain/liveness.ts";
+import { born, isDoubtful, type Life, lifeDeadlineMs, withCredit, withSign } from "../../domain/liveness.ts";
 import type { Admit } from "../../domain/message.ts";
 import { type SessionRow, SessionStore } from "../../storage/agent-group/sessions.ts";
 import { SignStore } from "../../storage/agent-group/signs.ts";
@@ -41,11 +41,12 @@ export class Sessions {
     this.#signs = new SignStore(sql);
   }
 
-  load(nowMs: number): void {
+  /** @param heardUntilMs no sign of life can have been heard later than this: now, or the end of an absence of ours */
+  load(heardUntilMs: number): void {
     const signs = this.#signs.read();
     this.#flushedAtMs = signs?.flushedAtMs ?? 0;
     // A heartbeat within one period of the last flush may have been answered and then lost.
-    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, nowMs);
+    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, heardUntilMs);
     this.#byAgent = new Map();
     this.#slotCount = 0;
     for (const row of this.#store.all()) {
@@ -133,15 +134,22 @@ export class Sessions {
     this.#isCreditBroken = false;
   }
 
-  /** After a pause of ours: every agent gets its whole timeout from now. */
-  creditAll(nowMs: number): void {
-    for (const session of this.#byAgent.values()) session.life = withCredit(session.life, nowMs);
+  /** After a pause of ours that ended at `fromMs`: every agent gets its whole timeout from then. */
+  creditAll(fromMs: number, nowMs: number): void {
+    for (const session of this.#byAgent.values()) session.life = withCredit(session.life, fromMs);
     this.flush(nowMs);
     this.recompute();
   }
 
   overdue(nowMs: number): Session[] {
     return [...this.#byAgent.values()].filter((session) => deadlineOf(session) <= nowMs);
+  }
+
+  /** Who is silent for longer than a lost heartbeat explains, and not overdue. */
+  doubtful(nowMs: number): Session[] {
+    return [...this.#byAgent.values()].filter((session) =>
+      isDoubtful(session.life, session.intervalMs, nowMs),
+    );
   }
 
   /** Finds the true earliest deadline; the alarm does this when it runs. */

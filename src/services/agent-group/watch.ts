@@ -5,10 +5,14 @@
  *   due --> first look --30 ms: queued requests are heard--> second look --> declared
  *    '--> too late: it was we who were away --> everybody's deadline anew
  */
-import { isLateAlarm, isRestart, type PauseCause, SECOND_LOOK_MS } from "../../domain/pause.ts";
+import { isLateAlarm, type PauseCause, SECOND_LOOK_MS } from "../../domain/pause.ts";
 import { earliest } from "../earliest.ts";
 import type { Ledger } from "./ledger.ts";
 import { lockEvent } from "./lock-event.ts";
+import { deadlineOf, type Session } from "./sessions.ts";
+
+/** Doubtful agents named to the coordinator at once. */
+const DOUBTFUL_TOLD = 1000;
 
 /** Released locks dropped in one alarm. */
 const SWEEP_SLICE = 100;
@@ -27,9 +31,10 @@ export class Watch {
   load(nowMs: number): void {
     const { meta, host } = this.#ledger;
     this.#firstLookMs = null;
-    const storedBootId = meta.read("boot_id");
-    if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
-    if (isRestart(storedBootId, host.bootId)) this.#creditPause("restarted", nowMs);
+    if (this.#ledger.isRestarted()) {
+      this.#creditPause("restarted", nowMs, this.#ledger.backSinceMs(nowMs));
+    }
+    if (meta.read("boot_id") !== host.bootId) meta.write("boot_id", host.bootId);
   }
 
   nextWorkMs(): number | null {
@@ -45,7 +50,7 @@ export class Watch {
   look(scheduledMs: number | null, nowMs: number): void {
     const dueMs = this.#dueMs(scheduledMs, nowMs);
     if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, this.#shortestWatchedMs())) {
-      this.#creditPause("alarm_late", nowMs);
+      this.#creditPause("alarm_late", nowMs, nowMs);
     } else {
       this.#declareOverdue(nowMs);
     }
@@ -70,6 +75,7 @@ export class Watch {
       return;
     }
     this.#firstLookMs = null;
+    if (overdue.length > 0) this.#tellOfDoubtful(overdue, nowMs);
     for (const session of overdue) {
       const silentSeconds = (nowMs - session.life.lastSignMs) / 1000;
       this.#ledger.end(
@@ -91,6 +97,20 @@ export class Watch {
     );
   }
 
+  /** Told before the deaths, so that the dead one's tasks do not go to whoever dies next. */
+  #tellOfDoubtful(overdue: readonly Session[], nowMs: number): void {
+    const agents = this.#ledger.sessions
+      .doubtful(nowMs)
+      .filter((session) => !overdue.includes(session))
+      .slice(0, DOUBTFUL_TOLD)
+      .map((session) => ({
+        agentId: session.agentId,
+        incarnation: session.incarnation,
+        untilMs: deadlineOf(session) + SECOND_LOOK_MS,
+      }));
+    if (agents.length > 0) this.#ledger.outbox.post("coordinator", { type: "agents_silent", agents });
+  }
+
   #dueMs(scheduledMs: number | null, nowMs: number): number {
     const lookMs = this.#firstLookMs === null ? null : this.#firstLookMs + SECOND_LOOK_MS;
     return (
@@ -107,13 +127,13 @@ export class Watch {
     return earliest(this.#ledger.sessions.shortestTimeoutMs, this.#ledger.locks.shortestTtlMs);
   }
 
-  /** We were away: nobody's deadline may be earlier than a whole timeout from now. */
-  #creditPause(cause: PauseCause, nowMs: number): void {
+  /** We were away until `fromMs`: nobody's deadline may be earlier than a whole timeout after it. */
+  #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#firstLookMs = null;
     this.#lastPauseMs = nowMs;
     if (this.#ledger.sessions.count === 0 && this.#ledger.locks.heldCount === 0) return;
-    this.#ledger.sessions.creditAll(nowMs);
-    this.#ledger.locks.creditAll(nowMs);
+    this.#ledger.sessions.creditAll(fromMs, nowMs);
+    this.#ledger.locks.creditAll(fromMs);
     this.#ledger.noteEvents(nowMs, [
       {
         type: "coordinator_paused",

@@ -66,6 +66,8 @@ export class Coordinator {
         placement.load();
         this.config.load();
         this.#upkeep.load(nowMs);
+        // What a crash left under way goes on at once.
+        this.#unit.afterCommit(() => this.#deferWork());
       },
       nextWorkMs: (nowMs) => this.#upkeep.nextWorkMs(nowMs),
     });
@@ -188,6 +190,11 @@ export class Coordinator {
       case "agent_ended":
         this.#failover.agentEnded(message, nowMs);
         return null;
+      case "agents_silent":
+        for (const { agentId, incarnation, untilMs } of message.agents) {
+          this.#ledger.roster.doubt(agentId, incarnation, untilMs);
+        }
+        return null;
       case "load_reported": {
         const agent = this.#ledger.roster.find(message.agentId);
         if (agent?.incarnation === message.incarnation) {
@@ -207,7 +214,11 @@ export class Coordinator {
   #runWork(): void {
     const hasWork = () => this.#unit.read(() => this.#upkeep.hasWork);
     if (hasWork()) this.#unit.commit((nowMs) => this.#upkeep.work(nowMs));
-    if (!hasWork() || this.#isDeferred) return;
+    this.#deferWork();
+  }
+
+  #deferWork(): void {
+    if (this.#isDeferred || !this.#unit.read(() => this.#upkeep.hasWork)) return;
     this.#isDeferred = true;
     this.#host.defer(() => {
       this.#isDeferred = false;

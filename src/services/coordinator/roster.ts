@@ -14,6 +14,8 @@ class Entry implements Candidate {
   agent: AgentRecord;
   openTasks: number;
   nowMs = 0;
+  /** Only in memory: a hint that is worth nothing after a restart. */
+  silentUntilMs: number | null = null;
 
   constructor(agent: AgentRecord, openTasks: number) {
     this.agent = agent;
@@ -124,11 +126,20 @@ export class Roster {
     return typicalMs(experiences);
   }
 
+  /** An agent is silent and may be dead by then; until that instant others are preferred. */
+  doubt(agentId: string, incarnation: number, untilMs: number): void {
+    const entry = this.#entries.get(agentId);
+    if (entry?.agent.incarnation === incarnation) entry.silentUntilMs = untilMs;
+  }
+
   save(agent: AgentRecord): void {
     this.#store.save(agent);
     const entry = this.#entries.get(agent.id);
     if (entry === undefined) this.#entries.set(agent.id, new Entry(agent, 0));
-    else entry.agent = agent;
+    else {
+      if (agent.incarnation !== entry.agent.incarnation) entry.silentUntilMs = null;
+      entry.agent = agent;
+    }
   }
 
   remove(agentId: string): void {

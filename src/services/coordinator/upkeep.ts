@@ -37,7 +37,8 @@ export class Upkeep {
     const { meta, host } = this.#ledger;
     const storedBootId = meta.read("boot_id");
     if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
-    if (isRestart(storedBootId, host.bootId)) this.#creditPause("restarted", nowMs);
+    if (isRestart(storedBootId, host.bootId))
+      this.#creditPause("restarted", nowMs, host.reachableSinceMs() ?? nowMs);
   }
 
   /** Whether something is under way that is to go on as soon as others had their turn. */
@@ -68,7 +69,7 @@ export class Upkeep {
     const { tasks, settings, doorbells, outbox, unit } = this.#ledger;
     const dueMs = earliest(scheduledMs, tasks.store.earliestDeadlineMs(), nowMs) ?? nowMs;
     if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, tasks.store.shortestTimeoutMs())) {
-      this.#creditPause("alarm_late", nowMs);
+      this.#creditPause("alarm_late", nowMs, nowMs);
     }
     this.#timeOutTasks(nowMs);
     for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
@@ -94,12 +95,12 @@ export class Upkeep {
     this.#placement.place(task, { ...task, notBeforeMs: null }, "task_failed", nowMs);
   }
 
-  /** We were away: every running deadline of a task is given whole again. */
-  #creditPause(cause: PauseCause, nowMs: number): void {
+  /** We were away until `fromMs`: every running deadline of a task is given whole again from then. */
+  #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#lastPauseMs = nowMs;
     const tasks = this.#ledger.tasks.store.withDeadline();
     if (tasks.length === 0) return;
-    for (const task of tasks) this.#ledger.saveTask(task, creditedTask(task, nowMs));
+    for (const task of tasks) this.#ledger.saveTask(task, creditedTask(task, fromMs));
     this.#ledger.note(
       { type: "coordinator_paused", subject: "coordinator", data: { cause, tasks: tasks.length } },
       nowMs,

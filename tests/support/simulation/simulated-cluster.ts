@@ -30,6 +30,7 @@ export class SimulatedCluster {
   readonly #options: ClusterOptions;
   #boots = 1;
   #isUp = true;
+  #reachableSinceMs: number | null = null;
 
   constructor(world: World, options: ClusterOptions = {}) {
     this.world = world;
@@ -72,6 +73,7 @@ export class SimulatedCluster {
   /** Starts it again, as another process. */
   start(): void {
     this.#isUp = true;
+    this.#reachableSinceMs = Math.floor(this.world.nowMs);
     this.#boots += 1;
     for (const object of this.#objects()) object.wake();
   }
@@ -83,6 +85,7 @@ export class SimulatedCluster {
   #common() {
     return {
       peers: this.#peers(),
+      reachableSinceMs: () => this.#reachableSinceMs,
       bootId: () => `boot-${this.#boots}`,
       isUp: () => this.#isUp,
       fateOf: (): Fate => {

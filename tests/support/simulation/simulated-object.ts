@@ -15,6 +15,7 @@ export type ObjectOptions<Service> = {
   create(host: Host): Service;
   peers: Peers;
   bootId(): string;
+  reachableSinceMs(): number | null;
   isUp(): boolean;
   /** Asked at each commit. */
   fateOf(): Fate;
@@ -104,6 +105,7 @@ export class SimulatedObject<Service extends object> {
       peers: this.#options.peers,
       log: { line: (_, event, fields) => this.#options.onLog?.(event, fields) },
       bootId: this.#options.bootId(),
+      reachableSinceMs: () => this.#options.reachableSinceMs(),
       randomId: () => this.#world.random.id(),
       defer: (work) => void this.#world.after(0, ifMine(work)),
       after: (delayMs, work) => this.#world.after(delayMs, ifMine(work)),

@@ -98,12 +98,37 @@ function rank(
     const score = weightedSum(factors, weights);
     const last = best[kept - 1];
     if (last !== undefined && score < last.score) continue;
-    const spread = hash53(`${task.id}/${candidate.id}`, 0);
-    best.push({ agentId: candidate.id, score, factors, spread });
-    best.sort((a, b) => b.score - a.score || a.spread - b.spread || (a.agentId < b.agentId ? -1 : 1));
+    best.push({ agentId: candidate.id, score, factors, spread: spreadOf(task.id, candidate.id) });
+    best.sort(bestFirst);
     if (best.length > kept) best.pop();
   }
   return best.map(({ agentId, score, factors }) => ({ agentId, score, factors }));
+}
+
+function spreadOf(taskId: string, agentId: string): number {
+  return hash53(`${taskId}/${agentId}`, 0);
+}
+
+type Placed = { agentId: string; score: number; spread: number };
+
+function bestFirst(one: Placed, other: Placed): number {
+  return other.score - one.score || one.spread - other.spread || (one.agentId < other.agentId ? -1 : 1);
+}
+
+/** Decides again from what a decision on record shows: its candidates and its weights. @returns the choice */
+export function replay(
+  taskId: string,
+  candidates: readonly Pick<Ranked, "agentId" | "factors">[],
+  weights: Weights,
+): string | null {
+  const [best] = candidates
+    .map(({ agentId, factors }) => ({
+      agentId,
+      score: weightedSum(factors, weights),
+      spread: spreadOf(taskId, agentId),
+    }))
+    .sort(bestFirst);
+  return best?.agentId ?? null;
 }
 
 /** @returns the sum of factor × weight, in the order of the weights */

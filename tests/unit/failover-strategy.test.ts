@@ -5,9 +5,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultConfig } from "../../src/contract/config.ts";
+import { backupAgent } from "../../src/strategies/backup-agent.ts";
 import { basic } from "../../src/strategies/basic.ts";
-import { decide, weightedSum } from "../../src/strategies/decide.ts";
+import { decide, replay, weightedSum } from "../../src/strategies/decide.ts";
 import { hardExclusion } from "../../src/strategies/eligibility.ts";
+import { failover } from "../../src/strategies/failover.ts";
 import { STRATEGIES } from "../../src/strategies/registry.ts";
 import type { Candidate, DecisionContext, PlaceableTask, Strategy } from "../../src/strategies/strategy.ts";
 
@@ -175,6 +177,56 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
+    it("never ranks somebody lower for being better in one thing and alike in all others", () => {
+      fc.assert(
+        fc.property(anyTask, anyCandidate("a"), (given, one) => {
+          fc.pre(hardExclusion(given, one) === null && one.maxConcurrentTasks > 1);
+          const fromAgent = "gone";
+          const better: Partial<Candidate>[] = [
+            { openTasks: Math.max(0, one.openTasks - 1) },
+            { reliability: Math.min(1, one.reliability + 0.1) },
+            { load: { cpu: 0, memory: 0 } },
+            {
+              experience: {
+                [given.type]: {
+                  track: { goodWeight: 50, badWeight: 0, atMs: NOW_MS },
+                  meanMs: 100,
+                  samples: 50,
+                },
+              },
+            },
+          ];
+          const plain = {
+            ...one,
+            load: { cpu: 0.5, memory: 0.5 },
+            cooldownUntilMs: null,
+            silentUntilMs: null,
+          };
+          const scoreOf = (candidate: Candidate) =>
+            decide(
+              strategy,
+              { ...given, previousAgents: [] },
+              [candidate],
+              context({ fromAgent, typicalMs: 1000 }),
+            ).candidates[0]?.score ?? Number.NaN;
+          for (const advantage of better) {
+            expect(scoreOf({ ...plain, ...advantage })).toBeGreaterThanOrEqual(scoreOf(plain));
+          }
+        }),
+        { numRuns: RUNS },
+      );
+    });
+
+    it("chooses the same again when its decision is replayed over the candidates it shows", () => {
+      fc.assert(
+        fc.property(someCandidates, anyTask, (candidates, given) => {
+          const verdict = decide(strategy, given, candidates, context());
+          expect(replay(given.id, verdict.candidates, verdict.weights)).toBe(verdict.selected);
+        }),
+        { numRuns: RUNS },
+      );
+    });
+
     it("explains every decision in a sentence", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, (candidates, given) => {
@@ -291,5 +343,124 @@ describe("basic", () => {
 
   it("is not led astray by agents named like properties of every object", () => {
     expect(decide(basic, task(), [candidate("a")], context({ fromAgent: "constructor" })).selected).toBe("a");
+  });
+});
+
+describe("failover", () => {
+  const agents = [
+    candidate("reliable", { reliability: 0.98, openTasks: 5 }),
+    candidate("idle", { reliability: 0.82, openTasks: 0 }),
+  ];
+  const choose = (priority: number, among = agents, given = context()) =>
+    decide(failover, task({ priority }), among, given).selected;
+
+  it("gives a high-priority task to the most reliable capable agent even when it is busier", () => {
+    expect(choose(9)).toBe("reliable");
+  });
+
+  it("gives a low-priority task to the least loaded", () => {
+    expect(choose(1)).toBe("idle");
+    expect(
+      choose(1, [
+        candidate("reliable", { reliability: 1, openTasks: 1 }),
+        candidate("idle", { reliability: 0.3 }),
+      ]),
+    ).toBe("idle");
+  });
+
+  it("gives a medium task to one that does the type well and has room", () => {
+    const good = {
+      resize: { track: { goodWeight: 20, badWeight: 0, atMs: NOW_MS }, meanMs: 1000, samples: 20 },
+    };
+    const poor = {
+      resize: { track: { goodWeight: 5, badWeight: 15, atMs: NOW_MS }, meanMs: 1000, samples: 5 },
+    };
+    expect(
+      choose(5, [
+        candidate("poor and idle", { experience: poor }),
+        candidate("good with room", { experience: good, openTasks: 2 }),
+        candidate("good and full", { experience: good, openTasks: 9 }),
+      ]),
+    ).toBe("good with room");
+  });
+
+  it("passes over an agent that failed two minutes ago while another exists", () => {
+    const failedLately = candidate("failed", { cooldownUntilMs: NOW_MS + 180_000, reliability: 1 });
+    expect(choose(9, [failedLately, candidate("other", { reliability: 0.81 })])).toBe("other");
+  });
+
+  it("keeps high-priority tasks from whoever is below the reliability threshold, while another can", () => {
+    const shaky = candidate("shaky", { reliability: 0.79 });
+    const verdict = decide(
+      failover,
+      task({ priority: 9 }),
+      [shaky, candidate("sound", { reliability: 0.8, openTasks: 9 })],
+      context(),
+    );
+    expect(verdict.selected).toBe("sound");
+    expect(verdict.excludedCounts).toEqual({ below_reliability_threshold: 1 });
+    const alone = decide(failover, task({ priority: 9 }), [shaky], context());
+    expect(alone.selected).toBe("shaky");
+    expect(alone.explanation).toContain("below the reliability threshold");
+    expect(choose(7, [shaky, candidate("sound", { reliability: 0.8, openTasks: 9 })])).toBe("shaky");
+  });
+
+  it("prefers the faster of two alike, and takes who never did the type for typical", () => {
+    const took = (meanMs: number) => ({
+      resize: { track: { goodWeight: 10, badWeight: 0, atMs: NOW_MS }, meanMs, samples: 10 },
+    });
+    const given = context({ typicalMs: 1000 });
+    expect(
+      choose(
+        5,
+        [candidate("slow", { experience: took(4000) }), candidate("fast", { experience: took(500) })],
+        given,
+      ),
+    ).toBe("fast");
+  });
+
+  it("goes by configured weights", () => {
+    const config = {
+      ...defaultConfig().failover_config,
+      weights: { high: { reliability: 0, capability: 0, load: 1, performance: 0 }, medium: null, low: null },
+    };
+    expect(choose(9, agents, context({ config }))).toBe("idle");
+    expect(decide(failover, task({ priority: 9 }), agents, context({ config })).weights).toEqual(
+      config.weights.high,
+    );
+  });
+
+  it("puts backups named for the task by hand before everything else, at a failover and not at first", () => {
+    const named = task({ priority: 9, backups: ["idle"], hasOwnBackups: true });
+    expect(decide(failover, named, agents, context()).selected).toBe("reliable");
+    expect(decide(failover, named, agents, context({ fromAgent: "gone" })).selected).toBe("idle");
+  });
+});
+
+describe("backup_agent", () => {
+  const agents = ["a", "b", "c", "d"].map((id, index) => candidate(id, { reliability: 0.99 - index * 0.01 }));
+
+  it("names the next best as backups when it places a task", () => {
+    const verdict = decide(backupAgent, task({ priority: 9 }), agents, context());
+    expect([verdict.selected, ...verdict.runnersUp]).toEqual(["a", "b", "c"]);
+  });
+
+  it("takes the first of the list who can, in the order of the list", () => {
+    const listed = task({ priority: 9, backups: ["d", "c", "b"] });
+    const given = context({ fromAgent: "a" });
+    expect(decide(backupAgent, listed, agents.slice(1), given).selected).toBe("d");
+    expect(decide(backupAgent, listed, agents.slice(1, 3), given).selected).toBe("c");
+  });
+
+  it("puts the configured backups of the failed agent before ranked ones", () => {
+    const config = { ...defaultConfig().failover_config, backup_agents: { a: ["d"] } };
+    const listed = task({ backups: ["b", "c"] });
+    expect(decide(backupAgent, listed, agents.slice(1), context({ fromAgent: "a", config })).selected).toBe(
+      "d",
+    );
+    const byHand = task({ backups: ["b", "c"], hasOwnBackups: true });
+    expect(decide(backupAgent, byHand, agents.slice(1), context({ fromAgent: "a", config })).selected).toBe(
+      "b",
+    );
   });
 });

@@ -3,11 +3,11 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { done } from "./outcome.ts";
-import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
-import { serve } from "./serve.ts";
-import { variablesFile } from "./worker-variables.ts";
-import { WRANGLER_SCRIPT, wranglerEnvironment } from "./wrangler.ts";
+import { done } from "./server/outcome.ts";
+import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
+import { serve } from "./server/serve.ts";
+import { variablesFile } from "./server/worker-variables.ts";
+import { WRANGLER_SCRIPT, wranglerEnvironment } from "./server/wrangler.ts";
 
 await serve("dev", async (plan) => {
   const { dataDir } = plan.settings;

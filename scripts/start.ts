@@ -2,15 +2,15 @@
  * `npm start`: builds the Worker, then serves it on this machine under workerd, state on disk.
  */
 import { join } from "node:path";
-import { authority } from "./address.ts";
-import { type Bundle, buildBundle, openBundle, withoutHash } from "./bundle.ts";
-import { CONFIGURATION_FILE } from "./configuration-file.ts";
-import { done } from "./outcome.ts";
-import type { Plan } from "./plan.ts";
-import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
-import { serve } from "./serve.ts";
-import { workerdConfig } from "./workerd-config.ts";
-import { workerdBinary } from "./wrangler.ts";
+import { authority } from "./server/address.ts";
+import { type Bundle, buildBundle, openBundle, withoutHash } from "./server/bundle.ts";
+import { CONFIGURATION_FILE } from "./server/configuration-file.ts";
+import { done } from "./server/outcome.ts";
+import type { Plan } from "./server/plan.ts";
+import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
+import { serve } from "./server/serve.ts";
+import { workerdConfig } from "./server/workerd-config.ts";
+import { workerdBinary } from "./server/wrangler.ts";
 
 await serve("start", async (plan) => {
   const { bundleDir, dataDir } = plan.settings;

@@ -68,7 +68,8 @@ export const checkBody: MiddlewareHandler<Vars> = async (c, next) => {
         detail: `JSON may be nested at most ${DEPTH_LIMIT} deep`,
       });
     }
-    if (!isJson(text)) throw new Refused({ code: "invalid_request", detail: "the body is not valid JSON" });
+    const flaw = flawOf(text);
+    if (flaw !== null) throw new Refused({ code: "invalid_request", detail: flaw });
   }
   return next();
 };
@@ -77,13 +78,29 @@ function isTypeOfJson(method: string, contentType: string): boolean {
   return JSON_TYPE.test(contentType) || (method === "PATCH" && MERGE_PATCH_TYPE.test(contentType));
 }
 
-function isJson(text: string): boolean {
+/** Only such a text can hold what would be lost on the way: a key `__proto__`, or a number beyond all doubles. */
+const SUSPICIOUS = /__proto__|\\u|e\+?\d{3}|\d{300}/i;
+
+/** What is wrong with a body as JSON, in words, or null. What cannot be kept as it came is refused, not altered. */
+function flawOf(text: string): string | null {
+  let value: unknown;
   try {
-    JSON.parse(text);
-    return true;
+    value = JSON.parse(text);
   } catch {
-    return false;
+    return "the body is not valid JSON";
   }
+  return SUSPICIOUS.test(text) ? lossIn(value) : null;
+}
+
+function lossIn(value: unknown): string | null {
+  if (typeof value === "number") return Number.isFinite(value) ? null : "a number is too large";
+  if (typeof value !== "object" || value === null) return null;
+  for (const [key, member] of Object.entries(value)) {
+    if (key === "__proto__") return 'no key may be called "__proto__"';
+    const loss = lossIn(member);
+    if (loss !== null) return loss;
+  }
+  return null;
 }
 
 /** How deep brackets nest outside of strings. */

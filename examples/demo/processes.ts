@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { endDescendants, killDescendants } from "../../scripts/process-tree.ts";
+import { endDescendants, killDescendants } from "../../scripts/server/process-tree.ts";
 import { NotSeen } from "./api.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");

@@ -1,7 +1,7 @@
 /** The configuration file this deployment was built with, read and checked once. */
 import text from "../../configs/distributed_config.json";
 import type { Config } from "../contract/config.ts";
-import { parseConfigFile } from "../domain/config-file.ts";
+import { parseConfigFile } from "../domain/configuration/config-file.ts";
 
 export const configFile = parseConfigFile(text);
 

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SETTINGS } from "../../scripts/settings.ts";
-import { WRANGLER_SCRIPT, wranglerEnvironment } from "../../scripts/wrangler.ts";
-import { parseConfigFile } from "../../src/domain/config-file.ts";
+import { SETTINGS } from "../../scripts/server/settings.ts";
+import { WRANGLER_SCRIPT, wranglerEnvironment } from "../../scripts/server/wrangler.ts";
+import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
 import { anchors, fencedBlocks, inlineCode, linkTargets, prose } from "../support/markdown.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { descendantsOf } from "../../scripts/process-tree.ts";
+import { descendantsOf } from "../../scripts/server/process-tree.ts";
 import type { AgentReport, AgentSettings } from "./agent-program.ts";
 import { type Cluster, Stream } from "./measure.ts";
 

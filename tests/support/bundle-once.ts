@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildBundle } from "../../scripts/bundle.ts";
+import { buildBundle } from "../../scripts/server/bundle.ts";
 import { keepServersIn, killServersIn, PROJECT_ROOT } from "./server.ts";
 
 const runDir = mkdtempSync(join(tmpdir(), "failover-test-run-"));

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BundleFacts } from "../../scripts/bundle.ts";
+import type { BundleFacts } from "../../scripts/server/bundle.ts";
 
 const CONFIGURATION_MODULE = `${"0".repeat(40)}-distributed_config.json`;
 const CLASSES = { AGENT_GROUP: "AgentGroup", COORDINATOR: "Coordinator", NOTIFIER: "Notifier" };

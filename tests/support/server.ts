@@ -7,8 +7,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { listProcesses, type Process } from "../../scripts/process-tree.ts";
-import { SETTINGS } from "../../scripts/settings.ts";
+import { listProcesses, type Process } from "../../scripts/server/process-tree.ts";
+import { SETTINGS } from "../../scripts/server/settings.ts";
 
 export type ServerOptions = {
   /** On top of settings that make it independent of the machine; an empty value unsets one. */

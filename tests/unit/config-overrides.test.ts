@@ -2,14 +2,14 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../src/contract/config.ts";
-import { applyOverrides, differenceFrom, patchOverrides } from "../../src/domain/config-overrides.ts";
 import {
   type ConfigChange,
   effectiveConfig,
   patchConfig,
   replaceConfig,
-} from "../../src/domain/configuration.ts";
-import { type Json, type JsonObject, mergePatch } from "../../src/domain/merge-patch.ts";
+} from "../../src/domain/configuration/configuration.ts";
+import { type Json, type JsonObject, mergePatch } from "../../src/domain/configuration/merge-patch.ts";
+import { applyOverrides, differenceFrom, patchOverrides } from "../../src/domain/configuration/overrides.ts";
 import { configPaths, configuration } from "../support/configurations.ts";
 
 const RUNS = { numRuns: 300 };

@@ -2,11 +2,16 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../src/contract/config.ts";
-import { parseConfigFile } from "../../src/domain/config-file.ts";
-import { differenceFrom } from "../../src/domain/config-overrides.ts";
-import { REDACTED, redactConfig, restoreRedacted, secretNamesIn } from "../../src/domain/config-secrets.ts";
-import { validateConfig } from "../../src/domain/config-validation.ts";
-import { patchConfig, replaceConfig } from "../../src/domain/configuration.ts";
+import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
+import { patchConfig, replaceConfig } from "../../src/domain/configuration/configuration.ts";
+import { differenceFrom } from "../../src/domain/configuration/overrides.ts";
+import {
+  REDACTED,
+  redactConfig,
+  restoreRedacted,
+  secretNamesIn,
+} from "../../src/domain/configuration/secrets.ts";
+import { validateConfig } from "../../src/domain/configuration/validation.ts";
 import { configPaths, configuration, reference } from "../support/configurations.ts";
 
 const RUNS = { numRuns: 300 };

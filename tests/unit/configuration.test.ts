@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { configTables, withConfigTables } from "../../scripts/config-table.ts";
 import { Config, ConfigChangeBody, defaultConfig } from "../../src/contract/config.ts";
-import { parseConfigFile } from "../../src/domain/config-file.ts";
-import { validateConfig } from "../../src/domain/config-validation.ts";
+import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
+import { validateConfig } from "../../src/domain/configuration/validation.ts";
 import { nearestKey, shownKey } from "../../src/domain/nearest-key.ts";
 import { configPaths, configuration, reference } from "../support/configurations.ts";
 

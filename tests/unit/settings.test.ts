@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mergeVariables, readSettings, weakSecretWarnings } from "../../scripts/settings.ts";
+import { mergeVariables, readSettings, weakSecretWarnings } from "../../scripts/server/settings.ts";
 
 const folders = { root: "/project", working: "/home/me" };
 const read = (variables: Record<string, string>) => readSettings(variables, folders);

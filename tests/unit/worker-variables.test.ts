@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { variablesFile, workerVariables } from "../../scripts/worker-variables.ts";
+import { variablesFile, workerVariables } from "../../scripts/server/worker-variables.ts";
 
 const sources = {
   settings: {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type WorkerdOptions, workerdConfig } from "../../scripts/workerd-config.ts";
+import { type WorkerdOptions, workerdConfig } from "../../scripts/server/workerd-config.ts";
 
 const options: WorkerdOptions = {
   listenOn: "127.0.0.1:8787",

@@ -53,6 +53,11 @@ const heartbeat = operation({
 });
 
 const HeldTasksQuery = PageQuery.extend({
+  // Held tasks are in order of urgency, so their cursor is a place in it.
+  cursor: z
+    .string()
+    .regex(/^-?\d{1,17}(\.\d{1,17})?:\d{1,15}$/, "must be the `next_cursor` of a page before")
+    .optional(),
   status: z
     .string()
     .max(64)
@@ -228,7 +233,10 @@ export function agentRoutes(app: App): void {
 
   app.openapi(reportFailure, async (c) => {
     const { cluster, agent } = c.req.valid("param");
-    const { group } = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
+    const { group, status } = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
+    if (status === "inactive") {
+      throw new Refused({ code: "invalid_transition", detail: "the agent is inactive already" });
+    }
     const { failureId } = unwrap(
       await groupOf(c.env, cluster, group).reportFailure(agent, c.req.valid("json")),
     );

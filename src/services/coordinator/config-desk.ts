@@ -1,8 +1,8 @@
 /** Reading and changing the configuration, and telling the other objects what they must know of it. */
 import type { Config } from "../../contract/config.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../contract/problem.ts";
-import { redactConfig } from "../../domain/config-secrets.ts";
-import { type ConfigChange, patchConfig, replaceConfig } from "../../domain/configuration.ts";
+import { type ConfigChange, patchConfig, replaceConfig } from "../../domain/configuration/configuration.ts";
+import { redactConfig } from "../../domain/configuration/secrets.ts";
 import type { Address } from "../host.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -21,7 +21,7 @@ export class ConfigDesk {
   /** A new file changes the configuration too, and the first one has to be told at all. */
   load(): void {
     const { meta, settings } = this.#ledger;
-    if (meta.read("config_told") !== settings.etag) this.#post();
+    if (meta.read("config_told") !== settings.toldMark) this.#post();
   }
 
   get(): ConfigAnswer {
@@ -74,7 +74,7 @@ export class ConfigDesk {
 
   #post(): { receiver: Address; number: number }[] {
     const { meta, outbox, roster, settings } = this.#ledger;
-    meta.write("config_told", settings.etag);
+    meta.write("config_told", settings.toldMark);
     const notifier = outbox.post("notifier", {
       type: "configure_notifier",
       version: settings.version,

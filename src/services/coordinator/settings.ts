@@ -3,8 +3,9 @@
  * `PATCH` stored. Every change is a new version.
  */
 import type { Config } from "../../contract/config.ts";
-import type { ConfigOverrides } from "../../domain/config-overrides.ts";
-import { effectiveConfig } from "../../domain/configuration.ts";
+import { effectiveConfig } from "../../domain/configuration/configuration.ts";
+import type { ConfigOverrides } from "../../domain/configuration/overrides.ts";
+import { redactConfig } from "../../domain/configuration/secrets.ts";
 import { fingerprint } from "../../domain/fingerprint.ts";
 import type { GroupSettings } from "../../domain/message.ts";
 import type { MetaStore } from "../../storage/meta.ts";
@@ -47,9 +48,14 @@ export class Settings {
     return this.#version;
   }
 
-  /** Changes with every change of the configuration, whether by a call or by a new file. */
+  /** Changes with every change of the configuration, whether by a call or by a new file; tells nothing of secrets. */
   get etag(): string {
-    return `"${this.#version}-${fingerprint(this.#config)}"`;
+    return `"${this.#version}-${fingerprint(redactConfig(this.#config))}"`;
+  }
+
+  /** What the other objects were last told, or are to be told: never shown. */
+  get toldMark(): string {
+    return `${this.#version}-${fingerprint(this.#config)}`;
   }
 
   get agingMs(): number {

@@ -10,18 +10,18 @@ import {
   parseTree,
   printParseErrorCode,
 } from "jsonc-parser";
-import { Config } from "../contract/config.ts";
-import type { FieldError } from "../contract/problem.ts";
-import { type ConfigResult, checkConfig, resultOf } from "./config-validation.ts";
-import { type Json, objectFrom } from "./merge-patch.ts";
-import { shownKey } from "./nearest-key.ts";
+import { Config } from "../../contract/config.ts";
+import type { FieldError } from "../../contract/problem.ts";
+import { shownKey } from "../nearest-key.ts";
 import {
   fieldErrors,
   type IssuePath,
   MAX_ERRORS,
   type SchemaIssue,
   unknownKeyIssue,
-} from "./schema-issues.ts";
+} from "../schema-issues.ts";
+import { type Json, objectFrom } from "./merge-patch.ts";
+import { type ConfigResult, checkConfig, resultOf } from "./validation.ts";
 
 /** Many times the largest legal configuration with generous comments. */
 const MAX_FILE_CHARACTERS = 1_048_576;

@@ -34,7 +34,7 @@ export type Plan = {
 };
 
 export async function preparePlan(command: Command): Promise<Outcome<{ plan: Plan; lock: FolderLock }>> {
-  const root = dirname(import.meta.dirname);
+  const root = dirname(dirname(import.meta.dirname));
   const devVars = readDevVars(join(root, ".dev.vars"));
   const variables = mergeVariables(process.env, devVars);
   const read = readSettings(variables, { root, working: process.cwd() });
@@ -42,7 +42,8 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   const settings = read.value;
   const configuration = readConfigurationFile(root);
   if (!configuration.ok) return configuration;
-  for (const warning of [...weakSecretWarnings(settings), ...configuration.value.warnings]) console.error(`warning: ${warning}`);
+  for (const warning of [...weakSecretWarnings(settings), ...configuration.value.warnings])
+    console.error(`warning: ${warning}`);
   const certificates = readExtraCertificates(settings.extraCertificatesFile);
   if (!certificates.ok) return certificates;
   const address = await resolveHost(settings.host);

@@ -2,10 +2,10 @@
  * Whether something is a configuration. All of it is checked, all that is wrong is said, and what is legal
  * but hardly meant is a warning.
  */
-import { Config } from "../contract/config.ts";
-import type { FieldError } from "../contract/problem.ts";
-import { literalSecretWarnings, placeholderIssues } from "./config-secrets.ts";
-import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "./schema-issues.ts";
+import { Config } from "../../contract/config.ts";
+import type { FieldError } from "../../contract/problem.ts";
+import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "../schema-issues.ts";
+import { literalSecretWarnings, placeholderIssues } from "./secrets.ts";
 
 /** A complete configuration with the defaults filled in, or what is wrong. Neither repeats a secret. */
 export type ConfigResult =

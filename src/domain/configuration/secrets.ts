@@ -4,9 +4,9 @@
  * of being named.
  */
 import * as z from "zod";
-import { Config, innerSchema, metadataOf } from "../contract/config.ts";
+import { Config, innerSchema, metadataOf } from "../../contract/config.ts";
+import type { SchemaIssue } from "../schema-issues.ts";
 import { isJsonObject, type Json, objectFrom, ownValue } from "./merge-patch.ts";
-import type { SchemaIssue } from "./schema-issues.ts";
 
 /** What stands for a secret that is set, and in a change means "unchanged". */
 export const REDACTED = "[redacted]";

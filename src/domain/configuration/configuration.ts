@@ -3,13 +3,13 @@
  * otherwise (`config-overrides.ts`), and a change is accepted only if what results is valid as a whole.
  */
 import * as z from "zod";
-import { Config, ConfigChangeBody, innerSchema } from "../contract/config.ts";
-import type { FieldError } from "../contract/problem.ts";
-import { applyOverrides, type ConfigOverrides, differenceFrom } from "./config-overrides.ts";
-import { restoreRedacted } from "./config-secrets.ts";
-import { type ConfigResult, checkConfig, resultOf, validateConfig } from "./config-validation.ts";
+import { Config, ConfigChangeBody, innerSchema } from "../../contract/config.ts";
+import type { FieldError } from "../../contract/problem.ts";
+import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "../schema-issues.ts";
 import { isJsonObject, type Json, type JsonObject, mergePatch, objectFrom, ownValue } from "./merge-patch.ts";
-import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "./schema-issues.ts";
+import { applyOverrides, type ConfigOverrides, differenceFrom } from "./overrides.ts";
+import { restoreRedacted } from "./secrets.ts";
+import { type ConfigResult, checkConfig, resultOf, validateConfig } from "./validation.ts";
 
 /** A change that may be stored: the new overrides and the configuration they make, or why not. */
 export type ConfigChange =

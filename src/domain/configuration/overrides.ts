@@ -7,7 +7,7 @@
  * `null` (`default_timeout_seconds`), and an entry of a map (`backup_agents`, `headers`) that the file has and
  * the cluster does not.
  */
-import type { Config } from "../contract/config.ts";
+import type { Config } from "../../contract/config.ts";
 import { isJsonObject, type Json, mergePatch, objectFrom, ownValue, sameJson } from "./merge-patch.ts";
 
 export type ConfigOverride =

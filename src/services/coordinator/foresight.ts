@@ -5,7 +5,7 @@
 import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/foresight.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
-import type { TaskRecord } from "../../domain/task.ts";
+import type { HeldTask } from "../../storage/coordinator/tasks.ts";
 import { type Demand, findSinglePoints } from "../../strategies/readiness.ts";
 import type { Failover } from "./failover.ts";
 import type { Ledger } from "./ledger.ts";
@@ -39,7 +39,9 @@ export class Foresight {
       for (const agent of this.#ledger.roster.all()) if (agent.group === group) failing.set(agent.id, agent);
     }
     const live = [...failing.values()].filter(({ status }) => isLive(status));
-    const affected = live.flatMap(({ id }) => this.#ledger.tasks.store.heldBy(id, SIMULATED_TASK_LIMIT + 1));
+    const affected = live.flatMap(({ id }) =>
+      this.#ledger.tasks.store.heldBriefly(id, SIMULATED_TASK_LIMIT + 1),
+    );
     if (affected.length > SIMULATED_TASK_LIMIT) {
       return refuse(
         "limit_reached",
@@ -96,15 +98,15 @@ export class Foresight {
   }
 
   /** Where a task went, as the record of the imagined failover says. */
-  #move(before: TaskRecord): SimulatedFailover["tasks"][number] {
-    const after = this.#ledger.tasks.store.find(before.id) ?? before;
-    const hasMoved = after.attempt > before.attempt;
+  #move(before: HeldTask): SimulatedFailover["tasks"][number] {
+    const after = this.#ledger.tasks.store.find(before.id);
     const [latest] = this.#ledger.decisions.list(before.id, before.decisionCount, 1);
+    const hasMoved = after !== undefined && after.attempt > before.attempt;
     return {
       task_id: before.id,
-      from: before.holder ?? "",
+      from: before.holder,
       to: hasMoved ? after.holder : null,
-      status: after.status,
+      status: after?.status ?? "pending",
       decision: latest?.decision ?? null,
     };
   }

@@ -15,6 +15,9 @@ import type { Placement } from "./placement.ts";
 /** Rows that one alarm changes of each kind at most; the rest follows in the next. */
 const ALARM_SLICE = 100;
 
+/** Tasks held in memory at once while all are gone through. */
+const PAGE = 100;
+
 /** Work that a crash may have interrupted is taken up by the alarm this much later. */
 const SAFETY_NET_MS = 1000;
 
@@ -98,11 +101,20 @@ export class Upkeep {
   /** We were away until `fromMs`: every running deadline of a task is given whole again from then. */
   #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#lastPauseMs = nowMs;
-    const tasks = this.#ledger.tasks.store.withDeadline();
-    if (tasks.length === 0) return;
-    for (const task of tasks) this.#ledger.saveTask(task, creditedTask(task, fromMs));
+    let count = 0;
+    let last = 0;
+    for (;;) {
+      const page = this.#ledger.tasks.store.withDeadline(last, PAGE);
+      for (const { number, task } of page) {
+        this.#ledger.saveTask(task, creditedTask(task, fromMs));
+        last = number;
+        count += 1;
+      }
+      if (page.length < PAGE) break;
+    }
+    if (count === 0) return;
     this.#ledger.note(
-      { type: "coordinator_paused", subject: "coordinator", data: { cause, tasks: tasks.length } },
+      { type: "coordinator_paused", subject: "coordinator", data: { cause, tasks: count } },
       nowMs,
     );
   }

@@ -118,6 +118,16 @@ export class TaskStore {
     );
   }
 
+  /** What an agent holds, most urgent first, without what may be large. */
+  heldBriefly(agentId: string, limit: number): HeldTask[] {
+    return this.#sql.all<HeldTask>(
+      `SELECT id, holder, attempt, decision_count AS decisionCount FROM tasks
+       WHERE is_held = 1 AND holder = ? ORDER BY urgency, number LIMIT ?`,
+      agentId,
+      limit,
+    );
+  }
+
   /** What an agent holds of these statuses, behind a place in the line; fewer than asked for if they are large. */
   heldPage(
     agentId: string,
@@ -242,8 +252,15 @@ export class TaskStore {
     );
   }
 
-  withDeadline(): TaskRecord[] {
-    return this.#records("SELECT * FROM tasks WHERE deadline_at IS NOT NULL");
+  /** Tasks with a deadline, in order of their numbers, behind one of them. */
+  withDeadline(afterNumber: number, limit: number): { number: number; task: TaskRecord }[] {
+    return this.#sql
+      .all<Row>(
+        "SELECT * FROM tasks WHERE deadline_at IS NOT NULL AND number > ? ORDER BY number LIMIT ?",
+        afterNumber,
+        limit,
+      )
+      .map((row) => ({ number: row.number, task: recordOf(row) }));
   }
 
   earliestDeadlineMs(): number | null {
@@ -315,6 +332,8 @@ export class TaskStore {
     return first<{ at: number | null }>(this.#sql, statement)?.at ?? null;
   }
 }
+
+export type HeldTask = { id: string; holder: string; attempt: number; decisionCount: number };
 
 /** Rows read at a time while a page is put together. */
 const CHUNK = 16;

@@ -1,45 +1,10 @@
 /** Tasks: one row a task, with the queries that the indexes are there for. */
-import type { LateResultPolicy, TaskFilter, TaskStatus } from "../../contract/task.ts";
-import { isHeld, type TaskRecord, urgencyOf } from "../../domain/task.ts";
+import type { TaskFilter, TaskStatus } from "../../contract/task.ts";
+import type { TaskRecord } from "../../domain/task.ts";
 import type { Demand } from "../../strategies/readiness.ts";
+import { bounded, mapped, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
-
-type Row = {
-  number: number;
-  id: string;
-  fingerprint: string;
-  type: string;
-  priority: number;
-  data: string;
-  status: string;
-  holder: string | null;
-  attempt: number;
-  reassignment_count: number;
-  previous_agents: string;
-  backups: string;
-  group_id: string | null;
-  required_labels: string;
-  timeout_ms: number | null;
-  progress_timeout_ms: number | null;
-  start_timeout_ms: number | null;
-  late_result_policy: string;
-  progress: number | null;
-  result: string;
-  error: string | null;
-  pending_reason: string | null;
-  created_at: number;
-  assigned_at: number | null;
-  started_at: number | null;
-  progress_at: number | null;
-  finished_at: number | null;
-  deadline_at: number | null;
-  credited_at: number;
-  credits: number;
-  not_before: number | null;
-  failure_count: number;
-  decision_count: number;
-  has_own_backups: number;
-};
+import { changing, recordOf, type TaskRow } from "./task-row.ts";
 
 /** A place in the order of urgency; the number tells equals apart. */
 export type PlaceInLine = { urgency: number; number: number };
@@ -53,7 +18,7 @@ export class TaskStore {
   }
 
   find(id: string): TaskRecord | undefined {
-    const row = first<Row>(this.#sql, "SELECT * FROM tasks WHERE id = ?", id);
+    const row = first<TaskRow>(this.#sql, "SELECT * FROM tasks WHERE id = ?", id);
     return row && recordOf(row);
   }
 
@@ -136,8 +101,8 @@ export class TaskStore {
     limit: number,
   ): Slice<PlacedInLine> {
     let last = after;
-    const rows = bounded<Row & PlaceInLine>(limit, (count) => {
-      const page = this.#sql.all<Row & PlaceInLine>(
+    const rows = bounded<TaskRow & PlaceInLine>(limit, (count) => {
+      const page = this.#sql.all<TaskRow & PlaceInLine>(
         `SELECT * FROM tasks WHERE is_held = 1 AND holder = ? AND (urgency, number) > (?, ?)
            AND status IN (SELECT value FROM json_each(?)) ORDER BY urgency, number LIMIT ?`,
         agentId,
@@ -221,7 +186,7 @@ export class TaskStore {
   /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
   waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): PlacedInLine[] {
     return this.#sql
-      .all<Row & PlaceInLine>(
+      .all<TaskRow & PlaceInLine>(
         `SELECT * FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
            AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
         type,
@@ -255,7 +220,7 @@ export class TaskStore {
   /** Tasks with a deadline, in order of their numbers, behind one of them. */
   withDeadline(afterNumber: number, limit: number): { number: number; task: TaskRecord }[] {
     return this.#sql
-      .all<Row>(
+      .all<TaskRow>(
         "SELECT * FROM tasks WHERE deadline_at IS NOT NULL AND number > ? ORDER BY number LIMIT ?",
         afterNumber,
         limit,
@@ -307,8 +272,8 @@ export class TaskStore {
     limit: number,
   ): Slice<{ number: number; task: TaskRecord }> {
     let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
-    const rows = bounded<Row>(limit, (count) => {
-      const page = this.#sql.all<Row>(
+    const rows = bounded<TaskRow>(limit, (count) => {
+      const page = this.#sql.all<TaskRow>(
         `SELECT * FROM tasks WHERE number < ? AND (? IS NULL OR status = ?)
            AND (? IS NULL OR (holder = ? AND status <> 'pending')) AND (? IS NULL OR type = ?)
          ORDER BY number DESC LIMIT ?`,
@@ -325,7 +290,7 @@ export class TaskStore {
   }
 
   #records(statement: string, ...bindings: (string | number)[]): TaskRecord[] {
-    return this.#sql.all<Row>(statement, ...bindings).map(recordOf);
+    return this.#sql.all<TaskRow>(statement, ...bindings).map(recordOf);
   }
 
   #earliest(statement: string): number | null {
@@ -335,38 +300,6 @@ export class TaskStore {
 
 export type HeldTask = { id: string; holder: string; attempt: number; decisionCount: number };
 
-/** Rows read at a time while a page is put together. */
-const CHUNK = 16;
-
-/** What one page may hold of data and results: an answer has to fit into memory with room to spare. */
-const PAGE_CHARACTERS = 4_000_000;
-
-/** Part of a list, and whether there is more behind it. */
-export type Slice<Item> = { items: Item[]; hasMore: boolean };
-
-/** Puts a page together until it has `limit` rows or is large enough. */
-function bounded<Item extends { data: string; result: string }>(
-  limit: number,
-  next: (count: number) => Item[],
-): Slice<Item> {
-  const items: Item[] = [];
-  let characters = 0;
-  // One more than asked for tells whether there is more.
-  while (items.length <= limit) {
-    if (characters > PAGE_CHARACTERS) return { items, hasMore: true };
-    const count = Math.min(CHUNK, limit + 1 - items.length);
-    const chunk = next(count);
-    for (const row of chunk) characters += row.data.length + row.result.length;
-    items.push(...chunk);
-    if (chunk.length < count) return { items, hasMore: false };
-  }
-  return { items: items.slice(0, limit), hasMore: true };
-}
-
-function mapped<From, To>({ items, hasMore }: Slice<From>, view: (item: From) => To): Slice<To> {
-  return { items: items.map(view), hasMore };
-}
-
 function placeOrStart(place: PlaceInLine | null): [number, number] {
   return place === null ? [-Number.MAX_VALUE, 0] : [place.urgency, place.number];
 }
@@ -374,71 +307,4 @@ function placeOrStart(place: PlaceInLine | null): [number, number] {
 /** For a condition that is off when its value is missing: `(? IS NULL OR column = ?)`. */
 function twice(value: string | undefined): [string | null, string | null] {
   return [value ?? null, value ?? null];
-}
-
-function changing(task: TaskRecord, agingMs: number): (string | number | null)[] {
-  return [
-    task.priority,
-    task.status,
-    task.holder,
-    task.attempt,
-    task.reassignmentCount,
-    JSON.stringify(task.previousAgents),
-    JSON.stringify(task.backups),
-    task.progress,
-    JSON.stringify(task.result ?? null),
-    task.error === null ? null : JSON.stringify(task.error),
-    task.pendingReason,
-    task.assignedAtMs,
-    task.startedAtMs,
-    task.progressAtMs,
-    task.finishedAtMs,
-    task.deadlineAtMs,
-    task.creditedAtMs,
-    task.credits,
-    task.notBeforeMs,
-    task.failureCount,
-    task.decisionCount,
-    task.hasOwnBackups ? 1 : 0,
-    urgencyOf(task.priority, task.createdAtMs, agingMs),
-    isHeld(task.status) ? 1 : 0,
-  ];
-}
-
-function recordOf(row: Row): TaskRecord {
-  return {
-    id: row.id,
-    fingerprint: row.fingerprint,
-    type: row.type,
-    priority: row.priority,
-    data: JSON.parse(row.data),
-    status: row.status as TaskStatus,
-    holder: row.holder,
-    attempt: row.attempt,
-    reassignmentCount: row.reassignment_count,
-    previousAgents: JSON.parse(row.previous_agents) as string[],
-    backups: JSON.parse(row.backups) as string[],
-    group: row.group_id,
-    requiredLabels: JSON.parse(row.required_labels) as Record<string, string>,
-    timeoutMs: row.timeout_ms,
-    progressTimeoutMs: row.progress_timeout_ms,
-    startTimeoutMs: row.start_timeout_ms,
-    lateResultPolicy: row.late_result_policy as LateResultPolicy,
-    progress: row.progress,
-    result: JSON.parse(row.result),
-    error: row.error === null ? null : (JSON.parse(row.error) as TaskRecord["error"]),
-    pendingReason: row.pending_reason,
-    createdAtMs: row.created_at,
-    assignedAtMs: row.assigned_at,
-    startedAtMs: row.started_at,
-    progressAtMs: row.progress_at,
-    finishedAtMs: row.finished_at,
-    deadlineAtMs: row.deadline_at,
-    creditedAtMs: row.credited_at,
-    credits: row.credits,
-    notBeforeMs: row.not_before,
-    failureCount: row.failure_count,
-    decisionCount: row.decision_count,
-    hasOwnBackups: row.has_own_backups === 1,
-  };
 }

@@ -102,6 +102,26 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures()).toMatchObject([{ severity: "critical" }]);
   });
 
+  it("has its tasks moved before those of others that failed with it, if it is critical", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["b"] } });
+    await cluster.register("a");
+    await cluster.submit({ id: "ordinary", priority: 10 });
+    await cluster.register("b", { capabilities: ["resize", "engrave"] });
+    await cluster.submit({ id: "critical", type: "engrave", priority: 0 });
+    await cluster.register("c", { capabilities: ["resize", "engrave"] });
+    cluster.silence("a");
+    cluster.silence("b");
+    // Both are found by one look: what the group was away for counts for both alike.
+    cluster.cluster.kill();
+    await cluster.pass(500);
+    cluster.cluster.start();
+    await cluster.pass(NOTICED_MS);
+    const moved = cluster.cluster.coordinator
+      .serve((service) => service.queries.events(0, 1000))
+      .filter(({ type, data }) => type === "task.assigned" && data.agent_id === "c");
+    expect(moved.map(({ subject }) => subject)).toEqual(["critical", "ordinary"]);
+  });
+
   it("keeps tasks and locks while failover is off, and its death is on record all the same", async () => {
     const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
     await cluster.register("a");

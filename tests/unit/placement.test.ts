@@ -84,6 +84,23 @@ describe("under backup_agent", () => {
     expect(moved.backups[0]).toBe(task.backups[1]);
   });
 
+  it("the list shows who would take over now, as agents die, come and come back", async () => {
+    const cluster = new ScriptedCluster(CONFIG);
+    for (const id of ["a", "b", "c"]) await cluster.register(id);
+    const { assigned_to, backups } = await cluster.submit({ id: "t" });
+    const [first = "", second = ""] = backups;
+    cluster.silence(first);
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({ assigned_to, backups: [second] });
+    await cluster.register("d");
+    expect(cluster.task("t").backups).toEqual([second, "d"]);
+    await cluster.register(first);
+    // Back, and cooling down: others are preferred.
+    expect(cluster.task("t").backups).toEqual([second, "d"]);
+    await cluster.pass(400_000);
+    expect(cluster.task("t").backups[0]).toBe(first);
+  });
+
   it("a list named by hand keeps its order over a move", async () => {
     const cluster = new ScriptedCluster(CONFIG);
     for (const id of ["a", "b", "c", "d"]) await cluster.register(id);

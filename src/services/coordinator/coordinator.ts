@@ -81,7 +81,7 @@ export class Coordinator {
     this.#failover = new Failover(this.#ledger, placement, losses);
     this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover);
     this.#foresight = new Foresight(this.#ledger, this.#failover);
-    this.queries = new Queries(this.#ledger);
+    this.queries = new Queries(this.#ledger, placement);
     this.config = new ConfigDesk(this.#ledger);
   }
 

@@ -73,7 +73,7 @@ export class Doorbells {
   #ring(agentId: string): void {
     const agent = this.#roster.find(agentId);
     if (agent === undefined) return;
-    const assignedTasks = this.#tasks.store.unstartedCount(agentId);
+    const assignedTasks = this.#tasks.unstartedOf(agentId);
     this.#host.peers.ringDoorbell(agent.group, { agentId, assignedTasks });
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Decision, DecisionReason } from "../../contract/decision.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
-import type { TaskRecord } from "../../domain/task.ts";
+import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import { assigned, parked } from "../../domain/task-life.ts";
 import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
@@ -86,6 +86,22 @@ export class Placement {
       excludedCounts: {},
     };
     this.#record(given, verdict, "agent_reregistered", agentId, nowMs);
+  }
+
+  /**
+   * Who would take over now, in order: the task's list without those who no longer can, filled
+   * up with the next best. Worked out when it is asked for, since every agent that comes or
+   * goes would change thousands of lists.
+   */
+  backupsNow(task: TaskRecord, nowMs: number): readonly string[] {
+    const { failover_config } = this.#ledger.settings.config;
+    const { holder } = task;
+    const isKept = strategyFor(failover_config).keepsBackups === true && !task.hasOwnBackups;
+    if (!isKept || holder === null || !isHeld(task.status)) return task.backups;
+    const withoutHolder = { ...task, previousAgents: [...task.previousAgents, holder] };
+    const { selected, runnersUp } = this.#decide(withoutHolder, holder, nowMs);
+    const ranking = selected === null ? [] : [selected, ...runnersUp];
+    return ranking.filter((id) => id !== holder).slice(0, failover_config.backup_strategy_count);
   }
 
   /** Gives waiting tasks to whoever is best for them, as long as this agent has a slot free. */

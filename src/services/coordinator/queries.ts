@@ -11,6 +11,7 @@ import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Placement } from "./placement.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
 import { agentView, taskView } from "./views.ts";
 
@@ -21,9 +22,11 @@ const DAY_MS = 86_400_000;
 
 export class Queries {
   readonly #ledger: Ledger;
+  readonly #placement: Placement;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, placement: Placement) {
     this.#ledger = ledger;
+    this.#placement = placement;
   }
 
   agent(agentId: string): Outcome<Agent> {
@@ -54,10 +57,12 @@ export class Queries {
     });
   }
 
+  /** One task, with its list of backups as it would count now. */
   task(taskId: string): Outcome<Task> {
-    return this.#ledger.unit.read((): Outcome<Task> => {
+    return this.#ledger.unit.read((nowMs): Outcome<Task> => {
       const task = this.#ledger.tasks.store.find(taskId);
-      return task === undefined ? noSuchTask() : ok(taskView(task));
+      if (task === undefined) return noSuchTask();
+      return ok(taskView({ ...task, backups: this.#placement.backupsNow(task, nowMs) }));
     });
   }
 

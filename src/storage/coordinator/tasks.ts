@@ -173,16 +173,6 @@ export class TaskStore {
     );
   }
 
-  unstartedCount(agentId: string): number {
-    return (
-      first<{ count: number }>(
-        this.#sql,
-        "SELECT count(*) AS count FROM tasks WHERE is_held = 1 AND holder = ? AND status = 'assigned'",
-        agentId,
-      )?.count ?? 0
-    );
-  }
-
   /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
   waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): PlacedInLine[] {
     return this.#sql

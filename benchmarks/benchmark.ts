@@ -1,0 +1,66 @@
+/**
+ * What a benchmark is: rounds that measure something and, within the same run, a baseline beside it.
+ * Machines are shared and noisy, so what can be compared between two runs is the ratio, not the value.
+ */
+
+export type Benchmark = {
+  readonly name: string;
+  /** One line for people: what it measures. */
+  readonly summary: string;
+  measure(): Promise<Figure[]>;
+};
+
+/** Several rounds of one measurement. */
+export type Spread = { readonly median: number; readonly min: number; readonly max: number };
+
+/** A documented promise: the benchmark is failed when the median of the rounds is beyond it. */
+export type Bound = { readonly on: "value" | "ratio"; readonly atMost: number };
+
+export type Figure = {
+  readonly what: string;
+  readonly unit: string;
+  readonly value: Spread;
+  readonly baseline: Spread & { readonly what: string };
+  /** Value by baseline, round by round: what slows down one of them slows down the other. */
+  readonly ratio: Spread;
+  readonly bound: Bound | null;
+};
+
+export type Measurement = {
+  what: string;
+  unit: string;
+  /** One a round. */
+  values: readonly number[];
+  /** As many, from the same rounds. */
+  baseline: { what: string; values: readonly number[] };
+  bound?: Bound;
+};
+
+export function figure({ what, unit, values, baseline, bound }: Measurement): Figure {
+  const ratios = values.map((value, round) => value / (baseline.values[round] ?? Number.NaN));
+  return {
+    what,
+    unit,
+    value: spread(values),
+    baseline: { what: baseline.what, ...spread(baseline.values) },
+    ratio: spread(ratios),
+    bound: bound ?? null,
+  };
+}
+
+export function isMet({ bound, value, ratio }: Figure): boolean {
+  return bound === null || (bound.on === "value" ? value : ratio).median <= bound.atMost;
+}
+
+export function spread(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/** The middle one; of an even number, the mean of the middle two. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
+  if (low === undefined || high === undefined) throw new Error("there is no median of nothing");
+  return (low + high) / 2;
+}

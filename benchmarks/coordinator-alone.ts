@@ -1,0 +1,134 @@
+/**
+ * The real coordinator with nothing around it: its storage is Node's own SQLite in memory, its messages arrive
+ * at once, and what it defers runs when told, so that its work can be measured without any waiting.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { Config } from "../src/contract/config.ts";
+import type { Outcome } from "../src/contract/problem.ts";
+import { Coordinator } from "../src/services/coordinator/coordinator.ts";
+import type { Host } from "../src/services/host.ts";
+import { NodeSql } from "../tests/support/simulation/node-sql.ts";
+
+const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
+const GROUP = "default";
+const TYPE = "work";
+const START_MS = Date.UTC(2026, 0, 1);
+
+export class CoordinatorAlone implements Disposable {
+  readonly #coordinator: Coordinator;
+  readonly #database = new DatabaseSync(":memory:");
+  readonly #deferred: (() => void)[] = [];
+  readonly #incarnations = new Map<string, number>();
+  #ids = 0;
+  #failures = 0;
+
+  constructor() {
+    this.#coordinator = new Coordinator(this.#host(), Config.parse({}));
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  async register(id: string, maxConcurrentTasks: number): Promise<void> {
+    const registered = await this.#coordinator.register(
+      GROUP,
+      id,
+      {
+        type: "worker",
+        capabilities: [TYPE],
+        max_concurrent_tasks: maxConcurrentTasks,
+        labels: {},
+        running_tasks: [],
+      },
+      OPERATOR,
+    );
+    this.#incarnations.set(id, valueOf(registered).agent.incarnation);
+  }
+
+  submit(count: number): void {
+    for (let index = 0; index < count; index++) {
+      valueOf(
+        this.#coordinator.submit({ id: `task-${index}`, type: TYPE, priority: index % 11, data: { index } }),
+      );
+    }
+  }
+
+  tasksOf(agentId: string): number {
+    return valueOf(this.#coordinator.queries.agent(agentId)).task_count;
+  }
+
+  /** Tells the coordinator that an agent died. @returns the time at work until all its tasks have moved, in ms */
+  async failOver(agentId: string): Promise<number> {
+    this.#failures += 1;
+    const parcel = {
+      stream: "benchmark",
+      letters: [
+        {
+          number: this.#failures,
+          message: {
+            type: "agent_ended" as const,
+            agentId,
+            incarnation: this.#incarnations.get(agentId) ?? 0,
+            group: GROUP,
+            ending: "failed" as const,
+            failureId: `failure-${this.#failures}`,
+            failureType: "heartbeat_timeout",
+            message: "no heartbeat",
+            details: {},
+            lastSignMs: START_MS,
+            declaredAtMs: START_MS,
+            locksReleased: [],
+          },
+        },
+      ],
+    };
+    let spentMs = msOf(() => this.#coordinator.receive(parcel));
+    for (let work = this.#deferred.shift(); work !== undefined; work = this.#deferred.shift()) {
+      spentMs += msOf(work);
+      // Messages to the notifier come and go in between.
+      await settled();
+    }
+    return spentMs;
+  }
+
+  #host(): Host {
+    return {
+      sql: new NodeSql(this.#database),
+      clock: { nowMs: () => START_MS },
+      alarm: { set() {}, clear() {} },
+      bells: { ring() {} },
+      peers: {
+        deliver: async (_, { letters }) => ({ through: letters.at(-1)?.number ?? 0, refused: [] }),
+        ringDoorbell() {},
+      },
+      log: {
+        line(level, event, fields) {
+          if (level === "error") throw new Error(`${event}: ${JSON.stringify(fields)}`);
+        },
+      },
+      bootId: "boot",
+      reachableSinceMs: () => null,
+      randomId: () => `id-${this.#ids++}`,
+      defer: (work) => void this.#deferred.push(work),
+      after: () => () => {},
+    };
+  }
+}
+
+/** Synchronous work, so no waiting is in it. The CPU's own clocks are too coarse for a slice of some milliseconds. */
+function msOf(work: () => void): number {
+  const startMs = performance.now();
+  work();
+  return performance.now() - startMs;
+}
+
+/** One turn of the event loop settles every promise that can. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function valueOf<Value>(outcome: Outcome<Value>): Value {
+  if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
+  return outcome.value;
+}

@@ -1,0 +1,103 @@
+/**
+ * What a server does in a second, over HTTP as agents and producers use it. The client is on the same machine and
+ * takes its share of it, of the baseline as well: the health check, which passes through the Worker and asks no object.
+ */
+import { startServer } from "../tests/support/server.ts";
+import { type Benchmark, type Figure, figure } from "./benchmark.ts";
+import { Clients } from "./load.ts";
+
+const CLIENTS = 32;
+const ROUNDS = 4;
+const MEASURED_MS = 1000;
+/** Longer than it all takes: nobody is to be declared dead in between. */
+const TIMEOUT_SECONDS = 3600;
+
+const CLUSTER = "/v1/clusters/benchmark";
+const GROUP = `${CLUSTER}/groups/default`;
+
+type Work = { what: string; step: (client: number) => Promise<unknown> };
+
+export const http: Benchmark = {
+  name: "http",
+  summary: `heartbeats, tasks and locks a second over ${CLIENTS} connections to npm start`,
+  measure,
+};
+
+async function measure(): Promise<Figure[]> {
+  await using server = await startServer();
+  using clients = new Clients(server.url, CLIENTS);
+  const tokens = await Promise.all(
+    Array.from({ length: CLIENTS }, (_, client) => register(clients, client, server.adminToken)),
+  );
+  const baseline: Work = {
+    what: "health checks",
+    step: () => clients.call("GET", "/healthz", null),
+  };
+  const works = worksOf(clients, server.adminToken, tokens);
+  const rates = new Map<Work, number[]>([baseline, ...works].map((work) => [work, []]));
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [work, values] of rates) {
+      // The first round warms up: a shorter one will do.
+      const rate = await clients.perSecond(round === 0 ? MEASURED_MS / 2 : MEASURED_MS, work.step);
+      if (round > 0) values.push(rate);
+    }
+  }
+  const { what, values } = { what: baseline.what, values: rates.get(baseline) ?? [] };
+  return works.map((work) =>
+    figure({
+      what: work.what,
+      unit: "/s",
+      values: rates.get(work) ?? [],
+      baseline: { what, values },
+    }),
+  );
+}
+
+function worksOf(clients: Clients, adminToken: string, tokens: readonly string[]): Work[] {
+  const tokenOf = (client: number) => tokens[client] ?? "";
+  let tasks = 0;
+  return [
+    {
+      what: "heartbeats",
+      step: (client) =>
+        clients.call("POST", `${GROUP}/agents/${agentId(client)}/heartbeat`, tokenOf(client), {}),
+    },
+    {
+      what: "tasks submitted, started, completed (3 calls)",
+      step: async (client) => {
+        tasks += 1;
+        const submission = { id: `task-${tasks}`, type: typeOf(client) };
+        await clients.call("POST", `${CLUSTER}/tasks`, adminToken, submission);
+        const holder = { agent_id: agentId(client), attempt: 1 };
+        const path = `${CLUSTER}/tasks/${submission.id}`;
+        await clients.call("POST", `${path}/start`, tokenOf(client), holder);
+        await clients.call("POST", `${path}/complete`, tokenOf(client), { ...holder, result: "done" });
+      },
+    },
+    {
+      what: "locks acquired, released (2 calls)",
+      step: async (client) => {
+        const path = `${GROUP}/locks/resource-${client}`;
+        const acquisition = { agent_id: agentId(client) };
+        const answer = await clients.call("POST", `${path}/acquire`, tokenOf(client), acquisition);
+        const { lock } = JSON.parse(answer) as { lock: { fencing_token: number } };
+        const proof = { fencing_token: lock.fencing_token };
+        await clients.call("POST", `${path}/release`, tokenOf(client), proof);
+      },
+    },
+  ];
+}
+
+const agentId = (client: number) => `agent-${client}`;
+
+/** A type of its own for each agent: so a client knows who gets its task. */
+const typeOf = (client: number) => `work-${client}`;
+
+async function register(clients: Clients, client: number, adminToken: string): Promise<string> {
+  const answer = await clients.call("PUT", `${GROUP}/agents/${agentId(client)}`, adminToken, {
+    type: "benchmark",
+    capabilities: [typeOf(client)],
+    heartbeat_timeout_seconds: TIMEOUT_SECONDS,
+  });
+  return (JSON.parse(answer) as { token: string }).token;
+}

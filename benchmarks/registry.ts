@@ -1,0 +1,7 @@
+/** Every benchmark there is, in the order in which they run. */
+import type { Benchmark } from "./benchmark.ts";
+import { failover } from "./failover.ts";
+import { http } from "./http.ts";
+import { strategies } from "./strategies.ts";
+
+export const BENCHMARKS: readonly Benchmark[] = [strategies, http, failover];

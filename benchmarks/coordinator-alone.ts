@@ -43,19 +43,19 @@ export class CoordinatorAlone implements Disposable {
       },
       OPERATOR,
     );
-    this.#incarnations.set(id, valueOf(registered).agent.incarnation);
+    this.#incarnations.set(id, good(registered).agent.incarnation);
   }
 
   submit(count: number): void {
     for (let index = 0; index < count; index++) {
-      valueOf(
+      good(
         this.#coordinator.submit({ id: `task-${index}`, type: TYPE, priority: index % 11, data: { index } }),
       );
     }
   }
 
   tasksOf(agentId: string): number {
-    return valueOf(this.#coordinator.queries.agent(agentId)).task_count;
+    return good(this.#coordinator.queries.agent(agentId)).task_count;
   }
 
   /** Tells the coordinator that an agent died. @returns the time at work until all its tasks have moved, in ms */
@@ -128,7 +128,7 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function valueOf<Value>(outcome: Outcome<Value>): Value {
+function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
 }

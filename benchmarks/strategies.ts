@@ -10,7 +10,7 @@ import { COORDINATOR_MIGRATIONS } from "../src/storage/coordinator/schema.ts";
 import { migrate } from "../src/storage/migrations.ts";
 import { decide } from "../src/strategies/decide.ts";
 import { STRATEGIES } from "../src/strategies/registry.ts";
-import type { Candidate, DecisionContext, PlaceableTask, Strategy } from "../src/strategies/strategy.ts";
+import type { DecisionContext, PlaceableTask, Strategy } from "../src/strategies/strategy.ts";
 import { NodeSql } from "../tests/support/simulation/node-sql.ts";
 import { Random } from "../tests/support/simulation/random.ts";
 import { type Benchmark, type Figure, figure, median } from "./benchmark.ts";
@@ -99,7 +99,7 @@ function oneDecision(strategy: Strategy, roster: Roster, index: number): unknown
 
 function plainLoop(roster: Roster, index: number): number {
   let sum = 0;
-  for (const candidate of roster.candidates(NOW_MS) as Iterable<Candidate>) {
+  for (const candidate of roster.candidates(NOW_MS)) {
     sum += candidate.openTasks * index;
   }
   return sum;

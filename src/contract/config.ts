@@ -85,9 +85,9 @@ const weight = (description: string) =>
 const LevelWeights = z
   .strictObject({
     reliability: weight("Weight of the agent's reliability."),
-    capability: weight("Weight of how well the agent fits the task's type."),
+    capability: weight("Weight of how well the agent has done the task's type."),
     load: weight("Weight of the agent's free capacity."),
-    performance: weight("Weight of how fast and well the agent worked so far."),
+    performance: weight("Weight of how fast the agent has done the task's type, against the others."),
   })
   .refine((weights) => Object.values(weights).some((value) => value > 0), {
     message: "at least one weight must be above 0",
@@ -138,7 +138,7 @@ const FailoverConfig = z.strictObject({
     .default({})
     .meta({
       maxProperties: MAX_NAMED_AGENTS,
-      description: `For an agent, who takes its tasks over: one agent id, or up to ${MAX_BACKUPS} in order.`,
+      description: `For an agent, who takes its tasks over: one agent id, or up to ${MAX_BACKUPS} in order. Heeded by \`basic\` and \`backup_agent\`, not by \`failover\`.`,
     }),
   use_failover_strategy: z.boolean().default(true).meta({
     description:
@@ -155,7 +155,7 @@ const FailoverConfig = z.strictObject({
   reliability_threshold: z.number().min(0).max(1).default(0.8).meta({
     unit: "fraction",
     description:
-      "Reliability below which an agent takes no high-priority task while another agent can take it.",
+      "Reliability below which an agent takes no high-priority task while another agent can take it. The basic strategy does not heed it.",
   }),
   task_priority_levels: z
     .strictObject({
@@ -186,7 +186,10 @@ const FailoverConfig = z.strictObject({
       low: levelWeights("low"),
     })
     .prefault({})
-    .meta({ description: "Weights of the factors in a score, by the task's priority level." }),
+    .meta({
+      description:
+        "Weights of the factors in a score, by the task's priority level; the basic strategy has its own.",
+    }),
 });
 
 const FailureNotificationConfig = z.strictObject({
@@ -198,7 +201,7 @@ const FailureNotificationConfig = z.strictObject({
     .default(["log", "system"])
     .meta({
       description:
-        "Where failures are told: the log, mail, a webhook, the agents' message boxes and the dashboard.",
+        "Where failures are told: the log, mail, a webhook, the agents' message boxes and the dashboard. Only `log` has an effect yet.",
     }),
   min_severity: Severity.default("warning").meta({
     description: "Failures below this severity are not told.",
@@ -287,7 +290,7 @@ const HeartbeatConfig = z
     reconnect_grace_seconds: seconds(0, DAY_SECONDS).default(5).meta({
       unit: "seconds",
       description:
-        "How long an agent whose socket broke has to come back before it is declared failed; 0: no time.",
+        "How long an agent whose socket broke has to come back before it is declared failed; 0: no time. It has no effect yet: there are no sockets.",
     }),
   })
   .refine((heartbeat) => heartbeat.timeout_seconds > heartbeat.interval_seconds, {
@@ -332,7 +335,7 @@ const TaskConfig = z.strictObject({
   ),
   late_result_policy: LateResultPolicy.default("keep").meta({
     description:
-      "What becomes of a result from an attempt no longer current: `keep` it to be accepted by a call, `accept_if_unfinished`, or `reject` it.",
+      "What becomes of a result from an attempt no longer current: `keep` it to be accepted by a call, `accept_if_unfinished`, or `reject` it. `keep` and `accept_if_unfinished` have no effect yet: every such result is rejected.",
   }),
   retention_seconds: seconds(1, 365 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)
@@ -382,10 +385,10 @@ export const Config = z
       description: "Which failures are told, and where.",
     }),
     email_notification: EmailNotificationConfig.prefault({}).meta({
-      description: "Mail, used when `notification_types` lists `email`.",
+      description: "Mail, used when `notification_types` lists `email`. None is sent yet.",
     }),
     webhook_notification: WebhookNotificationConfig.prefault({}).meta({
-      description: "The webhook, used when `notification_types` lists `webhook`.",
+      description: "The webhook, used when `notification_types` lists `webhook`. It is not called yet.",
     }),
     heartbeat_config: HeartbeatConfig.prefault({}).meta({
       description: "How an agent shows that it lives, and when it is declared failed.",
@@ -395,7 +398,8 @@ export const Config = z
       description: "What holds for tasks that do not say otherwise.",
     }),
     safe_mode_config: SafeModeConfig.prefault({}).meta({
-      description: "The brake: when many agents vanish at once, no task moves for a while.",
+      description:
+        "The brake: when many agents vanish at once, no task moves for a while. It has no effect yet: failover goes on.",
     }),
   })
   .meta({ id: "Config", description: "The configuration of a cluster." });

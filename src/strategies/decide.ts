@@ -93,9 +93,11 @@ function rank(
 ): Ranked[] {
   const kept = Math.max(SHOWN_CANDIDATES, 1 + context.config.backup_strategy_count);
   const best: (Ranked & { spread: number })[] = [];
+  // Taken apart once, not for each of a thousand candidates.
+  const entries = Object.entries(weights);
   for (const candidate of eligible) {
     const factors = strategy.factors(task, candidate, context);
-    const score = weightedSum(factors, weights);
+    const score = sumOf(factors, entries);
     const last = best[kept - 1];
     if (last !== undefined && score < last.score) continue;
     best.push({ agentId: candidate.id, score, factors, spread: spreadOf(task.id, candidate.id) });
@@ -133,8 +135,12 @@ export function replay(
 
 /** @returns the sum of factor × weight, in the order of the weights */
 export function weightedSum(factors: Factors, weights: Weights): number {
+  return sumOf(factors, Object.entries(weights));
+}
+
+function sumOf(factors: Factors, weights: readonly (readonly [name: string, weight: number])[]): number {
   let sum = 0;
-  for (const [name, weight] of Object.entries(weights)) sum += (factors[name] ?? 0) * weight;
+  for (const [name, weight] of weights) sum += (factors[name] ?? 0) * weight;
   return sum;
 }
 

@@ -36,6 +36,9 @@ export const Text = z.string().max(4096);
 /** Seconds, fractions allowed, for time-outs of tasks. */
 export const TimeoutSeconds = z.number().min(0.1).max(2_592_000);
 
+/** Backups that may be named, for a task or for an agent. */
+export const MAX_BACKUPS = 16;
+
 export const JsonValue = z
   .custom<z.core.util.JSONType>((value) => value !== undefined)
   .meta({ description: "Any JSON value." });

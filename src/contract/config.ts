@@ -6,7 +6,7 @@
  * of a map, never comes back out of an API) and `maxProperties` (the bound of a map).
  */
 import * as z from "zod";
-import { Id, TimeoutSeconds } from "./common.ts";
+import { Id, MAX_BACKUPS, TimeoutSeconds } from "./common.ts";
 import type { PriorityLevel } from "./decision.ts";
 import { Severity } from "./failure.ts";
 import { ChannelName } from "./notification.ts";
@@ -17,8 +17,6 @@ export const WEIGHT_FACTORS = ["reliability", "capability", "load", "performance
 
 /** Agents that may be named in one list or map: a group of agents that all deserve a name of their own. */
 const MAX_NAMED_AGENTS = 1000;
-/** Backups of one agent, and of one task: beyond this many the list says nothing that a score would not. */
-const MAX_BACKUPS = 16;
 const MAX_RECIPIENTS = 50;
 const MAX_HEADERS = 32;
 /** Longest host name in DNS. */
@@ -138,7 +136,7 @@ const FailoverConfig = z.strictObject({
     .default({})
     .meta({
       maxProperties: MAX_NAMED_AGENTS,
-      description: `For an agent, who takes its tasks over: one agent id, or up to ${MAX_BACKUPS} in order. Heeded by \`basic\` and \`backup_agent\`, not by \`failover\`.`,
+      description: `For an agent, who takes its tasks over: one agent id, or up to ${MAX_BACKUPS} in order.`,
     }),
   use_failover_strategy: z.boolean().default(true).meta({
     description:

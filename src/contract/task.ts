@@ -1,6 +1,6 @@
 /** Tasks on the wire: submission, what their holders report, and how a task is shown. */
 import * as z from "zod";
-import { Id, Instant, JsonValue, Labels, Name, pageOf, TimeoutSeconds } from "./common.ts";
+import { Id, Instant, JsonValue, Labels, MAX_BACKUPS, Name, pageOf, TimeoutSeconds } from "./common.ts";
 import { Decision } from "./decision.ts";
 
 export const TASK_STATUSES = ["pending", "assigned", "running", "completed", "failed", "cancelled"] as const;
@@ -13,7 +13,7 @@ export type LateResultPolicy = z.infer<typeof LateResultPolicy>;
 
 export const BackupList = z
   .array(Id)
-  .max(32)
+  .max(MAX_BACKUPS)
   .refine((ids) => new Set(ids).size === ids.length, { message: "an agent is listed twice" });
 
 export const TaskSubmission = z
@@ -27,7 +27,9 @@ export const TaskSubmission = z
       description: "From its start or the last progress.",
     }),
     start_timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its assignment." }),
-    late_result_policy: LateResultPolicy.optional(),
+    late_result_policy: LateResultPolicy.optional().meta({
+      description: "Kept with the task; no effect yet: a late result is refused.",
+    }),
     group: Id.optional().meta({ description: "Only agents of this group may take it." }),
     required_labels: Labels.optional(),
     backups: BackupList.optional().meta({ description: "Agents to fail over to, in order." }),
@@ -52,7 +54,9 @@ export const Task = z
     attempt: z.int().meta({ description: "Grows by one at each assignment, for ever." }),
     reassignment_count: z.int(),
     previous_agents: z.array(Id),
-    backups: z.array(Id),
+    backups: z.array(Id).meta({
+      description: "In order. A single task read by itself shows them as they would count now.",
+    }),
     group: Id.nullable(),
     required_labels: Labels,
     timeout_seconds: z.number().nullable(),
@@ -62,7 +66,7 @@ export const Task = z
     progress: z.number().min(0).max(1).nullable(),
     result: JsonValue,
     error: z.object({ message: z.string(), retryable: z.boolean() }).nullable(),
-    late_results: z.int(),
+    late_results: z.int().meta({ description: "Late results kept; none are yet." }),
     pending_reason: z.string().nullable(),
     created_at: Instant,
     assigned_at: Instant.nullable(),

@@ -2,7 +2,7 @@
 import type { DecisionContext, Factors, PlaceableTask, Weights } from "./strategy.ts";
 
 /** Backups are for taking over: at the first placement nobody is preferred. */
-export function namedBackups(task: PlaceableTask, { fromAgent }: DecisionContext): readonly string[] {
+function namedBackups(task: PlaceableTask, { fromAgent }: DecisionContext): readonly string[] {
   return fromAgent !== null && task.hasOwnBackups ? task.backups : [];
 }
 

@@ -8,7 +8,7 @@ import type { Candidate, DecisionContext, PlaceableTask, SoftReason } from "./st
 
 export type Exclusion = { reason: ExclusionReason; detail: string };
 
-/** Why this candidate can never take this task now, or null. The first reason that applies. */
+/** Why this candidate cannot take this task now, whoever else there is, or null. The first reason that applies. */
 export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclusion | null {
   if (candidate.status !== "active") {
     return { reason: candidate.status, detail: `it is ${candidate.status}` };

@@ -32,7 +32,7 @@ export function explain(
       ? "the only one left"
       : `the best of ${verdict.candidateCount} by ${factorWords(verdict)}`;
   const fallback =
-    forgiven === null ? "" : `; all who are left are ${REASON_WORDS[forgiven]}, so it was taken all the same`;
+    forgiven === null ? "" : `; taken although ${REASON_WORDS[forgiven]}, since nobody better is left`;
   const others = exclusionWords(verdict);
   return `${best.agentId} takes ${task.id} (${task.type})${taken}: ${rivals}${fallback}${others === "" ? "" : `; passed over: ${others}`}.`;
 }

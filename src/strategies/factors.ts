@@ -1,7 +1,7 @@
 /**
  * The factors by which candidates are compared. Each is a pure function into 0..1, larger is
- * better, and depends on one candidate alone (and on the cluster's typical duration), so
- * that a rival's coming or going never changes somebody's score.
+ * better, and depends on one candidate alone, and on how long tasks typically take in the
+ * whole cluster: who else stands for choice never changes somebody's score.
  */
 import { reliabilityOf } from "../domain/reliability.ts";
 import type { Candidate, DecisionContext, PlaceableTask } from "./strategy.ts";

@@ -1,10 +1,10 @@
 /**
  * `failover` (the default): several factors at once, weighed by how urgent the task is. The
- * weights of each level sum to 1, so a score is in 0..1 too. A list of backups that somebody
- * named for the task by hand comes before all of them.
+ * weights of each level sum to 1, so a score is in 0..1 too. Backups that somebody named,
+ * for the task or for the failed agent, come before all of them.
  */
 import type { PriorityLevel } from "../contract/decision.ts";
-import { namedBackups, withList, withPlace } from "./designated.ts";
+import { designatedBackups, withList, withPlace } from "./designated.ts";
 import { capabilityFactor, loadFactor, performanceFactor, reliabilityFactor } from "./factors.ts";
 import { priorityLevel } from "./priority-level.ts";
 import type { Candidate, DecisionContext, Factors, PlaceableTask, Strategy, Weights } from "./strategy.ts";
@@ -26,11 +26,11 @@ export const failover: Strategy = {
   heeds: ["below_reliability_threshold", "cooling_down", "previous_agent", "suspect"],
 
   weights(task, context) {
-    return withList(namedBackups(task, context), levelWeights(task, context));
+    return withList(designatedBackups(task, context), levelWeights(task, context));
   },
 
   factors(task, candidate, context) {
-    return withPlace(namedBackups(task, context), candidate.id, merits(task, candidate, context));
+    return withPlace(designatedBackups(task, context), candidate.id, merits(task, candidate, context));
   },
 };
 

@@ -81,7 +81,10 @@ function unbacked(
 
 function groupsAtRisk(active: readonly Candidate[], held: readonly Demand[]): Findings["groups_at_risk"] {
   const groupOf = new Map(active.map(({ id, group }) => [id, group]));
-  return [...new Set(groupOf.values())].sort().flatMap((group) => {
+  const groups = new Set(groupOf.values());
+  // Where there is but one group, groups are not what the cluster is divided by against failures.
+  if (groups.size < 2) return [];
+  return [...groups].sort().flatMap((group) => {
     const inside = held.filter(({ holder }) => holder !== null && groupOf.get(holder) === group);
     const outside = active.filter((one) => one.group !== group);
     const movable = inside.filter((demand) => outside.some((one) => couldDo(one, demand)));

@@ -274,7 +274,7 @@ describe("whom every strategy passes over", () => {
       candidate("b", { cooldownUntilMs: NOW_MS + 1000 }),
     ]);
     expect(verdict.selected).toBe("b");
-    expect(verdict.explanation).toContain("all who are left are cooling down after a failure");
+    expect(verdict.explanation).toContain("taken although cooling down after a failure");
   });
 
   it("whoever misses heartbeats, while another exists", () => {
@@ -430,10 +430,14 @@ describe("failover", () => {
     );
   });
 
-  it("puts backups named for the task by hand before everything else, at a failover and not at first", () => {
+  it("puts backups named for the task, or for the failed agent, before everything else, at a failover and not at first", () => {
     const named = task({ priority: 9, backups: ["idle"], hasOwnBackups: true });
     expect(decide(failover, named, agents, context()).selected).toBe("reliable");
     expect(decide(failover, named, agents, context({ fromAgent: "gone" })).selected).toBe("idle");
+    const config = { ...defaultConfig().failover_config, backup_agents: { gone: "idle" } };
+    expect(
+      decide(failover, task({ priority: 9 }), agents, context({ fromAgent: "gone", config })).selected,
+    ).toBe("idle");
   });
 });
 

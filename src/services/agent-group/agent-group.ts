@@ -2,7 +2,8 @@
  * What an agent group does: it is the authority for its agents' liveness and for its
  * locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
  *
- *   coordinator --admit, configure--> group --agent_ended, load_reported, events_noted--> coordinator
+ *   coordinator --admit, configure--> group --agent_ended, agents_silent, load_reported,
+ *   events_noted--> coordinator
  *
  *   Watch (the alarm), LockDesk --> Ledger (sessions, locks, outbox)
  */

@@ -4,7 +4,7 @@
  * call is one commit, and the parts behind it do the work.
  *
  *   Upkeep (the alarm), Registration, TaskDesk, Reports, Failover --> Losses --> Placement --> Ledger
- *   Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
+ *   Foresight --> Failover; Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
  */
 import type { Agent, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";

@@ -65,9 +65,15 @@ export class Roster {
 
   /** @param openTasks how many tasks each agent holds */
   load(openTasks: ReadonlyMap<string, number>): void {
-    this.#entries = new Map(
-      this.#store.all().map((agent) => [agent.id, new Entry(agent, openTasks.get(agent.id) ?? 0)]),
-    );
+    const before = this.#entries;
+    this.#entries = new Map();
+    for (const agent of this.#store.all()) {
+      const entry = new Entry(agent, openTasks.get(agent.id) ?? 0);
+      const known = before.get(agent.id);
+      // A hint that is in memory alone outlives a reading anew.
+      if (known?.agent.incarnation === agent.incarnation) entry.silentUntilMs = known.silentUntilMs;
+      this.#entries.set(agent.id, entry);
+    }
     this.#groups = new Set(this.#store.groups());
   }
 

@@ -17,7 +17,7 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        failure_count INTEGER NOT NULL, tasks_completed INTEGER NOT NULL, tasks_failed INTEGER NOT NULL,
        task_ms_total INTEGER NOT NULL, load TEXT, track TEXT NOT NULL, experience TEXT NOT NULL
      ) WITHOUT ROWID`,
-    // Groups that were ever used, with the configuration version they have.
+    // Groups that were ever used: whom a change of the configuration is told.
     "CREATE TABLE groups (id TEXT PRIMARY KEY) WITHOUT ROWID",
 
     `CREATE TABLE tasks (

@@ -74,11 +74,13 @@ export async function readUntil<Value>(
   let value = await read();
   if (isWorthAnswering(value) || limitMs <= 0) return value;
   const untilMs = Date.now() + limitMs;
-  const waiter = await waiterOn(object, topic, caller);
+  let waiter = await waiterOn(object, topic, caller);
   try {
     value = await read();
     while (!isWorthAnswering(value) && Date.now() < untilMs && !caller.aborted) {
       await waiter.rung(untilMs - Date.now());
+      // The object was replaced, and the new one knows nothing of this line.
+      if (waiter.isClosed() && !caller.aborted) waiter = await waiterOn(object, topic, caller);
       value = await read();
     }
     return value;

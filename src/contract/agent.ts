@@ -99,12 +99,20 @@ export type AgentLiveness = {
   load: Load | null;
 };
 
+/** What may be said of a failure beside its message: records are shown whole. */
+const DETAILS_LIMIT = 8192;
+
 export const FailureReport = z
   .strictObject({
     failure_type: Name,
     incarnation: z.int().min(1).optional(),
     message: Text.optional(),
-    details: z.record(Name, JsonValue).optional(),
+    details: z
+      .record(Name, JsonValue)
+      .refine((details) => JSON.stringify(details).length <= DETAILS_LIMIT, {
+        message: `at most ${DETAILS_LIMIT} characters of JSON`,
+      })
+      .optional(),
   })
   .meta({ id: "FailureReport" });
 export type FailureReport = z.infer<typeof FailureReport>;

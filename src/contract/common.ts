@@ -12,23 +12,22 @@ export const Id = z
   .regex(ID_PATTERN, "1 to 128 characters of A-Z a-z 0-9 . _ : -, the first a letter or digit")
   .meta({ description: "1 to 128 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit." });
 
+/** No controls, no broken characters, and nothing that turns the direction of the text around it. */
+const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u;
+
 /** A lock's name: printable characters, percent-encoded in a path. */
 export const ResourceId = z
   .string()
   .min(1)
   .max(256)
-  .regex(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u, "printable characters only")
+  .regex(PRINTABLE, "printable characters only")
   .meta({ description: "1 to 256 printable characters, percent-encoded in the path." });
 
 /** An RFC 3339 instant in UTC with milliseconds, by the coordinator's clock. */
 export const Instant = z.iso.datetime({ precision: 3 });
 
 /** What a name on the wire may be: capabilities, task types, labels. One line of printable text. */
-export const Name = z
-  .string()
-  .min(1)
-  .max(128)
-  .regex(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u, "printable characters only");
+export const Name = z.string().min(1).max(128).regex(PRINTABLE, "printable characters only");
 
 /** Free text from callers, shown to people: bounded, stored as it is, escaped where it is shown. */
 export const Text = z.string().max(4096);

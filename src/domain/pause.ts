@@ -18,6 +18,11 @@ export function isRestart(storedBootId: string | null, bootId: string): boolean 
   return storedBootId !== null && storedBootId !== bootId;
 }
 
+/** Whether an alarm is late enough for it to be worth asking what it watches. */
+export function mayBeLate(dueMs: number, nowMs: number): boolean {
+  return nowMs - dueMs > LATENESS_FLOOR_MS;
+}
+
 /**
  * Whether an alarm that was due at `dueMs` and runs at `nowMs` proves a pause.
  * @param shortestTimeoutMs the shortest timeout or TTL that the alarm watches; null when it watches none

@@ -17,6 +17,10 @@ export class DurableSql implements Sql {
     return rows;
   }
 
+  sizeBytes(): number {
+    return this.#storage.sql.databaseSize;
+  }
+
   transaction<Result>(work: () => Result): Result {
     return this.#storage.transactionSync(work);
   }

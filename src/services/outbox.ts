@@ -7,12 +7,15 @@
 import { backoffMs } from "../domain/backoff.ts";
 import type { Message } from "../domain/message.ts";
 import type { MetaStore } from "../storage/meta.ts";
-import { OutboxStore } from "../storage/post.ts";
+import { type Letter, OutboxStore } from "../storage/post.ts";
 import type { Address, Host, Parcel, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Messages in one parcel: keeps a delivery's transaction short. */
 const PARCEL_LIMIT = 100;
+
+/** What a parcel may hold: a call between objects carries 32 MB at most. */
+const PARCEL_CHARACTERS = 4_000_000;
 
 const RETRY = { firstMs: 100, factor: 2, longestMs: 30_000 };
 
@@ -109,7 +112,7 @@ export class Outbox {
   }
 
   async #send(receiver: Address, lane: Lane): Promise<void> {
-    const letters = this.#store.head(receiver, PARCEL_LIMIT);
+    const letters = withinSize(this.#store.head(receiver, PARCEL_LIMIT));
     const parcel: Parcel = {
       stream: this.#streamId(),
       letters: letters.map(({ number, message }) => ({ number, message: JSON.parse(message) as Message })),
@@ -163,4 +166,14 @@ export class Outbox {
     if (known !== null) return known;
     throw new Error("the stream id is written when the object first loads");
   }
+}
+
+/** The first of the letters, as many as a parcel may hold; always one. */
+function withinSize(letters: readonly Letter[]): Letter[] {
+  let characters = 0;
+  const count = letters.findIndex(({ message }, index) => {
+    characters += message.length;
+    return index > 0 && characters > PARCEL_CHARACTERS;
+  });
+  return count < 0 ? [...letters] : letters.slice(0, count);
 }

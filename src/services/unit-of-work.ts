@@ -85,7 +85,7 @@ export class UnitOfWork {
     }
     const effects = this.#effects;
     this.#effects = [];
-    for (const effect of effects) effect();
+    for (const effect of effects) this.#emit(effect);
     return result;
   }
 
@@ -113,6 +113,15 @@ export class UnitOfWork {
   /** The platform's alarm went off: it is no longer set. */
   alarmFired(): void {
     this.#armedAtMs = null;
+  }
+
+  /** What is stored is stored: an effect that breaks is on the log, and the others follow. */
+  #emit(effect: () => void): void {
+    try {
+      effect();
+    } catch (error) {
+      this.#host.log.line("error", "effect_failed", { error: String(error) });
+    }
   }
 
   #ensureLoaded(nowMs: number): void {

@@ -11,6 +11,9 @@ export interface Sql {
   /** Runs one statement and returns its rows. At most 100 bindings; pass lists as one JSON text with `json_each(?)`. */
   all<Row extends Record<string, SqlValue>>(statement: string, ...bindings: SqlValue[]): Row[];
 
+  /** How large the database is. */
+  sizeBytes(): number;
+
   /** Runs `work`; all it wrote becomes durable together, or, if it throws, not at all. May be nested. */
   transaction<Result>(work: () => Result): Result;
 }

@@ -146,6 +146,23 @@ describe("an agent that falls silent", () => {
     });
   });
 
+  it("has its tasks moved at last when failover is switched on again", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    await cluster.register("b");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t").assigned_to).toBe("a");
+    const change = cluster.cluster.coordinator.serve((service) =>
+      service.config.patch({ failover_config: { enabled: true } }, null),
+    );
+    await cluster.pass(2000);
+    good(await change);
+    expect(cluster.task("t")).toMatchObject({ assigned_to: "b", attempt: 2 });
+    expect(cluster.failures().map(({ failure_type }) => failure_type)).toEqual(["heartbeat_timeout"]);
+  });
+
   it("hands nothing to another that fails in the same moment", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
@@ -348,6 +365,17 @@ describe("a task that fails", () => {
     expect(repeated).toEqual(cluster.task("t"));
     expect(cluster.failures()).toHaveLength(1);
     expect(repeated.reassignment_count).toBe(1);
+  });
+
+  it("shows whoever repeats an old report nothing of what a later holder made of it", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    await cluster.register("b");
+    good(cluster.fail("t", "a", 1));
+    await cluster.pass(1100);
+    good(cluster.complete("t", "b", 2, "for the producer alone"));
+    expect(good(cluster.fail("t", "a", 1))).toMatchObject({ status: "completed", result: null });
   });
 
   it("is failed at once if it is not retryable, and can be put back in line", async () => {

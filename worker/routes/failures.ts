@@ -79,7 +79,9 @@ export function failureRoutes(app: App): void {
   app.openapi(events, async (c) => {
     const { cluster } = c.req.valid("param");
     const { env } = c;
-    let lastId = c.req.valid("header")["last-event-id"] ?? (await coordinatorOf(env, cluster).lastEventId());
+    const newestId = await coordinatorOf(env, cluster).lastEventId();
+    // An id that was never given out would wait for events that never come.
+    let lastId = Math.min(c.req.valid("header")["last-event-id"] ?? newestId, newestId);
     return streamSSE(c, async (stream) => {
       while (!stream.aborted) {
         // A new line after each break: the coordinator may have been away.

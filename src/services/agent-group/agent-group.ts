@@ -8,7 +8,7 @@
  *   Watch (the alarm), LockDesk --> Ledger (sessions, locks, outbox)
  */
 import type { AgentLiveness, FailureReport, Heartbeat, HeartbeatAnswer, Load } from "../../contract/agent.ts";
-import { type Outcome, ok } from "../../contract/problem.ts";
+import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { Message } from "../../domain/message.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import type { Doorbell, Host, Parcel, Receipt } from "../host.ts";
@@ -125,12 +125,17 @@ export class AgentGroup {
 
   /** A failure seen elsewhere. @returns the id of the failure's record */
   async reportFailure(agentId: string, report: FailureReport): Promise<Outcome<{ failureId: string }>> {
-    return this.#endOnRequest(agentId, report.incarnation ?? null, {
+    const ended = await this.#endOnRequest(agentId, report.incarnation ?? null, {
       ending: "failed",
       failureType: report.failure_type,
       message: report.message ?? `reported as failed: ${report.failure_type}`,
       details: report.details ?? {},
     });
+    if (!ended.ok || ended.value.isHeard) return ended;
+    return refuse(
+      "unavailable",
+      "the agent is declared failed; its record will follow when the coordinator answers",
+    );
   }
 
   // The alarm
@@ -173,14 +178,19 @@ export class AgentGroup {
     });
   }
 
-  async #endOnRequest(agentId: string, incarnation: number | null, cause: Cause): Promise<Outcome<Ending>> {
+  async #endOnRequest(
+    agentId: string,
+    incarnation: number | null,
+    cause: Cause,
+  ): Promise<Outcome<Ending & { isHeard: boolean }>> {
     const ended = this.#unit.commit((nowMs): Outcome<Ending> => {
       const session = this.#ledger.sessions.find(agentId);
       if (session === undefined) return sessionExpired();
       if (incarnation !== null && session.incarnation !== incarnation) return sessionExpired();
       return ok(this.#ledger.end(session, cause, nowMs));
     });
-    if (ended.ok) await this.#ledger.outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
-    return ended;
+    if (!ended.ok) return ended;
+    const isHeard = await this.#ledger.outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
+    return ok({ ...ended.value, isHeard });
   }
 }

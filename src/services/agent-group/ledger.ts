@@ -19,6 +19,9 @@ const SETTINGS_AT_FIRST: GroupSettings = {
   lockDelayMs: 0,
 };
 
+/** Keeps a message well below what a row may hold. */
+const EVENTS_PER_MESSAGE = 100;
+
 /** Why an incarnation ends. */
 export type Cause = Pick<AgentEnded, "ending" | "failureType" | "message" | "details">;
 
@@ -118,6 +121,9 @@ export class Ledger {
 
   /** Adds events of the group's own to the cluster's log. */
   noteEvents(nowMs: number, events: EventDraft[]): void {
-    if (events.length > 0) this.outbox.post("coordinator", { type: "events_noted", atMs: nowMs, events });
+    for (let from = 0; from < events.length; from += EVENTS_PER_MESSAGE) {
+      const some = events.slice(from, from + EVENTS_PER_MESSAGE);
+      this.outbox.post("coordinator", { type: "events_noted", atMs: nowMs, events: some });
+    }
   }
 }

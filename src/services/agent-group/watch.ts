@@ -99,9 +99,10 @@ export class Watch {
 
   /** Told before the deaths, so that the dead one's tasks do not go to whoever dies next. */
   #tellOfDoubtful(overdue: readonly Session[], nowMs: number): void {
+    const declared = new Set(overdue);
     const agents = this.#ledger.sessions
       .doubtful(nowMs)
-      .filter((session) => !overdue.includes(session))
+      .filter((session) => !declared.has(session))
       .slice(0, DOUBTFUL_TOLD)
       .map((session) => ({
         agentId: session.agentId,

@@ -4,6 +4,7 @@ import { type Outcome, ok, type Problem, refuse } from "../../contract/problem.t
 import { type ConfigChange, patchConfig, replaceConfig } from "../../domain/configuration/configuration.ts";
 import { redactConfig } from "../../domain/configuration/secrets.ts";
 import type { Address } from "../host.ts";
+import type { Failover } from "./failover.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** How long a change waits for the groups to have it. */
@@ -13,9 +14,11 @@ export type ConfigAnswer = { config: Config; etag: string; version: number; pend
 
 export class ConfigDesk {
   readonly #ledger: Ledger;
+  readonly #failover: Failover;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, failover: Failover) {
     this.#ledger = ledger;
+    this.#failover = failover;
   }
 
   /** A new file changes the configuration too, and the first one has to be told at all. */
@@ -51,8 +54,10 @@ export class ConfigDesk {
       const changed = change(settings.base, settings.overrides, body);
       if (!changed.ok) return { ok: false, problem: invalidConfig(changed) };
       const agingMs = settings.agingMs;
+      const wasEnabled = settings.config.failover_config.enabled;
       settings.store(changed.config, changed.overrides);
       if (settings.agingMs !== agingMs) this.#ledger.tasks.store.reorder(settings.agingMs);
+      if (!wasEnabled && settings.config.failover_config.enabled) this.#failover.takeUp(nowMs);
       this.#ledger.note(
         { type: "config.changed", subject: "config", data: { version: settings.version } },
         nowMs,

@@ -82,7 +82,7 @@ export class Coordinator {
     this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover);
     this.#foresight = new Foresight(this.#ledger, this.#failover);
     this.queries = new Queries(this.#ledger, placement);
-    this.config = new ConfigDesk(this.#ledger);
+    this.config = new ConfigDesk(this.#ledger, this.#failover);
   }
 
   // From the groups
@@ -109,7 +109,8 @@ export class Coordinator {
     if (!registered.ok) return registered;
     const { agent, admission, isNew } = registered.value;
     const isHeard = await this.#ledger.outbox.delivered(`group/${group}`, admission.number, HEARD_LIMIT_MS);
-    if (!isHeard) return refuse("unavailable", "the group did not answer in time; register again");
+    if (!isHeard)
+      return refuse("unavailable", "the group did not answer in time; it may have been told: register again");
     return ok({ agent, isNew });
   }
 

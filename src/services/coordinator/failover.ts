@@ -62,6 +62,14 @@ export class Failover {
     this.#openJob(message.failureId, agent, reason, nowMs);
   }
 
+  /** Failover was switched on again: whoever died meanwhile and still holds tasks is failed over now. */
+  takeUp(nowMs: number): void {
+    for (const agent of this.#ledger.roster.all()) {
+      if (isLive(agent.status) || this.#ledger.roster.openTasksOf(agent.id) === 0) continue;
+      this.#openJob(this.#ledger.host.randomId(), agent, "agent_failed", nowMs);
+    }
+  }
+
   /** An operator drops an agent that is inactive: it leaves as if it had unregistered. */
   forget(agentId: string, nowMs: number): Outcome<null> {
     const agent = this.#ledger.roster.find(agentId);

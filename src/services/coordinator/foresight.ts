@@ -12,7 +12,7 @@ import type { Ledger } from "./ledger.ts";
 import { noSuchAgent } from "./refusals.ts";
 
 /** Tasks one simulation may touch: its answer has a decision for each. */
-const SIMULATED_TASK_LIMIT = 5000;
+const SIMULATED_TASK_LIMIT = 2000;
 
 /** Tasks without a backup that are named; the count covers the rest. */
 const TASKS_NAMED = 50;

@@ -6,7 +6,7 @@ import type { Decision, DecisionReason } from "../../contract/decision.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import { assigned, parked } from "../../domain/task-life.ts";
-import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
+import type { PlaceInLine, WaitingTask } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
 import { hardExclusion } from "../../strategies/eligibility.ts";
 import { exclusionWords } from "../../strategies/explanation.ts";
@@ -17,7 +17,7 @@ import { instant } from "../instant.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Waiting tasks read at a time while a free slot looks for one. */
-const LINE_PAGE = 50;
+const LINE_PAGE = 10;
 
 /** Waiting tasks looked at in one event at most; the rest of the line is looked at in the next. */
 const LINE_LIMIT = 1000;
@@ -128,9 +128,11 @@ export class Placement {
         this.#unfilled.set(agentId, lines);
         return;
       }
-      const task = mostUrgent(lines, nowMs)?.take();
-      if (task === undefined) return;
-      if (this.#couldTake(agentId, task, nowMs)) this.placeWaiting(task, nowMs);
+      const next = mostUrgent(lines, nowMs)?.take();
+      if (next === undefined) return;
+      const task = this.#ledger.tasks.store.find(next.id);
+      // Since the line was read it may have been cancelled, or placed.
+      if (task?.status === "pending" && this.#couldTake(agentId, task, nowMs)) this.placeWaiting(task, nowMs);
     }
   }
 
@@ -218,7 +220,7 @@ export class Placement {
 class Line {
   readonly #ledger: Ledger;
   readonly #type: string;
-  #page: { task: TaskRecord; place: PlaceInLine }[] = [];
+  #page: WaitingTask[] = [];
   #last: PlaceInLine | null = null;
   #isAtEnd = false;
 
@@ -231,13 +233,13 @@ class Line {
     if (this.#page.length === 0 && !this.#isAtEnd) {
       this.#page = this.#ledger.tasks.store.waiting(this.#type, this.#last, nowMs, LINE_PAGE);
       this.#isAtEnd = this.#page.length < LINE_PAGE;
-      this.#last = this.#page.at(-1)?.place ?? this.#last;
+      this.#last = this.#page.at(-1) ?? this.#last;
     }
-    return this.#page[0]?.place.urgency ?? null;
+    return this.#page[0]?.urgency ?? null;
   }
 
-  take(): TaskRecord | undefined {
-    return this.#page.shift()?.task;
+  take(): WaitingTask | undefined {
+    return this.#page.shift();
   }
 }
 

@@ -1,4 +1,4 @@
-/** What can be read of a cluster. Nothing here changes anything. */
+/** What can be read of a cluster. Nothing here changes what is stored. */
 import type { Agent, AgentFilter } from "../../contract/agent.ts";
 import type { ClusterStatus } from "../../contract/cluster.ts";
 import type { Page } from "../../contract/common.ts";
@@ -113,8 +113,12 @@ export class Queries {
 
   failures(filter: FailureFilter, limit: number, cursor: string | null): Page<Failure> {
     return this.#ledger.unit.read(() => {
-      const found = this.#ledger.failures.list(filter, numberOf(cursor), limit + 1);
-      return pageFrom(found, limit, ({ failure }) => failure);
+      const found = this.#ledger.failures.list(filter, numberOf(cursor), limit);
+      return pageOfSlice(
+        found,
+        ({ failure }) => failure,
+        ({ number }) => String(number),
+      );
     });
   }
 
@@ -146,7 +150,9 @@ export class Queries {
         agents_by_status: byStatus,
         tasks,
         failure_count: this.#ledger.failures.countSince(nowMs - DAY_MS),
-        recent_failures: this.#ledger.failures.list({}, null, RECENT_FAILURES).map(({ failure }) => failure),
+        recent_failures: this.#ledger.failures
+          .list({}, null, RECENT_FAILURES)
+          .items.map(({ failure }) => failure),
         groups: this.#ledger.roster.groups(),
         strategy: strategyFor(this.#ledger.settings.config.failover_config).name,
         config_version: this.#ledger.settings.version,

@@ -61,7 +61,7 @@ export class Registration {
     const heartbeat = this.#heartbeatOf(body);
     const refusal = this.#refuse(known, group, registrar) ?? refuseHeartbeat(heartbeat);
     if (refusal !== null) return refusal;
-    this.#makeRoom();
+    if (known === undefined) this.#makeRoom();
     if (known === undefined && this.#ledger.roster.size >= AGENT_LIMIT) {
       return refuse("limit_reached", `a cluster knows at most ${AGENT_LIMIT} agents; use another cluster`);
     }

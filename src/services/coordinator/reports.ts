@@ -68,10 +68,11 @@ export class Reports {
   }
 
   fail(taskId: string, report: TaskFailure, speaker: Speaker, nowMs: number): Outcome<Task> {
-    const attempt = this.#ledger.attempts.find(taskId, report.attempt);
-    const isRepeated = attempt?.agentId === report.agent_id && attempt.outcome === "reported_failed";
-    const repeated = isRepeated ? this.#ledger.tasks.store.find(taskId) : undefined;
-    if (repeated !== undefined) return ok(taskView(repeated));
+    if (this.#isRepeatedFailure(taskId, report) && speaksForItself(report, speaker)) {
+      const task = this.#ledger.tasks.store.find(taskId);
+      // Answered as the first time, yet what a later holder made of it is not this one's to see.
+      if (task !== undefined) return ok({ ...taskView(task), result: null });
+    }
     return this.#report(taskId, report, speaker, (task, standing) => {
       if (standing === "settled") return finishedAlready(task);
       return ok(this.#failBy(task, report.error, nowMs));
@@ -93,7 +94,7 @@ export class Reports {
   ): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
-    if (speaker !== null && speaker.agentId !== agent_id) {
+    if (!speaksForItself({ agent_id }, speaker)) {
       return refuse("forbidden", "an agent reports for itself alone");
     }
     const standing = this.#isOfEarlierLife(taskId, attempt, speaker)
@@ -108,6 +109,12 @@ export class Reports {
     }
     const counted = count(task, standing);
     return counted.ok ? ok(taskView(counted.value)) : counted;
+  }
+
+  /** The report of a failure came before, and was counted. */
+  #isRepeatedFailure(taskId: string, { agent_id, attempt }: TaskStart): boolean {
+    const given = this.#ledger.attempts.find(taskId, attempt);
+    return given?.agentId === agent_id && given.outcome === "reported_failed";
   }
 
   /**
@@ -188,4 +195,8 @@ export class Reports {
       track: withEvent(agent.track, "task_completed", nowMs),
     });
   }
+}
+
+function speaksForItself({ agent_id }: { agent_id: string }, speaker: Speaker): boolean {
+  return speaker === null || speaker.agentId === agent_id;
 }

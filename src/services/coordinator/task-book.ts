@@ -56,6 +56,10 @@ export class TaskBook {
     return this.#unstarted.get(agentId) ?? 0;
   }
 
+  get finishedCount(): number {
+    return TASK_STATUSES.filter(isFinished).reduce((sum, status) => sum + this.countOf(status), 0);
+  }
+
   get openCount(): number {
     return TASK_STATUSES.filter((status) => !isFinished(status)).reduce(
       (sum, status) => sum + this.countOf(status),

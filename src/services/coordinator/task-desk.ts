@@ -15,6 +15,9 @@ import { taskView } from "./views.ts";
 /** Unfinished tasks a cluster holds at most. */
 const OPEN_TASK_LIMIT = 100_000;
 
+/** An object may hold 10 GB; what is accepted below this has room to be finished. */
+const SIZE_LIMIT_BYTES = 8_000_000_000;
+
 export class TaskDesk {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
@@ -39,12 +42,8 @@ export class TaskDesk {
       }
       return ok({ task: taskView(known), decision: this.#lastDecision(known), isNew: false });
     }
-    if (this.#ledger.tasks.openCount >= OPEN_TASK_LIMIT) {
-      return refuse(
-        "limit_reached",
-        `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks; wait or use another cluster`,
-      );
-    }
+    const full = this.#refuseWhenFull();
+    if (full !== null) return full;
     const task = this.#newTask(id, print, submission, nowMs);
     this.#ledger.note(
       { type: "task.submitted", subject: id, data: { type: task.type, priority: task.priority } },
@@ -75,9 +74,8 @@ export class TaskDesk {
         task_status: task.status,
       });
     }
-    if (this.#ledger.tasks.openCount >= OPEN_TASK_LIMIT) {
-      return refuse("limit_reached", `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks`);
-    }
+    const full = this.#refuseWhenFull();
+    if (full !== null) return full;
     this.#ledger.note({ type: "task.retried", subject: task.id, data: {} }, nowMs);
     return ok(taskView(this.#placement.place(task, retried(task), "operator", nowMs).task));
   }
@@ -89,6 +87,22 @@ export class TaskDesk {
     const next = { ...task, backups: [...backups], hasOwnBackups: true };
     this.#ledger.saveTask(task, next);
     return ok(taskView(next));
+  }
+
+  #refuseWhenFull(): Outcome<never> | null {
+    if (this.#ledger.tasks.openCount >= OPEN_TASK_LIMIT) {
+      return refuse(
+        "limit_reached",
+        `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks; wait or use another cluster`,
+      );
+    }
+    if (this.#ledger.host.sql.sizeBytes() >= SIZE_LIMIT_BYTES) {
+      return refuse(
+        "limit_reached",
+        "the cluster's storage is full; wait, shorten the retention, or use another cluster",
+      );
+    }
+    return null;
   }
 
   #newTask(id: string, print: string, submission: TaskSubmission, nowMs: number): TaskRecord {

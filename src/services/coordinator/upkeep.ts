@@ -3,7 +3,7 @@
  * doorbells that were not answered, messages to be sent again, and whatever a crash left
  * under way. A late alarm, or a start under another boot id, was our absence, not theirs.
  */
-import { isLateAlarm, isRestart, type PauseCause } from "../../domain/pause.ts";
+import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/pause.ts";
 import { taskDeadline } from "../../domain/task-deadline.ts";
 import { creditedTask } from "../../domain/task-life.ts";
 import { earliest } from "../earliest.ts";
@@ -14,6 +14,12 @@ import type { Placement } from "./placement.ts";
 
 /** Rows that one alarm changes of each kind at most; the rest follows in the next. */
 const ALARM_SLICE = 100;
+
+/** Finished tasks kept at most, however long the retention. */
+const FINISHED_KEPT = 200_000;
+
+/** Beyond this much storage finished tasks give way; an object may hold 10 GB. */
+const COMFORTABLE_BYTES = 6_000_000_000;
 
 /** Tasks held in memory at once while all are gone through. */
 const PAGE = 100;
@@ -62,7 +68,7 @@ export class Upkeep {
       this.hasWork ? nowMs + SAFETY_NET_MS : null,
       tasks.store.earliestDeadlineMs(),
       tasks.store.earliestBackOffMs(),
-      finishedMs === null ? null : finishedMs + settings.retentionMs + 1,
+      finishedMs === null ? null : this.#hasTooMuch() ? nowMs : finishedMs + settings.retentionMs + 1,
       doorbells.nextWorkMs(),
       outbox.nextWorkMs(),
     );
@@ -71,14 +77,26 @@ export class Upkeep {
   look(scheduledMs: number | null, nowMs: number): void {
     const { tasks, settings, doorbells, outbox, unit } = this.#ledger;
     const dueMs = earliest(scheduledMs, tasks.store.earliestDeadlineMs(), nowMs) ?? nowMs;
-    if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, tasks.store.shortestTimeoutMs())) {
+    const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
+    if (
+      mayBeLate(countedFromMs, nowMs) &&
+      isLateAlarm(countedFromMs, nowMs, tasks.store.shortestTimeoutMs())
+    ) {
       this.#creditPause("alarm_late", nowMs, nowMs);
     }
     this.#timeOutTasks(nowMs);
     for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
-    tasks.dropFinishedBefore(nowMs - settings.retentionMs, ALARM_SLICE);
+    tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
     unit.afterCommit(doorbells.repeatDue(nowMs));
     outbox.sendDue(nowMs);
+  }
+
+  /** More finished tasks than are kept, or more bytes: then the oldest go before their retention is over. */
+  #hasTooMuch(): boolean {
+    return (
+      this.#ledger.tasks.finishedCount > FINISHED_KEPT ||
+      this.#ledger.host.sql.sizeBytes() > COMFORTABLE_BYTES
+    );
   }
 
   #timeOutTasks(nowMs: number): void {

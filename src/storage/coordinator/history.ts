@@ -2,6 +2,7 @@
 import type { Event, EventDraft } from "../../contract/event.ts";
 import type { Failure, FailureFilter } from "../../contract/failure.ts";
 import { isAtLeast } from "../../domain/severity.ts";
+import type { Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
 
 /** Failures kept; the oldest go first. */
@@ -11,7 +12,10 @@ const FAILURES_KEPT = 10_000;
 const EVENTS_KEPT = 20_000;
 
 /** Rows read at a time while a filter looks for matches. */
-const SCAN_PAGE = 500;
+const SCAN_PAGE = 50;
+
+/** What one page of failures may hold: an answer has to fit into memory and through a call with room to spare. */
+const PAGE_CHARACTERS = 4_000_000;
 
 export class FailureStore {
   readonly #sql: Sql;
@@ -43,7 +47,6 @@ export class FailureStore {
   }
 
   countSince(sinceMs: number): number {
-    // Failures are numbered in the order of time: count back from the newest.
     return (
       first<{ count: number }>(this.#sql, "SELECT count(*) AS count FROM failures WHERE at >= ?", sinceMs)
         ?.count ?? 0
@@ -55,10 +58,11 @@ export class FailureStore {
     filter: FailureFilter,
     beforeNumber: number | null,
     limit: number,
-  ): { number: number; failure: Failure }[] {
-    const found: { number: number; failure: Failure }[] = [];
+  ): Slice<{ number: number; failure: Failure }> {
+    const items: { number: number; failure: Failure }[] = [];
     let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
-    while (found.length < limit) {
+    let characters = 0;
+    for (;;) {
       const rows = this.#sql.all<{ number: number; failure: string }>(
         "SELECT number, failure FROM failures WHERE number < ? ORDER BY number DESC LIMIT ?",
         before,
@@ -67,12 +71,13 @@ export class FailureStore {
       for (const row of rows) {
         before = row.number;
         const failure = JSON.parse(row.failure) as Failure;
-        if (matches(failure, filter)) found.push({ number: row.number, failure });
-        if (found.length === limit) break;
+        if (!matches(failure, filter)) continue;
+        if (items.length === limit || characters > PAGE_CHARACTERS) return { items, hasMore: true };
+        items.push({ number: row.number, failure });
+        characters += row.failure.length;
       }
-      if (rows.length < SCAN_PAGE) break;
+      if (rows.length < SCAN_PAGE) return { items, hasMore: false };
     }
-    return found;
   }
 }
 

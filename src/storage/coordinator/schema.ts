@@ -57,6 +57,7 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
      ) WITHOUT ROWID`,
     `CREATE TABLE failures (
        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, failure TEXT NOT NULL)`,
+    "CREATE INDEX failures_by_time ON failures (at)",
     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
   ],
 ];

@@ -174,17 +174,15 @@ export class TaskStore {
   }
 
   /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
-  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): PlacedInLine[] {
-    return this.#sql
-      .all<TaskRow & PlaceInLine>(
-        `SELECT * FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
-           AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
-        type,
-        ...placeOrStart(after),
-        nowMs,
-        limit,
-      )
-      .map((row) => ({ task: recordOf(row), place: { urgency: row.urgency, number: row.number } }));
+  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): WaitingTask[] {
+    return this.#sql.all<WaitingTask>(
+      `SELECT id, urgency, number FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
+         AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
+      type,
+      ...placeOrStart(after),
+      nowMs,
+      limit,
+    );
   }
 
   backedOff(nowMs: number, limit: number): TaskRecord[] {
@@ -287,6 +285,9 @@ export class TaskStore {
     return first<{ at: number | null }>(this.#sql, statement)?.at ?? null;
   }
 }
+
+/** A waiting task without what may be large: most that are looked at are not taken. */
+export type WaitingTask = PlaceInLine & { id: string };
 
 export type HeldTask = { id: string; holder: string; attempt: number; decisionCount: number };
 

@@ -47,6 +47,13 @@ export class NodeSql implements Sql {
     ) as Row[];
   }
 
+  sizeBytes(): number {
+    const [size] = this.all<{ pages: number; pageBytes: number }>(
+      "SELECT page_count AS pages, page_size AS pageBytes FROM pragma_page_count, pragma_page_size",
+    );
+    return size === undefined ? 0 : size.pages * size.pageBytes;
+  }
+
   transaction<Result>(work: () => Result): Result {
     if (this.#isDead) throw new Crash();
     if (this.#depth > 0) return work();

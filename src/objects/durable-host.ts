@@ -96,7 +96,9 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     peers: peersOf(env, cluster),
     log: consoleLog,
     bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",
-    reachableSinceMs,
+    // Only a local server restarts as one process: elsewhere an object may have gone on for long after this
+    // isolate answered its first request.
+    reachableSinceMs: env.BOOT_ID === undefined ? () => null : reachableSinceMs,
     randomId: () => crypto.randomUUID().replaceAll("-", ""),
     defer: (work) => void setTimeout(() => runSafely(work), 0),
     after: (delayMs, work) => {

@@ -1,7 +1,7 @@
 /**
- * Since when this process answers requests. Under workerd the Worker and its objects share
- * one isolate, so an object that wakes late after a restart still learns when its agents
- * could reach it again. Where they share none, an object counts from its own start.
+ * Since when this process answers requests. On one machine the Worker and its objects share
+ * one isolate and start together, so an object that wakes late after a restart still learns
+ * when its agents could reach it again. On Cloudflare an object counts from its own start.
  */
 
 let sinceMs: number | null = null;

@@ -58,6 +58,10 @@ export const Agent = z
     task_count: z.int().meta({ description: "Tasks it holds: assigned and running." }),
     load: Load.nullable(),
     reliability: z.number().min(0).max(1),
+    reliability_samples: z.number().min(0).meta({
+      description:
+        "How much is behind the estimate: its completed and failed tasks and its own failures, weighed and faded.",
+    }),
     cooldown_until: Instant.nullable(),
     failure_count: z.int(),
     tasks_completed: z.int(),

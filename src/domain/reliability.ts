@@ -45,6 +45,12 @@ export function reliabilityOf(track: Track, nowMs: number, prior: Prior = UNKNOW
   return (goodWeight + prior.estimate * prior.samples) / (goodWeight + badWeight + prior.samples);
 }
 
+/** @returns how many samples, faded, are behind an estimate besides its prior */
+export function samplesOf(track: Track, nowMs: number): number {
+  const { goodWeight, badWeight } = faded(track, nowMs);
+  return goodWeight + badWeight;
+}
+
 function faded(track: Track, nowMs: number): Track {
   const share = 0.5 ** (Math.max(0, nowMs - track.atMs) / HALF_LIFE_MS);
   return { goodWeight: track.goodWeight * share, badWeight: track.badWeight * share, atMs: nowMs };

@@ -1,7 +1,13 @@
 /** How far an agent can be relied upon. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { newTrack, reliabilityOf, type TrackEvent, withEvent } from "../../src/domain/reliability.ts";
+import {
+  newTrack,
+  reliabilityOf,
+  samplesOf,
+  type TrackEvent,
+  withEvent,
+} from "../../src/domain/reliability.ts";
 
 const DAY_MS = 86_400_000;
 const events = fc.array(
@@ -48,6 +54,13 @@ describe("reliability", () => {
     const fresh = reliabilityOf(newTrack(0), 0);
     expect(reliabilityOf(track, 0)).toBeLessThan(0.6);
     expect(reliabilityOf(track, 30 * DAY_MS)).toBeCloseTo(fresh, 6);
+  });
+
+  it("tells how much is behind it, and forgets that too", () => {
+    const track = withEvent(withEvent(newTrack(0), "task_completed", 0), "agent_failed", 0);
+    expect(samplesOf(newTrack(0), 0)).toBe(0);
+    expect(samplesOf(track, 0)).toBe(4);
+    expect(samplesOf(track, DAY_MS)).toBeCloseTo(2, 9);
   });
 
   it("of somebody unknown is good enough for the default threshold", () => {

@@ -2,7 +2,7 @@
 import type { Agent } from "../../contract/agent.ts";
 import type { Task } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
-import { reliabilityOf } from "../../domain/reliability.ts";
+import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import { instant, instantOrNull, secondsOrNull } from "../instant.ts";
 
@@ -27,6 +27,7 @@ export function agentView(agent: AgentRecord, openTasks: number, nowMs: number):
     task_count: openTasks,
     load: agent.load,
     reliability: reliabilityOf(agent.track, nowMs),
+    reliability_samples: samplesOf(agent.track, nowMs),
     cooldown_until: instantOrNull(
       agent.cooldownUntilMs !== null && agent.cooldownUntilMs > nowMs ? agent.cooldownUntilMs : null,
     ),

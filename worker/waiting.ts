@@ -63,13 +63,15 @@ export type Wait = {
   topic: string;
   limitMs: number;
   caller: AbortSignal;
+  /** Run after each wait, before reading again. */
+  woken?: () => Promise<unknown>;
 };
 
 /** Reads until it is worth answering, the time is over, or the caller has gone; what was read last is returned. */
 export async function readUntil<Value>(
   read: () => Promise<Value>,
   isWorthAnswering: (value: Value) => boolean,
-  { object, topic, limitMs, caller }: Wait,
+  { object, topic, limitMs, caller, woken }: Wait,
 ): Promise<Value> {
   let value = await read();
   if (isWorthAnswering(value) || limitMs <= 0) return value;
@@ -81,6 +83,7 @@ export async function readUntil<Value>(
       await waiter.rung(untilMs - Date.now());
       // The object was replaced, and the new one knows nothing of this line.
       if (waiter.isClosed() && !caller.aborted) waiter = await waiterOn(object, topic, caller);
+      await woken?.();
       value = await read();
     }
     return value;

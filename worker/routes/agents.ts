@@ -179,10 +179,7 @@ export function agentRoutes(app: App): void {
     const sign = async () =>
       speaker === null || caller.aborted ? null : unwrap(await object.signOfLife(agent, speaker.incarnation));
     const life = await sign();
-    let isFirst = true;
     const read = async () => {
-      if (!isFirst) await sign();
-      isFirst = false;
       const page = await coordinatorOf(c.env, cluster).tasksOf(
         agent,
         status,
@@ -202,6 +199,7 @@ export function agentRoutes(app: App): void {
       topic: `agent/${agent}`,
       limitMs,
       caller,
+      woken: sign,
     });
     return c.json(page, 200);
   });

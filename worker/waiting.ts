@@ -59,7 +59,8 @@ export async function waiterOn(
 }
 
 export type Wait = {
-  object: Parameters<typeof waiterOn>[0];
+  /** Gives a fresh stub: one that has failed stays broken. */
+  object: () => Parameters<typeof waiterOn>[0];
   topic: string;
   limitMs: number;
   caller: AbortSignal;
@@ -76,13 +77,13 @@ export async function readUntil<Value>(
   let value = await read();
   if (isWorthAnswering(value) || limitMs <= 0) return value;
   const untilMs = Date.now() + limitMs;
-  let waiter = await waiterOn(object, topic, caller);
+  let waiter = await waiterOn(object(), topic, caller);
   try {
     value = await read();
     while (!isWorthAnswering(value) && Date.now() < untilMs && !caller.aborted) {
       await waiter.rung(untilMs - Date.now());
       // The object was replaced, and the new one knows nothing of this line.
-      if (waiter.isClosed() && !caller.aborted) waiter = await waiterOn(object, topic, caller);
+      if (waiter.isClosed() && !caller.aborted) waiter = await waiterOn(object(), topic, caller);
       await woken?.();
       value = await read();
     }

@@ -172,12 +172,14 @@ export function agentRoutes(app: App): void {
     const { status, wait_seconds, limit, cursor } = c.req.valid("query");
     const speaker = speakerOf(c);
     if (speaker === null) await agentIn(c, cluster, group, agent);
-    const object = groupOf(c.env, cluster, group);
+    const object = () => groupOf(c.env, cluster, group);
     const caller = c.req.raw.signal;
     // A poll shows that the agent lives, at its start and at its end, unless it died while it waited; an
     // operator's look shows nothing.
     const sign = async () =>
-      speaker === null || caller.aborted ? null : unwrap(await object.signOfLife(agent, speaker.incarnation));
+      speaker === null || caller.aborted
+        ? null
+        : unwrap(await object().signOfLife(agent, speaker.incarnation));
     const life = await sign();
     const read = async () => {
       const page = await coordinatorOf(c.env, cluster).tasksOf(
@@ -189,7 +191,7 @@ export function agentRoutes(app: App): void {
       );
       if (speaker !== null && status.includes("assigned")) {
         const unstarted = page.items.filter((task) => task.status === "assigned").length;
-        inPassing(c, () => object.taskListRead(agent, unstarted));
+        inPassing(c, () => object().taskListRead(agent, unstarted));
       }
       return page;
     };

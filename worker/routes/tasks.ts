@@ -215,7 +215,7 @@ export function taskRoutes(app: App): void {
     const { wait_seconds } = c.req.valid("query");
     const read = async () => visible(c, unwrap(await coordinatorOf(c.env, cluster).task(taskId)));
     const task = await readUntil(read, isAtEnd, {
-      object: coordinatorOf(c.env, cluster),
+      object: () => coordinatorOf(c.env, cluster),
       topic: `task/${taskId}`,
       limitMs: wait_seconds * 1000,
       caller: c.req.raw.signal,

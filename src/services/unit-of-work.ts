@@ -39,17 +39,13 @@ export class UnitOfWork {
   #effects: (() => void)[] = [];
   #loaded = false;
   #running = false;
+  /** The instant the alarm stands at, as far as this instance knows. */
   #armedAtMs: number | null = null;
   #lastNowMs = 0;
 
   constructor(host: Host, parts: WorkParts) {
     this.#host = host;
     this.#parts = parts;
-  }
-
-  /** The instant the alarm stands at, as far as this instance knows. */
-  get armedAtMs(): number | null {
-    return this.#armedAtMs;
   }
 
   /** Now, never earlier than an instant this instance has seen already. */

@@ -10,7 +10,7 @@ import type { AgentPrincipal, Principal, Role } from "./principal.ts";
 const ADMIN: readonly Role[] = ["admin"];
 const ADMIN_OR_AGENT: readonly Role[] = ["admin", "agent"];
 
-export const ACCESS = {
+const ACCESS = {
   registerAgent: ADMIN_OR_AGENT,
   heartbeat: ADMIN_OR_AGENT,
   listHeldTasks: ADMIN_OR_AGENT,

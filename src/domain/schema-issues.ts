@@ -69,7 +69,7 @@ export function fieldErrors(issues: readonly SchemaIssue[]): FieldError[] {
 }
 
 /** `failover_config.critical_agents[0]`, `webhook_notification.headers["X-Key"]`; empty for the whole. */
-export function shownPath(path: IssuePath): string {
+function shownPath(path: IssuePath): string {
   return path.reduce<string>((shown, part) => {
     if (typeof part === "number") return `${shown}[${part}]`;
     if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(part)) return `${shown}["${shownKey(part)}"]`;

@@ -31,7 +31,7 @@ class CountedAlarm implements Alarm {
   }
 }
 
-export const consoleLog: Log = {
+const consoleLog: Log = {
   line(level, event, fields) {
     console[level](JSON.stringify({ level, event, ...fields }));
   },
@@ -109,7 +109,7 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
 }
 
 /** Work that nobody waits for must not take the object down with it. */
-export function runSafely(work: () => void): void {
+function runSafely(work: () => void): void {
   try {
     work();
   } catch (error) {

@@ -11,7 +11,7 @@ import { SignStore } from "../../storage/agent-group/signs.ts";
 import type { Sql } from "../../storage/sql.ts";
 
 /** Signs of life younger than this may be missing from storage. */
-export const FLUSH_PERIOD_MS = 1000;
+const FLUSH_PERIOD_MS = 1000;
 
 /** A first sign after a credit is flushed sooner: in a crash loop it decides whether a silence was broken. */
 const CREDIT_FLUSH_PERIOD_MS = 100;

@@ -20,9 +20,9 @@ import { Roster } from "./roster.ts";
 import { Settings } from "./settings.ts";
 import { TaskBook } from "./task-book.ts";
 
-export const EVENTS_TOPIC = "events";
+const EVENTS_TOPIC = "events";
 
-export function taskTopic(taskId: string): string {
+function taskTopic(taskId: string): string {
   return `task/${taskId}`;
 }
 

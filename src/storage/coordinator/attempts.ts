@@ -1,7 +1,7 @@
 /** Whom each attempt was given to, and how it ended. */
 import { first, type Sql } from "../sql.ts";
 
-export const ATTEMPT_OUTCOMES = [
+const ATTEMPT_OUTCOMES = [
   "completed",
   "reported_failed",
   "timed_out",

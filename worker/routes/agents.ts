@@ -15,6 +15,7 @@ import {
 import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
+import { agentTopic } from "../../src/services/topics.ts";
 import { notItself } from "../access.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
@@ -198,7 +199,7 @@ export function agentRoutes(app: App): void {
     const limitMs = Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
     const page = await readUntil(read, ({ items }) => items.length > 0, {
       object,
-      topic: `agent/${agent}`,
+      topic: agentTopic(agent),
       limitMs,
       caller,
       woken: sign,

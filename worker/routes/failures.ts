@@ -5,6 +5,7 @@ import { PageQuery } from "../../src/contract/common.ts";
 import { Event } from "../../src/contract/event.ts";
 import { FailureAnswer, FailureFilter, FailurePage } from "../../src/contract/failure.ts";
 import { NotificationPage } from "../../src/contract/notification.ts";
+import { EVENTS_TOPIC } from "../../src/services/topics.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, notifierOf } from "../objects.ts";
 import { answer, CLUSTER, operation, params } from "../operation.ts";
@@ -85,7 +86,7 @@ export function failureRoutes(app: App): void {
     return streamSSE(c, async (stream) => {
       while (!stream.aborted) {
         // A new line after each break: the coordinator may have been away.
-        const waiter = await waiterOn(coordinatorOf(env, cluster), "events", c.req.raw.signal);
+        const waiter = await waiterOn(coordinatorOf(env, cluster), EVENTS_TOPIC, c.req.raw.signal);
         stream.onAbort(() => waiter.close());
         await stream.write(": following\n\n");
         while (!stream.aborted && !waiter.isClosed()) {

@@ -21,6 +21,7 @@ import {
   TaskSubmission,
 } from "../../src/contract/task.ts";
 import { fieldErrors, schemaIssues } from "../../src/domain/schema-issues.ts";
+import { taskTopic } from "../../src/services/topics.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
 import { coordinatorOf } from "../objects.ts";
 import { answer, body, CLUSTER, operation, params, refuseOthers, speakerOf } from "../operation.ts";
@@ -216,7 +217,7 @@ export function taskRoutes(app: App): void {
     const read = async () => visible(c, unwrap(await coordinatorOf(c.env, cluster).task(taskId)));
     const task = await readUntil(read, isAtEnd, {
       object: () => coordinatorOf(c.env, cluster),
-      topic: `task/${taskId}`,
+      topic: taskTopic(taskId),
       limitMs: wait_seconds * 1000,
       caller: c.req.raw.signal,
     });

@@ -5,6 +5,7 @@ import { isRestart } from "../../domain/pause.ts";
 import { MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
+import { agentTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { LockTable } from "./lock-table.ts";
 import { type Session, Sessions } from "./sessions.ts";
@@ -27,10 +28,6 @@ export type Cause = Pick<AgentEnded, "ending" | "failureType" | "message" | "det
 
 /** The failure's id, and the number of the message that tells the coordinator. */
 export type Ending = { failureId: string; number: number };
-
-export function agentTopic(agentId: string): string {
-  return `agent/${agentId}`;
-}
 
 export class Ledger {
   readonly group: string;

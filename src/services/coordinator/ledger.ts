@@ -14,17 +14,12 @@ import { Counter, MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { instant } from "../instant.ts";
 import { Outbox } from "../outbox.ts";
+import { EVENTS_TOPIC, taskTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { Doorbells } from "./doorbells.ts";
 import { Roster } from "./roster.ts";
 import { Settings } from "./settings.ts";
 import { TaskBook } from "./task-book.ts";
-
-const EVENTS_TOPIC = "events";
-
-function taskTopic(taskId: string): string {
-  return `task/${taskId}`;
-}
 
 export class Ledger {
   readonly host: Host;

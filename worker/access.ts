@@ -19,6 +19,10 @@ const ACCESS = {
   getAgent: ADMIN_OR_AGENT,
   reportFailure: ADMIN,
 
+  listMessages: ADMIN_OR_AGENT,
+  acknowledgeMessage: ADMIN_OR_AGENT,
+  sendMessage: ADMIN_OR_AGENT,
+
   submitTask: ADMIN,
   submitTasks: ADMIN,
   listTasks: ADMIN,
@@ -44,6 +48,9 @@ const ACCESS = {
   getFailure: ADMIN,
   followEvents: ADMIN,
   listNotifications: ADMIN,
+  listIncidents: ADMIN,
+  redeliverNotification: ADMIN,
+  testNotifications: ADMIN,
   getStatus: ADMIN,
   simulateFailover: ADMIN,
   getReadiness: ADMIN,
@@ -54,6 +61,12 @@ const ACCESS = {
 
 export type OperationId = keyof typeof ACCESS;
 
+/**
+ * Operations whose path names an agent that need not be the one that speaks. Whether its token may register
+ * that id is for the route to say, which has more to tell; a message is for any agent of the cluster.
+ */
+const NAMES_ANOTHER: ReadonlySet<OperationId> = new Set<OperationId>(["registerAgent", "sendMessage"]);
+
 /** Where a request goes, as far as its path says. */
 export type Target = { cluster?: string | undefined; group?: string | undefined; agent?: string | undefined };
 
@@ -63,9 +76,8 @@ export function allow(principal: Principal, operation: OperationId, target: Targ
     return refuse("forbidden", `a token of the role ${principal.role} may not do this`);
   }
   if (principal.role === "admin") return ok(null);
-  // Whether an agent's token may register that id is for the route to say: it has more to tell.
   const { agent, ...place } = target;
-  const isAllowed = isItself(principal, operation === "registerAgent" ? place : target);
+  const isAllowed = isItself(principal, NAMES_ANOTHER.has(operation) ? place : target);
   return isAllowed ? ok(null) : { ok: false, problem: notItself };
 }
 

@@ -11,6 +11,8 @@ import { agentRoutes } from "./routes/agents.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { failureRoutes } from "./routes/failures.ts";
 import { lockRoutes } from "./routes/locks.ts";
+import { messageRoutes } from "./routes/messages.ts";
+import { notificationRoutes } from "./routes/notifications.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { schemaOf } from "./schemas.ts";
@@ -48,9 +50,11 @@ export function createApp(): App {
 
   systemRoutes(app);
   agentRoutes(app);
+  messageRoutes(app);
   taskRoutes(app);
   lockRoutes(app);
   failureRoutes(app);
+  notificationRoutes(app);
   clusterRoutes(app);
 
   app.notFound((c) => {

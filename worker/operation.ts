@@ -18,7 +18,16 @@ import type { Vars } from "./vars.ts";
 export const CLUSTER = "/v1/clusters/{cluster}" as const;
 export const GROUP = `${CLUSTER}/groups/{group}` as const;
 
-const PARAMS = { cluster: Id, group: Id, agent: Id, task: Id, failure: Id, resource: ResourceId };
+const PARAMS = {
+  cluster: Id,
+  group: Id,
+  agent: Id,
+  task: Id,
+  failure: Id,
+  message: Id,
+  notification: Id,
+  resource: ResourceId,
+};
 
 /** The path's parameters by name. */
 export function params<Name extends keyof typeof PARAMS>(...names: Name[]) {
@@ -73,12 +82,15 @@ function guard(operationId: OperationId): MiddlewareHandler<Vars> {
   };
 }
 
-/** Operations of an agent that its group serves, and so hears of anyway. */
+/** Operations of an agent that its group serves or is asked about, and so hears of anyway. */
 const HEARD_BY_GROUP: ReadonlySet<OperationId> = new Set<OperationId>([
   "registerAgent",
   "heartbeat",
   "listHeldTasks",
   "unregisterAgent",
+  "listMessages",
+  "acknowledgeMessage",
+  "sendMessage",
   "acquireLock",
   "renewLock",
   "releaseLock",

@@ -284,12 +284,11 @@ export class Story {
   }
 
   async #readNotifications(failureId: string): Promise<void> {
-    const told = await eventually("somebody is told of the failure and of its end", async () => {
-      const { items } = await this.#api.get<{ items: Notification[] }>("/notifications");
-      const about = items.filter(
-        ({ failure_id, state }) => failure_id === failureId && state === "delivered",
+    const told = await eventually("somebody is told of the failure", async () => {
+      const { items } = await this.#api.get<{ items: Notification[] }>(
+        `/notifications?failure_id=${failureId}&state=delivered`,
       );
-      return about.length >= 2 ? about.reverse() : undefined;
+      return items.length >= 1 ? items.reverse() : undefined;
     });
     for (const { channel, subject } of told) line(`told through ${bold(channel)}: ${plain(subject)}`);
   }

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseEnv } from "node:util";
-import { resolveHost } from "./address.ts";
+import { origin, reachable, resolveHost } from "./address.ts";
 import type { Command } from "./command-line.ts";
 import { readConfigurationFile } from "./configuration-file.ts";
 import { type FolderLock, takeFolder } from "./data-folder.ts";
@@ -79,6 +79,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
     variables: workerVariables({
       settings,
       secrets: secrets.value,
+      origin: origin(reachable(settings.host), port.value),
       bootId: randomUUID(),
       devVarNames: Object.keys(devVars),
       secretNames: configuration.value.secretNames,

@@ -16,6 +16,8 @@ export type Settings = {
   adminToken: string | null;
   signingKey: string | null;
   allowLocalTargets: boolean;
+  /** Null: not given, so the address that it listens on. */
+  publicUrl: string | null;
   /** A PEM file. */
   extraCertificatesFile: string | null;
   /** A bundle made earlier. */
@@ -34,6 +36,7 @@ export const SETTINGS = [
     fallback: "false",
     meaning: "true: webhooks and mail may reach local hosts",
   },
+  { name: "PUBLIC_URL", fallback: "HOST, PORT", meaning: "address that messages link to" },
   { name: "NODE_EXTRA_CA_CERTS", fallback: "none", meaning: "PEM file of certificates to trust as well" },
   { name: "BUNDLE_DIR", fallback: "none", meaning: "serve this bundle instead of building (start only)" },
 ] as const;
@@ -84,6 +87,7 @@ export function readSettings(
     adminToken: readAdminToken(variables.ADMIN_TOKEN, problems),
     signingKey: readSigningKey(variables.SIGNING_KEY, problems),
     allowLocalTargets: readFlag("ALLOW_LOCAL_TARGETS", variables, problems),
+    publicUrl: readAddress("PUBLIC_URL", variables, problems),
     extraCertificatesFile: path("NODE_EXTRA_CA_CERTS"),
     bundleDir: path("BUNDLE_DIR"),
   };
@@ -116,6 +120,18 @@ function readFlag(name: string, variables: Readonly<Record<string, string>>, pro
     problems.push(`${name} must be true or false, not ${JSON.stringify(value)}`);
   }
   return value === "true";
+}
+
+function readAddress(
+  name: string,
+  variables: Readonly<Record<string, string>>,
+  problems: string[],
+): string | null {
+  const value = variables[name];
+  if (value === undefined) return null;
+  if (/^https?:\/\/[^\s]+$/.test(value) && URL.canParse(value)) return value.replace(/\/+$/, "");
+  problems.push(`${name} must be an http or https address, such as https://failover.your-company.org`);
+  return null;
 }
 
 function readAdminToken(value: string | undefined, problems: string[]): string | null {

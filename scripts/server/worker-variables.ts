@@ -8,6 +8,8 @@ import { SETTINGS, type Settings } from "./settings.ts";
 export type VariableSources = {
   settings: Settings;
   secrets: Secrets;
+  /** Where it listens. */
+  origin: string;
   /** New at every start, so that an object knows a start from an eviction. */
   bootId: string;
   /** Names in `.dev.vars`. */
@@ -24,6 +26,7 @@ export function workerVariables(sources: VariableSources): Record<string, string
     SIGNING_KEY: sources.secrets.signingKey,
     BOOT_ID: sources.bootId,
     ALLOW_LOCAL_TARGETS: String(sources.settings.allowLocalTargets),
+    PUBLIC_URL: sources.settings.publicUrl ?? sources.origin,
   };
   const settingNames = new Set<string>(SETTINGS.map(({ name }) => name));
   const named = [...sources.devVarNames, ...sources.secretNames].flatMap((name) => {

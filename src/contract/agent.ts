@@ -88,7 +88,7 @@ export const HeartbeatAnswer = z
     status: AgentStatus,
     deadline_at: Instant,
     assigned_tasks: z.int().meta({ description: "A hint: tasks that wait to be started." }),
-    unread_messages: z.int().meta({ description: "A hint." }),
+    unread_messages: z.int().meta({ description: "Messages in its box." }),
     tasks_changed: z.boolean().meta({ description: "A hint: the task list changed since it was last read." }),
   })
   .meta({ id: "HeartbeatAnswer" });

@@ -8,6 +8,8 @@ import type { Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { EventDraft } from "../contract/event.ts";
 import type { Failure } from "../contract/failure.ts";
+import type { TaskMove } from "../contract/incident.ts";
+import type { AgentMessage } from "../contract/message.ts";
 
 /** The coordinator tells a group of a new incarnation, which ends the one before. */
 export type Admit = {
@@ -29,6 +31,18 @@ export type GroupSettings = {
 };
 
 export type ConfigureGroup = { type: "configure_group"; settings: GroupSettings };
+
+/** An operator dropped an agent that was not live: its message box goes with it. */
+export type Forget = { type: "forget"; agentId: string };
+
+/** A message to all agents of a group that live when it comes. */
+export type Broadcast = {
+  type: "broadcast";
+  from: string;
+  messageType: string;
+  content: AgentMessage["content"];
+  atMs: number;
+};
 
 /** A group tells the coordinator that an incarnation is over. */
 export type AgentEnded = {
@@ -57,6 +71,8 @@ export type ConfigureNotifier = {
   type: "configure_notifier";
   version: number;
   notification: Config["failure_notification"];
+  email?: Config["email_notification"];
+  webhook?: Config["webhook_notification"];
 };
 
 /** A failure as recorded; sent again with its counts once its failover is done. */
@@ -64,7 +80,23 @@ export type FailureNoted = {
   type: "failure_noted";
   stage: "recorded" | "failed_over";
   failure: Failure;
+  /** When its failover is done: where the first few of its tasks went. */
+  moved?: TaskMove[];
 };
+
+/** An agent that had failed is back, or has left for good. */
+export type AgentRecovered = {
+  type: "agent_recovered";
+  agentId: string;
+  by: "returned" | "unregistered";
+  atMs: number;
+};
+
+/** A task that had a failure of its own is done with, or was put back in line by hand. */
+export type TaskSettled = { type: "task_settled"; taskId: string; atMs: number };
+
+/** A broadcast to these groups, or to all of the cluster, which the coordinator passes on. */
+export type TellAgents = Omit<Broadcast, "type"> & { type: "tell_agents"; groups: string[] | null };
 
 /** Agents that are silent while others were declared dead: they may well be next. */
 export type AgentsSilent = {
@@ -72,7 +104,7 @@ export type AgentsSilent = {
   agents: { agentId: string; incarnation: number; untilMs: number }[];
 };
 
-export type ToGroup = Admit | ConfigureGroup;
-export type ToCoordinator = AgentEnded | AgentsSilent | LoadReported | EventsNoted;
-export type ToNotifier = ConfigureNotifier | FailureNoted;
+export type ToGroup = Admit | ConfigureGroup | Forget | Broadcast;
+export type ToCoordinator = AgentEnded | AgentsSilent | LoadReported | EventsNoted | TellAgents;
+export type ToNotifier = ConfigureNotifier | FailureNoted | AgentRecovered | TaskSettled;
 export type Message = ToGroup | ToCoordinator | ToNotifier;

@@ -4,3 +4,7 @@ import { SEVERITIES, type Severity } from "../contract/failure.ts";
 export function isAtLeast(severity: Severity, minimum: Severity): boolean {
   return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minimum);
 }
+
+export function gravest(one: Severity, other: Severity): Severity {
+  return isAtLeast(one, other) ? one : other;
+}

@@ -35,6 +35,8 @@ export type SmtpServer = {
   readonly host: string;
   /** 465 speaks TLS from the first byte; every other port must offer STARTTLS. */
   readonly port: number;
+  /** Overrides what the port says: `tls` speaks it from the first byte, `starttls` must offer it. */
+  readonly security?: "tls" | "starttls";
   /** Empty: nobody signs in. */
   readonly username: string;
   readonly password: string;

@@ -1,6 +1,6 @@
-/** The channel `log`: one structured line a notice. */
+/** The channel `log`: one structured line a message. */
 import type { Severity } from "../contract/failure.ts";
-import type { Channel } from "./channel.ts";
+import { type Channel, DELIVERED } from "./channel.ts";
 
 const LEVELS: Record<Severity, "info" | "warn" | "error"> = {
   info: "info",
@@ -9,23 +9,34 @@ const LEVELS: Record<Severity, "info" | "warn" | "error"> = {
   critical: "error",
 };
 
+/** Agents named in a line; the counts cover the rest. */
+const AGENTS_NAMED = 10;
+
 export const logChannel: Channel = {
   name: "log",
-  deliver({ severity, subject, stage, failure }, { log }) {
-    log.line(LEVELS[severity], "failure_notification", {
-      stage,
-      severity,
-      subject,
-      failure_id: failure.id,
-      failure_type: failure.failure_type,
-      agent_id: failure.agent_id,
-      group: failure.group,
-      at: failure.at,
-      tasks_reassigned: failure.tasks_reassigned,
-      tasks_pending: failure.tasks_pending,
-      tasks_failed: failure.tasks_failed,
-      locks_released: failure.locks_released.length,
+  async deliver(notice, { log }) {
+    const { incidents } = notice;
+    const sum = (count: (incident: (typeof incidents)[number]) => number) =>
+      incidents.reduce((total, incident) => total + count(incident), 0);
+    log.line(notice.status === "resolved" ? "info" : LEVELS[notice.severity], "failure_notification", {
+      notification_id: notice.id,
+      cluster: notice.cluster,
+      kind: notice.kind,
+      status: notice.status,
+      severity: notice.severity,
+      subject: notice.subject,
+      dedup_keys: incidents.map((incident) => incident.dedup_key),
+      failures: sum((incident) => incident.failures),
+      agents_failed: sum((incident) => incident.agents_failed),
+      agents_recovered: sum((incident) => incident.agents_recovered),
+      agents: incidents
+        .flatMap((incident) => incident.entries.flatMap((entry) => entry.agent_id ?? []))
+        .slice(0, AGENTS_NAMED),
+      tasks_reassigned: sum((incident) => incident.tasks_reassigned),
+      tasks_pending: sum((incident) => incident.tasks_pending),
+      tasks_failed: sum((incident) => incident.tasks_failed),
+      locks_released: sum((incident) => incident.locks_released),
     });
-    return { delivered: true };
+    return DELIVERED;
   },
 };

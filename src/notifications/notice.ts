@@ -1,18 +1,23 @@
-/** From a failure to what people are told of it. */
-import type { Failure } from "../contract/failure.ts";
-import type { Notice } from "./channel.ts";
+/** What a channel is to tell: one incident, several as a digest, or that this is a test. */
 
-export function noticeOf(failure: Failure, stage: Notice["stage"]): Notice {
-  return { severity: failure.severity, subject: subjectOf(failure, stage), stage, failure };
-}
+import type { Severity } from "../contract/failure.ts";
+import type { Incident, IncidentStatus } from "../contract/incident.ts";
+import type { NotificationKind } from "../contract/notification.ts";
 
-function subjectOf(failure: Failure, stage: Notice["stage"]): string {
-  if (stage === "recorded") return `${failure.severity}: ${failure.message}`;
-  const outcome = [
-    `${failure.tasks_reassigned} task(s) moved`,
-    ...(failure.tasks_pending > 0 ? [`${failure.tasks_pending} wait for an agent`] : []),
-    ...(failure.tasks_failed > 0 ? [`${failure.tasks_failed} given up`] : []),
-    ...(failure.locks_released.length > 0 ? [`${failure.locks_released.length} lock(s) freed`] : []),
-  ];
-  return `failover of ${failure.agent_id ?? "an agent"} done: ${outcome.join(", ")}`;
-}
+export type Notice = {
+  /** Stays the same over all tries. */
+  readonly id: string;
+  readonly cluster: string;
+  readonly kind: NotificationKind;
+  /** When it was put together, RFC 3339. */
+  readonly at: string;
+  /** `firing` while one of its incidents is. */
+  readonly status: IncidentStatus;
+  readonly severity: Severity;
+  /** One line for people, without control characters. */
+  readonly subject: string;
+  /** One for `incident`, several for `digest`, an invented one for `test`. */
+  readonly incidents: readonly Incident[];
+  /** Where people see more, or null. */
+  readonly dashboardUrl: string | null;
+};

@@ -1,11 +1,16 @@
 /** Every channel there is. */
 import type { ChannelName } from "../contract/notification.ts";
 import type { Channel } from "./channel.ts";
+import { emailChannel } from "./email/email.ts";
 import { logChannel } from "./log.ts";
+import { systemChannel } from "./system.ts";
+import { webhookChannel } from "./webhook/webhook.ts";
 
-const CHANNELS: Partial<Record<ChannelName, Channel>> = { log: logChannel };
+const CHANNELS: Readonly<Record<ChannelName, Channel>> = {
+  log: logChannel,
+  email: emailChannel,
+  webhook: webhookChannel,
+  system: systemChannel,
+};
 
-/** The channels of these names that exist. */
-export function channelsNamed(names: readonly ChannelName[]): Channel[] {
-  return names.flatMap((name) => CHANNELS[name] ?? []);
-}
+export const channelNamed = (name: ChannelName): Channel => CHANNELS[name];

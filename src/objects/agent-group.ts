@@ -4,6 +4,7 @@ import type { FailureReport, Heartbeat } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
 import type { Caller } from "../services/agent-group/lock-desk.ts";
+import type { OutgoingMessage } from "../services/agent-group/message-desk.ts";
 import type { Doorbell, Parcel } from "../services/host.ts";
 import { acceptWaiter, type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
@@ -95,5 +96,17 @@ export class AgentGroup extends DurableObject<Env> {
 
   lockedCount() {
     return this.#service.locks.lockedCount();
+  }
+
+  sendMessage(agentId: string, message: OutgoingMessage) {
+    return this.#service.messages.send(agentId, message);
+  }
+
+  messages(agentId: string, limit: number, cursor: string | null) {
+    return this.#service.messages.list(agentId, limit, cursor);
+  }
+
+  acknowledgeMessage(agentId: string, incarnation: number | null, messageId: string) {
+    return this.#service.messages.acknowledge(agentId, incarnation, messageId);
   }
 }

@@ -1,24 +1,56 @@
 /** The Durable Object of a cluster's notifier: a shell over the service. */
 import { DurableObject } from "cloudflare:workers";
+import type { IncidentFilter } from "../contract/incident.ts";
+import type { NotificationFilter } from "../contract/notification.ts";
 import type { Parcel } from "../services/host.ts";
 import { Notifier as Service } from "../services/notifier/notifier.ts";
+import type { Outside } from "../services/notifier/outside.ts";
 import { baseConfig } from "./base-config.ts";
-import { durableHost, nameOf } from "./durable-host.ts";
-import type { Env } from "./env.ts";
+import { carriersOf } from "./carriers.ts";
+import { type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
+import { type Env, secretOf } from "./env.ts";
 
 export class Notifier extends DurableObject<Env> {
+  readonly #host: DurableHost;
   readonly #service: Service;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#service = new Service(durableHost(ctx, env, nameOf(ctx)), baseConfig().failure_notification);
+    const cluster = nameOf(ctx);
+    this.#host = durableHost(ctx, env, cluster);
+    this.#service = new Service(this.#host, outsideOf(env), cluster, baseConfig());
+  }
+
+  override alarm(): void {
+    runAlarm(this.#host.alarm, () => this.#service.onAlarm());
   }
 
   receive(parcel: Parcel) {
     return this.#service.receive(parcel);
   }
 
-  notifications(limit: number, cursor: string | null) {
-    return this.#service.notifications(limit, cursor);
+  notifications(filter: NotificationFilter, limit: number, cursor: string | null) {
+    return this.#service.notifications(filter, limit, cursor);
   }
+
+  incidents(filter: IncidentFilter, limit: number, cursor: string | null) {
+    return this.#service.incidents(filter, limit, cursor);
+  }
+
+  redeliver(id: string) {
+    return this.#service.redeliver(id);
+  }
+
+  test() {
+    return this.#service.test();
+  }
+}
+
+function outsideOf(env: Env): Outside {
+  return {
+    carriers: carriersOf(env),
+    secret: (name) => secretOf(env, name),
+    allowLocalTargets: env.ALLOW_LOCAL_TARGETS === "true",
+    publicUrl: env.PUBLIC_URL || null,
+  };
 }

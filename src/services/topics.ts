@@ -7,6 +7,11 @@ export function agentTopic(agentId: string): string {
   return `agent/${agentId}`;
 }
 
+/** A message came into an agent's box, or its incarnation ended. */
+export function messageTopic(agentId: string): string {
+  return `messages/${agentId}`;
+}
+
 /** A task reached its end. */
 export function taskTopic(taskId: string): string {
   return `task/${taskId}`;

@@ -26,3 +26,8 @@ export function first<Row extends Record<string, SqlValue>>(
 ): Row | undefined {
   return sql.all<Row>(statement, ...bindings)[0];
 }
+
+/** For a condition that is off when its value is missing: `(? IS NULL OR column = ?)`. */
+export function twice(value: string | null | undefined): [string | null, string | null] {
+  return [value ?? null, value ?? null];
+}

@@ -82,7 +82,7 @@ describe("npm run demo", () => {
         expect(output).toMatch(/agent2 holds db\/orders, fencing token \d+/);
         expect(output).toMatch(/in the name of agent1 is refused: 409 stale_attempt/);
         expect(output).toMatch(/noticed [\d.]+ s after the last sign of life/);
-        expect(output).toMatch(/told through log: error: agent1/);
+        expect(output).toMatch(/told through log: Error: .*agent1/);
         expect(output).toMatch(/task2 had waited → agent1, attempt 2/);
         expect(output).toMatch(/task2 {2}completed by agent1, attempt 2 {2}after agent1 died with attempt 1/);
         expect(output).toMatch(/active agents: 3, inactive agents: 0/);

@@ -67,8 +67,8 @@ describe("the origin document's example", () => {
       inactive_agents: 1,
       failure_count: 1,
     });
-    const { items: told } = await cluster.notifications();
-    expect(told.some(({ failure_id }) => failure_id === failure?.id)).toBe(true);
+    const told = await cluster.toldOf(failure?.id ?? "");
+    expect(new Set(told.map(({ channel }) => channel))).toEqual(new Set(["log", "system"]));
   });
 
   it.each([

@@ -280,45 +280,48 @@ describe("the list of failures", () => {
   });
 });
 
+/** Told at once, and nothing told twice. */
+const AT_ONCE = { notification_types: ["log"], group_wait_seconds: 0 };
+
 describe("the log of notifications", () => {
   it("has an entry for every failure of at least the configured severity", async () => {
     const cluster = api.cluster();
-    await cluster.configure({ failure_notification: { min_severity: "error" } });
+    await cluster.configure({ failure_notification: { ...AT_ONCE, min_severity: "error" } });
     const agent = await cluster.register("a1");
     await cluster.submit({ id: "t1" });
     await agent.reported("fail", "t1", { error: { message: "no", retryable: false } });
 
     const failure = await report(cluster, "a1");
 
-    const told = await until(async () => {
-      const { items } = await cluster.notifications();
-      return items.length > 0 && items;
-    }, "a notification");
-    expect(new Set(told.map(({ failure_id }) => failure_id))).toEqual(new Set([failure.id]));
-    expect(told[0]).toMatchObject({
-      channel: "log",
-      severity: "error",
-      state: "delivered",
-      tries: 1,
-      last_error: null,
-    });
+    const told = await cluster.toldOf(failure.id, 1);
+    expect(told).toMatchObject([
+      {
+        channel: "log",
+        kind: "incident",
+        status: "firing",
+        severity: "error",
+        state: "delivered",
+        try_count: 1,
+        tries: [{ outcome: "delivered", error: null, next_try_at: null }],
+        last_error: null,
+      },
+    ]);
+    expect((await cluster.notifications()).items).toEqual(told);
   });
 
   it("stays empty when nobody is to be told", async () => {
     const cluster = api.cluster();
-    await cluster.configure({ failure_notification: { enabled: false } });
+    await cluster.configure({ failure_notification: { ...AT_ONCE, enabled: false } });
     await cluster.register("a1");
-    await report(cluster, "a1");
+    const first = await report(cluster, "a1");
     // The notifier hears in order: once it knows this failure, it has heard of the first.
     await cluster.configure({ failure_notification: { enabled: true } });
     await cluster.register("a2");
     const second = await report(cluster, "a2");
 
-    const told = await until(async () => {
-      const { items } = await cluster.notifications();
-      return items.length > 0 && items;
-    }, "a notification");
-    expect(new Set(told.map(({ failure_id }) => failure_id))).toEqual(new Set([second.id]));
+    const told = await cluster.toldOf(second.id, 1);
+    expect((await cluster.notifications()).items).toEqual(told);
+    expect((await cluster.notifications({ failure_id: first.id })).items).toEqual([]);
   });
 });
 

@@ -171,6 +171,12 @@ describe("an agent's token", () => {
   it.each([
     { method: "POST", path: "/groups/default/agents/a2/heartbeat" },
     { method: "GET", path: "/groups/default/agents/a2/tasks" },
+    { method: "GET", path: "/groups/default/agents/a2/messages" },
+    { method: "GET", path: "/groups/default/agents/a2/messages?wait_seconds=5" },
+    { method: "POST", path: "/groups/default/agents/a2/messages/1/ack" },
+    { method: "POST", path: "/agents/a2/messages", json: { from: "a2", message_type: "note" } },
+    { method: "POST", path: "/agents/a2/messages", json: { from: "operator", message_type: "note" } },
+    { method: "POST", path: "/agents/a1/messages", json: { from: "a2", message_type: "note" } },
     { method: "DELETE", path: "/groups/default/agents/a2" },
     { method: "GET", path: "/agents/a2" },
     { method: "GET", path: "/agents" },
@@ -212,6 +218,7 @@ describe("an agent's token", () => {
     await cluster.submit({ id: "theirs", type: "theirs" });
     await cluster.submit({ id: "unplaced", type: "nobody" });
     await other.acquire("theirs");
+    await cluster.tell("a2", { message_type: "theirs" });
     const before = await cluster.snapshot();
 
     (await agent.request(method, path, json)).problem(403, "forbidden");
@@ -230,6 +237,8 @@ describe("an agent's token", () => {
     for (const call of [
       abroad.request("POST", `${path}/heartbeat`, { token }),
       abroad.request("GET", `${path}/tasks`, { token }),
+      abroad.request("GET", `${path}/messages`, { token }),
+      abroad.request("POST", "/agents/a1/messages", { token, json: { message_type: "note" } }),
       abroad.request("GET", "/tasks/t1", { token }),
       abroad.request("PUT", path, { token, json: { type: "w", capabilities: [] } }),
       abroad.request("POST", "/tasks/t1/start", { token, json: { agent_id: "a1", attempt: 1 } }),

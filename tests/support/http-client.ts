@@ -11,6 +11,7 @@ import { Config } from "../../src/contract/config.ts";
 import { DecisionPage } from "../../src/contract/decision.ts";
 import { FailurePage } from "../../src/contract/failure.ts";
 import { Lock, LockAnswer } from "../../src/contract/lock.ts";
+import { type AgentMessage, MessageAnswer, MessagePage } from "../../src/contract/message.ts";
 import { NotificationPage } from "../../src/contract/notification.ts";
 import { type ErrorCode, ProblemBody } from "../../src/contract/problem.ts";
 import { Placement, Task, TaskAnswer, TaskPage } from "../../src/contract/task.ts";
@@ -248,12 +249,30 @@ export class Cluster {
     return (await this.get(`/groups/${group}/locks`, query)).as(200, LockPageAnswer);
   }
 
+  /** Sends an agent a message as an operator. */
+  async tell(agentId: string, message: JsonObject): Promise<AgentMessage> {
+    return (await this.post(`/agents/${agentId}/messages`, message)).as(201, MessageAnswer).message;
+  }
+
+  /** An agent's unread messages as an operator sees them. */
+  async messages({ group, id }: { group: string; id: string }, query: Query = {}) {
+    return (await this.get(`/groups/${group}/agents/${id}/messages`, query)).as(200, MessagePage);
+  }
+
   async failures(query: Query = {}) {
     return (await this.get("/failures", query)).as(200, FailurePage);
   }
 
   async notifications(query: Query = {}) {
     return (await this.get("/notifications", query)).as(200, NotificationPage);
+  }
+
+  /** What was sent of a failure, once it was delivered through as many channels. */
+  toldOf(failureId: string, channels = 2) {
+    return until(async () => {
+      const { items } = await this.notifications({ failure_id: failureId, state: "delivered" });
+      return new Set(items.map(({ channel }) => channel)).size >= channels && items;
+    }, "a failure to be told");
   }
 
   async status(): Promise<ClusterStatus> {
@@ -296,10 +315,12 @@ export class Cluster {
 
   /** Everything of the cluster that a call could have changed. */
   async snapshot() {
+    const agents = (await this.agents()).items;
     return {
       status: await this.status(),
       tasks: await this.tasks(),
-      agents: (await this.agents()).items.map(({ last_heartbeat_at: _, deadline_at: __, ...agent }) => agent),
+      agents: agents.map(({ last_heartbeat_at: _, deadline_at: __, ...agent }) => agent),
+      messages: await Promise.all(agents.map((agent) => this.messages(agent))),
       config: await this.config(),
       locks: await this.locks(),
       failures: await this.failures(),
@@ -349,6 +370,23 @@ export class TestAgent {
 
   async poll(query = ""): Promise<Task[]> {
     return (await this.tryPoll(query)).as(200, HeldTasks).items;
+  }
+
+  tryReadMessages(query = ""): Promise<Answer> {
+    return this.request("GET", `${this.path}/messages${query}`);
+  }
+
+  async readMessages(query = ""): Promise<AgentMessage[]> {
+    return (await this.tryReadMessages(query)).as(200, MessagePage).items;
+  }
+
+  acknowledge(messageId: string): Promise<Answer> {
+    return this.request("POST", `${this.path}/messages/${messageId}/ack`);
+  }
+
+  /** A message in this agent's own name unless it says otherwise. */
+  tryTell(agentId: string, message: JsonObject): Promise<Answer> {
+    return this.request("POST", `/agents/${agentId}/messages`, message);
   }
 
   unregister(): Promise<Answer> {

@@ -74,26 +74,6 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures()[0]?.locks_released).toEqual(["orders"]);
   });
 
-  it("is told of to people, once when it is noticed and once when its tasks have moved", async () => {
-    const cluster = new ScriptedCluster();
-    await cluster.register("a");
-    cluster.silence("a");
-    await cluster.pass(NOTICED_MS);
-    expect(cluster.cluster.told.map(({ stage, agent_id }) => [stage, agent_id])).toEqual([
-      ["recorded", "a"],
-      ["failed_over", "a"],
-    ]);
-  });
-
-  it("is not told of below min_severity", async () => {
-    const cluster = new ScriptedCluster({ failure_notification: { min_severity: "critical" } });
-    await cluster.register("a");
-    cluster.silence("a");
-    await cluster.pass(NOTICED_MS);
-    expect(cluster.failures()).toHaveLength(1);
-    expect(cluster.cluster.told).toEqual([]);
-  });
-
   it("is critical if the configuration says so", async () => {
     const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["a"] } });
     await cluster.register("a");

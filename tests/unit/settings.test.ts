@@ -25,6 +25,7 @@ describe("settings", () => {
       adminToken: null,
       signingKey: null,
       allowLocalTargets: false,
+      publicUrl: null,
       extraCertificatesFile: null,
       bundleDir: null,
     });

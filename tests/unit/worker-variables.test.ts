@@ -9,10 +9,12 @@ const sources = {
     adminToken: null,
     signingKey: null,
     allowLocalTargets: false,
+    publicUrl: null,
     extraCertificatesFile: null,
     bundleDir: null,
   },
   secrets: { adminToken: "the-token", signingKey: "the-key", adminTokenIsLocal: true },
+  origin: "http://127.0.0.1:8787",
   bootId: "boot-1",
   devVarNames: [],
   secretNames: [],
@@ -23,6 +25,7 @@ const own = {
   SIGNING_KEY: "the-key",
   BOOT_ID: "boot-1",
   ALLOW_LOCAL_TARGETS: "false",
+  PUBLIC_URL: "http://127.0.0.1:8787",
 };
 
 describe("the variables of the Worker", () => {

@@ -18,17 +18,15 @@ import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts"
 import { agentTopic } from "../../src/services/topics.ts";
 import { notItself } from "../access.ts";
 import { Refused, unwrap } from "../errors.ts";
+import { agentIn } from "../known-agent.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
 import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
+import { poll, WaitSeconds } from "../polling.ts";
 import { mintAgentToken } from "../principal.ts";
 import type { App, Vars } from "../vars.ts";
-import { readUntil } from "../waiting.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];
-
-/** Longest wait of a long poll. */
-const WAIT_LIMIT_SECONDS = 30;
 
 const register = operation({
   operationId: "registerAgent",
@@ -66,7 +64,7 @@ const HeldTasksQuery = PageQuery.extend({
     .transform((list) => list.split(","))
     .pipe(z.array(TaskStatus).max(TASK_STATUSES.length))
     .meta({ description: "A status or several, separated by commas." }),
-  wait_seconds: z.coerce.number().min(0).max(WAIT_LIMIT_SECONDS).default(0),
+  wait_seconds: WaitSeconds,
 });
 
 const heldTasks = operation({
@@ -172,16 +170,6 @@ export function agentRoutes(app: App): void {
     const { cluster, group, agent } = c.req.valid("param");
     const { status, wait_seconds, limit, cursor } = c.req.valid("query");
     const speaker = speakerOf(c);
-    if (speaker === null) await agentIn(c, cluster, group, agent);
-    const object = () => groupOf(c.env, cluster, group);
-    const caller = c.req.raw.signal;
-    // A poll shows that the agent lives, at its start and at its end, unless it died while it waited; an
-    // operator's look shows nothing.
-    const sign = async () =>
-      speaker === null || caller.aborted
-        ? null
-        : unwrap(await object().signOfLife(agent, speaker.incarnation));
-    const life = await sign();
     const read = async () => {
       const page = await coordinatorOf(c.env, cluster).tasksOf(
         agent,
@@ -192,18 +180,12 @@ export function agentRoutes(app: App): void {
       );
       if (speaker !== null && status.includes("assigned")) {
         const unstarted = page.items.filter((task) => task.status === "assigned").length;
-        inPassing(c, () => object().taskListRead(agent, unstarted));
+        inPassing(c, () => groupOf(c.env, cluster, group).taskListRead(agent, unstarted));
       }
       return page;
     };
-    const limitMs = Math.min(wait_seconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
-    const page = await readUntil(read, ({ items }) => items.length > 0, {
-      object,
-      topic: agentTopic(agent),
-      limitMs,
-      caller,
-      woken: sign,
-    });
+    const topic = agentTopic(agent);
+    const page = await poll(c, { cluster, group, agent, waitSeconds: wait_seconds, topic, read });
     return c.json(page, 200);
   });
 
@@ -255,17 +237,6 @@ async function refuseImpostor(c: Context<Vars>, cluster: string, agentId: string
     code: "agent_live",
     detail: "the agent is live, and this token is another's",
     evidence: { deadline_at },
-  });
-}
-
-/** The agent as its cluster knows it, if it is in that group. */
-async function agentIn(c: Context<Vars>, cluster: string, group: string, agentId: string): Promise<Agent> {
-  const known = unwrap(await coordinatorOf(c.env, cluster).agent(agentId));
-  if (known.group === group) return known;
-  throw new Refused({
-    code: "not_found",
-    detail: "the agent is in another group",
-    evidence: { group: known.group },
   });
 }
 

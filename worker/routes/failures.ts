@@ -1,13 +1,12 @@
-/** What happened: failures, the event stream, the notifier's delivery log. */
+/** What happened: failures and the event stream. */
 import { streamSSE } from "hono/streaming";
 import * as z from "zod";
 import { PageQuery } from "../../src/contract/common.ts";
 import { Event } from "../../src/contract/event.ts";
 import { FailureAnswer, FailureFilter, FailurePage } from "../../src/contract/failure.ts";
-import { NotificationPage } from "../../src/contract/notification.ts";
 import { EVENTS_TOPIC } from "../../src/services/topics.ts";
 import { unwrap } from "../errors.ts";
-import { coordinatorOf, notifierOf } from "../objects.ts";
+import { coordinatorOf } from "../objects.ts";
 import { answer, CLUSTER, operation, params } from "../operation.ts";
 import type { App } from "../vars.ts";
 import { waiterOn } from "../waiting.ts";
@@ -55,16 +54,6 @@ const events = operation({
   },
 });
 
-const notifications = operation({
-  operationId: "listNotifications",
-  method: "get",
-  path: `${CLUSTER}/notifications`,
-  summary: "What was sent to people, through which channel, newest first.",
-  tags,
-  request: { params: params("cluster"), query: PageQuery },
-  responses: { 200: answer("A page of the delivery log.", NotificationPage) },
-});
-
 export function failureRoutes(app: App): void {
   app.openapi(list, async (c) => {
     const { cluster } = c.req.valid("param");
@@ -101,11 +90,5 @@ export function failureRoutes(app: App): void {
         }
       }
     });
-  });
-
-  app.openapi(notifications, async (c) => {
-    const { cluster } = c.req.valid("param");
-    const { limit, cursor } = c.req.valid("query");
-    return c.json(await notifierOf(c.env, cluster).notifications(limit, cursor ?? null), 200);
   });
 }

@@ -68,12 +68,19 @@ export function literalSecretWarnings(config: Config): SchemaIssue[] {
     }));
 }
 
+/** The secrets that are written out in a configuration; a named one is none. */
+export function literalSecretsOf(config: Partial<Config>): string[] {
+  return secretsOf(config).flatMap(({ value }) =>
+    isSet(value) && secretNamesIn(value).length === 0 ? [value] : [],
+  );
+}
+
 const mattersAt = (path: readonly string[]) =>
   !path.includes("headers") || CREDENTIAL_HEADER.test(path.at(-1) ?? "");
 
 const isSet = (value: Json | undefined): value is string => typeof value === "string" && value !== "";
 
-function secretsOf(config: Config): { path: readonly string[]; value: Json }[] {
+function secretsOf(config: Partial<Config>): { path: readonly string[]; value: Json }[] {
   const found: { path: readonly string[]; value: Json }[] = [];
   replaceSecrets(config, (path, value) => {
     found.push({ path, value });

@@ -1,11 +1,11 @@
 /**
- * What an agent group does: it is the authority for its agents' liveness and for its
- * locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
+ * What an agent group does: it is the authority for its agents' liveness and message boxes
+ * and for its locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
  *
- *   coordinator --admit, configure--> group --agent_ended, agents_silent, load_reported,
+ *   coordinator --admit, forget, configure, broadcast--> group --agent_ended, agents_silent, load_reported,
  *   events_noted--> coordinator
  *
- *   Watch (the alarm), LockDesk --> Ledger (sessions, locks, outbox)
+ *   Watch (the alarm), LockDesk, MessageDesk --> Ledger (sessions, locks, messages, outbox)
  */
 import type { AgentLiveness, FailureReport, Heartbeat, HeartbeatAnswer, Load } from "../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
@@ -19,6 +19,7 @@ import { UnitOfWork } from "../unit-of-work.ts";
 import { type Cause, type Ending, Ledger } from "./ledger.ts";
 import { isWorthReporting } from "./load-reports.ts";
 import { LockDesk } from "./lock-desk.ts";
+import { MessageDesk } from "./message-desk.ts";
 import { sessionExpired } from "./refusals.ts";
 import { deadlineOf, type Session } from "./sessions.ts";
 import { Watch } from "./watch.ts";
@@ -28,6 +29,7 @@ const HEARD_LIMIT_MS = 2000;
 
 export class AgentGroup {
   readonly locks: LockDesk;
+  readonly messages: MessageDesk;
   readonly #host: Host;
   readonly #unit: UnitOfWork;
   readonly #ledger: Ledger;
@@ -47,6 +49,7 @@ export class AgentGroup {
     this.#ledger = new Ledger(host, this.#unit, group);
     this.#watch = new Watch(this.#ledger);
     this.locks = new LockDesk(this.#ledger);
+    this.messages = new MessageDesk(this.#ledger);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
@@ -75,7 +78,7 @@ export class AgentGroup {
       status: "active",
       deadline_at: instant(deadlineOf(session)),
       assigned_tasks: session.assignedTasks,
-      unread_messages: 0,
+      unread_messages: this.#ledger.messages.unreadCountOf(session),
       tasks_changed: session.tasksChanged,
     };
     return ok(answer);
@@ -153,11 +156,19 @@ export class AgentGroup {
         const known = this.#ledger.sessions.find(message.agentId);
         if (known !== undefined && known.incarnation >= message.incarnation) return null;
         this.#ledger.locks.freeAllOf(message.agentId, this.#ledger.settings.lockDelayMs, nowMs);
-        this.#ledger.sessions.add(message, nowMs);
+        // Who was live all along keeps its unread broadcasts.
+        const messagesFrom = known?.messagesFrom ?? this.#ledger.messages.latestBroadcast;
+        this.#ledger.sessions.add(message, messagesFrom, nowMs);
         return null;
       }
+      case "forget":
+        this.#ledger.messages.empty(message.agentId);
+        return null;
       case "configure_group":
         this.#ledger.configure(message.settings);
+        return null;
+      case "broadcast":
+        this.messages.broadcast(message);
         return null;
       default:
         return `a group knows no message "${message.type}"`;

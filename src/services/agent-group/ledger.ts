@@ -5,9 +5,10 @@ import { isRestart } from "../../domain/pause.ts";
 import { MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
-import { agentTopic } from "../topics.ts";
+import { agentTopic, messageTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { LockTable } from "./lock-table.ts";
+import { MessageBoxes } from "./message-boxes.ts";
 import { type Session, Sessions } from "./sessions.ts";
 
 /** Before the coordinator's first word, see GroupSettings. */
@@ -36,6 +37,7 @@ export class Ledger {
   readonly meta: MetaStore;
   readonly sessions: Sessions;
   readonly locks: LockTable;
+  readonly messages: MessageBoxes;
   readonly outbox: Outbox;
   #settings = SETTINGS_AT_FIRST;
 
@@ -46,6 +48,7 @@ export class Ledger {
     this.meta = new MetaStore(host.sql);
     this.sessions = new Sessions(host.sql);
     this.locks = new LockTable(host.sql);
+    this.messages = new MessageBoxes(host.sql);
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
       // An event about a refused event could go on for ever.
@@ -62,6 +65,7 @@ export class Ledger {
     this.#settings = settings === null ? SETTINGS_AT_FIRST : (JSON.parse(settings) as GroupSettings);
     this.sessions.load(this.isRestarted() ? this.backSinceMs(nowMs) : nowMs);
     this.locks.load();
+    this.messages.load();
     this.outbox.load();
   }
 
@@ -93,13 +97,15 @@ export class Ledger {
     return session;
   }
 
-  /** Fences the incarnation, frees its locks, and tells the coordinator: all in the present transaction. */
+  /** Fences the incarnation, frees its locks, empties its box if it leaves, and tells the coordinator: all in the present transaction. */
   end(session: Session, cause: Cause, nowMs: number): Ending {
     // With failover off a failed agent's locks end by their TTL alone.
     const keepsLocks = cause.ending === "failed" && !this.#settings.failoverEnabled;
     const lockDelayMs = cause.ending === "failed" ? this.#settings.lockDelayMs : 0;
     const locksReleased = keepsLocks ? [] : this.locks.freeAllOf(session.agentId, lockDelayMs, nowMs);
     this.sessions.remove(session);
+    this.messages.leave(session.agentId);
+    if (cause.ending === "unregistered") this.messages.empty(session.agentId);
     const failureId = this.host.randomId();
     const number = this.outbox.post("coordinator", {
       type: "agent_ended",
@@ -112,7 +118,10 @@ export class Ledger {
       declaredAtMs: nowMs,
       locksReleased,
     });
-    this.unit.afterCommit(() => this.host.bells.ring(agentTopic(session.agentId)));
+    this.unit.afterCommit(() => {
+      this.host.bells.ring(agentTopic(session.agentId));
+      this.host.bells.ring(messageTopic(session.agentId));
+    });
     return { failureId, number };
   }
 

@@ -91,7 +91,8 @@ export class Sessions {
     return this.#shortestTimeoutMs;
   }
 
-  add(admission: Admit, nowMs: number): Session {
+  /** @param messagesFrom the latest broadcast that is not for it */
+  add(admission: Admit, messagesFrom: number, nowMs: number): Session {
     const slot = this.#byAgent.get(admission.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
     const session: Session = {
       agentId: admission.agentId,
@@ -100,6 +101,7 @@ export class Sessions {
       intervalMs: admission.intervalMs,
       timeoutMs: admission.timeoutMs,
       registeredAtMs: nowMs,
+      messagesFrom,
       life: born(nowMs),
       load: null,
       reportedLoad: null,
@@ -118,6 +120,12 @@ export class Sessions {
     this.#store.remove(session.agentId);
     this.#byAgent.delete(session.agentId);
     this.#freeSlots.push(session.slot);
+  }
+
+  /** The agent has read every broadcast up to this one. */
+  readThrough(session: Session, broadcast: number): void {
+    session.messagesFrom = broadcast;
+    this.#store.save(session);
   }
 
   /** Notes a sign of life, in memory. @returns whether it is time to flush */

@@ -14,7 +14,7 @@ import { deadlineOf, type Session } from "./sessions.ts";
 /** Doubtful agents named to the coordinator at once. */
 const DOUBTFUL_TOLD = 1000;
 
-/** Released locks dropped in one alarm. */
+/** Released locks dropped in one alarm, and messages past their retention. */
 const SWEEP_SLICE = 100;
 
 export class Watch {
@@ -42,6 +42,7 @@ export class Watch {
     return earliest(
       this.#ledger.sessions.earliestDeadlineMs,
       this.#ledger.locks.earliestExpiryMs,
+      this.#ledger.messages.earliestEndMs,
       this.#ledger.outbox.nextWorkMs(),
     );
   }
@@ -57,6 +58,7 @@ export class Watch {
     this.#ledger.sessions.recompute();
     this.#ledger.locks.recompute();
     this.#ledger.locks.sweep(nowMs, SWEEP_SLICE);
+    this.#ledger.messages.sweep(nowMs, SWEEP_SLICE);
     this.#ledger.outbox.sendDue(nowMs);
   }
 

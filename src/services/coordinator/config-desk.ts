@@ -84,6 +84,8 @@ export class ConfigDesk {
       type: "configure_notifier",
       version: settings.version,
       notification: settings.config.failure_notification,
+      email: settings.config.email_notification,
+      webhook: settings.config.webhook_notification,
     });
     const groups = roster.groups().map((group) => {
       const receiver: Address = `group/${group}`;

@@ -20,7 +20,7 @@ import type {
   TaskStart,
   TaskSubmission,
 } from "../../contract/task.ts";
-import type { Message } from "../../domain/message.ts";
+import type { Message, TellAgents } from "../../domain/message.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
 import type { Host, Parcel, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
@@ -206,8 +206,18 @@ export class Coordinator {
       case "events_noted":
         for (const event of message.events) this.#ledger.note(event, nowMs);
         return null;
+      case "tell_agents":
+        this.#tellAgents(message);
+        return null;
       default:
         return `a coordinator knows no message "${message.type}"`;
+    }
+  }
+
+  #tellAgents({ groups, ...message }: TellAgents): void {
+    for (const group of this.#ledger.roster.groups()) {
+      if (groups !== null && !groups.includes(group)) continue;
+      this.#ledger.outbox.post(`group/${group}`, { ...message, type: "broadcast" });
     }
   }
 

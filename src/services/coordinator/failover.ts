@@ -3,6 +3,7 @@
  * slices that a crash between any two does not harm: the job is a row, and a task that
  * moved is no longer the agent's.
  */
+import { TASKS_NAMED } from "../../contract/incident.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
 import type { AgentEnded } from "../../domain/message.ts";
@@ -17,9 +18,6 @@ import type { Placement } from "./placement.ts";
 
 /** Tasks moved in one transaction: some tens of milliseconds of work, so that requests pass in between. */
 const SLICE = 100;
-
-/** Stranded tasks named in a record; the count covers the rest. */
-const STRANDED_SHOWN = 20;
 
 /** Locks named in events of their own; the failure's record lists all. */
 const LOCK_EVENTS = 100;
@@ -82,6 +80,8 @@ export class Failover {
       { type: "agent.unregistered", subject: agentId, data: { incarnation: agent.incarnation } },
       nowMs,
     );
+    this.#ledger.outbox.post(`group/${agent.group}`, { type: "forget", agentId });
+    this.#ledger.noteRecovery(agentId, "unregistered", nowMs);
     this.#openJob(this.#ledger.host.randomId(), agent, "agent_unregistered", nowMs);
     return ok(null);
   }
@@ -115,6 +115,7 @@ export class Failover {
       tasksPending: 0,
       tasksFailed: 0,
       stranded: [],
+      moved: [],
     });
     this.#hasWork = true;
   }
@@ -155,7 +156,12 @@ export class Failover {
         tasks_failed: job.tasksFailed,
       };
       this.#ledger.failures.update(failure);
-      this.#ledger.outbox.post("notifier", { type: "failure_noted", stage: "failed_over", failure });
+      this.#ledger.outbox.post("notifier", {
+        type: "failure_noted",
+        stage: "failed_over",
+        failure,
+        moved: job.moved,
+      });
       this.#ledger.note(
         {
           type: "failure.failed_over",
@@ -198,6 +204,7 @@ export class Failover {
       ),
       nowMs,
     );
+    if (!isCurrent) this.#ledger.noteRecovery(message.agentId, "returned", nowMs);
     if (agent === undefined) return;
     this.#ledger.roster.save({
       ...agent,
@@ -257,11 +264,15 @@ export class Failover {
 }
 
 function counted(job: FailoverJob, task: TaskRecord): FailoverJob {
-  if (task.status === "assigned") return { ...job, tasksReassigned: job.tasksReassigned + 1 };
+  if (task.status === "assigned") {
+    const move = task.holder === null ? [] : [{ task_id: task.id, to: task.holder }];
+    const moved = job.moved.length < TASKS_NAMED ? [...job.moved, ...move] : job.moved;
+    return { ...job, tasksReassigned: job.tasksReassigned + 1, moved };
+  }
   if (task.status === "failed") return { ...job, tasksFailed: job.tasksFailed + 1 };
   return {
     ...job,
     tasksPending: job.tasksPending + 1,
-    stranded: job.stranded.length < STRANDED_SHOWN ? [...job.stranded, task.id] : job.stranded,
+    stranded: job.stranded.length < TASKS_NAMED ? [...job.stranded, task.id] : job.stranded,
   };
 }

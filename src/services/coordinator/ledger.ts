@@ -5,6 +5,7 @@
 import type { Config } from "../../contract/config.ts";
 import type { EventDraft } from "../../contract/event.ts";
 import type { Failure } from "../../contract/failure.ts";
+import type { AgentRecovered } from "../../domain/message.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import { AttemptStore } from "../../storage/coordinator/attempts.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
@@ -105,6 +106,16 @@ export class Ledger {
       nowMs,
     );
     this.outbox.post("notifier", { type: "failure_noted", stage: "recorded", failure });
+  }
+
+  /** An agent that may have failed is back, or gone for good: the notifier ends what it tells of it. */
+  noteRecovery(agentId: string, by: AgentRecovered["by"], nowMs: number): void {
+    this.outbox.post("notifier", { type: "agent_recovered", agentId, by, atMs: nowMs });
+  }
+
+  /** A task that had a failure of its own needs nobody any more. */
+  noteSettled(taskId: string, nowMs: number): void {
+    this.outbox.post("notifier", { type: "task_settled", taskId, atMs: nowMs });
   }
 
   /** The task reached its end: whoever waits for it is woken. */

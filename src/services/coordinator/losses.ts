@@ -114,6 +114,8 @@ export class Losses {
       nowMs,
     );
     this.#ledger.announceEnd(task.id);
+    // One that never moved has had no failure of its own to be told of; a failed one waits for a person.
+    if (task.status !== "failed" && task.reassignmentCount > 0) this.#ledger.noteSettled(task.id, nowMs);
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
   }
 

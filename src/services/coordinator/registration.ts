@@ -61,12 +61,15 @@ export class Registration {
     const heartbeat = this.#heartbeatOf(body);
     const refusal = this.#refuse(known, group, registrar) ?? refuseHeartbeat(heartbeat);
     if (refusal !== null) return refusal;
-    if (known === undefined) this.#makeRoom();
+    if (known === undefined) this.#makeRoom(nowMs);
     if (known === undefined && this.#ledger.roster.size >= AGENT_LIMIT) {
       return refuse("limit_reached", `a cluster knows at most ${AGENT_LIMIT} agents; use another cluster`);
     }
     const agent = this.#record(group, agentId, body, heartbeat, registrar, known, nowMs);
     this.#ledger.roster.save(agent);
+    if (known !== undefined && !isLive(known.status)) {
+      this.#ledger.noteRecovery(agentId, "returned", nowMs);
+    }
     if (this.#ledger.roster.addGroup(group)) {
       this.#ledger.outbox.post(`group/${group}`, {
         type: "configure_group",
@@ -124,13 +127,15 @@ export class Registration {
   }
 
   /** Long-gone agents give their place away, one by one, once the roster is full. */
-  #makeRoom(): void {
+  #makeRoom(nowMs: number): void {
     if (this.#ledger.roster.size < AGENT_LIMIT) return;
     const idle = this.#ledger.roster
       .all()
       .filter((agent) => !isLive(agent.status) && this.#ledger.roster.openTasksOf(agent.id) === 0)
       .sort((a, b) => (a.lastHeartbeatAtMs ?? 0) - (b.lastHeartbeatAtMs ?? 0))[0];
-    if (idle !== undefined) this.#ledger.roster.remove(idle.id);
+    if (idle === undefined) return;
+    this.#ledger.roster.remove(idle.id);
+    this.#ledger.noteRecovery(idle.id, "unregistered", nowMs);
   }
 
   #record(

@@ -77,6 +77,7 @@ export class TaskDesk {
     const full = this.#refuseWhenFull();
     if (full !== null) return full;
     this.#ledger.note({ type: "task.retried", subject: task.id, data: {} }, nowMs);
+    this.#ledger.noteSettled(task.id, nowMs);
     return ok(taskView(this.#placement.place(task, retried(task), "operator", nowMs).task));
   }
 

@@ -1,49 +1,69 @@
 /**
- * What a notifier does: tells people of failures through the configured channels and keeps
- * the delivery log. It is fed by the coordinator's outbox, so that no slow receiver ever
- * delays detection or failover.
+ * What a notifier does: tells people of failures. It is fed by the coordinator's outbox, so that no
+ * slow receiver ever delays detection or failover. This class is the door.
+ *
+ *   coordinator --failure_noted, agent_recovered, task_settled, configure_notifier--> notifier
+ *   notifier --events_noted, tell_agents--> coordinator
+ *
+ *   Casebook (which incident) --> Teller (who is told what, when) --> Dispatcher (tries, outcomes)
  */
 import type { Page } from "../../contract/common.ts";
-import type { Config } from "../../contract/config.ts";
-import type { Failure } from "../../contract/failure.ts";
-import type { Notification } from "../../contract/notification.ts";
+import type { Incident, IncidentFilter } from "../../contract/incident.ts";
+import type {
+  ChannelName,
+  Notification,
+  NotificationFilter,
+  NotificationTestResult,
+} from "../../contract/notification.ts";
+import type { Outcome } from "../../contract/problem.ts";
+import { ok } from "../../contract/problem.ts";
+import { agentKey, taskKey } from "../../domain/incident/entry.ts";
+import { opened } from "../../domain/incident/incident.ts";
 import type { Message } from "../../domain/message.ts";
-import { isAtLeast } from "../../domain/severity.ts";
-import type { Notice } from "../../notifications/channel.ts";
-import { noticeOf } from "../../notifications/notice.ts";
-import { channelsNamed } from "../../notifications/registry.ts";
-import { MetaStore } from "../../storage/meta.ts";
-import { NotificationStore } from "../../storage/notifier/notifications.ts";
+import type { NotificationConfig } from "../../notifications/channel.ts";
 import { NOTIFIER_MIGRATIONS } from "../../storage/notifier/schema.ts";
+import { earliest } from "../earliest.ts";
 import type { Host, Parcel, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
-import { instant } from "../instant.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-
-type NotificationSettings = Config["failure_notification"];
+import { Casebook } from "./casebook.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { Ledger } from "./ledger.ts";
+import type { Outside } from "./outside.ts";
+import { Teller } from "./teller.ts";
+import { dedupKeyOf, incidentView } from "./views.ts";
 
 export class Notifier {
-  readonly #host: Host;
   readonly #unit: UnitOfWork;
-  readonly #meta: MetaStore;
+  readonly #ledger: Ledger;
+  readonly #casebook: Casebook;
+  readonly #teller: Teller;
+  readonly #dispatcher: Dispatcher;
   readonly #inbox: Inbox;
-  readonly #notifications: NotificationStore;
-  #settings: NotificationSettings;
+  readonly #host: Host;
 
   /** @param base what holds until the coordinator's first word */
-  constructor(host: Host, base: NotificationSettings) {
+  constructor(host: Host, outside: Outside, cluster: string, base: NotificationConfig) {
     this.#host = host;
-    this.#settings = base;
-    this.#meta = new MetaStore(host.sql);
-    this.#notifications = new NotificationStore(host.sql);
     this.#unit = new UnitOfWork(host, {
       migrations: NOTIFIER_MIGRATIONS,
       load: () => {
-        const stored = this.#meta.read("settings");
-        this.#settings = stored === null ? base : (JSON.parse(stored) as NotificationSettings);
+        this.#ledger.load();
+        this.#casebook.load();
+        this.#dispatcher.load();
       },
-      nextWorkMs: () => null,
+      nextWorkMs: (nowMs) =>
+        earliest(
+          this.#teller.nextWorkMs(nowMs),
+          this.#dispatcher.nextWorkMs(nowMs),
+          this.#casebook.nextExpiryMs(),
+          this.#ledger.outbox.nextWorkMs(),
+        ),
     });
+    this.#ledger = new Ledger(host, this.#unit, outside, cluster, base);
+    this.#casebook = new Casebook(this.#ledger);
+    this.#dispatcher = new Dispatcher(this.#ledger);
+    this.#teller = new Teller(this.#ledger, this.#casebook, this.#dispatcher.isInFlight);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
@@ -51,49 +71,112 @@ export class Notifier {
     return this.#inbox.receive(parcel);
   }
 
-  notifications(limit: number, cursor: string | null): Page<Notification> {
-    return this.#unit.read(() => {
-      const before = cursor === null ? null : Number(cursor);
-      const found = this.#notifications.list(Number.isSafeInteger(before) ? before : null, limit + 1);
-      const page = found.slice(0, limit);
-      return {
-        items: page.map(({ notification }) => notification),
-        next_cursor: found.length > limit ? String(page.at(-1)?.number) : null,
-      };
+  onAlarm(): void {
+    this.#unit.alarmFired();
+    this.#unit.commit((nowMs) => {
+      this.#casebook.expire(nowMs);
+      this.#teller.tell(nowMs);
+      this.#dispatcher.sendDue(nowMs);
+      this.#ledger.outbox.sendDue(nowMs);
     });
+  }
+
+  /** The delivery log, newest first. */
+  notifications(filter: NotificationFilter, limit: number, cursor: string | null): Page<Notification> {
+    return this.#unit.read(() => {
+      const key = this.#keyFor(filter);
+      if (key === undefined) return { items: [], next_cursor: null };
+      const found = this.#ledger.notifications.list(filter, key, placeOf(cursor), limit + 1);
+      return page(
+        found.map(({ number, notification }) => ({ number, item: notification })),
+        limit,
+      );
+    });
+  }
+
+  /** Newest first. */
+  incidents({ status }: IncidentFilter, limit: number, cursor: string | null): Page<Incident> {
+    return this.#unit.read((nowMs) => {
+      const found = this.#ledger.incidents.list(status ?? null, nowMs, placeOf(cursor), limit + 1);
+      return page(
+        found.map(({ number, incident }) => ({
+          number,
+          item: incidentView(incident, this.#ledger.incidents.entriesOf(incident.id), {
+            cluster: this.#ledger.cluster,
+            calmMs: this.#ledger.times.groupIntervalMs,
+            nowMs,
+          }),
+        })),
+        limit,
+      );
+    });
+  }
+
+  /** Sends a message once more. Resolves when that try is over. */
+  async redeliver(id: string): Promise<Outcome<Notification>> {
+    const started = this.#dispatcher.redeliver(id);
+    return started.ok ? ok(await started.value) : started;
+  }
+
+  /** Sends a test through every channel that is asked for, and resolves when each try is over. */
+  async test(): Promise<NotificationTestResult[]> {
+    const sent = this.#unit.commit((nowMs) => {
+      const { notification_types } = this.#ledger.config.failure_notification;
+      return notification_types.map((channel) => this.#dispatcher.send(this.#postTest(channel, nowMs)));
+    });
+    const notifications = await Promise.all(sent);
+    return notifications.map(({ id, channel, state, last_error, tries }) => ({
+      channel,
+      delivered: state === "delivered",
+      error: last_error,
+      duration_seconds: tries.at(-1)?.duration_seconds ?? 0,
+      notification_id: id,
+    }));
+  }
+
+  #postTest(channel: ChannelName, nowMs: number): string {
+    const { cluster } = this.#ledger;
+    const incident = opened(`test-${this.#host.randomId()}`, nowMs, "info");
+    const summary = `test message from cluster ${cluster}`;
+    const view = { ...incidentView(incident, [], { cluster, calmMs: 0, nowMs }), summary };
+    return this.#teller.post(channel, { kind: "test", subject: summary, incidents: [view] }, nowMs);
   }
 
   #apply(message: Message, nowMs: number): string | null {
     switch (message.type) {
       case "configure_notifier":
-        this.#settings = message.notification;
-        this.#meta.write("settings", JSON.stringify(message.notification));
+        this.#ledger.configure(message);
         return null;
       case "failure_noted":
-        this.#tell(message.failure, message.stage, nowMs);
+        if (message.stage === "recorded") this.#casebook.failureNoted(message.failure, nowMs);
+        else this.#casebook.failoverDone(message.failure, message.moved ?? [], nowMs);
+        return null;
+      case "agent_recovered":
+        this.#casebook.recovered(agentKey(message.agentId), message.by, message.atMs, nowMs);
+        return null;
+      case "task_settled":
+        this.#casebook.recovered(taskKey(message.taskId), "task_ended", message.atMs, nowMs);
         return null;
       default:
         return `a notifier knows no message "${message.type}"`;
     }
   }
 
-  #tell(failure: Failure, stage: Notice["stage"], nowMs: number): void {
-    const { enabled, notification_types, min_severity } = this.#settings;
-    if (!enabled || !isAtLeast(failure.severity, min_severity)) return;
-    const notice = noticeOf(failure, stage);
-    for (const channel of channelsNamed(notification_types)) {
-      const delivery = channel.deliver(notice, { log: this.#host.log });
-      this.#notifications.insert({
-        id: this.#host.randomId(),
-        at: instant(nowMs),
-        channel: channel.name,
-        severity: notice.severity,
-        subject: notice.subject,
-        failure_id: failure.id,
-        state: delivery.delivered ? "delivered" : "failed",
-        tries: 1,
-        last_error: delivery.delivered ? null : delivery.error,
-      });
-    }
+  /** The incident that a filter asks for: null for any, undefined if there is none. */
+  #keyFor({ dedup_key, failure_id }: NotificationFilter): string | null | undefined {
+    if (failure_id === undefined) return dedup_key ?? null;
+    const incidentId = this.#ledger.incidents.covering(failure_id);
+    const key = incidentId === null ? undefined : dedupKeyOf(this.#ledger.cluster, incidentId);
+    return dedup_key === undefined || dedup_key === key ? key : undefined;
   }
+}
+
+const placeOf = (cursor: string | null) => (cursor === null ? null : Number(cursor));
+
+function page<Item>(found: { number: number; item: Item }[], limit: number): Page<Item> {
+  const items = found.slice(0, limit);
+  return {
+    items: items.map(({ item }) => item),
+    next_cursor: found.length > limit ? String(items.at(-1)?.number) : null,
+  };
 }

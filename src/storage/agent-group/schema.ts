@@ -23,4 +23,15 @@ export const AGENT_GROUP_MIGRATIONS: Migrations = [
        released_token INTEGER, grantable_at INTEGER
      ) WITHOUT ROWID`,
   ],
+  [
+    // What is unread. A row without an agent is a broadcast: one row for the whole group.
+    `CREATE TABLE messages (
+       number INTEGER PRIMARY KEY AUTOINCREMENT, agent_id TEXT, sender TEXT NOT NULL,
+       message_type TEXT NOT NULL, content TEXT NOT NULL, sent_at INTEGER NOT NULL)`,
+    "CREATE INDEX messages_by_agent ON messages (agent_id)",
+    // Broadcasts that an agent acknowledged before an earlier one; else its session's mark says it all.
+    `CREATE TABLE acknowledgements (
+       number INTEGER NOT NULL, agent_id TEXT NOT NULL, PRIMARY KEY (number, agent_id)) WITHOUT ROWID`,
+    "ALTER TABLE sessions ADD COLUMN messages_from INTEGER NOT NULL DEFAULT 0",
+  ],
 ];

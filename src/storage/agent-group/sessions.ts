@@ -9,6 +9,8 @@ export type SessionRow = {
   intervalMs: number;
   timeoutMs: number;
   registeredAtMs: number;
+  /** Broadcasts with a greater number are for it, unless it acknowledged them. */
+  messagesFrom: number;
 };
 
 export class SessionStore {
@@ -21,19 +23,21 @@ export class SessionStore {
   all(): SessionRow[] {
     return this.#sql.all<SessionRow>(
       `SELECT agent_id AS agentId, slot, incarnation, interval_ms AS intervalMs, timeout_ms AS timeoutMs,
-              registered_at AS registeredAtMs FROM sessions`,
+              registered_at AS registeredAtMs, messages_from AS messagesFrom FROM sessions`,
     );
   }
 
   save(row: SessionRow): void {
     this.#sql.all(
-      "INSERT OR REPLACE INTO sessions (agent_id, slot, incarnation, interval_ms, timeout_ms, registered_at) VALUES (?, ?, ?, ?, ?, ?)",
+      `INSERT OR REPLACE INTO sessions (agent_id, slot, incarnation, interval_ms, timeout_ms, registered_at,
+         messages_from) VALUES (?, ?, ?, ?, ?, ?, ?)`,
       row.agentId,
       row.slot,
       row.incarnation,
       row.intervalMs,
       row.timeoutMs,
       row.registeredAtMs,
+      row.messagesFrom,
     );
   }
 

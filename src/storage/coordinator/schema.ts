@@ -60,4 +60,6 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
     "CREATE INDEX failures_by_time ON failures (at)",
     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
   ],
+  // Where the tasks of a failover went, for the people who are told of it.
+  ["ALTER TABLE failovers ADD COLUMN moved TEXT NOT NULL DEFAULT '[]'"],
 ];

@@ -3,7 +3,7 @@ import type { TaskFilter, TaskStatus } from "../../contract/task.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import type { Demand } from "../../strategies/readiness.ts";
 import { bounded, mapped, type Slice } from "../page.ts";
-import { first, type Sql } from "../sql.ts";
+import { first, type Sql, twice } from "../sql.ts";
 import { changing, recordOf, type TaskRow } from "./task-row.ts";
 
 /** A place in the order of urgency; the number tells equals apart. */
@@ -293,9 +293,4 @@ export type HeldTask = { id: string; holder: string; attempt: number; decisionCo
 
 function placeOrStart(place: PlaceInLine | null): [number, number] {
   return place === null ? [-Number.MAX_VALUE, 0] : [place.urgency, place.number];
-}
-
-/** For a condition that is off when its value is missing: `(? IS NULL OR column = ?)`. */
-function twice(value: string | undefined): [string | null, string | null] {
-  return [value ?? null, value ?? null];
 }

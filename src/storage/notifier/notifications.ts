@@ -1,9 +1,20 @@
-/** The delivery log. Bounded. */
-import type { Notification } from "../../contract/notification.ts";
-import type { Sql } from "../sql.ts";
+/** The delivery log: one row a message and channel. Bounded. */
+import type { ChannelName, Notification, NotificationFilter } from "../../contract/notification.ts";
+import { first, type Sql, twice } from "../sql.ts";
 
-/** Deliveries kept; the oldest go first. */
-const KEPT = 10_000;
+/** Messages kept; the oldest go first. */
+const KEPT = 5000;
+
+/** A message as it is kept: what the log shows, and what is sent, as JSON. */
+export type NotificationRow = { number: number; notification: Notification; notice: string };
+
+type Row = { number: number; notification: string; notice: string };
+
+const fromRow = (row: Row): NotificationRow => ({
+  number: row.number,
+  notification: JSON.parse(row.notification) as Notification,
+  notice: row.notice,
+});
 
 export class NotificationStore {
   readonly #sql: Sql;
@@ -12,26 +23,136 @@ export class NotificationStore {
     this.#sql = sql;
   }
 
-  insert(notification: Notification): void {
+  insert(notification: Notification, notice: string, nowMs: number, nextTryAtMs: number): void {
     this.#sql.all(
-      "INSERT INTO notifications (id, notification) VALUES (?, ?)",
+      `INSERT INTO notifications (id, channel, kind, created_at, state, next_try_at, notification, notice)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       notification.id,
+      notification.channel,
+      notification.kind,
+      nowMs,
+      notification.state,
+      nextTryAtMs,
       JSON.stringify(notification),
+      notice,
     );
+    const number = first<{ number: number }>(
+      this.#sql,
+      "SELECT number FROM notifications WHERE id = ?",
+      notification.id,
+    )?.number;
+    for (const key of notification.dedup_keys) {
+      this.#sql.all("INSERT INTO notification_incidents (dedup_key, number) VALUES (?, ?)", key, number ?? 0);
+    }
+  }
+
+  save(number: number, notification: Notification, nextTryAtMs: number | null): void {
     this.#sql.all(
-      "DELETE FROM notifications WHERE number <= (SELECT max(number) FROM notifications) - ?",
-      KEPT,
+      "UPDATE notifications SET state = ?, next_try_at = ?, notification = ? WHERE number = ?",
+      notification.state,
+      nextTryAtMs,
+      JSON.stringify(notification),
+      number,
     );
   }
 
-  /** Newest first, behind a place in the list. */
-  list(beforeNumber: number | null, limit: number): { number: number; notification: Notification }[] {
+  find(id: string): NotificationRow | undefined {
+    const row = first<Row>(
+      this.#sql,
+      "SELECT number, notification, notice FROM notifications WHERE id = ?",
+      id,
+    );
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  /** Those whose try is due, the longest due first. */
+  due(nowMs: number, limit: number): NotificationRow[] {
     return this.#sql
-      .all<{ number: number; notification: string }>(
-        "SELECT number, notification FROM notifications WHERE number < ? ORDER BY number DESC LIMIT ?",
-        beforeNumber ?? Number.MAX_SAFE_INTEGER,
+      .all<Row>(
+        `SELECT number, notification, notice FROM notifications
+         WHERE state = 'pending' AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
+        nowMs,
         limit,
       )
-      .map((row) => ({ number: row.number, notification: JSON.parse(row.notification) as Notification }));
+      .map(fromRow);
+  }
+
+  /** The same by their ids alone. */
+  dueIds(nowMs: number, limit: number): string[] {
+    return this.#sql
+      .all<{ id: string }>(
+        "SELECT id FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT ?",
+        nowMs,
+        limit,
+      )
+      .map((row) => row.id);
+  }
+
+  /** The earliest instant after this one at which a try is due. */
+  nextTryAfterMs(nowMs: number): number | null {
+    return (
+      first<{ atMs: number | null }>(
+        this.#sql,
+        "SELECT min(next_try_at) AS atMs FROM notifications WHERE state = 'pending' AND next_try_at > ?",
+        nowMs,
+      )?.atMs ?? null
+    );
+  }
+
+  /** Those of a channel that have not arrived and tell of this incident. */
+  pendingAbout(channel: ChannelName, dedupKey: string): NotificationRow[] {
+    return this.#sql
+      .all<Row>(
+        `SELECT notifications.number AS number, notification, notice FROM notification_incidents
+         JOIN notifications ON notifications.number = notification_incidents.number
+         WHERE dedup_key = ? AND channel = ? AND state = 'pending'`,
+        dedupKey,
+        channel,
+      )
+      .map(fromRow);
+  }
+
+  /** When a channel was sent messages since an instant, oldest first; tests left out. */
+  sentSince(channel: ChannelName, sinceMs: number): number[] {
+    return this.#sql
+      .all<{ atMs: number }>(
+        `SELECT created_at AS atMs FROM notifications
+         WHERE channel = ? AND created_at > ? AND kind <> 'test' ORDER BY created_at`,
+        channel,
+        sinceMs,
+      )
+      .map((row) => row.atMs);
+  }
+
+  /** Newest first, behind a place in the list. @param dedupKey of the incident they tell of, null for all */
+  list(
+    filter: NotificationFilter,
+    dedupKey: string | null,
+    beforeNumber: number | null,
+    limit: number,
+  ): NotificationRow[] {
+    return this.#sql
+      .all<Row>(
+        `SELECT number, notification, notice FROM notifications
+         WHERE number < ? AND (? IS NULL OR state = ?) AND (? IS NULL OR channel = ?)
+           AND (? IS NULL OR number IN (SELECT number FROM notification_incidents WHERE dedup_key = ?))
+         ORDER BY number DESC LIMIT ?`,
+        beforeNumber ?? Number.MAX_SAFE_INTEGER,
+        ...twice(filter.state),
+        ...twice(filter.channel),
+        ...twice(dedupKey),
+        limit,
+      )
+      .map(fromRow);
+  }
+
+  prune(): void {
+    const last = first<{ number: number }>(
+      this.#sql,
+      `SELECT number FROM notifications ORDER BY number DESC LIMIT 1 OFFSET ${KEPT}`,
+    )?.number;
+    if (last === undefined) return;
+    this.#sql.all("DELETE FROM notification_incidents WHERE number <= ?", last);
+    this.#sql.all("DELETE FROM notifications WHERE number <= ?", last);
   }
 }

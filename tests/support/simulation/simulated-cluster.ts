@@ -4,10 +4,12 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Config, type ConfigInput } from "../../../src/contract/config.ts";
+import type { HttpOutcome } from "../../../src/notifications/carriers.ts";
 import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
 import type { Address, Parcel, Peers, Receipt } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
+import type { Outside } from "../../../src/services/notifier/outside.ts";
 import type { Fate } from "./node-sql.ts";
 import { SimulatedObject } from "./simulated-object.ts";
 import type { World } from "./world.ts";
@@ -25,6 +27,8 @@ export class SimulatedCluster {
   readonly notifier: SimulatedObject<Notifier>;
   /** What the channel `log` said. */
   readonly told: Record<string, unknown>[] = [];
+  /** What arrived at the webhook's receiver, repeats included. */
+  readonly received: { id: string; body: unknown }[] = [];
   crashesPerCommit: number;
   readonly #groups = new Map<string, SimulatedObject<AgentGroup>>();
   readonly #options: ClusterOptions;
@@ -43,7 +47,7 @@ export class SimulatedCluster {
     });
     this.notifier = new SimulatedObject(world, {
       ...this.#common(),
-      create: (host) => new Notifier(host, config.failure_notification),
+      create: (host) => new Notifier(host, this.#outside(), "default", config),
       onLog: (event, fields) => {
         if (event === "failure_notification") this.told.push(fields);
       },
@@ -92,6 +96,29 @@ export class SimulatedCluster {
         if (!this.world.random.chance(this.crashesPerCommit)) return "commits";
         return this.world.random.chance(0.5) ? "crashes before the commit" : "crashes after the commit";
       },
+    };
+  }
+
+  /** The world outside: a receiver of webhooks behind the simulated network, and no mail. */
+  #outside(): Outside {
+    return {
+      carriers: {
+        http: async ({ headers, body }): Promise<HttpOutcome> => {
+          try {
+            return await this.world.call((): HttpOutcome => {
+              this.received.push({ id: headers["webhook-id"] ?? "", body: JSON.parse(body) });
+              return { isAnswered: true, status: 200, retryAfter: null, bodyStart: "" };
+            });
+          } catch {
+            return { isAnswered: false, reason: "the network lost it" };
+          }
+        },
+        smtp: async () => ({ isAccepted: false, reason: "there is no mail here", isPermanent: true }),
+        cloudflareMail: null,
+      },
+      secret: () => null,
+      allowLocalTargets: true,
+      publicUrl: null,
     };
   }
 

@@ -1,0 +1,25 @@
+/** The section `lock_config`: how long locks last. */
+import * as z from "zod";
+import { DAY_SECONDS, seconds } from "./values.ts";
+
+export const LockConfig = z
+  .strictObject({
+    default_ttl_seconds: seconds(0.1, DAY_SECONDS).default(30).meta({
+      unit: "seconds",
+      description:
+        "How long a lock lasts without renewal when its holder named no TTL. At most `max_ttl_seconds`.",
+    }),
+    max_ttl_seconds: seconds(0.1, DAY_SECONDS).default(3600).meta({
+      unit: "seconds",
+      description: "Longest TTL that a holder may ask for.",
+    }),
+    lock_delay_seconds: seconds(0, 3600).default(0).meta({
+      unit: "seconds",
+      description:
+        "How long a lock stays closed after its holder failed or its TTL passed; after a release it never does.",
+    }),
+  })
+  .refine((lock) => lock.default_ttl_seconds <= lock.max_ttl_seconds, {
+    path: ["default_ttl_seconds"],
+    message: "must be at most `max_ttl_seconds`",
+  });

@@ -1,0 +1,48 @@
+/**
+ * The subject of a mail. It says the same of an incident while it fires and once it is over, save
+ * for the tag in front: mail clients leave `[tags]` out (RFC 5256, "base subject") when they gather
+ * the mails of a conversation.
+ */
+import type { Incident } from "../../contract/incident.ts";
+import type { Notice } from "../notice.ts";
+import { counted, printable } from "../wording.ts";
+
+/** Twice what a phone shows of a subject; longer ones are cut by some clients without a sign. */
+const MAX_SUBJECT_CHARACTERS = 150;
+
+/** One line without control characters. */
+export function subjectOf(notice: Notice): string {
+  return printable(`[${tagOf(notice)}] ${topicOf(notice)}`, MAX_SUBJECT_CHARACTERS);
+}
+
+function tagOf({ kind, status, severity }: Notice): string {
+  if (kind !== "incident") return kind;
+  return status === "resolved" ? status : severity;
+}
+
+function topicOf({ kind, cluster, incidents, severity, status }: Notice): string {
+  const [incident] = incidents;
+  if (kind === "test") return `Notifications of cluster ${cluster}`;
+  if (kind === "digest" || incident === undefined) {
+    const state = status === "resolved" ? "all resolved" : `up to ${severity}`;
+    return `${counted(incidents.length, "incident")} in cluster ${cluster}, ${state}`;
+  }
+  return `${whatFailed(incident)} in cluster ${cluster}`;
+}
+
+/** One agent is named, several are counted: what is gone again counts on. */
+function whatFailed(incident: Incident): string {
+  const { agents_failed, failed_task_entries, failures, entries } = incident;
+  if (agents_failed === 0 && failed_task_entries === 0) return counted(failures, "failure");
+  if (agents_failed + failed_task_entries > 1) {
+    const parts = [
+      ...(agents_failed > 0 ? [counted(agents_failed, "agent")] : []),
+      ...(failed_task_entries > 0 ? [counted(failed_task_entries, "task")] : []),
+    ];
+    return `${parts.join(" and ")} failed`;
+  }
+  const [entry] = entries;
+  const taskId = entry?.task_id ?? null;
+  if (taskId !== null) return `Task ${taskId} failed`;
+  return typeof entry?.agent_id === "string" ? `${entry.agent_id} failed` : "1 agent failed";
+}

@@ -1,0 +1,68 @@
+/**
+ * Filling in the secrets that a configuration names as `${NAME}`, and taking every secret out of
+ * what is told about a delivery again.
+ */
+import { literalSecretsOf, secretNamesIn } from "../domain/configuration/secrets.ts";
+import type { NotificationConfig } from "./channel.ts";
+
+export type FilledIn = {
+  readonly config: NotificationConfig;
+  /** Names that nothing is known for, by section. */
+  readonly missing: { readonly email: readonly string[]; readonly webhook: readonly string[] };
+  /** Every value that must never be shown. */
+  readonly secrets: readonly string[];
+};
+
+/** What stands where a secret was. */
+const HIDDEN = "[redacted]";
+
+/** A shorter text would be found in every second word. */
+const SHORTEST_HIDDEN_CHARACTERS = 4;
+
+/** @param secret the value of a secret by its name, or null */
+export function fillIn(config: NotificationConfig, secret: (name: string) => string | null): FilledIn {
+  const values: string[] = [...literalSecretsOf(config)];
+  const section = <Section extends object>(given: Section) => {
+    const missing: string[] = [];
+    const filled = mapTexts(given, (text) =>
+      secretNamesIn(text).reduce((current, name) => {
+        const value = secret(name);
+        if (value === null) {
+          missing.push(name);
+          return current;
+        }
+        values.push(value);
+        return current.replaceAll(`\${${name}}`, () => value);
+      }, text),
+    );
+    // A text as a whole is a secret too, such as `Bearer ${TOKEN}`; its parts are hidden already.
+    return { filled: filled as Section, missing: [...new Set(missing)] };
+  };
+  const email = section(config.email_notification);
+  const webhook = section(config.webhook_notification);
+  return {
+    config: { ...config, email_notification: email.filled, webhook_notification: webhook.filled },
+    missing: { email: email.missing, webhook: webhook.missing },
+    secrets: [...new Set(values)],
+  };
+}
+
+/** The text without any of the secrets, as they are or as they travel: in base64, or percent-encoded. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const forms = secrets
+    .filter((secret) => secret.length >= SHORTEST_HIDDEN_CHARACTERS)
+    .flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed()), base64(secret)])
+    .sort((a, b) => b.length - a.length);
+  return forms.reduce((current, form) => current.replaceAll(form, HIDDEN), text);
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/=+$/, "");
+}
+
+function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTexts(item, change)]));
+}

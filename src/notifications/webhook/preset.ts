@@ -1,0 +1,23 @@
+/** The shapes that a webhook's body can have, by the name in the configuration. */
+import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
+import type { Notice } from "../notice.ts";
+import { cloudEventPreset } from "./cloud-event.ts";
+import { discordPreset } from "./discord.ts";
+import { pagerDutyPreset } from "./pagerduty.ts";
+import { slackPreset } from "./slack.ts";
+
+export type Preset = {
+  /** Where it goes when no address is set, or null if one must be. */
+  readonly defaultUrl: string | null;
+  /** What else must be set for this shape, or null if nothing is missing. */
+  readonly missing: (config: WebhookNotificationConfig) => string | null;
+  /** What is sent, a request each, in this order. */
+  readonly bodies: (notice: Notice, config: WebhookNotificationConfig) => readonly object[];
+};
+
+export const PRESETS: Readonly<Record<WebhookNotificationConfig["preset"], Preset>> = {
+  cloudevents: cloudEventPreset,
+  slack: slackPreset,
+  discord: discordPreset,
+  pagerduty: pagerDutyPreset,
+};

@@ -1,0 +1,124 @@
+/**
+ * What agents and operators do with message boxes. Sending needs no live reader: the message
+ * waits in the box until its agent acknowledges it, or until its retention is over.
+ */
+import type { Page } from "../../contract/common.ts";
+import type { AgentMessage, MessageSending } from "../../contract/message.ts";
+import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import type { Broadcast } from "../../domain/message.ts";
+import type { MessageRow } from "../../storage/agent-group/messages.ts";
+import { instant } from "../instant.ts";
+import { messageTopic } from "../topics.ts";
+import type { Ledger } from "./ledger.ts";
+import type { BoxOwner } from "./message-boxes.ts";
+import { sessionExpired } from "./refusals.ts";
+
+/** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
+const UNREAD_PER_AGENT = 1000;
+
+/** The same for a whole group, whose object stores them. */
+const UNREAD_PER_GROUP = 20_000;
+
+/** An id that a message can have. */
+const MESSAGE_ID = /^[1-9]\d{0,14}$/;
+
+export type OutgoingMessage = MessageSending & { from: string };
+
+export class MessageDesk {
+  readonly #ledger: Ledger;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** @param agentId one that the coordinator knows, live or not */
+  send(agentId: string, { from, message_type, content }: OutgoingMessage): Outcome<AgentMessage> {
+    return this.#ledger.unit.commit((nowMs): Outcome<AgentMessage> => {
+      const { messages } = this.#ledger;
+      if (messages.countOf(agentId) >= UNREAD_PER_AGENT) {
+        return refuse(
+          "limit_reached",
+          `an agent may have at most ${UNREAD_PER_AGENT} unread messages; it has to acknowledge some first`,
+        );
+      }
+      if (messages.total >= UNREAD_PER_GROUP) {
+        return refuse(
+          "limit_reached",
+          `a group keeps at most ${UNREAD_PER_GROUP} unread messages; its agents have to acknowledge some first`,
+        );
+      }
+      const added = messages.add(agentId, {
+        from,
+        messageType: message_type,
+        content: JSON.stringify(content),
+        sentAtMs: nowMs,
+      });
+      this.#ring([agentId]);
+      return ok(messageView(added));
+    });
+  }
+
+  /** Puts a message into the boxes of all live agents, in the present transaction. */
+  broadcast({ from, messageType, content, atMs }: Broadcast): void {
+    const readers = [...this.#ledger.sessions.all()].map(({ agentId }) => agentId);
+    if (readers.length === 0) return;
+    this.#ledger.messages.broadcast({
+      from,
+      messageType,
+      content: JSON.stringify(content),
+      sentAtMs: atMs,
+    });
+    this.#ring(readers);
+  }
+
+  /** Unread messages, oldest first. @param cursor the number of the last one seen */
+  list(agentId: string, limit: number, cursor: string | null): Page<AgentMessage> {
+    return this.#ledger.unit.read(() => {
+      const { items, hasMore } = this.#ledger.messages.page(this.#owner(agentId), Number(cursor ?? 0), limit);
+      const last = items.at(-1);
+      return {
+        items: items.map(messageView),
+        next_cursor: hasMore && last !== undefined ? String(last.number) : null,
+      };
+    });
+  }
+
+  /**
+   * Takes a message out of a box. One that is not in it is no error: it was acknowledged before.
+   * @param incarnation the caller's own; null for an operator
+   */
+  acknowledge(agentId: string, incarnation: number | null, messageId: string): Outcome<null> {
+    if (incarnation !== null && this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
+    if (!MESSAGE_ID.test(messageId)) return ok(null);
+    return this.#ledger.unit.commit(() => {
+      const readThrough = this.#ledger.messages.acknowledge(this.#owner(agentId), Number(messageId));
+      const session = this.#ledger.sessions.find(agentId);
+      if (session !== undefined && session.messagesFrom !== readThrough) {
+        this.#ledger.sessions.readThrough(session, readThrough);
+      }
+      return ok(null);
+    });
+  }
+
+  /** No broadcast is for an agent that is not live. */
+  #owner(agentId: string): BoxOwner {
+    const session = this.#ledger.sessions.find(agentId);
+    return session ?? { agentId, messagesFrom: Number.POSITIVE_INFINITY };
+  }
+
+  #ring(agentIds: readonly string[]): void {
+    this.#ledger.unit.afterCommit(() => {
+      for (const agentId of agentIds) this.#ledger.host.bells.ring(messageTopic(agentId));
+    });
+  }
+}
+
+function messageView({ number, from, messageType, content, sentAtMs }: MessageRow): AgentMessage {
+  return {
+    id: String(number),
+    from,
+    message_type: messageType,
+    content: JSON.parse(content) as AgentMessage["content"],
+    sent_at: instant(sentAtMs),
+  };
+}

@@ -1,0 +1,100 @@
+/** Message boxes of an agent group as a Durable Object: what an eviction leaves of them, and what reading them costs. */
+import { evictDurableObject } from "cloudflare:test";
+import { expect, it } from "vitest";
+import type { Broadcast } from "../../src/domain/message.ts";
+import { codeOf, good, inside, newCluster, OPERATOR, registration } from "./objects.ts";
+
+const note = (content: string) => ({ from: "operator", message_type: "note", content });
+
+const news = (content: string): Broadcast => ({
+  type: "broadcast",
+  from: "notifier",
+  messageType: "news",
+  content,
+  atMs: Date.now(),
+});
+
+/** A group with one agent that lives. */
+async function watched() {
+  const { coordinator, group } = newCluster();
+  const north = group("north");
+  const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+  const { incarnation } = agent;
+  return {
+    coordinator,
+    north,
+    incarnation,
+    contents: async () => (await north.messages("a", 500, null)).items.map(({ content }) => content),
+    unread: async () => good(await north.heartbeat("a", incarnation, {})).unread_messages,
+  };
+}
+
+it("remembers what is unread, own messages and broadcasts, over evictions", async () => {
+  const { north, incarnation, contents, unread } = await watched();
+  const own = good(await north.sendMessage("a", note("own")));
+  await north.receive({
+    stream: "test",
+    letters: ["1", "2", "3"].map((content, index) => ({ number: index + 1, message: news(content) })),
+  });
+
+  await evictDurableObject(north);
+
+  expect(await unread()).toBe(4);
+  expect(await contents()).toEqual(["own", "1", "2", "3"]);
+  const second = (await north.messages("a", 500, null)).items[2];
+  good(await north.acknowledgeMessage("a", incarnation, own.id));
+  good(await north.acknowledgeMessage("a", incarnation, second?.id ?? ""));
+
+  await evictDurableObject(north);
+
+  expect(await unread()).toBe(2);
+  expect(await contents()).toEqual(["1", "3"]);
+  good(await north.acknowledgeMessage("a", incarnation, own.id));
+  const later = good(await north.sendMessage("a", note("later")));
+  expect(Number(later.id)).toBeGreaterThan(Number(second?.id));
+  const first = (await north.messages("a", 1, null)).items[0];
+  good(await north.acknowledgeMessage("a", incarnation, first?.id ?? ""));
+
+  await evictDurableObject(north);
+
+  expect(await unread()).toBe(2);
+  expect(await contents()).toEqual(["3", "later"]);
+});
+
+it("keeps a message over a failure of its agent and an eviction", async () => {
+  const { coordinator, north, incarnation } = await watched();
+  good(await north.sendMessage("a", note("before")));
+  good(await north.reportFailure("a", { failure_type: "reported" }));
+  good(await north.sendMessage("a", note("after")));
+
+  await evictDurableObject(north);
+
+  expect(codeOf(await north.acknowledgeMessage("a", incarnation, "1"))).toBe("session_expired");
+  const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+  expect(good(await north.heartbeat("a", agent.incarnation, {})).unread_messages).toBe(2);
+});
+
+it("reads a box, and counts it for a heartbeat, without writing a row", async () => {
+  const { north, incarnation } = await watched();
+  good(await north.sendMessage("a", note("own")));
+  await north.receive({ stream: "test", letters: [{ number: 1, message: news("all") }] });
+  good(await north.heartbeat("a", incarnation, {}));
+  const rows = await inside(north, (instance) => {
+    const before = instance.rowsWritten();
+    expect(instance.messages("a", 500, null).items).toHaveLength(2);
+    expect(good(instance.heartbeat("a", incarnation, {})).unread_messages).toBe(2);
+    return instance.rowsWritten() - before;
+  });
+  expect(rows).toBe(0);
+});
+
+it("has nothing stored of a group whose boxes were only read", async () => {
+  const { group } = newCluster();
+  const untouched = group("untouched");
+  expect(await untouched.messages("nobody", 10, null)).toEqual({ items: [], next_cursor: null });
+  expect(codeOf(await untouched.acknowledgeMessage("nobody", 1, "1"))).toBe("session_expired");
+  const tables = await inside(untouched, (_, { storage }) =>
+    storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
+  );
+  expect(tables).toEqual([]);
+});

@@ -1,0 +1,288 @@
+/** Incidents: what is told together, when, how often, and to whom. Exact times in a simulated cluster. */
+import { describe, expect, it } from "vitest";
+import type { ConfigInput } from "../../src/contract/config.ts";
+import type { Incident } from "../../src/contract/incident.ts";
+import type { Notification } from "../../src/contract/notification.ts";
+import { ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** The timeout of scripted agents, and the second look of the alarm. */
+const NOTICED_MS = 3200;
+
+const WEBHOOK: ConfigInput = {
+  failure_notification: { notification_types: ["webhook"] },
+  webhook_notification: { url: "http://127.0.0.1:9/" },
+};
+
+function told(cluster: ScriptedCluster): Notification[] {
+  return cluster.cluster.notifier.serve((service) => service.notifications({}, 500, null)).items.reverse();
+}
+
+function incidents(cluster: ScriptedCluster): Incident[] {
+  return cluster.cluster.notifier.serve((service) => service.incidents({}, 500, null)).items.reverse();
+}
+
+/** How each message begins, and what the receiver was sent of its first incident. */
+function bodies(cluster: ScriptedCluster): { status: string; kind: string; incident: Incident }[] {
+  return cluster.cluster.received.map(({ body }) => (body as { data: never }).data);
+}
+
+async function fail(cluster: ScriptedCluster, ...agents: string[]): Promise<void> {
+  for (const agent of agents) cluster.silence(agent);
+  await cluster.pass(NOTICED_MS);
+}
+
+describe("one failed agent", () => {
+  it("is told after the group wait, with what became of its tasks and locks", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a", { capabilities: ["resize", "engrave"] });
+    await cluster.submit({ id: "t1" });
+    await cluster.submit({ id: "t2", type: "engrave" });
+    await cluster.register("b");
+    cluster.cluster
+      .group("default")
+      .serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 }));
+    await fail(cluster, "a");
+    await cluster.pass(4 * SECOND_MS);
+    expect(told(cluster)).toEqual([]);
+    await cluster.pass(2 * SECOND_MS);
+    expect(told(cluster)).toMatchObject([
+      { channel: "webhook", kind: "incident", status: "firing", severity: "error", state: "delivered" },
+    ]);
+    const [message] = bodies(cluster);
+    expect(message?.incident).toMatchObject({
+      status: "firing",
+      // The agent's, and that nobody can take one of its tasks.
+      failures: 2,
+      agents_failed: 1,
+      agents_recovered: 0,
+      tasks_reassigned: 1,
+      tasks_pending: 1,
+      locks_released: 1,
+      groups: { default: 1 },
+      entries: [
+        {
+          agent_id: "a",
+          status: "failed",
+          failures: 1,
+          moved: [{ task_id: "t1", to: "b" }],
+          stranded: ["t2"],
+        },
+      ],
+      entries_omitted: 0,
+    });
+  });
+
+  it("is told as resolved under the same key once it is back, after the group interval", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.pass(10 * SECOND_MS);
+    await cluster.register("a");
+    await cluster.pass(4 * MINUTE_MS);
+    expect(told(cluster)).toHaveLength(1);
+    await cluster.pass(MINUTE_MS);
+    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+    expect(new Set(told(cluster).flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(1);
+    expect(bodies(cluster)[1]?.incident).toMatchObject({
+      agents_recovered: 1,
+      entries: [{ status: "recovered", ended_by: "returned" }],
+    });
+    await cluster.pass(6 * HOUR_MS);
+    expect(told(cluster)).toHaveLength(2);
+  });
+
+  it("is told once, as resolved, when it was back before anybody was told", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.register("a");
+    await cluster.pass(HOUR_MS);
+    expect(told(cluster).map(({ status }) => status)).toEqual(["resolved"]);
+  });
+
+  it("is told again after the repeat interval while nothing changes", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.pass(9 * HOUR_MS);
+    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "firing", "firing"]);
+  });
+
+  it("is resolved when an operator drops it", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.pass(10 * SECOND_MS);
+    cluster.cluster.coordinator.serve((service) => service.forget("a"));
+    await cluster.pass(6 * MINUTE_MS);
+    expect(bodies(cluster).at(-1)).toMatchObject({
+      status: "resolved",
+      incident: { entries: [{ ended_by: "unregistered" }] },
+    });
+  });
+
+  it("is told nobody below min_severity, and nobody when notification is off", async () => {
+    for (const failure_notification of [{ min_severity: "critical" as const }, { enabled: false }]) {
+      const cluster = new ScriptedCluster({ failure_notification });
+      await cluster.register("a");
+      await fail(cluster, "a");
+      await cluster.pass(HOUR_MS);
+      expect(cluster.failures()).toHaveLength(1);
+      expect(told(cluster)).toEqual([]);
+      expect(incidents(cluster)).toEqual([]);
+    }
+  });
+
+  it("is told only through channels whose threshold it reaches", async () => {
+    const cluster = new ScriptedCluster({
+      ...WEBHOOK,
+      failure_notification: {
+        notification_types: ["log", "webhook"],
+        channel_min_severity: { webhook: "critical" },
+      },
+    });
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.pass(MINUTE_MS);
+    expect(told(cluster).map(({ channel }) => channel)).toEqual(["log"]);
+  });
+});
+
+describe("many failed agents", () => {
+  const agents = Array.from({ length: 200 }, (_, index) => `agent-${index}`);
+
+  it("are one message with counts, and one more when all are back", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    for (const agent of agents) await cluster.register(agent);
+    // Their last heartbeats are spread over an interval, and so are their declarations.
+    for (const agent of agents) {
+      cluster.silence(agent);
+      await cluster.pass(50);
+    }
+    await cluster.pass(MINUTE_MS);
+    expect(told(cluster)).toHaveLength(1);
+    const [message] = bodies(cluster);
+    expect(message?.incident).toMatchObject({
+      failures: 200,
+      agents_failed: 200,
+      agents_recovered: 0,
+      groups: { default: 200 },
+      entries_omitted: 150,
+    });
+    expect(message?.incident.entries).toHaveLength(50);
+
+    for (const agent of agents) await cluster.register(agent);
+    await cluster.pass(10 * MINUTE_MS);
+    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+    expect(bodies(cluster)[1]?.incident).toMatchObject({ agents_failed: 200, agents_recovered: 200 });
+  });
+
+  it("that fail one after the other for long are told in time", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    for (const agent of agents.slice(0, 20)) await cluster.register(agent);
+    for (const agent of agents.slice(0, 20)) {
+      cluster.silence(agent);
+      await cluster.pass(4 * SECOND_MS);
+    }
+    // Six group waits after the first of them, whatever still comes in.
+    const first = cluster.failures().at(-1);
+    const openedMs = Date.parse(first?.at ?? "");
+    const toldMs = Date.parse(told(cluster)[0]?.at ?? "");
+    expect(toldMs - openedMs).toBeGreaterThanOrEqual(30 * SECOND_MS - 100);
+    expect(toldMs - openedMs).toBeLessThan(31 * SECOND_MS);
+  });
+});
+
+describe("a channel", () => {
+  it("gets no more messages in an interval than it bears; the rest is one digest that leaves nobody out", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    const agents = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
+    for (const agent of agents) await cluster.register(agent);
+    for (const agent of agents) {
+      await fail(cluster, agent);
+      await cluster.pass(12 * SECOND_MS);
+    }
+    await cluster.pass(10 * MINUTE_MS);
+    const messages = told(cluster);
+    for (const { at } of messages) {
+      const endMs = Date.parse(at);
+      const within = messages.filter((other) => {
+        const otherMs = Date.parse(other.at);
+        return otherMs <= endMs && otherMs > endMs - 5 * MINUTE_MS;
+      });
+      expect(within.length).toBeLessThanOrEqual(5);
+    }
+    expect(messages.map(({ kind }) => kind)).toEqual([...Array(5).fill("incident"), "digest"]);
+    expect(new Set(messages.flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(12);
+  });
+});
+
+describe("an agent that flaps", () => {
+  it("twenty times in ten minutes is told at most three times, all its failures covered", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    for (let flap = 0; flap < 20; flap++) {
+      await fail(cluster, "a");
+      await cluster.pass(12 * SECOND_MS);
+      await cluster.register("a");
+      await cluster.pass(14_700);
+    }
+    expect(cluster.failures()).toHaveLength(20);
+    await cluster.pass(3 * HOUR_MS);
+    const messages = told(cluster);
+    expect(messages.map(({ status }) => status)).toEqual(["firing", "firing", "resolved"]);
+    expect(new Set(messages.flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(1);
+    expect(bodies(cluster)[1]?.incident).toMatchObject({ agents_flapping: 1 });
+    expect(bodies(cluster)[2]?.incident).toMatchObject({
+      failures: 20,
+      agents_failed: 1,
+      entries: [{ status: "recovered", failures: 20 }],
+    });
+  });
+
+  it("without end is told less and less often", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    for (let flap = 0; flap < 240; flap++) {
+      await fail(cluster, "a");
+      await cluster.register("a");
+      await cluster.pass(26_000);
+    }
+    // Two hours of it: at 5 s, 5, 15, 35, 75 minutes.
+    expect(told(cluster)).toHaveLength(5);
+  });
+});
+
+describe("a task's failure", () => {
+  it("is told once, and resolved when the task is done", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await cluster.submit({ id: "t1" });
+    cluster.start("t1", "a", 1);
+    cluster.fail("t1", "a", 1);
+    await cluster.pass(10 * SECOND_MS);
+    expect(bodies(cluster)).toMatchObject([
+      {
+        status: "firing",
+        incident: { agents_failed: 0, failed_task_entries: 1, entries: [{ task_id: "t1" }] },
+      },
+    ]);
+    cluster.complete("t1", "a", 2, "done");
+    await cluster.pass(10 * MINUTE_MS);
+    expect(bodies(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+  });
+
+  it("that nobody mends is not repeated, and ends by itself", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("a");
+    await cluster.submit({ id: "t1" });
+    cluster.fail("t1", "a", 1, false);
+    await cluster.pass(20 * HOUR_MS);
+    expect(bodies(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+    expect(bodies(cluster)[1]?.incident.entries).toMatchObject([{ ended_by: "expired" }]);
+  });
+});

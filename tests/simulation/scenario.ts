@@ -14,6 +14,15 @@ export function seeds(): number[] {
   return one === undefined ? Array.from({ length: SEED_COUNT }, (_, index) => index + 1) : [Number(one)];
 }
 
+/** So that everything is told before a scenario ends. */
+const TOLD_SOON: NonNullable<ConfigInput["failure_notification"]> = {
+  notification_types: ["log", "webhook"],
+  group_wait_seconds: 1,
+  group_interval_seconds: 5,
+  repeat_interval_seconds: 10,
+  max_messages_per_interval: 5,
+};
+
 const TASK_TYPES = ["resize", "translate", "index"];
 
 export class Fleet {
@@ -26,8 +35,16 @@ export class Fleet {
   constructor(seed: number, config: ConfigInput = {}) {
     this.world = new World(seed);
     this.cluster = new SimulatedCluster(this.world, {
-      // Faults may move a task often; giving up is another scenario's subject.
-      config: { ...config, failover_config: { max_reassignment_attempts: 100, ...config.failover_config } },
+      config: {
+        ...config,
+        // Faults may move a task often; giving up is another scenario's subject.
+        failover_config: { max_reassignment_attempts: 100, ...config.failover_config },
+        failure_notification: TOLD_SOON,
+        webhook_notification: {
+          url: "http://127.0.0.1:9/",
+          retry_schedule_seconds: Array.from({ length: 20 }, () => 1),
+        },
+      },
       onGroupCommit: (group, database) => this.auditor.watchLocks(group, database),
     });
   }

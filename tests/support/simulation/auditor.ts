@@ -150,8 +150,30 @@ export class Auditor {
       );
       if (!isRecorded) this.findings.push(`${agent.id} died and nobody noticed`);
     }
-    const told = new Set(cluster.told.map((line) => line.failure_id));
-    for (const { id } of failures) if (!told.has(id)) this.findings.push(`failure ${id} was told to nobody`);
+    this.#checkTold(cluster, failures);
+  }
+
+  /** Through each channel something arrived that covers the failure, and what came twice was the same. */
+  #checkTold(cluster: SimulatedCluster, failures: readonly Failure[]): void {
+    const arrived = cluster.notifier.database.prepare(
+      `SELECT DISTINCT channel FROM covered_failures
+       JOIN notification_incidents ON dedup_key = 'default/' || incident_id
+       JOIN notifications ON notifications.number = notification_incidents.number
+       WHERE failure_id = ? AND state = 'delivered' AND created_at >= ?`,
+    );
+    for (const { id, at, severity } of failures) {
+      if (severity === "info") continue;
+      const channels = (arrived.all(id, Date.parse(at)) as { channel: string }[]).map((row) => row.channel);
+      for (const channel of ["log", "webhook"]) {
+        if (!channels.includes(channel)) this.findings.push(`failure ${id} was not told through ${channel}`);
+      }
+    }
+    const bodies = new Map<string, string>();
+    for (const { id, body } of cluster.received) {
+      const text = JSON.stringify(body);
+      if ((bodies.get(id) ?? text) !== text) this.findings.push(`message ${id} came with two bodies`);
+      bodies.set(id, text);
+    }
   }
 
   /** Nobody but these was failed. */

@@ -29,6 +29,8 @@ export class SimulatedCluster {
   readonly told: Record<string, unknown>[] = [];
   /** What arrived at the webhook's receiver, repeats included. */
   readonly received: { id: string; body: unknown }[] = [];
+  /** What that receiver answers. */
+  answers: () => { status: number; retryAfter: string | null } = () => ({ status: 200, retryAfter: null });
   crashesPerCommit: number;
   readonly #groups = new Map<string, SimulatedObject<AgentGroup>>();
   readonly #options: ClusterOptions;
@@ -107,7 +109,7 @@ export class SimulatedCluster {
           try {
             return await this.world.call((): HttpOutcome => {
               this.received.push({ id: headers["webhook-id"] ?? "", body: JSON.parse(body) });
-              return { isAnswered: true, status: 200, retryAfter: null, bodyStart: "" };
+              return { isAnswered: true, bodyStart: "", ...this.answers() };
             });
           } catch {
             return { isAnswered: false, reason: "the network lost it" };

@@ -2,6 +2,7 @@
 import type { Benchmark } from "./benchmark.ts";
 import { failover } from "./failover.ts";
 import { http } from "./http.ts";
+import { notifications } from "./notifications.ts";
 import { strategies } from "./strategies.ts";
 
-export const BENCHMARKS: readonly Benchmark[] = [strategies, http, failover];
+export const BENCHMARKS: readonly Benchmark[] = [strategies, http, failover, notifications];

@@ -29,7 +29,7 @@ describe("npm run bench", () => {
 
 describe("a benchmark", () => {
   it("has a name of its own and a summary", () => {
-    expect(BENCHMARKS.map(({ name }) => name)).toEqual(["strategies", "http", "failover"]);
+    expect(BENCHMARKS.map(({ name }) => name)).toEqual(["strategies", "http", "failover", "notifications"]);
     for (const { summary } of BENCHMARKS) expect(summary).not.toBe("");
   });
 

@@ -1,0 +1,127 @@
+/**
+ * Whether slow receivers slow a failover down: the same failover in a cluster that tells nobody and in one whose
+ * every channel hangs, with messages under way from failures before.
+ */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
+import { Cluster } from "../tests/support/measure.ts";
+import { type Server, startServer } from "../tests/support/server.ts";
+import { type Benchmark, type Figure, figure } from "./benchmark.ts";
+import { msBeyondDeadline } from "./failover-delay.ts";
+
+const TASKS = 100;
+const ROUNDS = 5;
+/** Failures before the one that is measured: each is a message of its own that hangs. */
+const FAILURES_BEFORE = 3;
+
+export const notifications: Benchmark = {
+  name: "notifications",
+  summary: "a failover while every receiver of notifications hangs, beside one that tells nobody",
+  measure,
+};
+
+async function measure(): Promise<Figure[]> {
+  const receiver = await listenSilently();
+  try {
+    await using server = await startServer({ env: { ALLOW_LOCAL_TARGETS: "true" } });
+    const silent: number[] = [];
+    const hanging: number[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const toNobody = await msBeyondDeadline(await telling(server, `nobody-${round}`, []), TASKS);
+      const cluster = await telling(
+        server,
+        `hanging-${round}`,
+        ["log", "email", "webhook", "system"],
+        receiver,
+      );
+      await failBefore(cluster, receiver);
+      const toThoseWhoHang = await msBeyondDeadline(cluster, TASKS);
+      // The first round warms up.
+      if (round === 0) continue;
+      silent.push(toNobody);
+      hanging.push(toThoseWhoHang);
+    }
+    return [
+      figure({
+        what: `${TASKS} tasks moved, all receivers hanging`,
+        unit: "ms",
+        values: hanging,
+        baseline: { what: "nobody is told", values: silent },
+      }),
+    ];
+  } finally {
+    receiver.close();
+  }
+}
+
+async function telling(
+  server: Server,
+  name: string,
+  channels: string[],
+  receiver?: Receiver,
+): Promise<Cluster> {
+  const cluster = new Cluster(server, name);
+  await cluster.ask("PATCH", "/config", {
+    failure_notification: {
+      notification_types: channels,
+      group_wait_seconds: 0.05,
+      max_messages_per_interval: 1000,
+    },
+    ...(receiver === undefined
+      ? {}
+      : {
+          webhook_notification: { url: `http://127.0.0.1:${receiver.port}/`, timeout_seconds: 60 },
+          email_notification: {
+            recipients: ["ops@example.com"],
+            from: "failover@example.com",
+            smtp_server: "127.0.0.1",
+            smtp_port: receiver.port,
+            timeout_seconds: 60,
+          },
+        }),
+  });
+  return cluster;
+}
+
+/** Failures of other agents, until their messages hang. */
+async function failBefore(cluster: Cluster, receiver: Receiver): Promise<void> {
+  for (let index = 0; index < FAILURES_BEFORE; index++) {
+    const path = `/groups/default/agents/before-${index}`;
+    await cluster.ask("PUT", path, { type: "benchmark", capabilities: [] });
+    await cluster.ask("POST", `/agents/before-${index}/failures`, { failure_type: "benchmark" });
+    // Mail and the webhook: both have connected, and wait.
+    await receiver.connections(2);
+  }
+}
+
+type Receiver = {
+  port: number;
+  /** Resolves once so many more have connected. */
+  connections(count: number): Promise<void>;
+  close(): void;
+};
+
+/** Takes every connection and never says a word. */
+async function listenSilently(): Promise<Receiver> {
+  const sockets = new Set<{ destroy(): void }>();
+  const server: TcpServer = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.resume();
+    server.emit("taken");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  let awaited = 0;
+  return {
+    port: (server.address() as AddressInfo).port,
+    async connections(count) {
+      awaited += count;
+      while (sockets.size < awaited) await once(server, "taken");
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}

@@ -5,10 +5,16 @@ import { Id, Instant, pageOf, ResourceId } from "./common.ts";
 /** Seconds a grant lasts unless renewed; `lock_config.max_ttl_seconds` bounds it further. */
 export const LockTtlSeconds = z.number().min(0.1).max(86_400);
 
+/** Seconds that somebody waits in line for a lock. */
+export const LockWaitSeconds = z.number().min(0).max(30);
+
 export const LockAcquisition = z
   .strictObject({
     agent_id: Id,
     ttl_seconds: LockTtlSeconds.optional(),
+    wait_seconds: LockWaitSeconds.optional().meta({
+      description: "Waits in line, first come first served; 0: not at all.",
+    }),
   })
   .meta({ id: "LockAcquisition" });
 export type LockAcquisition = z.infer<typeof LockAcquisition>;

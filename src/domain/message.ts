@@ -10,6 +10,7 @@ import type { EventDraft } from "../contract/event.ts";
 import type { Failure } from "../contract/failure.ts";
 import type { TaskMove } from "../contract/incident.ts";
 import type { AgentMessage } from "../contract/message.ts";
+import type { DrainMode } from "../contract/socket.ts";
 
 /** The coordinator tells a group of a new incarnation, which ends the one before. */
 export type Admit = {
@@ -61,11 +62,26 @@ export type AgentEnded = {
   locksReleased: readonly string[];
 };
 
+/** A socket broke without a word: the agent may be gone, and is inactive if nothing is heard of it until then. */
+export type AgentSuspect = { type: "agent_suspect"; agentId: string; incarnation: number; untilMs: number };
+
+/** A suspect showed life. */
+export type AgentCleared = { type: "agent_cleared"; agentId: string; incarnation: number };
+
 /** Load as last reported by heartbeats, rate-limited by the group. */
 export type LoadReported = { type: "load_reported"; agentId: string; incarnation: number; load: Load };
 
 /** Events of the group's own for the cluster's log. */
 export type EventsNoted = { type: "events_noted"; atMs: number; events: EventDraft[] };
+
+/** The coordinator tells a group whether an agent drains; `mode` null: it takes tasks again. */
+export type DrainChanged = {
+  type: "drain_changed";
+  agentId: string;
+  incarnation: number;
+  mode: DrainMode | null;
+  deadlineMs: number | null;
+};
 
 export type ConfigureNotifier = {
   type: "configure_notifier";
@@ -104,7 +120,14 @@ export type AgentsSilent = {
   agents: { agentId: string; incarnation: number; untilMs: number }[];
 };
 
-export type ToGroup = Admit | ConfigureGroup | Forget | Broadcast;
-export type ToCoordinator = AgentEnded | AgentsSilent | LoadReported | EventsNoted | TellAgents;
+export type ToGroup = Admit | ConfigureGroup | Forget | Broadcast | DrainChanged;
+export type ToCoordinator =
+  | AgentEnded
+  | AgentSuspect
+  | AgentCleared
+  | AgentsSilent
+  | LoadReported
+  | EventsNoted
+  | TellAgents;
 export type ToNotifier = ConfigureNotifier | FailureNoted | AgentRecovered | TaskSettled;
 export type Message = ToGroup | ToCoordinator | ToNotifier;

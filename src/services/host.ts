@@ -3,6 +3,9 @@
  * peers. Durable Objects provide it on Cloudflare and under workerd; a simulation
  * provides it in plain Node with its own time, network and crashes.
  */
+import type { Outcome } from "../contract/problem.ts";
+import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
+import type { Task } from "../contract/task.ts";
 import type { Message } from "../domain/message.ts";
 import type { Sql } from "../storage/sql.ts";
 
@@ -32,13 +35,30 @@ export type Parcel = { stream: string; letters: { number: number; message: Messa
 export type Receipt = { through: number; refused: { number: number; reason: string }[] };
 
 /** What a doorbell says: hints, not facts. */
-export type Doorbell = { agentId: string; assignedTasks: number };
+export type Doorbell = {
+  agentId: string;
+  assignedTasks: number;
+  /** Attempts that were taken from it. Lost with the doorbell: a report then says so. */
+  revoked?: readonly Revocation[];
+};
+
+export type Revocation = { taskId: string; attempt: number; reason: RevocationReason };
+
+/** A holder's report that came over a socket. */
+export type Report = {
+  speaker: { agentId: string; incarnation: number };
+  frame: Extract<AgentFrame, { task_id: string }>;
+};
 
 export interface Peers {
   /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
   deliver(receiver: Address, parcel: Parcel): Promise<Receipt>;
   /** Tells a group that an agent's task list changed. May be lost. */
   ringDoorbell(group: string, doorbell: Doorbell): void;
+  /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
+  report(reports: readonly Report[]): Promise<Outcome<Task>[]>;
+  /** The tasks of an agent that wait to be started, as the coordinator has them. */
+  unstartedTasks(agentId: string): Promise<Task[]>;
 }
 
 /** One structured line; `fields` hold no secrets. */

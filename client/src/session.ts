@@ -1,0 +1,138 @@
+/**
+ * An agent's standing with the coordinator: its incarnation, its token, and when it was last in touch by its
+ * own monotonic clock. An incarnation that is over (410) is followed by a new one, registered once for all who
+ * noticed.
+ */
+import type { Registered } from "./coordinator.ts";
+import { FailoverError, SessionExpiredError, UnauthorizedError } from "./errors.ts";
+import { type Call, type Http, isWorthRepeating } from "./http.ts";
+import type { Emitter } from "./signals.ts";
+import { backoffMs, orAborted, sleep } from "./wait.ts";
+import type { Registration } from "./wire.ts";
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 30_000;
+
+export class Session {
+  readonly path: string;
+  readonly #http: Http;
+  readonly #emitter: Emitter;
+  readonly #registration: () => Registration;
+  #current: Registered | null = null;
+  #renewal: Promise<void> | null = null;
+  #touchedAtMs = 0;
+  #registeredAtMs = Number.NEGATIVE_INFINITY;
+  #shortLives = 0;
+  /** Ends everything that waits in the agent's name. */
+  readonly over = new AbortController();
+
+  constructor(http: Http, path: string, emitter: Emitter, registration: () => Registration) {
+    this.#http = http;
+    this.path = path;
+    this.#emitter = emitter;
+    this.#registration = registration;
+  }
+
+  get current(): Registered {
+    if (this.#current === null) throw new Error("the agent is not registered: await agent.start() first");
+    return this.#current;
+  }
+
+  get incarnation(): number | null {
+    return this.#current?.incarnation ?? null;
+  }
+
+  get intervalMs(): number {
+    return this.current.heartbeat_interval_seconds * 1000;
+  }
+
+  get timeoutMs(): number {
+    return this.current.heartbeat_timeout_seconds * 1000;
+  }
+
+  get silentForMs(): number {
+    return performance.now() - this.#touchedAtMs;
+  }
+
+  /** What was sent then was answered. */
+  touched(sentAtMs: number): void {
+    this.#touchedAtMs = Math.max(this.#touchedAtMs, sentAtMs);
+  }
+
+  /** Registers; tries for as long as nobody answers. @throws {FailoverError} a refusal */
+  async register(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      const sentAtMs = performance.now();
+      try {
+        const body = this.#registration();
+        const signal = this.over.signal;
+        this.#current = await this.#http.call<Registered>("PUT", this.path, { body, signal, retries: 0 });
+        this.touched(sentAtMs);
+        this.#registeredAtMs = sentAtMs;
+        this.#emitter.emit("registered", { incarnation: this.#current.incarnation });
+        return;
+      } catch (error) {
+        this.over.signal.throwIfAborted();
+        if (!isWorthRepeating(error)) throw error;
+        this.#emitter.emit("disconnected", { reason: String(error) });
+      }
+      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), this.over.signal);
+    }
+  }
+
+  /**
+   * The next incarnation after the one given; at once if there is one already.
+   * Agents of a fleet learn together that they are over, so each waits a little by chance. One that is over again
+   * and again has probably a namesake that lives too: it waits longer each time.
+   */
+  renew(ended: Registered): Promise<void> {
+    if (this.#current !== ended) return this.#renewal ?? Promise.resolve();
+    this.#renewal ??= this.#renew().finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  /** Resolves when no new incarnation is under way. */
+  get renewal(): Promise<void> {
+    return this.#renewal ?? Promise.resolve();
+  }
+
+  async #renew(): Promise<void> {
+    const isShort = performance.now() - this.#registeredAtMs < this.timeoutMs;
+    this.#shortLives = isShort ? this.#shortLives + 1 : 0;
+    for (let tries = this.#shortLives; ; tries++) {
+      await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), this.over.signal);
+      this.over.signal.throwIfAborted();
+      try {
+        return await this.register();
+      } catch (error) {
+        this.over.signal.throwIfAborted();
+        this.#emitter.emit("error", { error });
+      }
+    }
+  }
+
+  /** As this agent; if its incarnation is over, as the next one. Tried once unless `retries` says otherwise. */
+  async call<Body>(method: string, path: string, call: Call = {}): Promise<Body> {
+    for (;;) {
+      const used = this.current;
+      const sentAtMs = performance.now();
+      try {
+        const body = await this.#http.call<Body>(method, path, { retries: 0, ...call, token: used.token });
+        this.touched(sentAtMs);
+        return body;
+      } catch (error) {
+        if (!isExpiry(error)) {
+          if (error instanceof FailoverError && error.status < 500) this.touched(sentAtMs);
+          throw error;
+        }
+        await orAborted(this.renew(used), call.signal);
+      }
+    }
+  }
+}
+
+/** The token speaks for nobody any more. */
+export const isExpiry = (error: unknown): boolean =>
+  error instanceof SessionExpiredError || error instanceof UnauthorizedError;

@@ -1,0 +1,130 @@
+/**
+ * A socket to the coordinator: `ping` as heartbeat, requests each with its answer, and what the server pushes.
+ * It breaks when a `ping` is not answered in time, and everything that waits for an answer is told.
+ */
+import { ConnectionError, errorOf } from "./errors.ts";
+import type { Session } from "./session.ts";
+import type { Load, ServerFrame } from "./wire.ts";
+
+type Answer = Extract<ServerFrame, { type: "ack" }>;
+export type Push = Exclude<ServerFrame, { type: "ack" | "error" }>;
+type Waiting = {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+  timer: ReturnType<typeof setTimeout>;
+};
+
+const OPEN_LIMIT_MS = 10_000;
+const ANSWER_LIMIT_MS = 15_000;
+/** Longest frame that the server takes, in UTF-16 units. */
+const FRAME_LIMIT = 262_144;
+
+export class Socket {
+  /** Resolves with the reason when it is no more. */
+  readonly closed: Promise<string>;
+  readonly #socket: WebSocket;
+  readonly #session: Session;
+  readonly #waiting = new Map<string, Waiting>();
+  #pingedAtMs: number | null = null;
+  #lastId = 0;
+
+  /** @returns null if it could not be opened */
+  static open(session: Session, onPush: (push: Push) => void, load?: () => Load): Promise<Socket | null> {
+    return new Promise((resolve) => {
+      const { websocket_url, token } = session.current;
+      const askedAtMs = performance.now();
+      const raw = new WebSocket(websocket_url, ["failover.v1", `bearer.${token}`]);
+      const timer = setTimeout(() => raw.close(), OPEN_LIMIT_MS);
+      raw.onopen = () => {
+        clearTimeout(timer);
+        session.touched(askedAtMs);
+        resolve(new Socket(raw, session, onPush, load));
+      };
+      raw.onerror = () => {};
+      raw.onclose = () => {
+        clearTimeout(timer);
+        resolve(null);
+      };
+    });
+  }
+
+  private constructor(raw: WebSocket, session: Session, onPush: (push: Push) => void, load?: () => Load) {
+    this.#socket = raw;
+    this.#session = session;
+    let end = (_reason: string) => {};
+    this.closed = new Promise((resolve) => {
+      end = resolve;
+    });
+    const beat = setInterval(() => this.#beat(load), session.intervalMs);
+    const finish = (reason: string) => {
+      clearInterval(beat);
+      raw.onmessage = null;
+      for (const { reject, timer } of this.#waiting.values()) {
+        clearTimeout(timer);
+        reject(new ConnectionError(`the socket closed: ${reason}`));
+      }
+      this.#waiting.clear();
+      end(reason);
+    };
+    raw.onclose = ({ code, reason }) => finish(`${code} ${reason}`.trim());
+    raw.onmessage = ({ data }) => this.#hear(String(data), onPush);
+    this.close = (reason) => {
+      raw.close();
+      // Whoever does not answer does not close either.
+      finish(reason);
+    };
+    this.#beat(load);
+  }
+
+  /** Ends it now, also if the other side is dead. */
+  readonly close: (reason: string) => void;
+
+  /** @throws {ConnectionError} no answer, and none to come @throws {FailoverError} */
+  request(frame: { type: string } & Record<string, unknown>): Promise<Answer> {
+    const request_id = String(++this.#lastId);
+    const text = JSON.stringify({ ...frame, request_id });
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(request_id);
+        reject(new ConnectionError(`${frame.type} was not answered`));
+      }, ANSWER_LIMIT_MS);
+      this.#waiting.set(request_id, { resolve, reject, timer });
+      this.#socket.send(text);
+    });
+  }
+
+  /** Whether the server takes a frame of that length. */
+  fits(frame: unknown): boolean {
+    // With room for what a request adds to it.
+    return JSON.stringify(frame).length < FRAME_LIMIT - 256;
+  }
+
+  #beat(load?: () => Load): void {
+    const nowMs = performance.now();
+    // Half of the timeout is left to show life in another way.
+    const limitMs = Math.max(this.#session.intervalMs, this.#session.timeoutMs / 2);
+    if (this.#pingedAtMs !== null && nowMs - this.#pingedAtMs >= limitMs) this.close("no answer to a ping");
+    if (this.#pingedAtMs !== null) return;
+    this.#pingedAtMs = nowMs;
+    this.#socket.send("ping");
+    if (load !== undefined) this.request({ type: "heartbeat", load: load() }).catch(() => {});
+  }
+
+  #hear(data: string, onPush: (push: Push) => void): void {
+    if (data === "pong") {
+      if (this.#pingedAtMs !== null) this.#session.touched(this.#pingedAtMs);
+      this.#pingedAtMs = null;
+      return;
+    }
+    const frame = JSON.parse(data) as ServerFrame;
+    if (frame.type !== "ack" && frame.type !== "error") {
+      onPush(frame);
+      return;
+    }
+    const waiting = this.#waiting.get(frame.request_id ?? "");
+    this.#waiting.delete(frame.request_id ?? "");
+    clearTimeout(waiting?.timer);
+    if (frame.type === "ack") waiting?.resolve(frame);
+    else waiting?.reject(errorOf(frame.status, frame));
+  }
+}

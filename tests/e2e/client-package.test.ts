@@ -1,0 +1,317 @@
+/** The client as it is published: what is in the package, and that it works where nothing else is. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DistributedCoordinator } from "../../client/src/index.ts";
+import { until } from "../support/http-client.ts";
+import { fencedBlocks } from "../support/markdown.ts";
+import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+
+const run = promisify(execFile);
+const CLIENT = join(PROJECT_ROOT, "client");
+/** Of the whole package, as the registry would hand it out: the library, the command, types with comments, the README. */
+const PACKAGE_LIMIT_BYTES = 32 * 1024;
+/** Of the library alone, as a browser would load it. */
+const LIBRARY_LIMIT_BYTES = 12 * 1024;
+
+let server: Server;
+/** An empty project with the package in it, and nothing else. */
+let project = "";
+let tarball = "";
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  project = mkdtempSync(join(tmpdir(), "failover-client-"));
+  const packed = await run("npm", ["pack", "--pack-destination", project], { cwd: CLIENT });
+  tarball = join(project, packed.stdout.trim().split("\n").at(-1) ?? "");
+  writeFileSync(join(project, "package.json"), '{ "name": "empty", "private": true, "type": "module" }');
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project });
+  server = await startServer();
+  env = { ...process.env, FAILOVER_URL: server.url, FAILOVER_TOKEN: server.adminToken };
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  rmSync(project, { recursive: true, force: true });
+});
+
+/** `failover-coordinator`, as npx would run it, in a cluster of its own. */
+async function command(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const bin = join(project, "node_modules", ".bin", "failover-coordinator");
+  try {
+    return { code: 0, ...(await run(bin, words, { env: { ...env, FAILOVER_CLUSTER: "command" } })) };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, stdout, stderr };
+  }
+}
+
+const readme = readFileSync(join(CLIENT, "README.md"), "utf8");
+const [tenLines = "", locksAndMessages = "", producer = ""] = fencedBlocks(readme)
+  .filter(({ language }) => language === "js")
+  .map(({ text }) => text);
+
+/** Runs a program of the project until it says `until`, or ends. */
+function start(name: string, text: string) {
+  writeFileSync(join(project, name), text);
+  const child = spawn(process.execPath, [name], { cwd: project, env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const pipe of [child.stdout, child.stderr]) {
+    pipe.setEncoding("utf8").on("data", (chunk: string) => {
+      output += chunk;
+    });
+  }
+  const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { child, closed, output: () => output };
+}
+
+describe("the package", () => {
+  it("is small, and brings nothing along", async () => {
+    expect(readFileSync(tarball).byteLength).toBeLessThan(PACKAGE_LIMIT_BYTES);
+    expect(readdirSync(join(project, "node_modules")).filter((name) => !name.startsWith("."))).toEqual([
+      "failover-coordinator",
+    ]);
+    const installed = join(project, "node_modules", "failover-coordinator");
+    expect(readdirSync(installed, { recursive: true }).sort()).toEqual(
+      [
+        "LICENSE",
+        "README.md",
+        "dist",
+        "dist/cli.js",
+        "dist/index.d.ts",
+        "dist/index.js",
+        "package.json",
+      ].sort(),
+    );
+    const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as object;
+    expect(manifest).not.toHaveProperty("dependencies");
+    const root = JSON.parse(readFileSync(join(PROJECT_ROOT, "package.json"), "utf8")) as { version: string };
+    expect(manifest).toMatchObject({ version: root.version });
+  });
+
+  it("has declarations that need nothing else, and a library that needs no Node", () => {
+    const declarations = readFileSync(
+      join(project, "node_modules/failover-coordinator/dist/index.d.ts"),
+      "utf8",
+    );
+    expect(declarations).not.toMatch(/zod|\bimport\b.*from|node:/);
+    const library = readFileSync(join(project, "node_modules/failover-coordinator/dist/index.js"), "utf8");
+    expect(gzipSync(library, { level: 9 }).byteLength).toBeLessThan(LIBRARY_LIMIT_BYTES);
+    expect(library).not.toMatch(/\bimport\b\s*[{"'(]|\brequire\(|node:/);
+  });
+
+  it("is typed: a program that uses it well compiles, one that does not does not", async () => {
+    const tsc = join(PROJECT_ROOT, "node_modules", ".bin", "tsc");
+    const words = [
+      "--ignoreConfig",
+      "--noEmit",
+      "--strict",
+      "--exactOptionalPropertyTypes",
+      "--target",
+      "es2022",
+      "--module",
+      "nodenext",
+      "--lib",
+      "es2022,dom",
+      "--types",
+      "",
+    ];
+    writeFileSync(
+      join(project, "good.ts"),
+      `import { Agent, DistributedCoordinator, StaleAttemptError, type Task } from "failover-coordinator";
+       const agent = new Agent({ id: "a" });
+       agent.on<{ input: string }>("t", async (task, { progress }) => { await progress(1); return task.data.input.length; });
+       agent.listen("lateResult", ({ error }) => { error.evidence; });
+       const coordinator = new DistributedCoordinator();
+       export const task: Task = await coordinator.tasks.get("t");
+       for await (const { selected } of coordinator.tasks.decisions("t")) selected?.length;
+       await coordinator.config.patch({ failover_config: { enabled: null, backup_agents: { a: ["b"] } } });
+       new StaleAttemptError(409, {}).code;`,
+    );
+    expect((await run(tsc, [...words, "good.ts"], { cwd: project })).stdout).toBe("");
+    writeFileSync(
+      join(project, "bad.ts"),
+      `import { DistributedCoordinator, Tasks } from "failover-coordinator";
+       const coordinator = new DistributedCoordinator({ tokn: "x" });
+       await coordinator.tasks.submit({ priority: 5 });
+       await coordinator.tasks.list({ status: "done" });
+       export const status: number = (await coordinator.tasks.get("t")).status;`,
+    );
+    const { stdout } = await run(tsc, [...words, "bad.ts"], { cwd: project }).catch(
+      (error: { stdout: string }) => error,
+    );
+    expect(stdout.match(/bad\.ts\(\d+/g)).toEqual([
+      "bad.ts(1",
+      "bad.ts(2",
+      "bad.ts(3",
+      "bad.ts(4",
+      "bad.ts(5",
+    ]);
+  });
+});
+
+describe("the README", () => {
+  it("shows an agent in some ten lines that works", async () => {
+    const coordinator = new DistributedCoordinator({ url: server.url, token: server.adminToken });
+    const agent = start("agent.js", tenLines);
+    const { task } = await coordinator.tasks.submit({ type: "task_type1", data: { input: "data1" } });
+    const ended = await coordinator.tasks.wait(task.id, { waitSeconds: 20 });
+    expect(ended.result, agent.output()).toEqual({ output: "done with data1" });
+    agent.child.kill("SIGTERM");
+    await agent.closed;
+    expect(agent.output()).toBe("");
+    expect((await coordinator.getClusterStatus()).total_agents).toBe(0);
+  });
+
+  it("shows a producer, locks and messages that work", async () => {
+    const coordinator = new DistributedCoordinator({ url: server.url, token: server.adminToken });
+    const agent = start("locks.js", `${tenLines}\n${locksAndMessages}`);
+    await until(async () => (await coordinator.agents.list()).items.length === 1, "the agent");
+    const ended = start("producer.js", producer);
+    expect(await ended.closed, ended.output()).toBe(0);
+    expect(ended.output()).toContain("agent1 completed { output: 'done with data1' }");
+    await until(async () => agent.output().includes("agent1 hello { total: 1 }"), "the message to itself");
+    agent.child.kill("SIGTERM");
+    await agent.closed;
+  });
+
+  it("names every command there is", async () => {
+    const { stdout } = await command("--help");
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] ?? "");
+    expect(names.length).toBeGreaterThan(12);
+    for (const name of names) expect(readme, name).toMatch(new RegExp(`\`${name}\\b`));
+  });
+});
+
+describe("the command", () => {
+  it("tells a whole story", async () => {
+    expect(
+      await command("submit", "paint", "--id", "p1", "--data", '{"colour":"red"}', "--priority", "8"),
+    ).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("p1 pending"),
+    });
+    expect((await command("tasks", "--status", "pending")).stdout).toMatch(
+      /^TASK +TYPE +STATUS.*\np1 +paint +pending +8 +- /,
+    );
+    expect((await command("explain", "p1")).stdout).toContain("submitted");
+    expect((await command("status")).stdout).toContain("1 pending");
+    const { stdout } = await command("tasks", "--json");
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ id: "p1", data: { colour: "red" } }));
+    expect((await command("agents")).stdout).toBe("none\n");
+    expect((await command("locks")).stdout).toBe("none\n");
+    expect((await command("failures")).code).toBe(0);
+    expect((await command("readiness")).stdout).toContain("slots free");
+    expect((await command("config", "set", "failover_config.reliability_threshold=0.5")).stdout).toBe(
+      "failover_config.reliability_threshold = 0.5\n",
+    );
+    expect((await command("config", "get", "failover_config.reliability_threshold")).stdout).toBe("0.5\n");
+    expect((await command("notifications", "test")).stdout).toMatch(/^CHANNEL +DELIVERED/);
+    expect((await command("notifications", "--json")).code).toBe(0);
+  });
+
+  it("takes an agent out of service and back, and says what hangs on it", async () => {
+    const cluster = "command";
+    const coordinator = new DistributedCoordinator({ url: server.url, token: server.adminToken, cluster });
+    await coordinator.registerAgent("a1", "worker", ["plumb"]);
+    expect((await command("submit", "plumb", "--id", "p2", "--label", "zone=a")).stdout).toContain(
+      "p2 pending",
+    );
+    expect((await command("submit", "plumb", "--id", "p3")).stdout).toContain("p3 assigned a1\na1 takes p3");
+    expect((await command("explain", "p3")).stdout).toMatch(/CANDIDATE +SCORE +\w+[\s\S]*a1 +\d\.\d{3} +\d/);
+    expect((await command("simulate", "a1")).stdout).toContain("1 tasks affected, 1 stranded");
+    expect((await command("readiness")).stdout).toContain("a1 alone can do plumb");
+    expect((await command("drain", "a1", "--mode", "finish")).stdout).toBe("a1 takes no new tasks\n");
+    expect((await command("agents")).stdout).toMatch(/\na1 +draining /);
+    expect((await command("resume", "a1")).stdout).toBe("a1 takes tasks again\n");
+    expect(await command("drain", "nobody")).toMatchObject({ code: 3, stdout: "" });
+    expect(await command("drain", "a1", "--mode", "slowly")).toMatchObject({ code: 2, stdout: "" });
+  });
+
+  it("shows what changes until it is ended", async () => {
+    const child = spawn(
+      join(project, "node_modules/.bin/failover-coordinator"),
+      ["watch", "--after", "0", "--json", "--cluster", "command"],
+      { env, stdio: ["ignore", "pipe", "inherit"] },
+    );
+    const first = await new Promise<string>((resolve) =>
+      child.stdout.setEncoding("utf8").once("data", resolve),
+    );
+    child.kill("SIGINT");
+    expect(JSON.parse(first.split("\n")[0] ?? "")).toMatchObject({
+      type: expect.any(String),
+      subject: expect.any(String),
+    });
+  });
+
+  it("ends with a code that says how", async () => {
+    expect((await command()).code).toBe(2);
+    expect((await command("fly")).code).toBe(2);
+    expect((await command("tasks", "--colour", "red")).code).toBe(2);
+    expect((await command("explain")).code).toBe(2);
+    expect((await command("submit", "paint", "--data", "{")).code).toBe(2);
+    expect((await command("submit", "paint", "--priority", "high")).code).toBe(2);
+    expect((await command("config", "get", "no.such.key")).code).toBe(2);
+    expect(await command("explain", "no-such-task")).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringContaining("not_found"),
+    });
+    expect((await command("tasks", "--status", "done")).code).toBe(3);
+    expect((await command("status", "--token", "wrong")).code).toBe(4);
+    expect((await command("status", "--help")).code).toBe(0);
+    expect((await command("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("says so when nobody answers", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    taken.close();
+    const { code, stderr } = await command(
+      "submit",
+      "paint",
+      "--url",
+      `http://127.0.0.1:${port}`,
+      "--id",
+      "x",
+    );
+    expect([code, stderr]).toEqual([1, expect.stringContaining("ECONNREFUSED")]);
+  });
+
+  it("has help for each", async () => {
+    const { stdout } = await command("--help");
+    for (const [, name = ""] of stdout.matchAll(/^ {2}([a-z]+) /gm)) {
+      expect(await command(name, "--help")).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`usage: failover-coordinator ${name}`),
+      });
+    }
+  });
+});
+
+describe("Node 20", () => {
+  /** The oldest that is promised, if it is installed beside the one that runs the tests. */
+  const old = ["/usr/bin/node", "/usr/local/bin/node"].find((path) => existsSync(path));
+
+  it("runs it, without the socket that it does not have", async () => {
+    const node = old ?? process.execPath;
+    const text = `import { Agent, DistributedCoordinator } from "failover-coordinator";
+      const access = { url: process.env.FAILOVER_URL, token: process.env.FAILOVER_TOKEN, cluster: "old" };
+      const agent = new Agent({ ...access, id: "a" }).on("work", () => process.version);
+      agent.listen("connected", ({ transport }) => console.log(typeof WebSocket === "undefined" ? transport : "http"));
+      await agent.start();
+      const coordinator = new DistributedCoordinator(access);
+      const { task } = await coordinator.tasks.submit({ type: "work" });
+      console.log((await coordinator.tasks.wait(task.id)).result === process.version);
+      await agent.stop();`;
+    writeFileSync(join(project, "old.js"), text);
+    const { stdout } = await run(node, ["old.js"], { cwd: project, env });
+    expect(stdout.split("\n")).toEqual(expect.arrayContaining(["http", "true"]));
+  });
+});

@@ -1,0 +1,186 @@
+/** The TypeScript client against a real server, over sockets. */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import {
+  Agent,
+  type AgentEvents,
+  type AgentOptions,
+  DistributedCoordinator,
+} from "../../client/src/index.ts";
+import { expectNobodyLeft } from "../support/agent-process.ts";
+import { ClientAgentProcess } from "../support/client-agent-process.ts";
+import { until } from "../support/http-client.ts";
+import { type Server, startServer } from "../support/server.ts";
+
+let server: Server;
+let clusters = 0;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  expectNobodyLeft();
+});
+
+const agents: Agent[] = [];
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
+});
+
+function freshCluster() {
+  clusters++;
+  const access = { url: server.url, token: server.adminToken, cluster: `socket-${clusters}` };
+  const coordinator = new DistributedCoordinator(access);
+  const agent = (id: string, options: Partial<AgentOptions> = {}) => {
+    const made = new Agent({
+      ...access,
+      heartbeatIntervalSeconds: 0.5,
+      heartbeatTimeoutSeconds: 2,
+      handleSignals: false,
+      id,
+      ...options,
+    });
+    agents.push(made);
+    return made;
+  };
+  const process = (id: string, workMs: number, options: Partial<AgentOptions> = {}) =>
+    ClientAgentProcess.start({ ...access, id, workMs, ...options });
+  return { access, coordinator, agent, process };
+}
+
+/** The first event of that name from now on. */
+const next = <Name extends keyof AgentEvents>(agent: Agent, name: Name) =>
+  new Promise<AgentEvents[Name]>((resolve) => agent.listen(name, resolve));
+
+async function connected(agent: Agent): Promise<Agent> {
+  const inTouch = next(agent, "connected");
+  await agent.start();
+  expect(await inTouch).toEqual({ transport: "socket" });
+  return agent;
+}
+
+describe("an agent with a socket", () => {
+  it("lives by its pings, and completes what is pushed", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = await connected(agent("a").on<number>("work", ({ data }) => data * 2));
+    await delay(4000);
+    const tasks = Array.from({ length: 50 }, (_, data) => ({ id: `t${data}`, type: "work", data }));
+    await coordinator.tasks.submitAll(tasks);
+    const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id)));
+    expect(ended.map(({ result, attempt }) => [result, attempt])).toEqual(
+      tasks.map(({ data }) => [data * 2, 1]),
+    );
+    await worker.stop();
+    expect(await coordinator.getClusterStatus()).toMatchObject({ total_agents: 0, failure_count: 0 });
+  });
+
+  it("is told at once that a task was cancelled", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = agent("a", { heartbeatIntervalSeconds: 60, heartbeatTimeoutSeconds: 180 });
+    worker.on("work", (_, { signal }) => delay(60_000, undefined, { signal }));
+    await connected(worker);
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await until(async () => (await coordinator.tasks.get("t1")).status === "running", "the task to run");
+    const revoked = next(worker, "revoked");
+    await coordinator.tasks.cancel("t1");
+    expect(await revoked).toMatchObject({ task: { id: "t1" }, reason: "cancelled" });
+  });
+
+  it("is told of a drain, and of its end", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = await connected(agent("a").on("work", () => "done"));
+    const told = next(worker, "drain");
+    await coordinator.agents.drain("a");
+    expect(await told).toMatchObject({ mode: "finish" });
+    expect((await coordinator.agents.get("a")).status).toBe("draining");
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    expect((await coordinator.tasks.get("t1")).status).toBe("pending");
+    const again = next(worker, "drain");
+    await coordinator.agents.resume("a");
+    expect(await again).toMatchObject({ mode: null });
+    expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
+  });
+
+  it("takes messages that are pushed", async () => {
+    const { coordinator, agent } = freshCluster();
+    const got = Promise.withResolvers<unknown>();
+    await connected(agent("a").onMessage(({ content }) => got.resolve(content)));
+    await coordinator.agents.sendMessage("a", { message_type: "m", content: { n: 1 } });
+    expect(await got.promise).toEqual({ n: 1 });
+  });
+
+  it("registers again when its incarnation is over", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = await connected(agent("a").on("work", () => "done"));
+    const registered = next(worker, "registered");
+    await coordinator.agents.reportFailure("a", { failure_type: "suspicion" });
+    await registered;
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
+  });
+
+  it("has a result that came too late kept, for somebody to accept", async () => {
+    const { coordinator, agent } = freshCluster();
+    let attempts = 0;
+    const worker = agent("a").on("work", async () => {
+      attempts++;
+      // Deaf to its signal, as work that cost much may be.
+      await delay(attempts === 1 ? 1500 : 30_000, undefined, { ref: false });
+      return `of attempt ${attempts}`;
+    });
+    const other = agent("b").on("work", (_, { signal }) => delay(30_000, "other", { signal }));
+    await connected(worker);
+    const late = next(worker, "lateResult");
+    await coordinator.assignTask({ id: "t1", type: "work", timeout_seconds: 1 });
+    await connected(other);
+    expect((await late).task.id).toBe("t1");
+    const { items } = await coordinator.tasks.lateResults("t1");
+    expect(items).toMatchObject([{ attempt: 1, agent_id: "a", result: "of attempt 1" }]);
+    expect(await coordinator.tasks.acceptLateResult("t1", 1)).toMatchObject({
+      status: "completed",
+      result: "of attempt 1",
+    });
+  });
+});
+
+describe("a process with a socket", () => {
+  it("killed with -9 is noticed long before its timeout", async () => {
+    const { coordinator, process } = freshCluster();
+    await using first = await process("a", 60_000, {
+      heartbeatIntervalSeconds: 20,
+      heartbeatTimeoutSeconds: 60,
+    });
+    await first.hear("connected socket");
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await first.hear("began", "t1");
+    await using second = await process("b", 100);
+    await first.kill();
+    expect((await second.hear("began", "t1")).attempt).toBe(2);
+    expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
+    expect(await coordinator.getFailureHistory()).toMatchObject([
+      { agent_id: "a", failure_type: "connection_lost" },
+    ]);
+  });
+
+  it("outlives a server that is killed and comes back: every task is done once", async () => {
+    const { coordinator, process } = freshCluster();
+    await using first = await process("a", 800);
+    await using second = await process("b", 800);
+    await Promise.all([first.hear("connected socket"), second.hear("connected socket")]);
+    const tasks = Array.from({ length: 16 }, (_, at) => ({ id: `t${at}`, type: "work" }));
+    await coordinator.tasks.submitAll(tasks);
+    await Promise.all([first.hear("began"), second.hear("began")]);
+    await server.kill();
+    await delay(1000);
+    await server.restart();
+    const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
+    expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));
+    const began = [...first.said.items, ...second.said.items].filter(({ what }) => what === "began");
+    expect(began.map(({ task }) => task).sort()).toEqual(tasks.map(({ id }) => id).sort());
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+    await until(
+      async () => first.said.items.filter(({ what }) => what === "connected socket").length > 1,
+      "the socket to be back",
+    );
+  });
+});

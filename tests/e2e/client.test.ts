@@ -1,0 +1,337 @@
+/** The TypeScript client against a real server, over HTTP: producers, agents, locks, messages, outages. */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import {
+  Agent,
+  type AgentOptions,
+  DistributedCoordinator,
+  LockHeldError,
+  NotFoundError,
+  TaskExistsError,
+} from "../../client/src/index.ts";
+import { expectNobodyLeft } from "../support/agent-process.ts";
+import { ClientAgentProcess } from "../support/client-agent-process.ts";
+import { until } from "../support/http-client.ts";
+import { type Server, startServer } from "../support/server.ts";
+
+let server: Server;
+let clusters = 0;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  expectNobodyLeft();
+});
+
+const agents: Agent[] = [];
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
+});
+
+/** A cluster that nobody has touched. */
+function freshCluster() {
+  clusters++;
+  const access = { url: server.url, token: server.adminToken, cluster: `client-${clusters}` };
+  const coordinator = new DistributedCoordinator(access);
+  const agent = (id: string, options: Partial<AgentOptions> = {}) => {
+    const quick = {
+      heartbeatIntervalSeconds: 0.5,
+      heartbeatTimeoutSeconds: 2,
+      transport: "http",
+      handleSignals: false,
+    } as const;
+    const made = new Agent({ ...access, ...quick, id, ...options });
+    agents.push(made);
+    return made;
+  };
+  const process = (id: string, workMs: number) =>
+    ClientAgentProcess.start({
+      ...access,
+      id,
+      workMs,
+      heartbeatIntervalSeconds: 0.3,
+      heartbeatTimeoutSeconds: 1.2,
+      transport: "http",
+    });
+  return { access, coordinator, agent, process };
+}
+
+describe("the document's own example", () => {
+  it("works as it is written there, in TypeScript's spelling", async () => {
+    const { coordinator } = freshCluster();
+    await coordinator.registerAgent("agent1", "worker", ["task_type1", "task_type2"], "http://agent1");
+    await coordinator.registerAgent("agent2", "worker", ["task_type1", "task_type3"], "http://agent2");
+    const task = { id: "task1", type: "task_type1", priority: 5, data: { input: "data1" } };
+    expect(["agent1", "agent2"]).toContain(await coordinator.assignTask(task));
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+    const status = await coordinator.getClusterStatus();
+    expect(status).toMatchObject({ active_agents: 2, inactive_agents: 0, failure_count: 0 });
+    const { failover_config } = await coordinator.initFailoverStrategy("failover");
+    expect(failover_config).toMatchObject({
+      use_failover_strategy: true,
+      failover_strategy_type: "failover",
+    });
+    await coordinator.initFailoverStrategy("backup_agent");
+    expect((await coordinator.getClusterStatus()).strategy).toBe("backup_agent");
+    await coordinator.initFailoverStrategy("basic");
+    expect((await coordinator.getClusterStatus()).strategy).toBe("basic");
+  });
+});
+
+describe("a producer", () => {
+  it("submits, waits, lists, explains, cancels and retries", async () => {
+    const { coordinator, agent } = freshCluster();
+    const { task, decision } = await coordinator.tasks.submit({ id: "t1", type: "work" });
+    expect([task.status, decision?.selected ?? null]).toEqual(["pending", null]);
+    expect((await coordinator.tasks.submit({ id: "t1", type: "work" })).task.id).toBe("t1");
+    await expect(coordinator.tasks.submit({ id: "t1", type: "other" })).rejects.toBeInstanceOf(
+      TaskExistsError,
+    );
+    await expect(coordinator.tasks.get("t2")).rejects.toBeInstanceOf(NotFoundError);
+    expect((await coordinator.tasks.wait("t1", { waitSeconds: 0.1 })).status).toBe("pending");
+
+    let tries = 0;
+    const worker = agent("a").on("work", () => {
+      if (tries++ === 0) throw Object.assign(new Error("no"), { retryable: false });
+      return "yes";
+    });
+    await worker.start();
+    expect(await coordinator.tasks.wait("t1")).toMatchObject({ status: "failed", error: { message: "no" } });
+    await coordinator.tasks.retry("t1");
+    expect(await coordinator.tasks.wait("t1")).toMatchObject({ status: "completed", result: "yes" });
+
+    const reasons: string[] = [];
+    for await (const { reason } of coordinator.tasks.decisions("t1")) reasons.push(reason);
+    expect(reasons.length).toBeGreaterThan(0);
+    await coordinator.tasks.submit({ id: "t3", type: "nobody-does" });
+    expect((await coordinator.tasks.cancel("t3")).status).toBe("cancelled");
+    expect((await coordinator.tasks.list({ status: "cancelled" })).items.map(({ id }) => id)).toEqual(["t3"]);
+  });
+
+  it("submits many at once, and each has its outcome", async () => {
+    const { coordinator } = freshCluster();
+    const results = await coordinator.tasks.submitAll([{ type: "work" }, { type: "" }, { type: "work" }]);
+    expect(results.map(({ task, error }) => task?.status ?? error?.code)).toEqual([
+      "pending",
+      "invalid_request",
+      "pending",
+    ]);
+    const ids: string[] = [];
+    for await (const { id } of coordinator.tasks.list({ limit: 1 })) ids.push(id);
+    expect(ids).toHaveLength(2);
+  });
+
+  it("hears what happens", async () => {
+    const { coordinator } = freshCluster();
+    await coordinator.registerAgent({ id: "a", type: "worker", capabilities: ["work"] });
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    const heard: string[] = [];
+    for await (const { type, subject } of coordinator.events({ after: 0 })) {
+      heard.push(`${type} ${subject}`);
+      if (type === "task.assigned") break;
+    }
+    expect(heard).toContain("agent.registered a");
+    expect(heard).toContain("task.assigned t1");
+  });
+
+  it("asks what would happen, and what is missing", async () => {
+    const { coordinator } = freshCluster();
+    await coordinator.registerAgent({ id: "a", type: "worker", capabilities: ["work"] });
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    expect((await coordinator.simulateFailover({ agents: ["a"] })).stranded).toEqual(["t1"]);
+    const { ready, single_capabilities } = await coordinator.readiness();
+    expect([ready, single_capabilities]).toEqual([false, [{ capability: "work", agent_id: "a" }]]);
+    const failure = await coordinator.agents.reportFailure("a", { failure_type: "gone" });
+    expect(failure).toMatchObject({ agent_id: "a", failure_type: "gone" });
+    expect((await coordinator.failures.get(failure.id)).id).toBe(failure.id);
+    expect((await coordinator.agents.list({ status: "inactive" })).items.map(({ id }) => id)).toEqual(["a"]);
+  });
+
+  it("changes the configuration as long as it is what it knows", async () => {
+    const { coordinator } = freshCluster();
+    const { etag, config } = await coordinator.config.get();
+    expect(config.failover_config.enabled).toBe(true);
+    const changed = await coordinator.config.patch(
+      { failover_config: { max_reassignment_attempts: 7 } },
+      { ifMatch: etag },
+    );
+    expect(changed.config.failover_config.max_reassignment_attempts).toBe(7);
+    await expect(coordinator.config.patch({}, { ifMatch: etag })).rejects.toMatchObject({
+      code: "config_changed",
+    });
+    const back = await coordinator.config.patch({ failover_config: { max_reassignment_attempts: null } });
+    expect(back.config.failover_config.max_reassignment_attempts).toBe(
+      config.failover_config.max_reassignment_attempts,
+    );
+  });
+});
+
+describe("an agent", () => {
+  it("completes what it is given, and leaves without a failure", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = agent("a").on<{ input: number }>("work", ({ data }, { attempt }) => ({
+      output: data.input * 2,
+      attempt,
+    }));
+    await worker.start();
+    const tasks = Array.from({ length: 20 }, (_, input) => ({
+      id: `t${input}`,
+      type: "work",
+      data: { input },
+    }));
+    await coordinator.tasks.submitAll(tasks);
+    const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id)));
+    expect(ended.map(({ result }) => result)).toEqual(
+      tasks.map(({ data }) => ({ output: data.input * 2, attempt: 1 })),
+    );
+    await worker.stop();
+    expect(await coordinator.getClusterStatus()).toMatchObject({ total_agents: 0, failure_count: 0 });
+  });
+
+  it("lives while a handler works for longer than its timeout", async () => {
+    const { coordinator, agent } = freshCluster();
+    await agent("a")
+      .on("work", async () => delay(3000, "long"))
+      .start();
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    expect(await coordinator.tasks.wait("t1")).toMatchObject({
+      status: "completed",
+      attempt: 1,
+      result: "long",
+    });
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+
+  it("gives up a task that was cancelled", async () => {
+    const { coordinator, agent } = freshCluster();
+    const aborted = Promise.withResolvers<string>();
+    const worker = agent("a").on("work", async (_, { signal }) => {
+      signal.addEventListener("abort", () => aborted.resolve(String(signal.reason)));
+      await delay(60_000, undefined, { signal });
+    });
+    await worker.start();
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await until(async () => (await coordinator.tasks.get("t1")).status === "running", "the task to run");
+    await coordinator.tasks.cancel("t1");
+    expect(await aborted.promise).toContain("reassigned");
+  });
+
+  it("holds a lock for one of its tasks at a time, for as long as that takes", async () => {
+    const { coordinator, agent } = freshCluster();
+    const [first, second] = [agent("a"), agent("b")];
+    await Promise.all([first.start(), second.start()]);
+    const tokens: number[] = [];
+    let inside = 0;
+    const use = async (token: number, signal: AbortSignal) => {
+      expect(++inside).toBe(1);
+      // Longer than the TTL: it is renewed meanwhile.
+      await delay(700, undefined, { signal });
+      tokens.push(token);
+      inside--;
+    };
+    await Promise.all(
+      [first, first, second].map((one) => one.withLock("db/orders", use, { ttlSeconds: 0.5 })),
+    );
+    expect(tokens).toEqual([1, 2, 3]);
+    await expect(coordinator.locks.get("db/orders")).rejects.toBeInstanceOf(NotFoundError);
+    const held = first.withLock("x", () => delay(1000));
+    await until(async () => (await coordinator.locks.list()).items.length === 1, "the lock to be held");
+    await expect(second.withLock("x", () => null, { waitSeconds: 0 })).rejects.toMatchObject({
+      constructor: LockHeldError,
+      evidence: { holder: "a" },
+    });
+    await held;
+  });
+
+  it("loses a lock that an operator breaks, and is told so", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = agent("a");
+    await worker.start();
+    const held = worker.withLock("x", (_, signal) => delay(20_000, undefined, { signal }), { ttlSeconds: 1 });
+    held.catch(() => {});
+    await until(async () => (await coordinator.locks.list()).items.length === 1, "the lock to be held");
+    await coordinator.locks.break("x");
+    await expect(held).rejects.toThrow();
+  });
+
+  it("takes messages in order, each until it was handled", async () => {
+    const { coordinator, agent } = freshCluster();
+    const got: unknown[] = [];
+    const reader = agent("a").onMessage(({ from, content }) => got.push([from, content]));
+    const writer = agent("b");
+    await Promise.all([reader.start(), writer.start()]);
+    await coordinator.agents.sendMessage("a", { message_type: "m", content: 1 });
+    await writer.sendMessage("a", { message_type: "m", content: { two: 2 } });
+    await until(async () => got.length === 2, "the messages");
+    expect(got).toEqual([
+      ["operator", 1],
+      ["b", { two: 2 }],
+    ]);
+  });
+
+  it("registers again after it was declared failed, and keeps what has not moved", async () => {
+    const { coordinator, agent } = freshCluster();
+    const worker = agent("a").on("work", () => delay(2500, "kept"));
+    await worker.start();
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await until(async () => (await coordinator.tasks.get("t1")).status === "running", "the task to run");
+    const before = worker.incarnation ?? 0;
+    await coordinator.agents.reportFailure("a", { failure_type: "suspicion" });
+    await until(async () => (worker.incarnation ?? 0) > before, "the next incarnation");
+    expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
+  });
+});
+
+describe("a process that is an agent", () => {
+  it("killed with -9 loses its task to another", async () => {
+    const { coordinator, process } = freshCluster();
+    await using first = await process("a", 60_000);
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await first.hear("began", "t1");
+    await using second = await process("b", 100);
+    await first.kill();
+    const began = await second.hear("began", "t1");
+    expect(began.attempt).toBe(2);
+    expect(await coordinator.tasks.wait("t1")).toMatchObject({
+      status: "completed",
+      result: { by: "b" },
+      previous_agents: ["a"],
+    });
+    expect(await coordinator.getFailureHistory()).toMatchObject([
+      { agent_id: "a", failure_type: "heartbeat_timeout", tasks_reassigned: 1 },
+    ]);
+  });
+
+  it("told to end finishes what runs, gives back the rest, and ends", async () => {
+    const { coordinator, process } = freshCluster();
+    await using agent = await process("a", 500);
+    await coordinator.assignTask({ id: "t1", type: "work" });
+    await agent.hear("began", "t1");
+    // By the signal itself, as if nobody had listened.
+    expect(await agent.terminate()).toBeNull();
+    expect(agent.said.items.map(({ what }) => what)).toContain("stopped");
+    expect(await coordinator.tasks.get("t1")).toMatchObject({ status: "completed", result: { by: "a" } });
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+});
+
+describe("a server that is killed and comes back while tasks run", () => {
+  it("finds every task done once", async () => {
+    const { coordinator, process } = freshCluster();
+    await using first = await process("a", 800);
+    await using second = await process("b", 800);
+    const tasks = Array.from({ length: 16 }, (_, at) => ({ id: `t${at}`, type: "work" }));
+    await coordinator.tasks.submitAll(tasks);
+    await first.hear("began");
+    await second.hear("began");
+    await server.kill();
+    await delay(1000);
+    await server.restart();
+    const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
+    expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));
+    const began = [...first.said.items, ...second.said.items].filter(({ what }) => what === "began");
+    expect(began.map(({ task }) => task).sort()).toEqual(tasks.map(({ id }) => id).sort());
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+});

@@ -98,9 +98,13 @@ export class CoordinatorAlone implements Disposable {
       clock: { nowMs: () => START_MS },
       alarm: { set() {}, clear() {} },
       bells: { ring() {} },
+      lines: { send() {}, close() {}, isKnown: () => false, lastPingMs: () => null },
       peers: {
         deliver: async (_, { letters }) => ({ through: letters.at(-1)?.number ?? 0, refused: [] }),
         ringDoorbell() {},
+        // Only groups ask these, and there is none.
+        report: async () => [],
+        unstartedTasks: async () => ({ items: [], next_cursor: null }),
       },
       log: {
         line(level, event, fields) {

@@ -155,6 +155,7 @@ function agentOf(index: number, random: Random): AgentRecord {
     heartbeatIntervalMs: 10_000,
     heartbeatTimeoutMs: 30_000,
     status: "active",
+    drain: null,
     incarnation: index + 1,
     registeredAtMs: NOW_MS,
     registeredBy: "admin",

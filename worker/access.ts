@@ -8,11 +8,16 @@ import { ok, refuse } from "../src/contract/problem.ts";
 import type { AgentPrincipal, Principal, Role } from "./principal.ts";
 
 const ADMIN: readonly Role[] = ["admin"];
+const AGENT: readonly Role[] = ["agent"];
 const ADMIN_OR_AGENT: readonly Role[] = ["admin", "agent"];
 
 const ACCESS = {
   registerAgent: ADMIN_OR_AGENT,
   heartbeat: ADMIN_OR_AGENT,
+  heartbeats: ADMIN,
+  drainAgent: ADMIN_OR_AGENT,
+  resumeAgent: ADMIN_OR_AGENT,
+  connectAgent: AGENT,
   listHeldTasks: ADMIN_OR_AGENT,
   unregisterAgent: ADMIN_OR_AGENT,
   listAgents: ADMIN,
@@ -33,6 +38,8 @@ const ACCESS = {
   completeTask: ADMIN_OR_AGENT,
   failTask: ADMIN_OR_AGENT,
   reportResults: ADMIN_OR_AGENT,
+  listLateResults: ADMIN,
+  acceptLateResult: ADMIN,
   cancelTask: ADMIN,
   retryTask: ADMIN,
   setBackups: ADMIN,

@@ -9,7 +9,10 @@ import { problemResponse, Refused } from "./errors.ts";
 import { allowedMethods } from "./methods.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
+import { connectRoutes } from "./routes/connect.ts";
+import { drainRoutes } from "./routes/drains.ts";
 import { failureRoutes } from "./routes/failures.ts";
+import { lateResultRoutes } from "./routes/late-results.ts";
 import { lockRoutes } from "./routes/locks.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { notificationRoutes } from "./routes/notifications.ts";
@@ -50,8 +53,11 @@ export function createApp(): App {
 
   systemRoutes(app);
   agentRoutes(app);
+  connectRoutes(app);
+  drainRoutes(app);
   messageRoutes(app);
   taskRoutes(app);
+  lateResultRoutes(app);
   lockRoutes(app);
   failureRoutes(app);
   notificationRoutes(app);

@@ -3,14 +3,12 @@
  * nested too deeply.
  */
 import type { MiddlewareHandler } from "hono";
+import { readJson } from "../src/domain/json-text.ts";
 import { Refused } from "./errors.ts";
 import type { Vars } from "./vars.ts";
 
 const BODY_LIMIT_BYTES = 256 * 1024;
 const BATCH_LIMIT_BYTES = 8 * 1024 * 1024;
-
-/** Deeper JSON serves nobody and costs stack wherever it is walked. */
-const DEPTH_LIMIT = 64;
 
 /** Whole paths: an agent or a lock may be called `results`. */
 const BATCH_PATH = /^\/v1\/clusters\/[^/]+\/(?:tasks\/batch|results|groups\/[^/]+\/heartbeats)$/;
@@ -66,14 +64,8 @@ export const checkBody: MiddlewareHandler<Vars> = async (c, next) => {
     if (!isTypeOfJson(c.req.method, c.req.header("Content-Type") ?? "")) {
       throw new Refused({ code: "unsupported_media_type", detail: SEND_JSON });
     }
-    if (depthOf(text) > DEPTH_LIMIT) {
-      throw new Refused({
-        code: "invalid_request",
-        detail: `JSON may be nested at most ${DEPTH_LIMIT} deep`,
-      });
-    }
-    const flaw = flawOf(text);
-    if (flaw !== null) throw new Refused({ code: "invalid_request", detail: flaw });
+    const read = readJson(text);
+    if (!read.ok) throw new Refused({ code: "invalid_request", detail: `the body ${read.flaw}` });
   }
   return next();
 };
@@ -82,55 +74,10 @@ function isTypeOfJson(method: string, contentType: string): boolean {
   return JSON_TYPE.test(contentType) || (method === "PATCH" && MERGE_PATCH_TYPE.test(contentType));
 }
 
-/** Only such a text can hold what would not be kept: a key `__proto__`, or a number that no double is exactly. */
-const SUSPICIOUS = /__proto__|\\u|e\+?\d{2}|\d{16}/i;
-
-/** What is wrong with a body as JSON, in words, or null. What cannot be kept as it came is refused, not altered. */
-function flawOf(text: string): string | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "the body is not valid JSON";
-  }
-  return SUSPICIOUS.test(text) ? lossIn(value) : null;
-}
-
-function lossIn(value: unknown): string | null {
-  if (typeof value === "number") {
-    const isKept = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-    return isKept ? null : "a number is too large to be kept exactly; send it as text";
-  }
-  if (typeof value !== "object" || value === null) return null;
-  for (const [key, member] of Object.entries(value)) {
-    if (key === "__proto__") return 'no key may be called "__proto__"';
-    const loss = lossIn(member);
-    if (loss !== null) return loss;
-  }
-  return null;
-}
-
 function utf8(bytes: ArrayBuffer): string | null {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
     return null;
   }
-}
-
-/** How deep brackets nest outside of strings. */
-export function depthOf(json: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let isInString = false;
-  for (let index = 0; index < json.length; index++) {
-    const unit = json[index];
-    if (isInString) {
-      if (unit === "\\") index += 1;
-      else if (unit === '"') isInString = false;
-    } else if (unit === '"') isInString = true;
-    else if (unit === "[" || unit === "{") deepest = Math.max(deepest, ++depth);
-    else if (unit === "]" || unit === "}") depth -= 1;
-  }
-  return deepest;
 }

@@ -23,6 +23,7 @@ const PARAMS = {
   group: Id,
   agent: Id,
   task: Id,
+  attempt: z.coerce.number().int().min(1),
   failure: Id,
   message: Id,
   notification: Id,
@@ -86,6 +87,7 @@ function guard(operationId: OperationId): MiddlewareHandler<Vars> {
 const HEARD_BY_GROUP: ReadonlySet<OperationId> = new Set<OperationId>([
   "registerAgent",
   "heartbeat",
+  "connectAgent",
   "listHeldTasks",
   "unregisterAgent",
   "listMessages",

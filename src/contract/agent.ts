@@ -9,6 +9,9 @@ export type AgentStatus = z.infer<typeof AgentStatus>;
 /** Bounds of both heartbeat settings, in seconds. */
 const HeartbeatSeconds = z.number().min(0.1).max(86_400);
 
+export const DrainMode = z.enum(["move", "finish"]);
+export type DrainMode = z.infer<typeof DrainMode>;
+
 export const Load = z.strictObject({
   cpu: z.number().min(0).max(1),
   memory: z.number().min(0).max(1),
@@ -39,6 +42,30 @@ export const Registration = z
   .meta({ id: "Registration" });
 export type Registration = z.infer<typeof Registration>;
 
+/** Longest time until a drain takes what its agent still runs: 30 days. */
+const DRAIN_LIMIT_SECONDS = 2_592_000;
+
+export const DrainRequest = z
+  .strictObject({
+    mode: DrainMode.default("finish").meta({
+      description: "`finish`: it may finish what it runs. `move`: what it runs is taken from it too.",
+    }),
+    deadline_seconds: z.number().min(0).max(DRAIN_LIMIT_SECONDS).optional().meta({
+      description:
+        "When what it still runs is taken from it. By default at once for `move`, never for `finish`.",
+    }),
+  })
+  .meta({ id: "DrainRequest" });
+export type DrainRequest = z.infer<typeof DrainRequest>;
+
+export const Drain = z.object({
+  mode: DrainMode,
+  by: z.enum(["agent", "operator"]).meta({
+    description: "An operator's drain outlives a registration, an agent's own ends with it.",
+  }),
+  deadline_at: Instant.nullable(),
+});
+
 export const Agent = z
   .object({
     id: Id,
@@ -51,6 +78,7 @@ export const Agent = z
     heartbeat_interval_seconds: z.number(),
     heartbeat_timeout_seconds: z.number(),
     status: AgentStatus,
+    drain: Drain.nullable().meta({ description: "Set while it takes no new tasks because it drains." }),
     incarnation: z.int(),
     registered_at: Instant,
     last_heartbeat_at: Instant.nullable(),
@@ -93,6 +121,18 @@ export const HeartbeatAnswer = z
   })
   .meta({ id: "HeartbeatAnswer" });
 export type HeartbeatAnswer = z.infer<typeof HeartbeatAnswer>;
+
+export const HEARTBEATS_LIMIT = 1000;
+
+export const HeartbeatBatch = z
+  .strictObject({
+    agents: z
+      .array(z.strictObject({ id: Id, incarnation: z.int().min(1), load: Load.optional() }))
+      .min(1)
+      .max(HEARTBEATS_LIMIT),
+  })
+  .meta({ id: "HeartbeatBatch" });
+export type HeartbeatBatch = z.infer<typeof HeartbeatBatch>;
 
 /** What the group, as the authority on liveness, knows of an agent. */
 export type AgentLiveness = {

@@ -32,7 +32,7 @@ export const Lock = z
     ttl_seconds: z.number(),
     acquired_at: Instant,
     expires_at: Instant.nullable(),
-    waiters: z.array(Id),
+    waiters: z.array(Id).meta({ description: "Who waits for it, in the order in which they came." }),
   })
   .meta({ id: "Lock" });
 export type Lock = z.infer<typeof Lock>;

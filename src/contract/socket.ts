@@ -3,7 +3,7 @@
  * text frames `ping` and `pong`, which the platform answers by itself.
  */
 import * as z from "zod";
-import { Load } from "./agent.ts";
+import { DrainMode, Load } from "./agent.ts";
 import { Id, Instant, JsonValue, ResourceId } from "./common.ts";
 import { Lock, LockTtlSeconds, LockWaitSeconds } from "./lock.ts";
 import { AgentMessage } from "./message.ts";
@@ -108,9 +108,6 @@ export const REVOCATION_REASONS = [
 export const RevocationReason = z.enum(REVOCATION_REASONS);
 export type RevocationReason = z.infer<typeof RevocationReason>;
 
-export const DrainMode = z.enum(["move", "finish"]);
-export type DrainMode = z.infer<typeof DrainMode>;
-
 export const TaskAssignedFrame = z.object({ type: z.literal("task_assigned"), task: Task });
 export const TaskRevokedFrame = z.object({
   type: z.literal("task_revoked"),
@@ -145,6 +142,7 @@ export const ErrorFrame = z.looseObject({
   detail: z.string(),
   errors: z.array(FieldError).optional(),
 });
+export type ErrorFrame = z.infer<typeof ErrorFrame>;
 
 export const ServerFrame = z
   .discriminatedUnion("type", [

@@ -28,7 +28,8 @@ export const TaskSubmission = z
     }),
     start_timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its assignment." }),
     late_result_policy: LateResultPolicy.optional().meta({
-      description: "Kept with the task; no effect yet: a late result is refused.",
+      description:
+        "What becomes of a result that is refused because its attempt is over: kept to be accepted by a call, accepted if the task is not finished, or rejected.",
     }),
     group: Id.optional().meta({ description: "Only agents of this group may take it." }),
     required_labels: Labels.optional(),
@@ -66,7 +67,7 @@ export const Task = z
     progress: z.number().min(0).max(1).nullable(),
     result: JsonValue,
     error: z.object({ message: z.string(), retryable: z.boolean() }).nullable(),
-    late_results: z.int().meta({ description: "Late results kept; none are yet." }),
+    late_results: z.int().meta({ description: "Late results kept with it." }),
     pending_reason: z.string().nullable(),
     created_at: Instant,
     assigned_at: Instant.nullable(),
@@ -123,6 +124,12 @@ export const TaskFilter = z.strictObject({
   type: Name.optional(),
 });
 export type TaskFilter = z.infer<typeof TaskFilter>;
+
+export const LateResult = z
+  .object({ attempt: z.int(), agent_id: Id, result: JsonValue, received_at: Instant })
+  .meta({ id: "LateResult" });
+export type LateResult = z.infer<typeof LateResult>;
+export const LateResultPage = pageOf(LateResult);
 
 export const TaskAnswer = z.object({ task: Task });
 export const Placement = z.object({ task: Task, decision: Decision.nullable() });

@@ -2,6 +2,9 @@
  * When an agent counts as dead. Pure: times come in as milliseconds since the epoch.
  *
  *   active --(silent for its whole timeout)--> inactive
+ *     |  ^
+ *     |  '--(a sign of life)--.
+ *     '--(its socket broke)--> suspect --(silent for the grace, or its whole timeout)--> inactive
  *
  * "Silent" counts from the last sign of life or from the last credit, whichever is later.
  * A credit is given when we ourselves were away: whatever the agent sent meanwhile could
@@ -29,6 +32,15 @@ export function withSign(life: Life, nowMs: number): Life {
   return { lastSignMs: Math.max(life.lastSignMs, nowMs), creditedAtMs: 0, credits: 0 };
 }
 
+/**
+ * A sign of life of an earlier instant, such as a `ping` that woke nobody: what was credited since stands,
+ * for it may cover signs that came after this one.
+ */
+export function withPastSign(life: Life, signMs: number): Life {
+  if (signMs > life.creditedAtMs) return withSign(life, signMs);
+  return { ...life, lastSignMs: Math.max(life.lastSignMs, signMs) };
+}
+
 /** Grants the whole timeout again from `nowMs`, unless this silence had its credits already. */
 export function withCredit(life: Life, nowMs: number): Life {
   if (life.credits >= MAX_CREDITS) return life;
@@ -46,4 +58,11 @@ export function isDoubtful(life: Life, intervalMs: number, nowMs: number): boole
 /** The earliest instant at which the agent may be declared dead. */
 export function lifeDeadlineMs(life: Life, timeoutMs: number): number {
   return Math.max(life.lastSignMs, life.creditedAtMs) + timeoutMs;
+}
+
+/**
+ * The same for a suspect, whose grace ends at `suspectUntilMs`; null for who is none.
+ */
+export function standingDeadlineMs(life: Life, timeoutMs: number, suspectUntilMs: number | null): number {
+  return Math.min(lifeDeadlineMs(life, timeoutMs), suspectUntilMs ?? Number.POSITIVE_INFINITY);
 }

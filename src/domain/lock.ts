@@ -1,8 +1,11 @@
 /**
- * The life of a lock. Pure: `grant`, `renewed`, `released` and `freed` return the next record.
+ * The life of a lock, and of a place in the line for it. Pure: each function returns the next record.
  *
  *   free --grant--> held --release | TTL passed | holder failed--> free
  *                    '--renew--> held (same fencing token)
+ *
+ *   asked --somebody holds it--> waits --its turn--> granted
+ *                                 '--its wait is over | it leaves | its incarnation ends--> gone
  *
  * Every grant has a fencing token greater than any before it. Only the group's alarm
  * declares a TTL passed; until then the holder still holds, and may renew.
@@ -68,4 +71,48 @@ export function freed(lock: LockRecord, lockDelayMs: number, nowMs: number): Loc
 export function creditedLock(lock: LockRecord, nowMs: number): LockRecord {
   if (lock.expiresAtMs === null || lock.credits >= MAX_CREDITS) return lock;
   return { ...lock, expiresAtMs: Math.max(lock.expiresAtMs, nowMs + lock.ttlMs), credits: lock.credits + 1 };
+}
+
+/** Somebody in line for a lock. */
+export type LockWaiter = {
+  /** Its place: who came first has the smallest. */
+  readonly number: number;
+  readonly resource: string;
+  readonly agentId: string;
+  readonly incarnation: number;
+  /** Of the grant, when its turn comes. */
+  readonly ttlMs: number;
+  /** How long it asked to wait, and until when that is. */
+  readonly waitMs: number;
+  readonly endsAtMs: number;
+  /** Credits of this wait, see liveness. */
+  readonly credits: number;
+  /** Of the frame that is to be answered; null for a call, which asks again. */
+  readonly requestId: string | null;
+};
+
+/** It asks again, and keeps its place. */
+export function askedAgain(
+  waiter: LockWaiter,
+  asked: Pick<LockWaiter, "ttlMs" | "waitMs" | "requestId">,
+  nowMs: number,
+): LockWaiter {
+  return {
+    ...waiter,
+    ttlMs: asked.ttlMs,
+    waitMs: asked.waitMs,
+    endsAtMs: Math.max(waiter.endsAtMs, nowMs + asked.waitMs),
+    credits: 0,
+    requestId: asked.requestId ?? waiter.requestId,
+  };
+}
+
+/** After a pause of ours: the whole wait again, so that it can come back and keep its place; at most twice. */
+export function creditedWaiter(waiter: LockWaiter, nowMs: number): LockWaiter {
+  if (waiter.credits >= MAX_CREDITS) return waiter;
+  return {
+    ...waiter,
+    endsAtMs: Math.max(waiter.endsAtMs, nowMs + waiter.waitMs),
+    credits: waiter.credits + 1,
+  };
 }

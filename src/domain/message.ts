@@ -4,13 +4,12 @@
  * repeated until acknowledged, applied once. Fields are added, never renamed: old and
  * new code run side by side during a deployment.
  */
-import type { Load } from "../contract/agent.ts";
+import type { DrainMode, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { EventDraft } from "../contract/event.ts";
 import type { Failure } from "../contract/failure.ts";
 import type { TaskMove } from "../contract/incident.ts";
 import type { AgentMessage } from "../contract/message.ts";
-import type { DrainMode } from "../contract/socket.ts";
 
 /** The coordinator tells a group of a new incarnation, which ends the one before. */
 export type Admit = {

@@ -1,12 +1,12 @@
 /**
  * Telling our own absence from the silence of others. Pure.
  *
- * We were away when the object starts under another boot id than it last stored, or when
- * its alarm came late. What leaves neither trace (an idle eviction, a pause with no alarm
- * due) is not an absence.
+ * We were away when the object starts under another boot id than it last stored, or without
+ * sockets that it had on record, or when its alarm came late. What leaves no such trace (an
+ * idle eviction, a pause with no alarm due) is not an absence.
  */
 
-export type PauseCause = "restarted" | "alarm_late";
+export type PauseCause = "restarted" | "sockets_gone" | "alarm_late";
 
 /** Scheduling noise that a healthy machine shows without anybody having been away. */
 const LATENESS_FLOOR_MS = 100;

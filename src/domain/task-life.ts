@@ -6,7 +6,9 @@
  *      |<------parked--------+-------------------+---failed--> failed --retried--> pending
  *      '--- any unfinished one --cancelled--> cancelled
  *
- * Only `retried` leaves a terminal state. Every assignment is a new attempt, and what
+ *   any unfinished one, failed --completedLate--> completed
+ *
+ * Only `retried`, and `completedLate` of a failed one, leave a terminal state. Every assignment is a new attempt, and what
  * decides whether a report counts is the attempt, not the standing of who reports.
  */
 import { MAX_CREDITS } from "./liveness.ts";
@@ -70,6 +72,11 @@ export function parked(task: TaskRecord, reason: string, notBeforeMs: number | n
 
 export function completed(task: TaskRecord, result: unknown, nowMs: number): TaskRecord {
   return finished({ ...task, status: "completed", result, error: null, progress: 1 }, nowMs);
+}
+
+/** With the result of an attempt that is over: whoever did that one did the task. The attempt never goes back. */
+export function completedLate(task: TaskRecord, agentId: string, result: unknown, nowMs: number): TaskRecord {
+  return { ...completed(task, result, nowMs), holder: agentId };
 }
 
 export function failed(task: TaskRecord, error: NonNullable<TaskRecord["error"]>, nowMs: number): TaskRecord {

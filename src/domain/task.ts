@@ -27,6 +27,8 @@ export type TaskRecord = {
   readonly progressTimeoutMs: number | null;
   readonly startTimeoutMs: number | null;
   readonly lateResultPolicy: LateResultPolicy;
+  /** Late results that are kept. */
+  readonly lateResultCount: number;
   readonly progress: number | null;
   readonly result: Json;
   readonly error: { readonly message: string; readonly retryable: boolean } | null;

@@ -1,112 +1,131 @@
 /** The Durable Object of an agent group: a shell over the service. */
-import { DurableObject } from "cloudflare:workers";
-import type { FailureReport, Heartbeat } from "../contract/agent.ts";
+import type { FailureReport, Heartbeat, HeartbeatBatch } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
 import type { Caller } from "../services/agent-group/lock-desk.ts";
 import type { OutgoingMessage } from "../services/agent-group/message-desk.ts";
 import type { Doorbell, Parcel } from "../services/host.ts";
-import { acceptWaiter, type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
+import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
-import { partsOfGroupName } from "./names.ts";
+import { CONNECT_PATH, partsOfGroupName } from "./names.ts";
+import { Shell } from "./shell.ts";
 
-export class AgentGroup extends DurableObject<Env> {
-  readonly #host: DurableHost;
-  readonly #service: Service;
-
+export class AgentGroup extends Shell<Service> {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env);
     const { cluster, group } = partsOfGroupName(nameOf(ctx));
-    this.#host = durableHost(ctx, env, cluster);
-    this.#service = new Service(this.#host, group);
+    super(ctx, env, cluster, (host) => new Service(host, group));
   }
 
   override fetch(request: Request): Response {
-    return acceptWaiter(this.ctx, request);
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname !== CONNECT_PATH) return super.fetch(request);
+    const connected = this.service.connect(
+      searchParams.get("agent") ?? "",
+      Number(searchParams.get("incarnation")),
+    );
+    if (!connected.ok) return Response.json(connected.problem, { status: 409 });
+    const response = this.host.lines.accept(connected.value);
+    this.service.connected(connected.value);
+    return response;
   }
 
-  override alarm(info?: AlarmInvocationInfo): void {
-    runAlarm(this.#host.alarm, () => this.#service.onAlarm(info?.scheduledTime ?? null));
+  override webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): void {
+    const connection = this.host.lines.connectionOf(socket);
+    if (connection !== null) this.service.hear(connection, data);
   }
 
-  override webSocketClose(socket: WebSocket): void {
-    socket.close();
+  override webSocketClose(socket: WebSocket, code: number, reason: string, wasClean: boolean): void {
+    const connection = this.host.lines.connectionOf(socket);
+    if (connection !== null) this.service.disconnected(connection, wasClean);
+    super.webSocketClose(socket, code, reason, wasClean);
   }
 
-  /** Rows written by this instance, set alarms included: what the platform bills. */
-  rowsWritten(): number {
-    return this.#host.sql.rowsWritten + this.#host.alarm.timesSet;
+  override webSocketError(socket: WebSocket): void {
+    const connection = this.host.lines.connectionOf(socket);
+    if (connection !== null) this.service.disconnected(connection, false);
   }
 
   receive(parcel: Parcel) {
-    return this.#service.receive(parcel);
+    return this.service.receive(parcel);
   }
 
   ringDoorbell(doorbell: Doorbell) {
-    return this.#service.ringDoorbell(doorbell);
+    return this.service.ringDoorbell(doorbell);
   }
 
   heartbeat(agentId: string, incarnation: number, heartbeat: Heartbeat) {
-    return this.#service.heartbeat(agentId, incarnation, heartbeat);
+    return this.service.heartbeat(agentId, incarnation, heartbeat);
+  }
+
+  heartbeatAll(beats: HeartbeatBatch["agents"]) {
+    return this.service.heartbeatAll(beats);
   }
 
   signOfLife(agentId: string, incarnation: number) {
-    return this.#service.signOfLife(agentId, incarnation);
+    return this.service.signOfLife(agentId, incarnation);
   }
 
   taskListRead(agentId: string, assignedTasks: number) {
-    return this.#service.taskListRead(agentId, assignedTasks);
+    return this.service.taskListRead(agentId, assignedTasks);
   }
 
   liveness(agentIds: readonly string[]) {
-    return this.#service.liveness(agentIds);
+    return this.service.liveness(agentIds);
   }
 
   unregister(agentId: string, incarnation: number | null) {
-    return this.#service.unregister(agentId, incarnation);
+    return this.service.unregister(agentId, incarnation);
   }
 
   reportFailure(agentId: string, report: FailureReport) {
-    return this.#service.reportFailure(agentId, report);
+    return this.service.reportFailure(agentId, report);
   }
 
   acquire(resource: string, incarnation: number | null, request: LockAcquisition) {
-    return this.#service.locks.acquire(resource, incarnation, request);
+    return this.service.locks.acquire(resource, incarnation, request);
+  }
+
+  queueForLock(resource: string, incarnation: number | null, request: LockAcquisition, waitMs: number) {
+    return this.service.locks.queue(resource, incarnation, request, waitMs);
+  }
+
+  leaveLine(resource: string, agentId: string, waitsUntilMs: number) {
+    return this.service.locks.leaveLine(resource, agentId, waitsUntilMs);
   }
 
   renew(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.#service.locks.renew(resource, fencingToken, caller);
+    return this.service.locks.renew(resource, fencingToken, caller);
   }
 
   release(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.#service.locks.release(resource, fencingToken, caller);
+    return this.service.locks.release(resource, fencingToken, caller);
   }
 
   breakLock(resource: string) {
-    return this.#service.locks.breakLock(resource);
+    return this.service.locks.breakLock(resource);
   }
 
   lock(resource: string) {
-    return this.#service.locks.get(resource);
+    return this.service.locks.get(resource);
   }
 
   locks(limit: number, afterResource: string | null) {
-    return this.#service.locks.list(limit, afterResource);
+    return this.service.locks.list(limit, afterResource);
   }
 
   lockedCount() {
-    return this.#service.locks.lockedCount();
+    return this.service.locks.lockedCount();
   }
 
   sendMessage(agentId: string, message: OutgoingMessage) {
-    return this.#service.messages.send(agentId, message);
+    return this.service.messages.send(agentId, message);
   }
 
   messages(agentId: string, limit: number, cursor: string | null) {
-    return this.#service.messages.list(agentId, limit, cursor);
+    return this.service.messages.list(agentId, limit, cursor);
   }
 
   acknowledgeMessage(agentId: string, incarnation: number | null, messageId: string) {
-    return this.#service.messages.acknowledge(agentId, incarnation, messageId);
+    return this.service.messages.acknowledge(agentId, incarnation, messageId);
   }
 }

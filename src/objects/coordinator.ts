@@ -1,6 +1,5 @@
 /** The Durable Object of a cluster's coordinator: a shell over the service. */
-import { DurableObject } from "cloudflare:workers";
-import type { AgentFilter, Registration } from "../contract/agent.ts";
+import type { AgentFilter, DrainRequest, Registration } from "../contract/agent.ts";
 import type { FailureFilter } from "../contract/failure.ts";
 import type { FailoverSimulation } from "../contract/foresight.ts";
 import type {
@@ -16,104 +15,107 @@ import type {
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
 import type { Registrar } from "../services/coordinator/registration.ts";
 import type { Speaker } from "../services/coordinator/reports.ts";
-import type { Parcel } from "../services/host.ts";
+import type { Parcel, Report } from "../services/host.ts";
 import { baseConfig } from "./base-config.ts";
-import { acceptWaiter, type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
+import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
+import { Shell } from "./shell.ts";
 
-export class Coordinator extends DurableObject<Env> {
-  readonly #host: DurableHost;
-  readonly #service: Service;
-
+export class Coordinator extends Shell<Service> {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env);
-    this.#host = durableHost(ctx, env, nameOf(ctx));
-    this.#service = new Service(this.#host, baseConfig());
-  }
-
-  override fetch(request: Request): Response {
-    return acceptWaiter(this.ctx, request);
-  }
-
-  override alarm(info?: AlarmInvocationInfo): void {
-    runAlarm(this.#host.alarm, () => this.#service.onAlarm(info?.scheduledTime ?? null));
-  }
-
-  override webSocketClose(socket: WebSocket): void {
-    socket.close();
-  }
-
-  /** Rows written by this instance, set alarms included: what the platform bills. */
-  rowsWritten(): number {
-    return this.#host.sql.rowsWritten + this.#host.alarm.timesSet;
+    super(ctx, env, nameOf(ctx), (host) => new Service(host, baseConfig()));
   }
 
   receive(parcel: Parcel) {
-    return this.#service.receive(parcel);
+    return this.service.receive(parcel);
   }
 
   register(group: string, agentId: string, body: Registration, registrar: Registrar) {
-    return this.#service.register(group, agentId, body, registrar);
+    return this.service.register(group, agentId, body, registrar);
+  }
+
+  drain(agentId: string, request: DrainRequest, speaker: Speaker) {
+    return this.service.drain(agentId, request, speaker);
+  }
+
+  resume(agentId: string, speaker: Speaker) {
+    return this.service.resume(agentId, speaker);
   }
 
   agent(agentId: string) {
-    return this.#service.queries.agent(agentId);
+    return this.service.queries.agent(agentId);
   }
 
   agents(filter: AgentFilter, limit: number, afterId: string | null) {
-    return this.#service.queries.agents(filter, limit, afterId);
+    return this.service.queries.agents(filter, limit, afterId);
   }
 
   submit(submission: TaskSubmission) {
-    return this.#service.submit(submission);
+    return this.service.submit(submission);
   }
 
   submitBatch(submissions: readonly TaskSubmission[]) {
-    return this.#service.submitBatch(submissions);
+    return this.service.submitBatch(submissions);
   }
 
   start(taskId: string, report: TaskStart, speaker: Speaker) {
-    return this.#service.start(taskId, report, speaker);
+    return this.service.start(taskId, report, speaker);
   }
 
   progress(taskId: string, report: TaskProgress, speaker: Speaker) {
-    return this.#service.progress(taskId, report, speaker);
+    return this.service.progress(taskId, report, speaker);
   }
 
   complete(taskId: string, report: TaskCompletion, speaker: Speaker) {
-    return this.#service.complete(taskId, report, speaker);
+    return this.service.complete(taskId, report, speaker);
   }
 
   fail(taskId: string, report: TaskFailure, speaker: Speaker) {
-    return this.#service.fail(taskId, report, speaker);
+    return this.service.fail(taskId, report, speaker);
   }
 
   settleBatch(results: readonly TaskResult[], speaker: Speaker) {
-    return this.#service.settleBatch(results, speaker);
+    return this.service.settleBatch(results, speaker);
+  }
+
+  reportAll(reports: readonly Report[]) {
+    return this.service.reportAll(reports);
+  }
+
+  unstartedTasks(agentId: string, cursor: string | null) {
+    return this.service.unstartedTasks(agentId, cursor);
+  }
+
+  lateResults(taskId: string, limit: number, cursor: string | null) {
+    return this.service.queries.lateResults(taskId, limit, cursor);
+  }
+
+  acceptLateResult(taskId: string, attempt: number) {
+    return this.service.acceptLateResult(taskId, attempt);
   }
 
   cancel(taskId: string) {
-    return this.#service.cancel(taskId);
+    return this.service.cancel(taskId);
   }
 
   retry(taskId: string) {
-    return this.#service.retry(taskId);
+    return this.service.retry(taskId);
   }
 
   setBackups(taskId: string, backups: readonly string[]) {
-    return this.#service.setBackups(taskId, backups);
+    return this.service.setBackups(taskId, backups);
   }
 
   task(taskId: string) {
-    return this.#service.queries.task(taskId);
+    return this.service.queries.task(taskId);
   }
 
   tasks(filter: TaskFilter, limit: number, cursor: string | null) {
-    return this.#service.queries.tasks(filter, limit, cursor);
+    return this.service.queries.tasks(filter, limit, cursor);
   }
 
   forget(agentId: string) {
-    return this.#service.forget(agentId);
+    return this.service.forget(agentId);
   }
 
   tasksOf(
@@ -123,54 +125,54 @@ export class Coordinator extends DurableObject<Env> {
     limit: number,
     cursor: string | null,
   ) {
-    return this.#service.queries.tasksOf(agentId, statuses, isItself, limit, cursor);
+    return this.service.queries.tasksOf(agentId, statuses, isItself, limit, cursor);
   }
 
   decisions(taskId: string, limit: number, cursor: string | null) {
-    return this.#service.queries.decisions(taskId, limit, cursor);
+    return this.service.queries.decisions(taskId, limit, cursor);
   }
 
   failure(failureId: string) {
-    return this.#service.queries.failure(failureId);
+    return this.service.queries.failure(failureId);
   }
 
   failures(filter: FailureFilter, limit: number, cursor: string | null) {
-    return this.#service.queries.failures(filter, limit, cursor);
+    return this.service.queries.failures(filter, limit, cursor);
   }
 
   events(afterId: number, limit: number) {
-    return this.#service.queries.events(afterId, limit);
+    return this.service.queries.events(afterId, limit);
   }
 
   lastEventId() {
-    return this.#service.queries.lastEventId();
+    return this.service.queries.lastEventId();
   }
 
   groups() {
-    return this.#service.queries.groups();
+    return this.service.queries.groups();
   }
 
   status() {
-    return this.#service.queries.status();
+    return this.service.queries.status();
   }
 
   simulateFailover(simulation: FailoverSimulation) {
-    return this.#service.simulateFailover(simulation);
+    return this.service.simulateFailover(simulation);
   }
 
   readiness() {
-    return this.#service.readiness();
+    return this.service.readiness();
   }
 
   config() {
-    return this.#service.config.get();
+    return this.service.config.get();
   }
 
   putConfig(body: unknown, ifMatch: string | null) {
-    return this.#service.config.replace(body, ifMatch);
+    return this.service.config.replace(body, ifMatch);
   }
 
   patchConfig(body: unknown, ifMatch: string | null) {
-    return this.#service.config.patch(body, ifMatch);
+    return this.service.config.patch(body, ifMatch);
   }
 }

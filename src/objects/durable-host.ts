@@ -2,14 +2,33 @@
  * A Durable Object as the services' host: its storage, its alarm, its sockets as bells, and
  * stubs of the other objects of its cluster as peers.
  */
-import type { Address, Alarm, Bells, Doorbell, Host, Log, Parcel, Peers, Receipt } from "../services/host.ts";
+import type { Page } from "../contract/common.ts";
+import type { Outcome } from "../contract/problem.ts";
+import type { Task } from "../contract/task.ts";
+import type {
+  Address,
+  Alarm,
+  Bells,
+  Doorbell,
+  Host,
+  Log,
+  Parcel,
+  Peers,
+  Receipt,
+  Report,
+} from "../services/host.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
+import { DurableLines } from "./lines.ts";
 import { groupName } from "./names.ts";
 import { reachableSinceMs } from "./reachable.ts";
 import type { Remote } from "./remote.ts";
 
-export type DurableHost = Host & { readonly sql: DurableSql; readonly alarm: CountedAlarm };
+export type DurableHost = Host & {
+  readonly sql: DurableSql;
+  readonly alarm: CountedAlarm;
+  readonly lines: DurableLines;
+};
 
 /** Setting an alarm costs a row. */
 class CountedAlarm implements Alarm {
@@ -66,12 +85,18 @@ export function acceptWaiter(ctx: DurableObjectState, request: Request): Respons
 /** What objects ask of each other. */
 type Receiver = Remote<{ receive(parcel: Parcel): Receipt }>;
 type Group = Receiver & Remote<{ ringDoorbell(doorbell: Doorbell): void }>;
+type Coordinator = Receiver &
+  Remote<{
+    reportAll(reports: readonly Report[]): Outcome<Task>[];
+    unstartedTasks(agentId: string, cursor: string | null): Page<Task>;
+  }>;
 
 function peersOf(env: Env, cluster: string): Peers {
   // A new stub each time: one that has failed stays broken.
   const group = (name: string) => env.AGENT_GROUP.getByName(groupName(cluster, name)) as unknown as Group;
+  const coordinator = () => env.COORDINATOR.getByName(cluster) as unknown as Coordinator;
   const receiverAt = (address: Address): Receiver => {
-    if (address === "coordinator") return env.COORDINATOR.getByName(cluster) as unknown as Receiver;
+    if (address === "coordinator") return coordinator();
     if (address === "notifier") return env.NOTIFIER.getByName(cluster) as unknown as Receiver;
     return group(address.slice("group/".length));
   };
@@ -84,6 +109,8 @@ function peersOf(env: Env, cluster: string): Peers {
           // A doorbell may be lost: it is rung again until it is answered.
         });
     },
+    report: (reports) => coordinator().reportAll(reports),
+    unstartedTasks: (agentId, cursor) => coordinator().unstartedTasks(agentId, cursor),
   };
 }
 
@@ -93,6 +120,7 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     clock: { nowMs: () => Date.now() },
     alarm: new CountedAlarm(ctx.storage),
     bells: socketBells(ctx),
+    lines: new DurableLines(ctx),
     peers: peersOf(env, cluster),
     log: consoleLog,
     bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",

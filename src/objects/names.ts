@@ -12,3 +12,11 @@ export function partsOfGroupName(name: string): { cluster: string; group: string
   if (cluster === undefined || group === undefined) throw new Error("a group object without a group's name");
   return { cluster, group };
 }
+
+/** Where a group takes an agent's socket, with the agent and its incarnation in the query. */
+export const CONNECT_PATH = "/connect";
+
+export function connectUrl(agentId: string, incarnation: number): string {
+  const query = new URLSearchParams({ agent: agentId, incarnation: String(incarnation) });
+  return `https://object${CONNECT_PATH}?${query}`;
+}

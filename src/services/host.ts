@@ -3,8 +3,9 @@
  * peers. Durable Objects provide it on Cloudflare and under workerd; a simulation
  * provides it in plain Node with its own time, network and crashes.
  */
+import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
-import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
+import type { AgentFrame, RevocationReason, ServerFrame } from "../contract/socket.ts";
 import type { Task } from "../contract/task.ts";
 import type { Message } from "../domain/message.ts";
 import type { Sql } from "../storage/sql.ts";
@@ -23,6 +24,21 @@ export interface Alarm {
 /** Wakes whoever waits for a topic. Lossy by nature: the woken read the authority again. */
 export interface Bells {
   ring(topic: string): void;
+}
+
+/** One socket of an agent. Its number is never used again in its group. */
+export type Connection = { agentId: string; incarnation: number; number: number };
+
+/** The sockets of agents, by the numbers of their connections. They outlive the instance, not the process. */
+export interface Lines {
+  /** Lost if the socket is closing or gone. */
+  send(connection: number, frame: ServerFrame): void;
+  /** @param code see CLOSE_CODES */
+  close(connection: number, code: number, reason: string): void;
+  /** Whether there is such a socket, or its end is still to be told. Not whether anybody is at its other end. */
+  isKnown(connection: number): boolean;
+  /** When the agent last sent a `ping`, which wakes nobody; null if it has not. */
+  lastPingMs(connection: number): number | null;
 }
 
 /** Receivers of messages within one cluster. Ids hold no `/`, so no two receivers share a name. */
@@ -57,8 +73,8 @@ export interface Peers {
   ringDoorbell(group: string, doorbell: Doorbell): void;
   /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
   report(reports: readonly Report[]): Promise<Outcome<Task>[]>;
-  /** The tasks of an agent that wait to be started, as the coordinator has them. */
-  unstartedTasks(agentId: string): Promise<Task[]>;
+  /** The tasks of an agent that wait to be started, as the coordinator has them, page by page. */
+  unstartedTasks(agentId: string, cursor: string | null): Promise<Page<Task>>;
 }
 
 /** One structured line; `fields` hold no secrets. */
@@ -71,6 +87,7 @@ export interface Host {
   readonly clock: Clock;
   readonly alarm: Alarm;
   readonly bells: Bells;
+  readonly lines: Lines;
   readonly peers: Peers;
   readonly log: Log;
   /** Changes when the process, or on Cloudflare the deployment, does: then we were away. */

@@ -12,6 +12,11 @@ export function messageTopic(agentId: string): string {
   return `messages/${agentId}`;
 }
 
+/** The agent's turn for a lock came, or its wait ended otherwise. */
+export function lockTopic(agentId: string): string {
+  return `locks/${agentId}`;
+}
+
 /** A task reached its end. */
 export function taskTopic(taskId: string): string {
   return `task/${taskId}`;

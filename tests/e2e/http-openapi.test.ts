@@ -13,6 +13,10 @@ const PROMISED = [
   `PUT ${GROUP}/agents/{agent}`,
   `DELETE ${GROUP}/agents/{agent}`,
   `POST ${GROUP}/agents/{agent}/heartbeat`,
+  `POST ${GROUP}/heartbeats`,
+  `POST ${GROUP}/agents/{agent}/drain`,
+  `POST ${GROUP}/agents/{agent}/resume`,
+  `GET ${GROUP}/agents/{agent}/connect`,
   `GET ${GROUP}/agents/{agent}/tasks`,
   `GET ${GROUP}/agents/{agent}/messages`,
   `POST ${GROUP}/agents/{agent}/messages/{message}/ack`,
@@ -29,6 +33,8 @@ const PROMISED = [
   `POST ${CLUSTER}/tasks/{task}/progress`,
   `POST ${CLUSTER}/tasks/{task}/complete`,
   `POST ${CLUSTER}/tasks/{task}/fail`,
+  `GET ${CLUSTER}/tasks/{task}/late-results`,
+  `POST ${CLUSTER}/tasks/{task}/late-results/{attempt}/accept`,
   `POST ${CLUSTER}/tasks/{task}/cancel`,
   `POST ${CLUSTER}/tasks/{task}/retry`,
   `PUT ${CLUSTER}/tasks/{task}/backups`,
@@ -95,7 +101,7 @@ describe("the document", () => {
       for (const parameter of declared) expect(parameter.required, operationId).toBe(true);
       if (method === "GET") expect(requestBody, operationId).toBeUndefined();
       expect(
-        Object.keys(responses).some((status) => status.startsWith("2")),
+        Object.keys(responses).some((status) => status.startsWith("2") || status === "101"),
         operationId,
       ).toBe(true);
       if (!path.startsWith("/v1/")) continue;

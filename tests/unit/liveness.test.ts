@@ -1,7 +1,14 @@
 /** When an agent counts as dead, and when it was we who were away. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { born, lifeDeadlineMs, MAX_CREDITS, withCredit, withSign } from "../../src/domain/liveness.ts";
+import {
+  born,
+  lifeDeadlineMs,
+  MAX_CREDITS,
+  withCredit,
+  withPastSign,
+  withSign,
+} from "../../src/domain/liveness.ts";
 import { isLateAlarm, isRestart } from "../../src/domain/pause.ts";
 
 const TIMEOUT_MS = 3000;
@@ -57,6 +64,21 @@ describe("a deadline", () => {
   it("does not move back with a clock that does", () => {
     const life = withSign(born(10_000), 20_000);
     expect(lifeDeadlineMs(withSign(life, 15_000), TIMEOUT_MS)).toBe(20_000 + TIMEOUT_MS);
+  });
+});
+
+describe("a sign of life that is noticed late", () => {
+  it("moves the deadline as if it had been noticed at once", () => {
+    const life = withPastSign(born(10_000), 12_000);
+    expect(life).toEqual(withSign(born(10_000), 12_000));
+  });
+
+  it("takes nothing away of what was credited since, and ends no credit", () => {
+    const credited = withCredit(born(10_000), 15_000);
+    const life = withPastSign(credited, 12_000);
+    expect(life.lastSignMs).toBe(12_000);
+    expect(life.credits).toBe(1);
+    expect(lifeDeadlineMs(life, TIMEOUT_MS)).toBe(15_000 + TIMEOUT_MS);
   });
 });
 

@@ -76,7 +76,7 @@ class Boxes {
 
   /** The instance goes, and a new one reads what is stored. */
   evict(): void {
-    this.#group.end();
+    this.#group.evict();
   }
 
   rows(table: "messages" | "acknowledgements"): number {

@@ -2,23 +2,25 @@
 import type { Context } from "hono";
 import * as z from "zod";
 import {
-  type Agent,
   AgentFilter,
   AgentPage,
   Agent as AgentSchema,
   FailureReport,
   Heartbeat,
   HeartbeatAnswer,
+  HeartbeatBatch,
   Registration,
   RegistrationAnswer,
 } from "../../src/contract/agent.ts";
 import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
+import { ErrorCode } from "../../src/contract/problem.ts";
 import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
 import { agentTopic } from "../../src/services/topics.ts";
 import { notItself } from "../access.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { agentIn } from "../known-agent.ts";
+import { withLiveness, withLivenessAll } from "../liveness.ts";
 import { coordinatorOf, groupOf } from "../objects.ts";
 import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
 import { poll, WaitSeconds } from "../polling.ts";
@@ -49,6 +51,21 @@ const heartbeat = operation({
   tags,
   request: { params: params("cluster", "group", "agent"), body: body(Heartbeat, false) },
   responses: { 200: answer("Noted.", HeartbeatAnswer) },
+});
+
+const HeartbeatItem = z.object({ id: Id, ok: z.boolean(), code: ErrorCode.optional() });
+
+const heartbeats = operation({
+  operationId: "heartbeats",
+  method: "post",
+  path: `${GROUP}/heartbeats`,
+  summary:
+    "Shows that up to 1,000 agents of the group live, for a gateway that speaks for them; by the administrator's token.",
+  tags,
+  request: { params: params("cluster", "group"), body: body(HeartbeatBatch) },
+  responses: {
+    200: answer("What became of each, in order.", z.object({ results: z.array(HeartbeatItem) })),
+  },
 });
 
 const HeldTasksQuery = PageQuery.extend({
@@ -144,7 +161,7 @@ export function agentRoutes(app: App): void {
     );
     return c.json(
       {
-        agent: await withLiveness(c, cluster, agent),
+        agent: await withLiveness(c.env, cluster, agent),
         incarnation: agent.incarnation,
         token,
         heartbeat_interval_seconds: agent.heartbeat_interval_seconds,
@@ -164,6 +181,17 @@ export function agentRoutes(app: App): void {
       c.req.valid("json") ?? {},
     );
     return c.json(unwrap(outcome), 200);
+  });
+
+  app.openapi(heartbeats, async (c) => {
+    const { cluster, group } = c.req.valid("param");
+    const { agents } = c.req.valid("json");
+    const outcomes = await groupOf(c.env, cluster, group).heartbeatAll(agents);
+    const results = outcomes.map((outcome, index) => {
+      const id = agents[index]?.id ?? "";
+      return outcome.ok ? { id, ok: true } : { id, ok: false, code: outcome.problem.code };
+    });
+    return c.json({ results }, 200);
   });
 
   app.openapi(heldTasks, async (c) => {
@@ -205,13 +233,13 @@ export function agentRoutes(app: App): void {
     const { cluster } = c.req.valid("param");
     const { limit, cursor, ...filter } = c.req.valid("query");
     const page = await coordinatorOf(c.env, cluster).agents(filter, limit, cursor ?? null);
-    return c.json({ ...page, items: await withLivenessAll(c, cluster, page.items) }, 200);
+    return c.json({ ...page, items: await withLivenessAll(c.env, cluster, page.items) }, 200);
   });
 
   app.openapi(get, async (c) => {
     const { cluster, agent } = c.req.valid("param");
     const known = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
-    return c.json({ agent: await withLiveness(c, cluster, known) }, 200);
+    return c.json({ agent: await withLiveness(c.env, cluster, known) }, 200);
   });
 
   app.openapi(reportFailure, async (c) => {
@@ -232,7 +260,7 @@ export function agentRoutes(app: App): void {
 async function refuseImpostor(c: Context<Vars>, cluster: string, agentId: string): Promise<never> {
   const known = await coordinatorOf(c.env, cluster).agent(agentId);
   if (!known.ok || known.value.status === "inactive") throw new Refused(notItself);
-  const { deadline_at } = await withLiveness(c, cluster, known.value);
+  const { deadline_at } = await withLiveness(c.env, cluster, known.value);
   throw new Refused({
     code: "agent_live",
     detail: "the agent is live, and this token is another's",
@@ -248,36 +276,6 @@ async function currentIncarnation(
   agentId: string,
 ): Promise<number> {
   return (await agentIn(c, cluster, group, agentId)).incarnation;
-}
-
-/** The coordinator knows the agent, its group when it was last heard of. */
-async function withLiveness(c: Context<Vars>, cluster: string, agent: Agent): Promise<Agent> {
-  const [shown] = await withLivenessAll(c, cluster, [agent]);
-  return shown ?? agent;
-}
-
-async function withLivenessAll(
-  c: Context<Vars>,
-  cluster: string,
-  agents: readonly Agent[],
-): Promise<Agent[]> {
-  const idsByGroup = Map.groupBy(agents, (agent) => agent.group);
-  const known = await Promise.all(
-    [...idsByGroup].map(([group, members]) =>
-      groupOf(c.env, cluster, group).liveness(members.map((agent) => agent.id)),
-    ),
-  );
-  const byId = new Map(known.flat().map((liveness) => [liveness.agent_id, liveness]));
-  return agents.map((agent) => {
-    const liveness = byId.get(agent.id);
-    if (liveness === undefined || liveness.incarnation !== agent.incarnation) return agent;
-    return {
-      ...agent,
-      last_heartbeat_at: liveness.last_heartbeat_at,
-      deadline_at: liveness.deadline_at,
-      load: liveness.load ?? agent.load,
-    };
-  });
 }
 
 function websocketUrl(requestUrl: string): string {

@@ -2,6 +2,7 @@
 import { PageQuery, ResourceId } from "../../src/contract/common.ts";
 import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
 import { unwrap } from "../errors.ts";
+import { acquireInLine } from "../in-line.ts";
 import { groupOf } from "../objects.ts";
 import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../operation.ts";
 import type { App } from "../vars.ts";
@@ -14,7 +15,8 @@ const acquire = operation({
   operationId: "acquireLock",
   method: "post",
   path: `${LOCK}/acquire`,
-  summary: "Acquires a lock; the holder asking again gets its own back, with its TTL renewed.",
+  summary:
+    "Acquires a lock, waiting in line if asked to; the holder asking again gets its own back, with its TTL renewed.",
   tags,
   request: { params: params("cluster", "group", "resource"), body: body(LockAcquisition) },
   responses: lock,
@@ -44,7 +46,7 @@ const list = operation({
   operationId: "listLocks",
   method: "get",
   path: `${GROUP}/locks`,
-  summary: "Who holds what, until when.",
+  summary: "Who holds what, until when, and who waits for it.",
   tags,
   request: { params: params("cluster", "group"), query: PageQuery.extend({ cursor: ResourceId.optional() }) },
   responses: { 200: answer("A page of locks.", LockPage) },
@@ -76,8 +78,12 @@ export function lockRoutes(app: App): void {
     const request = c.req.valid("json");
     refuseOthers(c, request.agent_id);
     const incarnation = speakerOf(c)?.incarnation ?? null;
-    const outcome = await groupOf(c.env, cluster, group).acquire(resource, incarnation, request);
-    return c.json({ lock: unwrap(outcome) }, 200);
+    const waitMs = (request.wait_seconds ?? 0) * 1000;
+    const lock =
+      waitMs > 0
+        ? await acquireInLine(c, { cluster, group, resource, incarnation, request, waitMs })
+        : unwrap(await groupOf(c.env, cluster, group).acquire(resource, incarnation, request));
+    return c.json({ lock }, 200);
   });
 
   app.openapi(renew, async (c) => {

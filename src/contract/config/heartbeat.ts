@@ -16,7 +16,7 @@ export const HeartbeatConfig = z
     reconnect_grace_seconds: seconds(0, DAY_SECONDS).default(5).meta({
       unit: "seconds",
       description:
-        "How long an agent whose socket broke has to come back before it is declared failed; 0: no time. It has no effect yet: there are no sockets.",
+        "How long an agent whose socket broke has to come back before it is declared failed; 0: no time.",
     }),
   })
   .refine((heartbeat) => heartbeat.timeout_seconds > heartbeat.interval_seconds, {

@@ -19,7 +19,7 @@ export const TaskConfig = z.strictObject({
   ),
   late_result_policy: LateResultPolicy.default("keep").meta({
     description:
-      "What becomes of a result from an attempt no longer current: `keep` it to be accepted by a call, `accept_if_unfinished`, or `reject` it. `keep` and `accept_if_unfinished` have no effect yet: every such result is rejected.",
+      "What becomes of a result from an attempt no longer current: `keep` it to be accepted by a call, `accept_if_unfinished`: it completes the task unless that has ended (then it is kept), or `reject` it.",
   }),
   retention_seconds: seconds(1, 365 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)

@@ -1,17 +1,25 @@
 /**
- * What an agent group does: it is the authority for its agents' liveness and message boxes
+ * What an agent group does: it is the authority for its agents' liveness, sockets and message boxes
  * and for its locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
  *
- *   coordinator --admit, forget, configure, broadcast--> group --agent_ended, agents_silent, load_reported,
- *   events_noted--> coordinator
+ *   coordinator --admit, forget, configure, broadcast, drain_changed--> group
+ *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_noted--> coordinator
  *
- *   Watch (the alarm), LockDesk, MessageDesk --> Ledger (sessions, locks, messages, outbox)
+ *   Watch (the alarm), Requests --> LockDesk, MessageDesk --> Ledger (sessions, locks, messages, outbox)
+ *   MessageDesk --> Pushes --> Ledger
  */
-import type { AgentLiveness, FailureReport, Heartbeat, HeartbeatAnswer, Load } from "../../contract/agent.ts";
+import type {
+  AgentLiveness,
+  FailureReport,
+  Heartbeat,
+  HeartbeatAnswer,
+  HeartbeatBatch,
+} from "../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
-import type { Message } from "../../domain/message.ts";
+import type { Admit, Message } from "../../domain/message.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
-import type { Doorbell, Host, Parcel, Receipt } from "../host.ts";
+import { Counter } from "../../storage/meta.ts";
+import type { Connection, Doorbell, Host, Parcel, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { instant } from "../instant.ts";
 import { agentTopic } from "../topics.ts";
@@ -20,8 +28,10 @@ import { type Cause, type Ending, Ledger } from "./ledger.ts";
 import { isWorthReporting } from "./load-reports.ts";
 import { LockDesk } from "./lock-desk.ts";
 import { MessageDesk } from "./message-desk.ts";
+import { Pushes } from "./pushes.ts";
 import { sessionExpired } from "./refusals.ts";
-import { deadlineOf, type Session } from "./sessions.ts";
+import { Requests } from "./requests.ts";
+import { deadlineOf } from "./sessions.ts";
 import { Watch } from "./watch.ts";
 
 /** How long a call waits for the coordinator to have heard of what it did. */
@@ -35,6 +45,9 @@ export class AgentGroup {
   readonly #ledger: Ledger;
   readonly #watch: Watch;
   readonly #inbox: Inbox;
+  readonly #pushes: Pushes;
+  readonly #requests: Requests;
+  readonly #connectionNumbers: Counter;
 
   constructor(host: Host, group: string) {
     this.#host = host;
@@ -43,13 +56,17 @@ export class AgentGroup {
       load: (nowMs) => {
         this.#ledger.load(nowMs);
         this.#watch.load(nowMs);
+        this.#connectionNumbers.reload();
       },
       nextWorkMs: () => this.#watch.nextWorkMs(),
     });
     this.#ledger = new Ledger(host, this.#unit, group);
     this.#watch = new Watch(this.#ledger);
+    this.#pushes = new Pushes(this.#ledger);
     this.locks = new LockDesk(this.#ledger);
-    this.messages = new MessageDesk(this.#ledger);
+    this.messages = new MessageDesk(this.#ledger, this.#pushes);
+    this.#requests = new Requests(this.#ledger, this.locks, this.messages);
+    this.#connectionNumbers = new Counter(host.sql, "connection");
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
@@ -59,13 +76,59 @@ export class AgentGroup {
     return this.#inbox.receive(parcel);
   }
 
-  /** Hints that an agent's task list changed; wakes its waiting poll. */
-  ringDoorbell({ agentId, assignedTasks }: Doorbell): void {
+  /** Hints that an agent's task list changed: wakes its waiting poll, and tells its socket. */
+  ringDoorbell({ agentId, assignedTasks, revoked = [] }: Doorbell): void {
     const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
     if (session === undefined) return;
     session.assignedTasks = assignedTasks;
     session.tasksChanged = true;
     this.#host.bells.ring(agentTopic(agentId));
+    this.#pushes.tasks(agentId, revoked);
+  }
+
+  // Sockets
+
+  /** A socket that is being opened for this incarnation; the one that it had is closed. */
+  connect(agentId: string, incarnation: number): Outcome<Connection> {
+    if (this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
+    return this.#unit.commit(() => {
+      const session = this.#ledger.sessions.find(agentId);
+      if (session?.incarnation !== incarnation) return sessionExpired();
+      const replaced = session.connection;
+      const number = this.#connectionNumbers.take();
+      this.#ledger.sessions.connected(session, number);
+      if (replaced !== null) {
+        this.#unit.afterCommit(() => this.#ledger.answers.close(replaced, "replaced"));
+      }
+      return ok({ agentId, incarnation, number });
+    });
+  }
+
+  /** The socket is open: whatever waits for the agent goes over it. */
+  connected({ agentId, number }: Connection): void {
+    this.#host.defer(() => {
+      const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+      if (session?.connection === number) this.#pushes.begin(agentId);
+    });
+  }
+
+  /** Something came over a socket. */
+  hear(connection: Connection, data: string | ArrayBuffer): void {
+    this.#requests.hear(connection, data);
+  }
+
+  /** A socket ended. @param isClean in good order, by a close frame or by us */
+  disconnected({ agentId, number }: Connection, isClean: boolean): void {
+    this.#ledger.answers.forget(number);
+    this.#pushes.forget(number);
+    this.#requests.forget(number);
+    const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+    // One that was replaced, or whose incarnation is over, says nothing.
+    if (session?.connection !== number) return;
+    this.#unit.commit((nowMs) => {
+      if (isClean) this.#ledger.disconnect(session, nowMs);
+      else this.#ledger.suspect(session, nowMs);
+    });
   }
 
   // Signs of life
@@ -73,15 +136,28 @@ export class AgentGroup {
   heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
     const session = this.#ledger.sign(agentId, incarnation);
     if (session === null) return sessionExpired();
-    if (load !== undefined) this.#noteLoad(session, load);
+    if (load !== undefined) {
+      session.load = load;
+      if (isWorthReporting(session.reportedLoad, load, this.#unit.nowMs())) {
+        this.#unit.commit((nowMs) => this.#ledger.reportLoad(session, load, nowMs));
+      }
+    }
     const answer: HeartbeatAnswer = {
-      status: "active",
+      // Never suspect: this very call shows that it lives.
+      status: session.drainMode === null ? "active" : "draining",
       deadline_at: instant(deadlineOf(session)),
       assigned_tasks: session.assignedTasks,
       unread_messages: this.#ledger.messages.unreadCountOf(session),
       tasks_changed: session.tasksChanged,
     };
     return ok(answer);
+  }
+
+  /** Of many agents at once, as a gateway tells them; an answer each, in order. */
+  heartbeatAll(beats: HeartbeatBatch["agents"]): Outcome<HeartbeatAnswer>[] {
+    return beats.map(({ id, incarnation, load }) =>
+      this.heartbeat(id, incarnation, load === undefined ? {} : { load }),
+    );
   }
 
   /** Any authenticated call by an incarnation shows that it lives. */
@@ -106,7 +182,7 @@ export class AgentGroup {
         return {
           agent_id: agentId,
           incarnation: session.incarnation,
-          last_heartbeat_at: instant(session.life.lastSignMs),
+          last_heartbeat_at: instant(this.#ledger.sessions.lifeOf(session).lastSignMs),
           deadline_at: instant(deadlineOf(session)),
           load: session.load,
         };
@@ -152,15 +228,9 @@ export class AgentGroup {
 
   #apply(message: Message, nowMs: number): string | null {
     switch (message.type) {
-      case "admit": {
-        const known = this.#ledger.sessions.find(message.agentId);
-        if (known !== undefined && known.incarnation >= message.incarnation) return null;
-        this.#ledger.locks.freeAllOf(message.agentId, this.#ledger.settings.lockDelayMs, nowMs);
-        // Who was live all along keeps its unread broadcasts.
-        const messagesFrom = known?.messagesFrom ?? this.#ledger.messages.latestBroadcast;
-        this.#ledger.sessions.add(message, messagesFrom, nowMs);
+      case "admit":
+        this.#admit(message, nowMs);
         return null;
-      }
       case "forget":
         this.#ledger.messages.empty(message.agentId);
         return null;
@@ -170,24 +240,27 @@ export class AgentGroup {
       case "broadcast":
         this.messages.broadcast(message);
         return null;
+      case "drain_changed": {
+        const session = this.#ledger.sessions.find(message.agentId);
+        if (session?.incarnation !== message.incarnation) return null;
+        this.#ledger.sessions.drained(session, message);
+        this.#unit.afterCommit(() => this.#pushes.drain(message.agentId));
+        return null;
+      }
       default:
         return `a group knows no message "${message.type}"`;
     }
   }
 
-  #noteLoad(session: Session, load: Load): void {
-    session.load = load;
-    const nowMs = this.#unit.nowMs();
-    if (!isWorthReporting(session.reportedLoad, load, nowMs)) return;
-    this.#unit.commit(() => {
-      session.reportedLoad = { load, atMs: nowMs };
-      this.#ledger.outbox.post("coordinator", {
-        type: "load_reported",
-        agentId: session.agentId,
-        incarnation: session.incarnation,
-        load,
-      });
-    });
+  #admit(admission: Admit, nowMs: number): void {
+    const { sessions, locks, settings, messages } = this.#ledger;
+    const known = sessions.find(admission.agentId);
+    if (known !== undefined && known.incarnation >= admission.incarnation) return;
+    const freed = locks.freeAllOf(admission.agentId, settings.lockDelayMs, nowMs);
+    // Who was live all along keeps its unread broadcasts.
+    const messagesFrom = known?.messagesFrom ?? messages.latestBroadcast;
+    sessions.add(admission, messagesFrom, nowMs);
+    this.#ledger.takeLeave(admission.agentId, known?.connection ?? null, freed, nowMs);
   }
 
   async #endOnRequest(

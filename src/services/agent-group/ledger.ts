@@ -1,4 +1,5 @@
-/** What the parts of an agent group share: its records, its outbox, and how an incarnation ends. */
+/** What the parts of an agent group share: its records, its outbox, and how an incarnation is doubted and ends. */
+import type { Load } from "../../contract/agent.ts";
 import type { EventDraft } from "../../contract/event.ts";
 import type { AgentEnded, GroupSettings } from "../../domain/message.ts";
 import { isRestart } from "../../domain/pause.ts";
@@ -7,6 +8,9 @@ import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
 import { agentTopic, messageTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
+import { Answers } from "./answers.ts";
+import { LockHandover } from "./lock-handover.ts";
+import { LockLine } from "./lock-line.ts";
 import { LockTable } from "./lock-table.ts";
 import { MessageBoxes } from "./message-boxes.ts";
 import { type Session, Sessions } from "./sessions.ts";
@@ -37,7 +41,10 @@ export class Ledger {
   readonly meta: MetaStore;
   readonly sessions: Sessions;
   readonly locks: LockTable;
+  readonly line: LockLine;
+  readonly handover: LockHandover;
   readonly messages: MessageBoxes;
+  readonly answers: Answers;
   readonly outbox: Outbox;
   #settings = SETTINGS_AT_FIRST;
 
@@ -46,8 +53,12 @@ export class Ledger {
     this.host = host;
     this.unit = unit;
     this.meta = new MetaStore(host.sql);
-    this.sessions = new Sessions(host.sql);
+    this.sessions = new Sessions(host.sql, host.lines);
     this.locks = new LockTable(host.sql);
+    this.line = new LockLine(host.sql);
+    this.answers = new Answers(host.lines);
+    const { sessions, locks, line, answers } = this;
+    this.handover = new LockHandover({ host, unit, group, sessions, locks, line, answers });
     this.messages = new MessageBoxes(host.sql);
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
@@ -65,6 +76,8 @@ export class Ledger {
     this.#settings = settings === null ? SETTINGS_AT_FIRST : (JSON.parse(settings) as GroupSettings);
     this.sessions.load(this.isRestarted() ? this.backSinceMs(nowMs) : nowMs);
     this.locks.load();
+    this.line.load();
+    this.handover.load();
     this.messages.load();
     this.outbox.load();
   }
@@ -93,8 +106,37 @@ export class Ledger {
     const session = this.unit.read(() => this.sessions.find(agentId));
     if (session === undefined || session.incarnation !== incarnation) return null;
     const isFlushDue = this.sessions.sign(session, this.unit.nowMs());
-    if (isFlushDue) this.unit.commit((nowMs) => this.sessions.flush(nowMs));
+    const isSuspect = session.suspectUntilMs !== null;
+    if (isFlushDue || isSuspect) {
+      this.unit.commit((nowMs) => {
+        if (isFlushDue) this.sessions.flush(nowMs);
+        if (isSuspect) this.#clear(session);
+      });
+    }
     return session;
+  }
+
+  /** Its socket broke without a word: it may be gone. In the present transaction. */
+  suspect(session: Session, nowMs: number): void {
+    const untilMs = nowMs + this.#settings.reconnectGraceMs;
+    this.sessions.disconnected(session, untilMs);
+    if (this.sessions.isFlushDue(nowMs)) this.sessions.flush(nowMs);
+    const { agentId, incarnation } = session;
+    this.outbox.post("coordinator", { type: "agent_suspect", agentId, incarnation, untilMs });
+  }
+
+  /** Its socket was closed, by it or by us. In the present transaction. */
+  disconnect(session: Session, nowMs: number): void {
+    this.sessions.disconnected(session, session.suspectUntilMs);
+    if (this.sessions.isFlushDue(nowMs)) this.sessions.flush(nowMs);
+    this.handover.leaveFramesOf(session.agentId);
+  }
+
+  /** Tells the coordinator of a load, in the present transaction. */
+  reportLoad(session: Session, load: Load, nowMs: number): void {
+    const { agentId, incarnation } = session;
+    session.reportedLoad = { load, atMs: nowMs };
+    this.outbox.post("coordinator", { type: "load_reported", agentId, incarnation, load });
   }
 
   /** Fences the incarnation, frees its locks, empties its box if it leaves, and tells the coordinator: all in the present transaction. */
@@ -103,7 +145,9 @@ export class Ledger {
     const keepsLocks = cause.ending === "failed" && !this.#settings.failoverEnabled;
     const lockDelayMs = cause.ending === "failed" ? this.#settings.lockDelayMs : 0;
     const locksReleased = keepsLocks ? [] : this.locks.freeAllOf(session.agentId, lockDelayMs, nowMs);
+    const lastSignMs = this.sessions.lifeOf(session).lastSignMs;
     this.sessions.remove(session);
+    this.takeLeave(session.agentId, session.connection, locksReleased, nowMs);
     this.messages.leave(session.agentId);
     if (cause.ending === "unregistered") this.messages.empty(session.agentId);
     const failureId = this.host.randomId();
@@ -114,7 +158,7 @@ export class Ledger {
       group: this.group,
       ...cause,
       failureId,
-      lastSignMs: session.life.lastSignMs,
+      lastSignMs,
       declaredAtMs: nowMs,
       locksReleased,
     });
@@ -123,6 +167,24 @@ export class Ledger {
       this.host.bells.ring(messageTopic(session.agentId));
     });
     return { failureId, number };
+  }
+
+  /** An incarnation is over: what it held goes to who waits, and its socket is closed. In the present transaction. */
+  takeLeave(
+    agentId: string,
+    connection: number | null,
+    locksReleased: readonly string[],
+    nowMs: number,
+  ): void {
+    this.handover.leaveAllOf(agentId);
+    for (const resource of locksReleased) this.handover.handOn(resource, nowMs);
+    if (connection !== null) this.unit.afterCommit(() => this.answers.expire(connection));
+  }
+
+  #clear(session: Session): void {
+    this.sessions.cleared(session);
+    const { agentId, incarnation } = session;
+    this.outbox.post("coordinator", { type: "agent_cleared", agentId, incarnation });
   }
 
   /** Adds events of the group's own to the cluster's log. */

@@ -1,22 +1,42 @@
 /**
  * What agents and operators do with locks. At most one holder a resource; a holder proves
  * itself by its fencing token, and only the alarm (see Watch) ends a lock whose TTL passed.
+ * Who has to wait stands in line (see LockLine), and nobody overtakes.
  */
 import type { Page } from "../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../contract/lock.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { LockRecord } from "../../domain/lock.ts";
-import { instant } from "../instant.ts";
 import type { Ledger } from "./ledger.ts";
 import { lockEvent } from "./lock-event.ts";
+import { refuseHeld } from "./lock-handover.ts";
 import { lockView } from "./lock-view.ts";
 import { sessionExpired } from "./refusals.ts";
 
-/** Locks one agent may hold at a time. */
-const LOCKS_PER_AGENT = 1000;
+/** Bounds of the lines. */
+const WAITERS_PER_LOCK = 1000;
+const WAITERS_PER_AGENT = 1000;
+const WAITERS_PER_GROUP = 10_000;
 
 /** Who calls, as its token says. */
 export type Caller = { agentId: string; incarnation: number };
+
+/** An agent asks for a lock. */
+export type LockRequest = {
+  resource: string;
+  agentId: string;
+  /** Null for an operator, who means whichever lives. */
+  incarnation: number | null;
+  /** Null for the configured one. */
+  ttlMs: number | null;
+  /** How long it would stand in line. */
+  waitMs: number;
+  /** Of the frame that asks; null for a call. */
+  requestId: string | null;
+};
+
+/** The lock, or a place in line until that instant. */
+export type LockAnswer = { lock: Lock } | { lock: null; waitsUntilMs: number };
 
 export class LockDesk {
   readonly #ledger: Ledger;
@@ -25,78 +45,104 @@ export class LockDesk {
     this.#ledger = ledger;
   }
 
+  /** Without waiting. */
   acquire(resource: string, incarnation: number | null, request: LockAcquisition): Outcome<Lock> {
-    if (incarnation !== null) this.#ledger.sign(request.agent_id, incarnation);
-    return this.#ledger.unit.commit((nowMs) => {
-      const session = this.#ledger.sessions.find(request.agent_id);
-      if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
-        return sessionExpired();
-      }
-      const ttlMs =
-        request.ttl_seconds === undefined
-          ? this.#ledger.settings.defaultLockTtlMs
-          : request.ttl_seconds * 1000;
-      if (ttlMs > this.#ledger.settings.maxLockTtlMs) {
-        return tooLong(this.#ledger.settings.maxLockTtlMs);
-      }
-      const lock = this.#ledger.locks.find(resource);
-      if (lock?.holder === session.agentId && lock.incarnation === session.incarnation) {
-        return ok(this.#view(this.#ledger.locks.renew(lock, ttlMs, nowMs)));
-      }
-      if (lock !== undefined && lock.holder !== null) {
-        return refuse("lock_held", `held by ${lock.holder}; try again after it expires or is released`, {
-          holder: lock.holder,
-          expires_at: instant(lock.expiresAtMs ?? nowMs),
-        });
-      }
-      if (lock !== undefined && lock.grantableAtMs !== null && lock.grantableAtMs > nowMs) {
-        return refuse("lock_held", "its holder failed and the lock delay has not passed yet", {
-          holder: null,
-          expires_at: instant(lock.grantableAtMs),
-        });
-      }
-      if (this.#ledger.locks.heldCountOf(session.agentId) >= LOCKS_PER_AGENT) {
-        return refuse(
-          "limit_reached",
-          `an agent may hold at most ${LOCKS_PER_AGENT} locks; release some first`,
-        );
-      }
-      const granted = this.#ledger.locks.grant(resource, session.agentId, session.incarnation, ttlMs, nowMs);
-      return ok(this.#view(granted));
-    });
+    const asked = this.#acquire(resource, incarnation, request, 0);
+    if (!asked.ok) return asked;
+    if (asked.value.lock === null) throw new Error("nobody waits who did not ask to");
+    return ok(asked.value.lock);
+  }
+
+  /** Stands in line if need be; asking again keeps the place. */
+  queue(
+    resource: string,
+    incarnation: number | null,
+    request: LockAcquisition,
+    waitMs: number,
+  ): Outcome<LockAnswer> {
+    return this.#acquire(resource, incarnation, request, waitMs);
+  }
+
+  /**
+   * Gives up a place in line, unless it was asked for again since.
+   * @param waitsUntilMs as it was answered to the call that leaves
+   */
+  leaveLine(resource: string, agentId: string, waitsUntilMs: number): void {
+    const waiter = this.#ledger.unit.read(() => this.#ledger.line.find(resource, agentId));
+    if (waiter === undefined || waiter.endsAtMs > waitsUntilMs) return;
+    this.#ledger.unit.commit(() => this.#ledger.line.leave(waiter));
+  }
+
+  /** In the present transaction, in which the line of a free lock has been served. */
+  ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
+    const { resource, agentId, incarnation, waitMs, requestId } = request;
+    const { sessions, settings, locks, line, handover } = this.#ledger;
+    const session = sessions.find(agentId);
+    if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
+      return sessionExpired();
+    }
+    const ttlMs = request.ttlMs ?? settings.defaultLockTtlMs;
+    if (ttlMs > settings.maxLockTtlMs) return tooLong(settings.maxLockTtlMs);
+    const lock = locks.find(resource);
+    if (lock?.holder === agentId && lock.incarnation === session.incarnation) {
+      return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
+    }
+    if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
+      const refusal = handover.refuseMore(agentId);
+      if (refusal !== null) return refusal;
+      return ok({ lock: this.#view(locks.grant(resource, agentId, session.incarnation, ttlMs, nowMs)) });
+    }
+    if (waitMs <= 0) return refuseHeld(lock, nowMs);
+    const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
+    if (refusal !== null) return refusal;
+    const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
+    return ok({ lock: null, waitsUntilMs: handover.queue(draft, nowMs).endsAtMs });
+  }
+
+  /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
+  serveLine(resource: string, nowMs: number): void {
+    if (this.#ledger.line.lengthOf(resource) > 0) this.#ledger.handover.handOn(resource, nowMs);
   }
 
   /** @param caller the agent that asks, null for an operator */
   renew(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
     this.#showsLife(caller);
-    return this.#ledger.unit.commit((nowMs) => {
-      const lock = this.#ledger.locks.find(resource);
-      const refusal = this.#refuseStranger(lock, fencingToken, caller);
-      if (refusal !== null) return refusal;
-      if (lock === undefined || lock.holder === null) return staleToken(lock);
-      return ok(this.#view(this.#ledger.locks.renew(lock, lock.ttlMs, nowMs)));
-    });
+    return this.#ledger.unit.commit((nowMs) => this.renewNow(resource, fencingToken, caller, nowMs));
+  }
+
+  /** In the present transaction. */
+  renewNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+    const lock = this.#ledger.locks.find(resource);
+    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    if (refusal !== null) return refusal;
+    if (lock === undefined || lock.holder === null) return staleToken(lock);
+    return ok(this.#view(this.#ledger.locks.renew(lock, lock.ttlMs, nowMs)));
   }
 
   release(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
     this.#showsLife(caller);
-    return this.#ledger.unit.commit(() => {
-      const lock = this.#ledger.locks.find(resource);
-      if (lock !== undefined && lock.releasedToken === fencingToken) {
-        // Answered as the first time, also when somebody else holds it by now.
-        return ok({
-          ...this.#view(lock),
-          holder: null,
-          incarnation: null,
-          expires_at: null,
-          fencing_token: fencingToken,
-        });
-      }
-      const refusal = this.#refuseStranger(lock, fencingToken, caller);
-      if (refusal !== null) return refusal;
-      if (lock === undefined || lock.holder === null) return staleToken(lock);
-      return ok(this.#view(this.#ledger.locks.release(lock)));
-    });
+    return this.#ledger.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, caller, nowMs));
+  }
+
+  /** In the present transaction. */
+  releaseNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+    const lock = this.#ledger.locks.find(resource);
+    if (lock !== undefined && lock.releasedToken === fencingToken) {
+      // Answered as the first time, also when somebody else holds it by now.
+      return ok({
+        ...this.#view(lock),
+        holder: null,
+        incarnation: null,
+        expires_at: null,
+        fencing_token: fencingToken,
+      });
+    }
+    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    if (refusal !== null) return refusal;
+    if (lock === undefined || lock.holder === null) return staleToken(lock);
+    const released = this.#ledger.locks.release(lock);
+    this.#ledger.handover.handOn(resource, nowMs);
+    return ok(this.#view(released));
   }
 
   /** An operator ends a lock whoever holds it. */
@@ -106,6 +152,7 @@ export class LockDesk {
       if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
       const broken = this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
       this.#ledger.noteEvents(nowMs, [lockEvent("lock.broken", lock)]);
+      this.#ledger.handover.handOn(resource, nowMs);
       return ok(this.#view(broken));
     });
   }
@@ -131,6 +178,37 @@ export class LockDesk {
     return this.#ledger.unit.read(() => this.#ledger.locks.heldCount);
   }
 
+  #acquire(
+    resource: string,
+    incarnation: number | null,
+    { agent_id: agentId, ttl_seconds }: LockAcquisition,
+    waitMs: number,
+  ): Outcome<LockAnswer> {
+    if (incarnation !== null) this.#ledger.sign(agentId, incarnation);
+    const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
+    const { unit, line, locks } = this.#ledger;
+    // In a commit of its own: what the line is given stands, whatever becomes of this call.
+    if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
+      unit.commit((nowMs) => this.serveLine(resource, nowMs));
+    }
+    const request = { resource, agentId, incarnation, ttlMs, waitMs, requestId: null };
+    return unit.commit((nowMs) => this.ask(request, nowMs));
+  }
+
+  #refuseLine(resource: string, agentId: string): Outcome<never> | null {
+    const { line } = this.#ledger;
+    const full = (what: string) => refuse("limit_reached", `${what}; try again later`);
+    if (line.lengthOf(resource) >= WAITERS_PER_LOCK) {
+      return full(`at most ${WAITERS_PER_LOCK} agents may wait for one lock`);
+    }
+    if (line.countOf(agentId) >= WAITERS_PER_AGENT) {
+      return full(`an agent may wait for at most ${WAITERS_PER_AGENT} locks`);
+    }
+    return line.count < WAITERS_PER_GROUP
+      ? null
+      : full(`at most ${WAITERS_PER_GROUP} may wait for the locks of a group`);
+  }
+
   /** Whoever calls lives, whatever becomes of the call. */
   #showsLife(caller: Caller | null): void {
     if (caller !== null) this.#ledger.sign(caller.agentId, caller.incarnation);
@@ -149,7 +227,7 @@ export class LockDesk {
   }
 
   #view(lock: LockRecord): Lock {
-    return lockView(lock, this.#ledger.group);
+    return lockView(lock, this.#ledger.group, this.#ledger.line.waiters(lock.resource));
   }
 }
 

@@ -1,9 +1,10 @@
 /** A lock's record as the wire shows it. */
 import type { Lock } from "../../contract/lock.ts";
-import type { LockRecord } from "../../domain/lock.ts";
+import type { LockRecord, LockWaiter } from "../../domain/lock.ts";
 import { instant, instantOrNull } from "../instant.ts";
 
-export function lockView(lock: LockRecord, group: string): Lock {
+/** @param waiters who waits for it, in order */
+export function lockView(lock: LockRecord, group: string, waiters: readonly LockWaiter[]): Lock {
   return {
     resource: lock.resource,
     group,
@@ -13,6 +14,6 @@ export function lockView(lock: LockRecord, group: string): Lock {
     ttl_seconds: lock.ttlMs / 1000,
     acquired_at: instant(lock.acquiredAtMs),
     expires_at: instantOrNull(lock.expiresAtMs),
-    waiters: [],
+    waiters: waiters.map(({ agentId }) => agentId),
   };
 }

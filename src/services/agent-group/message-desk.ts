@@ -6,11 +6,11 @@ import type { Page } from "../../contract/common.ts";
 import type { AgentMessage, MessageSending } from "../../contract/message.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { Broadcast } from "../../domain/message.ts";
-import type { MessageRow } from "../../storage/agent-group/messages.ts";
-import { instant } from "../instant.ts";
 import { messageTopic } from "../topics.ts";
 import type { Ledger } from "./ledger.ts";
 import type { BoxOwner } from "./message-boxes.ts";
+import { messageView } from "./message-view.ts";
+import type { Pushes } from "./pushes.ts";
 import { sessionExpired } from "./refusals.ts";
 
 /** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
@@ -26,9 +26,11 @@ export type OutgoingMessage = MessageSending & { from: string };
 
 export class MessageDesk {
   readonly #ledger: Ledger;
+  readonly #pushes: Pushes;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, pushes: Pushes) {
     this.#ledger = ledger;
+    this.#pushes = pushes;
   }
 
   /** @param agentId one that the coordinator knows, live or not */
@@ -53,7 +55,7 @@ export class MessageDesk {
         content: JSON.stringify(content),
         sentAtMs: nowMs,
       });
-      this.#ring([agentId]);
+      this.#ring([agentId], added.number);
       return ok(messageView(added));
     });
   }
@@ -68,7 +70,7 @@ export class MessageDesk {
       content: JSON.stringify(content),
       sentAtMs: atMs,
     });
-    this.#ring(readers);
+    this.#ring(readers, this.#ledger.messages.latestBroadcast);
   }
 
   /** Unread messages, oldest first. @param cursor the number of the last one seen */
@@ -91,13 +93,19 @@ export class MessageDesk {
     if (incarnation !== null && this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
     if (!MESSAGE_ID.test(messageId)) return ok(null);
     return this.#ledger.unit.commit(() => {
-      const readThrough = this.#ledger.messages.acknowledge(this.#owner(agentId), Number(messageId));
-      const session = this.#ledger.sessions.find(agentId);
-      if (session !== undefined && session.messagesFrom !== readThrough) {
-        this.#ledger.sessions.readThrough(session, readThrough);
-      }
+      this.remove(agentId, messageId);
       return ok(null);
     });
+  }
+
+  /** Takes a message out of a box, in the present transaction. */
+  remove(agentId: string, messageId: string): void {
+    if (!MESSAGE_ID.test(messageId)) return;
+    const readThrough = this.#ledger.messages.acknowledge(this.#owner(agentId), Number(messageId));
+    const session = this.#ledger.sessions.find(agentId);
+    if (session !== undefined && session.messagesFrom !== readThrough) {
+      this.#ledger.sessions.readThrough(session, readThrough);
+    }
   }
 
   /** No broadcast is for an agent that is not live. */
@@ -106,19 +114,12 @@ export class MessageDesk {
     return session ?? { agentId, messagesFrom: Number.POSITIVE_INFINITY };
   }
 
-  #ring(agentIds: readonly string[]): void {
+  #ring(agentIds: readonly string[], number: number): void {
     this.#ledger.unit.afterCommit(() => {
-      for (const agentId of agentIds) this.#ledger.host.bells.ring(messageTopic(agentId));
+      for (const agentId of agentIds) {
+        this.#ledger.host.bells.ring(messageTopic(agentId));
+        this.#pushes.message(agentId, number);
+      }
     });
   }
-}
-
-function messageView({ number, from, messageType, content, sentAtMs }: MessageRow): AgentMessage {
-  return {
-    id: String(number),
-    from,
-    message_type: messageType,
-    content: JSON.parse(content) as AgentMessage["content"],
-    sent_at: instant(sentAtMs),
-  };
 }

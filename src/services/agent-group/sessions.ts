@@ -4,11 +4,20 @@
  * crash may have lost of them counts in the agents' favour.
  */
 import type { Load } from "../../contract/agent.ts";
-import { born, isDoubtful, type Life, lifeDeadlineMs, withCredit, withSign } from "../../domain/liveness.ts";
-import type { Admit } from "../../domain/message.ts";
+import {
+  born,
+  isDoubtful,
+  type Life,
+  standingDeadlineMs,
+  withCredit,
+  withPastSign,
+  withSign,
+} from "../../domain/liveness.ts";
+import type { Admit, DrainChanged } from "../../domain/message.ts";
 import { type SessionRow, SessionStore } from "../../storage/agent-group/sessions.ts";
 import { SignStore } from "../../storage/agent-group/signs.ts";
 import type { Sql } from "../../storage/sql.ts";
+import type { Lines } from "../host.ts";
 
 /** Signs of life younger than this may be missing from storage. */
 const FLUSH_PERIOD_MS = 1000;
@@ -26,6 +35,7 @@ export type Session = SessionRow & {
 };
 
 export class Sessions {
+  readonly #lines: Lines;
   readonly #store: SessionStore;
   readonly #signs: SignStore;
   #byAgent = new Map<string, Session>();
@@ -36,7 +46,8 @@ export class Sessions {
   #earliestDeadlineMs: number | null = null;
   #shortestTimeoutMs: number | null = null;
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, lines: Lines) {
+    this.#lines = lines;
     this.#store = new SessionStore(sql);
     this.#signs = new SignStore(sql);
   }
@@ -102,6 +113,10 @@ export class Sessions {
       timeoutMs: admission.timeoutMs,
       registeredAtMs: nowMs,
       messagesFrom,
+      connection: null,
+      suspectUntilMs: null,
+      drainMode: null,
+      drainDeadlineMs: null,
       life: born(nowMs),
       load: null,
       reportedLoad: null,
@@ -110,8 +125,7 @@ export class Sessions {
     };
     this.#store.save(session);
     this.#byAgent.set(session.agentId, session);
-    const deadlineMs = nowMs + session.timeoutMs;
-    this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+    this.#noteDeadline(session);
     this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
     return session;
   }
@@ -128,10 +142,52 @@ export class Sessions {
     this.#store.save(session);
   }
 
+  /** The agent has a socket now. */
+  connected(session: Session, connection: number): void {
+    session.connection = connection;
+    this.#store.save(session);
+  }
+
+  /** @param suspectUntilMs its grace if the socket broke, null if it was closed in good order */
+  disconnected(session: Session, suspectUntilMs: number | null): void {
+    this.#hearPing(session);
+    session.connection = null;
+    session.suspectUntilMs = suspectUntilMs;
+    this.#store.save(session);
+    this.#noteDeadline(session);
+  }
+
+  /** The suspect has shown life. */
+  cleared(session: Session): void {
+    session.suspectUntilMs = null;
+    this.#store.save(session);
+  }
+
+  drained(session: Session, { mode, deadlineMs }: Pick<DrainChanged, "mode" | "deadlineMs">): void {
+    session.drainMode = mode;
+    session.drainDeadlineMs = deadlineMs;
+    this.#store.save(session);
+  }
+
+  /** Of the agents that have a socket: when did each last send a `ping`? They cost nothing until somebody asks. */
+  hearPings(): void {
+    for (const session of this.#byAgent.values()) this.#hearPing(session);
+  }
+
+  /** The session's life, its last `ping` included. */
+  lifeOf(session: Session): Life {
+    this.#hearPing(session);
+    return session.life;
+  }
+
   /** Notes a sign of life, in memory. @returns whether it is time to flush */
   sign(session: Session, nowMs: number): boolean {
     if (session.life.credits > 0) this.#isCreditBroken = true;
     session.life = withSign(session.life, nowMs);
+    return this.isFlushDue(nowMs);
+  }
+
+  isFlushDue(nowMs: number): boolean {
     const periodMs = this.#isCreditBroken ? CREDIT_FLUSH_PERIOD_MS : FLUSH_PERIOD_MS;
     return nowMs - this.#flushedAtMs >= periodMs;
   }
@@ -144,7 +200,8 @@ export class Sessions {
 
   /** After a pause of ours that ended at `fromMs`: every agent gets its whole timeout from then. */
   creditAll(fromMs: number, nowMs: number): void {
-    for (const session of this.#byAgent.values()) session.life = withCredit(session.life, fromMs);
+    this.hearPings();
+    for (const session of this.#byAgent.values()) this.#credit(session, fromMs);
     this.flush(nowMs);
     this.recompute();
   }
@@ -165,13 +222,34 @@ export class Sessions {
     this.#earliestDeadlineMs = null;
     this.#shortestTimeoutMs = null;
     for (const session of this.#byAgent.values()) {
-      const deadlineMs = deadlineOf(session);
-      this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+      this.#noteDeadline(session);
       this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
     }
   }
+
+  #hearPing(session: Session): void {
+    if (session.connection === null) return;
+    const pingMs = this.#lines.lastPingMs(session.connection);
+    if (pingMs !== null && pingMs > session.life.lastSignMs)
+      session.life = withPastSign(session.life, pingMs);
+  }
+
+  /** A suspect has its whole timeout too: it may have been our absence that broke its socket. */
+  #credit(session: Session, fromMs: number): void {
+    const credited = withCredit(session.life, fromMs);
+    if (credited === session.life) return;
+    session.life = credited;
+    if (session.suspectUntilMs === null) return;
+    session.suspectUntilMs = Math.max(session.suspectUntilMs, fromMs + session.timeoutMs);
+    this.#store.save(session);
+  }
+
+  #noteDeadline(session: Session): void {
+    const deadlineMs = deadlineOf(session);
+    this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+  }
 }
 
-export function deadlineOf(session: Session): number {
-  return lifeDeadlineMs(session.life, session.timeoutMs);
+export function deadlineOf({ life, timeoutMs, suspectUntilMs }: Session): number {
+  return standingDeadlineMs(life, timeoutMs, suspectUntilMs);
 }

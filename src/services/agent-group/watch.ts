@@ -1,13 +1,13 @@
 /**
- * The one alarm of a group: declares agents dead and locks expired, and tells our own absence
- * from their silence. Nothing else in the group ends a deadline.
+ * The one alarm of a group: declares agents dead and locks expired, serves the lines for locks, and tells our
+ * own absence from their silence. Nothing else in the group ends a deadline.
  *
  *   due --> first look --30 ms: queued requests are heard--> second look --> declared
  *    '--> too late: it was we who were away --> everybody's deadline anew
  */
 import { isLateAlarm, type PauseCause, SECOND_LOOK_MS } from "../../domain/pause.ts";
 import { earliest } from "../earliest.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Cause, Ledger } from "./ledger.ts";
 import { lockEvent } from "./lock-event.ts";
 import { deadlineOf, type Session } from "./sessions.ts";
 
@@ -27,12 +27,15 @@ export class Watch {
     this.#ledger = ledger;
   }
 
-  /** At a start of the object: under another boot id, we were away. */
+  /** At a start of the object: under another boot id, or without the sockets that it had, we were away. */
   load(nowMs: number): void {
     const { meta, host } = this.#ledger;
     this.#firstLookMs = null;
+    const areSocketsGone = this.#dropGoneSockets();
     if (this.#ledger.isRestarted()) {
       this.#creditPause("restarted", nowMs, this.#ledger.backSinceMs(nowMs));
+    } else if (areSocketsGone) {
+      this.#creditPause("sockets_gone", nowMs, nowMs);
     }
     if (meta.read("boot_id") !== host.bootId) meta.write("boot_id", host.bootId);
   }
@@ -42,6 +45,7 @@ export class Watch {
     return earliest(
       this.#ledger.sessions.earliestDeadlineMs,
       this.#ledger.locks.earliestExpiryMs,
+      this.#ledger.handover.earliestWorkMs,
       this.#ledger.messages.earliestEndMs,
       this.#ledger.outbox.nextWorkMs(),
     );
@@ -49,6 +53,7 @@ export class Watch {
 
   /** @param scheduledMs when this alarm was due, if the platform tells */
   look(scheduledMs: number | null, nowMs: number): void {
+    this.#hearPings(nowMs);
     const dueMs = this.#dueMs(scheduledMs, nowMs);
     if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, this.#shortestWatchedMs())) {
       this.#creditPause("alarm_late", nowMs, nowMs);
@@ -57,6 +62,7 @@ export class Watch {
     }
     this.#ledger.sessions.recompute();
     this.#ledger.locks.recompute();
+    this.#ledger.handover.look(nowMs);
     this.#ledger.locks.sweep(nowMs, SWEEP_SLICE);
     this.#ledger.messages.sweep(nowMs, SWEEP_SLICE);
     this.#ledger.outbox.sendDue(nowMs);
@@ -78,21 +84,15 @@ export class Watch {
     }
     this.#firstLookMs = null;
     if (overdue.length > 0) this.#tellOfDoubtful(overdue, nowMs);
+    const graceSeconds = this.#ledger.settings.reconnectGraceMs / 1000;
     for (const session of overdue) {
-      const silentSeconds = (nowMs - session.life.lastSignMs) / 1000;
-      this.#ledger.end(
-        session,
-        {
-          ending: "failed",
-          failureType: "heartbeat_timeout",
-          message: `no sign of life for ${silentSeconds.toFixed(1)} s (timeout ${session.timeoutMs / 1000} s)`,
-          details: { timeout_seconds: session.timeoutMs / 1000 },
-        },
-        nowMs,
-      );
+      this.#ledger.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
     }
     const lapsed = expiredLocks.filter((lock) => this.#ledger.locks.find(lock.resource) === lock);
-    for (const lock of lapsed) this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
+    for (const lock of lapsed) {
+      this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
+      this.#ledger.handover.handOn(lock.resource, nowMs);
+    }
     this.#ledger.noteEvents(
       nowMs,
       lapsed.map((lock) => lockEvent("lock.expired", lock)),
@@ -112,6 +112,24 @@ export class Watch {
         untilMs: deadlineOf(session) + SECOND_LOOK_MS,
       }));
     if (agents.length > 0) this.#ledger.outbox.post("coordinator", { type: "agents_silent", agents });
+  }
+
+  /** Somebody's deadline seems to have passed: whoever pings was heard by the platform alone. */
+  #hearPings(nowMs: number): void {
+    const { sessions } = this.#ledger;
+    if (sessions.earliestDeadlineMs === null || sessions.earliestDeadlineMs > nowMs) return;
+    sessions.hearPings();
+    if (sessions.isFlushDue(nowMs)) sessions.flush(nowMs);
+  }
+
+  /** @returns whether sockets on record are gone: then it was us who cut them */
+  #dropGoneSockets(): boolean {
+    const { sessions, host } = this.#ledger;
+    const gone = [...sessions.all()].filter(
+      ({ connection }) => connection !== null && !host.lines.isKnown(connection),
+    );
+    for (const session of gone) sessions.disconnected(session, session.suspectUntilMs);
+    return gone.length > 0;
   }
 
   #dueMs(scheduledMs: number | null, nowMs: number): number {
@@ -137,6 +155,7 @@ export class Watch {
     if (this.#ledger.sessions.count === 0 && this.#ledger.locks.heldCount === 0) return;
     this.#ledger.sessions.creditAll(fromMs, nowMs);
     this.#ledger.locks.creditAll(fromMs);
+    this.#ledger.handover.creditAll(fromMs);
     this.#ledger.noteEvents(nowMs, [
       {
         type: "coordinator_paused",
@@ -145,4 +164,22 @@ export class Watch {
       },
     ]);
   }
+}
+
+function causeOf(session: Session, graceSeconds: number, overdueSinceMs: number, nowMs: number): Cause {
+  const silentSeconds = ((nowMs - session.life.lastSignMs) / 1000).toFixed(1);
+  if (session.suspectUntilMs !== null && session.suspectUntilMs <= overdueSinceMs) {
+    return {
+      ending: "failed",
+      failureType: "connection_lost",
+      message: `its connection broke, and nothing was heard of it since (last ${silentSeconds} s ago)`,
+      details: { reconnect_grace_seconds: graceSeconds },
+    };
+  }
+  return {
+    ending: "failed",
+    failureType: "heartbeat_timeout",
+    message: `no sign of life for ${silentSeconds} s (timeout ${session.timeoutMs / 1000} s)`,
+    details: { timeout_seconds: session.timeoutMs / 1000 },
+  };
 }

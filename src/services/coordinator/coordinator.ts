@@ -3,10 +3,12 @@
  * failures, configuration and the event log of one cluster. This class is the door: every
  * call is one commit, and the parts behind it do the work.
  *
- *   Upkeep (the alarm), Registration, TaskDesk, Reports, Failover --> Losses --> Placement --> Ledger
- *   Foresight --> Failover; Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
+ *   Upkeep (the alarm), Registration, Drains, Suspects, Failover --> Moves --> Losses --> Placement --> Ledger
+ *   TaskDesk, Reports, LateResults --> Completions --> Losses; Foresight --> Failover
+ *   Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
  */
-import type { Agent, Registration as RegistrationBody } from "../../contract/agent.ts";
+import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
+import type { Page } from "../../contract/common.ts";
 import type { Config } from "../../contract/config.ts";
 import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/foresight.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
@@ -22,23 +24,31 @@ import type {
 } from "../../contract/task.ts";
 import type { Message, TellAgents } from "../../domain/message.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
-import type { Host, Parcel, Receipt } from "../host.ts";
+import type { Host, Parcel, Receipt, Report } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
+import { Completions } from "./completions.ts";
 import { ConfigDesk } from "./config-desk.ts";
+import { Drains } from "./drains.ts";
 import { Failover } from "./failover.ts";
 import { Foresight } from "./foresight.ts";
+import { isKept, LateResults } from "./late-results.ts";
 import { Ledger } from "./ledger.ts";
 import { Losses } from "./losses.ts";
+import { Moves } from "./moves.ts";
 import { Placement } from "./placement.ts";
 import { Queries } from "./queries.ts";
 import { type Registrar, Registration } from "./registration.ts";
 import { Reports, type Speaker } from "./reports.ts";
+import { Suspects } from "./suspects.ts";
 import { TaskDesk } from "./task-desk.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How long a registration waits for the group to watch over the agent. */
 const HEARD_LIMIT_MS = 5000;
+
+/** Unstarted tasks an agent is told of at a time: as many as a page of a list may have. */
+const UNSTARTED_LIMIT = 500;
 
 export class Coordinator {
   readonly queries: Queries;
@@ -50,6 +60,9 @@ export class Coordinator {
   readonly #registration: Registration;
   readonly #desk: TaskDesk;
   readonly #reports: Reports;
+  readonly #lateResults: LateResults;
+  readonly #drains: Drains;
+  readonly #suspects: Suspects;
   readonly #failover: Failover;
   readonly #upkeep: Upkeep;
   readonly #foresight: Foresight;
@@ -62,7 +75,7 @@ export class Coordinator {
       migrations: COORDINATOR_MIGRATIONS,
       load: (nowMs) => {
         this.#ledger.load(nowMs);
-        this.#failover.load();
+        moves.load();
         placement.load();
         this.config.load();
         this.#upkeep.load(nowMs);
@@ -74,12 +87,17 @@ export class Coordinator {
     this.#ledger = new Ledger(host, this.#unit, base);
     const placement = new Placement(this.#ledger);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
-    this.#registration = new Registration(this.#ledger, placement);
     const losses = new Losses(this.#ledger, placement);
+    const moves = new Moves(this.#ledger, placement, losses);
+    this.#drains = new Drains(this.#ledger, placement, moves);
+    this.#suspects = new Suspects(this.#ledger, placement, moves);
+    this.#registration = new Registration(this.#ledger, placement, this.#drains);
     this.#desk = new TaskDesk(this.#ledger, placement, losses);
-    this.#reports = new Reports(this.#ledger, placement, losses);
-    this.#failover = new Failover(this.#ledger, placement, losses);
-    this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover);
+    const completions = new Completions(this.#ledger, losses);
+    this.#lateResults = new LateResults(this.#ledger, placement, losses, completions);
+    this.#reports = new Reports(this.#ledger, placement, losses, completions, this.#lateResults);
+    this.#failover = new Failover(this.#ledger, moves);
+    this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover, this.#drains);
     this.#foresight = new Foresight(this.#ledger, this.#failover);
     this.queries = new Queries(this.#ledger, placement);
     this.config = new ConfigDesk(this.#ledger, this.#failover);
@@ -107,11 +125,28 @@ export class Coordinator {
       this.#registration.register(group, agentId, body, registrar, nowMs),
     );
     if (!registered.ok) return registered;
+    this.#runWork();
     const { agent, admission, isNew } = registered.value;
     const isHeard = await this.#ledger.outbox.delivered(`group/${group}`, admission.number, HEARD_LIMIT_MS);
     if (!isHeard)
       return refuse("unavailable", "the group did not answer in time; it may have been told: register again");
     return ok({ agent, isNew });
+  }
+
+  /** @param speaker the agent itself, or null for an operator */
+  drain(agentId: string, request: DrainRequest, speaker: Speaker): Outcome<Agent> {
+    const drained = this.#unit.commit((nowMs) => this.#drains.drain(agentId, request, speaker, nowMs));
+    if (!drained.ok) return drained;
+    this.#runWork();
+    return this.queries.agent(agentId);
+  }
+
+  /** @param speaker the agent itself, or null for an operator */
+  resume(agentId: string, speaker: Speaker): Outcome<Agent> {
+    const resumed = this.#unit.commit((nowMs) => this.#drains.resume(agentId, speaker, nowMs));
+    if (!resumed.ok) return resumed;
+    this.#runWork();
+    return this.queries.agent(agentId);
   }
 
   /** Drops an agent that is gone; what it still holds moves on. */
@@ -142,7 +177,12 @@ export class Coordinator {
   }
 
   complete(taskId: string, report: TaskCompletion, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#reports.complete(taskId, report, speaker, nowMs));
+    const answered = this.#unit.commit((nowMs): Outcome<Task> | { kept: Outcome<Task> } => {
+      const outcome = this.#reports.complete(taskId, report, speaker, nowMs);
+      // A refusal is rolled back, unless the refused result was kept.
+      return isKept(outcome) ? { kept: outcome } : outcome;
+    });
+    return "kept" in answered ? answered.kept : answered;
   }
 
   fail(taskId: string, report: TaskFailure, speaker: Speaker): Outcome<Task> {
@@ -155,6 +195,15 @@ export class Coordinator {
     );
   }
 
+  /** Reports of many holders, as one change; an answer each, in order. */
+  reportAll(reports: readonly Report[]): Outcome<Task>[] {
+    return this.#unit.commit((nowMs) => reports.map((report) => this.#reports.apply(report, nowMs)));
+  }
+
+  acceptLateResult(taskId: string, attempt: number): Outcome<Task> {
+    return this.#unit.commit((nowMs) => this.#lateResults.accept(taskId, attempt, nowMs));
+  }
+
   cancel(taskId: string): Outcome<Task> {
     return this.#unit.commit((nowMs) => this.#desk.cancel(taskId, nowMs));
   }
@@ -165,6 +214,11 @@ export class Coordinator {
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
     return this.#unit.commit(() => this.#desk.setBackups(taskId, backups));
+  }
+
+  /** For an agent's group to tell it of; its doorbell goes on until it answers. */
+  unstartedTasks(agentId: string, cursor: string | null): Page<Task> {
+    return this.queries.tasksOf(agentId, ["assigned"], false, UNSTARTED_LIMIT, cursor);
   }
 
   // Failures tried before they happen
@@ -190,6 +244,12 @@ export class Coordinator {
     switch (message.type) {
       case "agent_ended":
         this.#failover.agentEnded(message, nowMs);
+        return null;
+      case "agent_suspect":
+        this.#suspects.suspected(message, nowMs);
+        return null;
+      case "agent_cleared":
+        this.#suspects.cleared(message, nowMs);
         return null;
       case "agents_silent":
         for (const { agentId, incarnation, untilMs } of message.agents) {

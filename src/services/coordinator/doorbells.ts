@@ -1,10 +1,13 @@
 /**
- * Telling agents that their task list changed. A doorbell may be lost, so it is repeated
- * with back-off until the agent starts a task or reads its list. Nothing is stored: after
- * a restart every agent with unstarted tasks is told again, at the pace of how long they
- * have waited.
+ * Telling agents that their task list changed, and which attempts were taken from them. A
+ * doorbell may be lost, so it is repeated with back-off until the agent starts a task or reads
+ * its list; what was taken is said once, since a report of it is refused anyway. Nothing is
+ * stored: after a restart every agent with unstarted tasks is told again, at the pace of how
+ * long they have waited.
  */
-import type { Host } from "../host.ts";
+import { isLive } from "../../domain/agent.ts";
+import type { Host, Revocation } from "../host.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Roster } from "./roster.ts";
 import type { TaskBook } from "./task-book.ts";
 
@@ -16,29 +19,40 @@ const LAST_REPEAT_MS = 3_600_000;
 
 export class Doorbells {
   readonly #host: Host;
+  readonly #unit: UnitOfWork;
   readonly #roster: Roster;
   readonly #tasks: TaskBook;
   /** When each unanswered bell is rung next, and how long after that again. */
   #due = new Map<string, { atMs: number; repeatMs: number }>();
+  /** Whom the present work rings when it is committed, with what was taken from each. */
+  #ringing = new Map<string, Revocation[]>();
 
-  constructor(host: Host, roster: Roster, tasks: TaskBook) {
+  constructor(host: Host, unit: UnitOfWork, roster: Roster, tasks: TaskBook) {
     this.#host = host;
+    this.#unit = unit;
     this.#roster = roster;
     this.#tasks = tasks;
   }
 
   load(nowMs: number): void {
     this.#due = new Map();
+    this.#ringing = new Map();
     for (const { agentId, oldestAssignedAtMs } of this.#tasks.store.unstartedByAgent()) {
       const waitedMs = Math.max(FIRST_REPEAT_MS, nowMs - oldestAssignedAtMs);
       this.#schedule(agentId, nowMs + waitedMs, waitedMs * 2);
     }
   }
 
-  /** Rings once the present work is committed; to be passed to `afterCommit`. */
-  changed(agentId: string, nowMs: number): () => void {
+  /** The agent's list changed: rings once the present work is committed. */
+  changed(agentId: string, nowMs: number): void {
     this.#schedule(agentId, nowMs + FIRST_REPEAT_MS, FIRST_REPEAT_MS * 2);
-    return () => this.#ring(agentId);
+    this.#ringAfterCommit(agentId);
+  }
+
+  /** An attempt was taken from the agent. */
+  revoked(agentId: string, revocation: Revocation, nowMs: number): void {
+    this.changed(agentId, nowMs);
+    this.#ringing.get(agentId)?.push(revocation);
   }
 
   answered(agentId: string): void {
@@ -51,29 +65,41 @@ export class Doorbells {
     return earliestMs;
   }
 
-  /** Repeats the bells that were not answered. @returns what to run after the commit */
-  repeatDue(nowMs: number): () => void {
-    const ringing: string[] = [];
+  /** Repeats the bells that were not answered. */
+  repeatDue(nowMs: number): void {
     for (const [agentId, { atMs, repeatMs }] of this.#due) {
       if (atMs > nowMs) continue;
       this.#due.delete(agentId);
-      if (this.#roster.find(agentId)?.status !== "active") continue;
+      const agent = this.#roster.find(agentId);
+      if (agent === undefined || !isLive(agent.status)) continue;
       this.#schedule(agentId, nowMs + repeatMs, repeatMs * 2);
-      ringing.push(agentId);
+      this.#ringAfterCommit(agentId);
     }
-    return () => {
-      for (const agentId of ringing) this.#ring(agentId);
-    };
   }
 
   #schedule(agentId: string, atMs: number, repeatMs: number): void {
     if (repeatMs <= LAST_REPEAT_MS) this.#due.set(agentId, { atMs, repeatMs });
   }
 
-  #ring(agentId: string): void {
+  /** Once for each agent, whatever was done to its list. */
+  #ringAfterCommit(agentId: string): void {
+    if (this.#ringing.size === 0) {
+      this.#unit.afterCommit(() => {
+        const ringing = this.#ringing;
+        this.#ringing = new Map();
+        for (const [agent, revoked] of ringing) this.#ring(agent, revoked);
+      });
+    }
+    if (!this.#ringing.has(agentId)) this.#ringing.set(agentId, []);
+  }
+
+  #ring(agentId: string, revoked: readonly Revocation[]): void {
     const agent = this.#roster.find(agentId);
     if (agent === undefined) return;
-    const assignedTasks = this.#tasks.unstartedOf(agentId);
-    this.#host.peers.ringDoorbell(agent.group, { agentId, assignedTasks });
+    this.#host.peers.ringDoorbell(agent.group, {
+      agentId,
+      assignedTasks: this.#tasks.unstartedOf(agentId),
+      ...(revoked.length === 0 ? {} : { revoked }),
+    });
   }
 }

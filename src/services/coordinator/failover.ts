@@ -1,47 +1,30 @@
 /**
- * What follows when an agent ends: the failure goes on record, then its tasks move, in
- * slices that a crash between any two does not harm: the job is a row, and a task that
- * moved is no longer the agent's.
+ * What follows when an agent ends: the failure goes on record, its tasks move (see moves), and
+ * when the last one has, the record says what it cost.
  */
-import { TASKS_NAMED } from "../../contract/incident.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
 import type { AgentEnded } from "../../domain/message.ts";
 import { withEvent } from "../../domain/reliability.ts";
-import type { TaskRecord } from "../../domain/task.ts";
-import { avoiding } from "../../domain/task-life.ts";
 import type { FailoverJob } from "../../storage/coordinator/failovers.ts";
 import { failureRecord } from "./failures.ts";
 import type { Ledger } from "./ledger.ts";
-import type { Losses } from "./losses.ts";
-import type { Placement } from "./placement.ts";
-
-/** Tasks moved in one transaction: some tens of milliseconds of work, so that requests pass in between. */
-const SLICE = 100;
+import type { Moves } from "./moves.ts";
 
 /** Locks named in events of their own; the failure's record lists all. */
 const LOCK_EVENTS = 100;
 
 export class Failover {
   readonly #ledger: Ledger;
-  readonly #placement: Placement;
-  readonly #losses: Losses;
-  /** Whether a job waits; null until looked up. */
-  #hasWork: boolean | null = null;
+  readonly #moves: Moves;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses) {
+  constructor(ledger: Ledger, moves: Moves) {
     this.#ledger = ledger;
-    this.#placement = placement;
-    this.#losses = losses;
-  }
-
-  load(): void {
-    this.#hasWork = null;
+    this.#moves = moves;
   }
 
   get hasWork(): boolean {
-    this.#hasWork ??= this.#ledger.failovers.next() !== undefined;
-    return this.#hasWork;
+    return this.#moves.hasWork;
   }
 
   /** An incarnation ended; its group has fenced it and freed its locks. */
@@ -57,14 +40,15 @@ export class Failover {
     if (!isCurrent) return;
     if (message.ending === "failed" && !this.#ledger.settings.config.failover_config.enabled) return;
     const reason = message.ending === "failed" ? "agent_failed" : "agent_unregistered";
-    this.#openJob(message.failureId, agent, reason, nowMs);
+    this.#moves.open(reason, message.failureId, agent, nowMs);
   }
 
-  /** Failover was switched on again: whoever died meanwhile and still holds tasks is failed over now. */
+  /** Failover was switched on again: whoever died or became suspect meanwhile and still holds tasks loses them now. */
   takeUp(nowMs: number): void {
     for (const agent of this.#ledger.roster.all()) {
+      if (agent.status === "suspect") this.#moves.openFor("agent_suspect", agent, nowMs);
       if (isLive(agent.status) || this.#ledger.roster.openTasksOf(agent.id) === 0) continue;
-      this.#openJob(this.#ledger.host.randomId(), agent, "agent_failed", nowMs);
+      this.#moves.open("agent_failed", this.#ledger.host.randomId(), agent, nowMs);
     }
   }
 
@@ -82,72 +66,19 @@ export class Failover {
     );
     this.#ledger.outbox.post(`group/${agent.group}`, { type: "forget", agentId });
     this.#ledger.noteRecovery(agentId, "unregistered", nowMs);
-    this.#openJob(this.#ledger.host.randomId(), agent, "agent_unregistered", nowMs);
+    this.#moves.open("agent_unregistered", this.#ledger.host.randomId(), agent, nowMs);
     return ok(null);
   }
 
-  /** Moves the next slice of tasks. */
+  /** Moves the next slice of tasks, of whichever agent's turn it is. */
   runSlice(nowMs: number): void {
-    const job = this.#ledger.failovers.next();
-    if (job === undefined) {
-      this.#hasWork = false;
-      return;
-    }
-    const agent = this.#ledger.roster.find(job.agentId);
-    const isOver = agent === undefined || agent.incarnation !== job.incarnation;
-    const tasks = isOver ? [] : this.#slice(job.agentId);
-    let progress = job;
-    for (const task of tasks) progress = counted(progress, this.#move(task, job, nowMs));
-    if (tasks.length === SLICE) this.#ledger.failovers.save(progress);
-    else this.#finish(progress, isOver ? undefined : agent, nowMs);
-    this.#hasWork = null;
-  }
-
-  #openJob(failureId: string, agent: AgentRecord, reason: FailoverJob["reason"], nowMs: number): void {
-    this.#ledger.failovers.save({
-      failureId,
-      agentId: agent.id,
-      incarnation: agent.incarnation,
-      reason,
-      isCritical: this.#ledger.settings.config.failover_config.critical_agents.includes(agent.id),
-      startedAtMs: nowMs,
-      tasksReassigned: 0,
-      tasksPending: 0,
-      tasksFailed: 0,
-      stranded: [],
-      moved: [],
-    });
-    this.#hasWork = true;
-  }
-
-  #slice(agentId: string): TaskRecord[] {
-    const { store } = this.#ledger.tasks;
-    return this.#ledger.settings.config.failover_config.priority_based_reassignment
-      ? store.heldBy(agentId, SLICE)
-      : store.heldByInOrderOfAge(agentId, SLICE);
-  }
-
-  #move(task: TaskRecord, job: FailoverJob, nowMs: number): TaskRecord {
-    if (job.reason === "agent_unregistered") {
-      this.#ledger.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
-      return this.#placement.place(task, avoiding(task), "agent_unregistered", nowMs).task;
-    }
-    return this.#losses.lose(
-      task,
-      {
-        reason: "agent_failed",
-        outcome: "agent_failed",
-        message: `${job.agentId} failed`,
-        notBeforeMs: null,
-      },
-      nowMs,
-    );
+    const done = this.#moves.runSlice(nowMs);
+    if (done !== null) this.#finish(done.job, done.agent, nowMs);
   }
 
   #finish(job: FailoverJob, agent: AgentRecord | undefined, nowMs: number): void {
-    this.#ledger.failovers.remove(job.failureId);
     if (agent?.isLeaving) this.#ledger.roster.remove(agent.id);
-    const recorded = this.#ledger.failures.find(job.failureId);
+    const recorded = this.#ledger.failures.find(job.id);
     if (recorded !== undefined) {
       const failure = {
         ...recorded,
@@ -177,7 +108,7 @@ export class Failover {
       );
     }
     // Whoever leaves in good order is no failure, whatever becomes of its tasks.
-    if (job.tasksPending > 0 && job.reason === "agent_failed") this.#recordStranded(job, agent, nowMs);
+    if (job.tasksPending > 0 && job.kind === "agent_failed") this.#recordStranded(job, agent, nowMs);
   }
 
   #record(agent: AgentRecord | undefined, message: AgentEnded, isCurrent: boolean, nowMs: number): void {
@@ -251,7 +182,7 @@ export class Failover {
           failureType: "no_suitable_agent",
           severity: job.isCritical ? "critical" : "error",
           message: `nobody can take ${job.tasksPending} task(s) of ${job.agentId} now; they wait`,
-          details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.failureId },
+          details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.id },
           agent: agent ?? null,
           taskCount: 0,
           lastSignMs: null,
@@ -261,18 +192,4 @@ export class Failover {
       nowMs,
     );
   }
-}
-
-function counted(job: FailoverJob, task: TaskRecord): FailoverJob {
-  if (task.status === "assigned") {
-    const move = task.holder === null ? [] : [{ task_id: task.id, to: task.holder }];
-    const moved = job.moved.length < TASKS_NAMED ? [...job.moved, ...move] : job.moved;
-    return { ...job, tasksReassigned: job.tasksReassigned + 1, moved };
-  }
-  if (task.status === "failed") return { ...job, tasksFailed: job.tasksFailed + 1 };
-  return {
-    ...job,
-    tasksPending: job.tasksPending + 1,
-    stranded: job.stranded.length < TASKS_NAMED ? [...job.stranded, task.id] : job.stranded,
-  };
 }

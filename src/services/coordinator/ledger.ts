@@ -11,6 +11,7 @@ import { AttemptStore } from "../../storage/coordinator/attempts.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
 import { FailoverStore } from "../../storage/coordinator/failovers.ts";
 import { EventStore, FailureStore } from "../../storage/coordinator/history.ts";
+import { LateResultStore } from "../../storage/coordinator/late-results.ts";
 import { Counter, MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { instant } from "../instant.ts";
@@ -22,6 +23,9 @@ import { Roster } from "./roster.ts";
 import { Settings } from "./settings.ts";
 import { TaskBook } from "./task-book.ts";
 
+/** An object may hold 10 GB; what is accepted below this has room to be finished. */
+const SIZE_LIMIT_BYTES = 8_000_000_000;
+
 export class Ledger {
   readonly host: Host;
   readonly unit: UnitOfWork;
@@ -30,6 +34,7 @@ export class Ledger {
   readonly roster: Roster;
   readonly tasks: TaskBook;
   readonly attempts: AttemptStore;
+  readonly lateResults: LateResultStore;
   readonly decisions: DecisionStore;
   readonly failovers: FailoverStore;
   readonly failures: FailureStore;
@@ -48,6 +53,7 @@ export class Ledger {
     this.roster = new Roster(host.sql);
     this.tasks = new TaskBook(host.sql, this.roster);
     this.attempts = new AttemptStore(host.sql);
+    this.lateResults = new LateResultStore(host.sql);
     this.decisions = new DecisionStore(host.sql);
     this.failovers = new FailoverStore(host.sql);
     this.failures = new FailureStore(host.sql);
@@ -60,7 +66,7 @@ export class Ledger {
         nowMs,
       );
     });
-    this.doorbells = new Doorbells(host, this.roster, this.tasks);
+    this.doorbells = new Doorbells(host, unit, this.roster, this.tasks);
   }
 
   load(nowMs: number): void {
@@ -72,6 +78,11 @@ export class Ledger {
     this.tasks.load();
     this.outbox.load();
     this.doorbells.load(nowMs);
+  }
+
+  /** Nothing new is accepted until there is room again. */
+  get isFull(): boolean {
+    return this.host.sql.sizeBytes() >= SIZE_LIMIT_BYTES;
   }
 
   saveTask(before: TaskRecord | null, after: TaskRecord): void {

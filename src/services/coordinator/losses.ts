@@ -2,7 +2,8 @@
  * What follows when a holder loses its task: by failing, by failing the task, or by being too
  * slow. The task moves on, unless it moved too often: then it is failed for good, on record.
  */
-
+import type { EventDraft } from "../../contract/event.ts";
+import type { RevocationReason } from "../../contract/socket.ts";
 import { withTaskFailure } from "../../domain/experience.ts";
 import { withEvent } from "../../domain/reliability.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
@@ -27,6 +28,12 @@ export type Loss = {
   /** For people: what happened. */
   message: string;
   notBeforeMs: number | null;
+};
+
+/** How a task's end is noted; `data` beside who had it, under which attempt. */
+export type EndEvent = {
+  type: "task.completed" | "task.failed" | "task.cancelled";
+  data?: EventDraft["data"];
 };
 
 export class Losses {
@@ -70,7 +77,7 @@ export class Losses {
   timeOut(task: TaskRecord, kind: TimeoutKind, nowMs: number): void {
     const message = `${TIMEOUT_WORDS[kind]} (attempt ${task.attempt})`;
     this.recordTaskFailure(task, "task_timeout", `${task.holder} ${message} on ${task.id}`, nowMs);
-    this.tellHolder(task, nowMs);
+    this.tellHolder(task, "timed_out", nowMs);
     this.lose(task, { reason: "task_timed_out", outcome: "timed_out", message, notBeforeMs: null }, nowMs);
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
   }
@@ -108,21 +115,19 @@ export class Losses {
   }
 
   /** A task reached its end: it is announced, and its holder's slot is free. */
-  ended(task: TaskRecord, eventType: string, nowMs: number): void {
-    this.#ledger.note(
-      { type: eventType, subject: task.id, data: { agent_id: task.holder, attempt: task.attempt } },
-      nowMs,
-    );
+  ended(task: TaskRecord, { type, data = {} }: EndEvent, nowMs: number): void {
+    const who = { agent_id: task.holder, attempt: task.attempt };
+    this.#ledger.note({ type, subject: task.id, data: { ...who, ...data } }, nowMs);
     this.#ledger.announceEnd(task.id);
     // One that never moved has had no failure of its own to be told of; a failed one waits for a person.
     if (task.status !== "failed" && task.reassignmentCount > 0) this.#ledger.noteSettled(task.id, nowMs);
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
   }
 
-  /** The holder's list changed under it. */
-  tellHolder(task: TaskRecord, nowMs: number): void {
+  /** The attempt is taken from its holder, which may still be working on it. */
+  tellHolder(task: TaskRecord, reason: RevocationReason, nowMs: number): void {
     if (!isHeld(task.status) || task.holder === null) return;
-    this.#ledger.unit.afterCommit(this.#ledger.doorbells.changed(task.holder, nowMs));
+    this.#ledger.doorbells.revoked(task.holder, { taskId: task.id, attempt: task.attempt, reason }, nowMs);
   }
 
   #giveUp(task: TaskRecord, loss: Loss, nowMs: number): TaskRecord {
@@ -131,7 +136,7 @@ export class Losses {
     const next = failed(task, { message, retryable: true }, nowMs);
     this.#ledger.saveTask(task, next);
     this.#recordGivenUp(next, message, nowMs);
-    this.ended(next, "task.failed", nowMs);
+    this.ended(next, { type: "task.failed" }, nowMs);
     return next;
   }
 

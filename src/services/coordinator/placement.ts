@@ -132,18 +132,33 @@ export class Placement {
       if (next === undefined) return;
       const task = this.#ledger.tasks.store.find(next.id);
       // Since the line was read it may have been cancelled, or placed.
-      if (task?.status === "pending" && this.#couldTake(agentId, task, nowMs)) this.placeWaiting(task, nowMs);
+      if (task?.status === "pending" && this.#couldTake(agentId, task, nowMs)) {
+        this.placeIfTaken(task, task, "capacity_freed", nowMs);
+      }
     }
   }
 
-  /** Places a waiting task if somebody can take it now; otherwise leaves it as it is, and off the record. */
-  placeWaiting(task: TaskRecord, nowMs: number): boolean {
-    const verdict = this.#decide(task, task.holder, nowMs);
-    if (verdict.selected === null) return false;
+  /**
+   * Places a task if somebody can take it now; otherwise leaves it as it is, and off the record.
+   * @param before the task as it is stored
+   * @param task the task as it is to be placed
+   * @param why what the reason does not say, in words
+   * @returns the task as it stands then, or null if nobody can take it
+   */
+  placeIfTaken(
+    before: TaskRecord,
+    task: TaskRecord,
+    reason: DecisionReason,
+    nowMs: number,
+    why: string | null = null,
+  ): TaskRecord | null {
+    const verdict = this.#decide(task, before.holder, nowMs);
+    if (verdict.selected === null) return null;
     const numbered = { ...task, decisionCount: task.decisionCount + 1 };
-    const given = this.#give(task, this.#withBackups(numbered, verdict), verdict.selected, nowMs);
-    this.#record(given, verdict, "capacity_freed", task.holder, nowMs);
-    return true;
+    const given = this.#give(before, this.#withBackups(numbered, verdict), verdict.selected, nowMs);
+    const explanation = why === null ? verdict.explanation : `Since ${why}, ${verdict.explanation}`;
+    this.#record(given, { ...verdict, explanation }, reason, before.holder, nowMs);
+    return given;
   }
 
   /** Under a strategy that keeps lists, whoever dropped out of the task's is replaced by the next best. */
@@ -175,7 +190,7 @@ export class Placement {
       { type: "task.assigned", subject: given.id, data: { agent_id: agentId, attempt: given.attempt } },
       nowMs,
     );
-    this.#ledger.unit.afterCommit(this.#ledger.doorbells.changed(agentId, nowMs));
+    this.#ledger.doorbells.changed(agentId, nowMs);
     return given;
   }
 

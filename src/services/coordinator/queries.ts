@@ -6,14 +6,20 @@ import type { Decision } from "../../contract/decision.ts";
 import type { Event } from "../../contract/event.ts";
 import type { Failure, FailureFilter } from "../../contract/failure.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
-import { TASK_STATUSES, type Task, type TaskFilter, type TaskStatus } from "../../contract/task.ts";
+import {
+  type LateResult,
+  TASK_STATUSES,
+  type Task,
+  type TaskFilter,
+  type TaskStatus,
+} from "../../contract/task.ts";
 import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Placement } from "./placement.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
-import { agentView, taskView } from "./views.ts";
+import { agentView, lateResultView, taskView } from "./views.ts";
 
 /** Failures shown in the status. */
 const RECENT_FAILURES = 10;
@@ -101,6 +107,14 @@ export class Queries {
       if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
       const found = this.#ledger.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
       return ok(pageFrom(found, limit, ({ decision }) => decision));
+    });
+  }
+
+  lateResults(taskId: string, limit: number, cursor: string | null): Outcome<Page<LateResult>> {
+    return this.#ledger.unit.read((): Outcome<Page<LateResult>> => {
+      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
+      const found = this.#ledger.lateResults.list(taskId, numberOf(cursor) ?? 0, limit);
+      return ok(pageOfSlice(found, lateResultView, ({ attempt }) => String(attempt)));
     });
   }
 

@@ -10,6 +10,18 @@ export function noSuchTask(): Outcome<never> {
   return refuse("not_found", "there is no such task in this cluster");
 }
 
+export function incarnationOver(): Outcome<never> {
+  return refuse("session_expired", "this incarnation is over; register again");
+}
+
+export function staleAttempt(task: TaskRecord): Outcome<never> {
+  return refuse("stale_attempt", "this attempt of this agent is not the current one", {
+    attempt: task.attempt,
+    assigned_to: task.status === "pending" ? null : task.holder,
+    task_status: task.status,
+  });
+}
+
 export function finishedAlready(task: TaskRecord): Outcome<never> {
   return refuse("invalid_transition", `the task is ${task.status}`, {
     task_status: task.status,

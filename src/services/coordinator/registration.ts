@@ -6,10 +6,11 @@
 import type { Agent, Registration as RegistrationBody, RunningTask } from "../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { TaskStatus } from "../../contract/task.ts";
-import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import { type AgentRecord, type Drain, isLive, standingStatus } from "../../domain/agent.ts";
 import { newTrack } from "../../domain/reliability.ts";
 import type { PlacedInLine, PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
+import type { Drains } from "./drains.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Placement } from "./placement.ts";
 import { agentView } from "./views.ts";
@@ -44,10 +45,12 @@ export type Registered = { agent: Agent; admission: { group: string; number: num
 export class Registration {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
+  readonly #drains: Drains;
 
-  constructor(ledger: Ledger, placement: Placement) {
+  constructor(ledger: Ledger, placement: Placement, drains: Drains) {
     this.#ledger = ledger;
     this.#placement = placement;
+    this.#drains = drains;
   }
 
   register(
@@ -88,6 +91,7 @@ export class Registration {
       nowMs,
     );
     this.#keepTasks(agent, body.running_tasks, nowMs);
+    this.#drains.returned(agent, nowMs);
     this.#placement.fill(agentId, nowMs);
     const view = agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs);
     return ok({ agent: view, admission: { group, number }, isNew: known === undefined });
@@ -147,6 +151,7 @@ export class Registration {
     known: AgentRecord | undefined,
     nowMs: number,
   ): AgentRecord {
+    const drain = keptDrain(known);
     return {
       id: agentId,
       group,
@@ -157,7 +162,8 @@ export class Registration {
       maxConcurrentTasks: body.max_concurrent_tasks,
       heartbeatIntervalMs: heartbeat.intervalMs,
       heartbeatTimeoutMs: heartbeat.timeoutMs,
-      status: "active",
+      status: standingStatus(drain),
+      drain,
       incarnation: this.#ledger.incarnations.take(),
       registeredAtMs: nowMs,
       registeredBy:
@@ -190,6 +196,11 @@ export class Registration {
       if (!page.hasMore) return;
     }
   }
+}
+
+/** What is left of the last incarnation's drain: an operator's, whose deadline counts for this one too. */
+function keptDrain(known: AgentRecord | undefined): Drain | null {
+  return known?.drain?.by === "operator" ? { ...known.drain, isOver: false, credits: 0 } : null;
 }
 
 function refuseHeartbeat({

@@ -1,7 +1,7 @@
 /**
  * What holders report of their tasks: start, progress, completion, failure. Whether a report
  * counts is decided by the attempt (see task-life); a call with an older one changes nothing
- * and is told what is current.
+ * and is told what is current, but for a result, which may be kept (see late-results).
  */
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
@@ -14,39 +14,55 @@ import type {
   TaskStart,
 } from "../../contract/task.ts";
 import { backoffMs, TASK_RETRY } from "../../domain/backoff.ts";
-import { withCompletion } from "../../domain/experience.ts";
-import { withEvent } from "../../domain/reliability.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import { begun, completed, failed, progressed, type Standing, standingOf } from "../../domain/task-life.ts";
+import type { Report } from "../host.ts";
+import type { Completions } from "./completions.ts";
+import type { LateResults } from "./late-results.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
-import { finishedAlready, noSuchTask } from "./refusals.ts";
+import { finishedAlready, noSuchTask, staleAttempt } from "./refusals.ts";
 import { taskView } from "./views.ts";
 
 /** Who speaks, as the token says; null for an operator. */
 export type Speaker = { agentId: string; incarnation: number } | null;
 
+/** What becomes of a report that no longer counts, and would be refused like this. */
+type Late = (task: TaskRecord, refused: Outcome<never>) => Outcome<TaskRecord>;
+
+const worthless: Late = (_, refused) => refused;
+
 export class Reports {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
   readonly #losses: Losses;
+  readonly #completions: Completions;
+  readonly #lateResults: LateResults;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses) {
+  constructor(
+    ledger: Ledger,
+    placement: Placement,
+    losses: Losses,
+    completions: Completions,
+    lateResults: LateResults,
+  ) {
     this.#ledger = ledger;
     this.#placement = placement;
     this.#losses = losses;
+    this.#completions = completions;
+    this.#lateResults = lateResults;
   }
 
   start(taskId: string, report: TaskStart, speaker: Speaker, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, speaker, (task, standing) => {
+    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
       if (standing !== "current") return finishedAlready(task);
       return this.#endedSpeaker(task, speaker) ?? ok(this.#keep(task, begun(task, nowMs), nowMs));
     });
   }
 
   progress(taskId: string, report: TaskProgress, speaker: Speaker, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, speaker, (task, standing) => {
+    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
       if (standing !== "current") return finishedAlready(task);
       return (
         this.#endedSpeaker(task, speaker) ??
@@ -56,14 +72,13 @@ export class Reports {
   }
 
   complete(taskId: string, report: TaskCompletion, speaker: Speaker, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, speaker, (task, standing) => {
-      if (standing === "settled") return task.status === "completed" ? ok(task) : finishedAlready(task);
+    const late: Late = (task, refused) => this.#lateResults.came(task, report, speaker, refused, nowMs);
+    return this.#report(taskId, report, speaker, late, (task, standing) => {
+      if (standing === "settled") return late(task, finishedAlready(task));
       const done = completed(task, report.result ?? null, nowMs);
-      this.#ledger.saveTask(task, done);
-      this.#ledger.attempts.end(task.id, task.attempt, "completed", nowMs);
-      this.#credit(task, nowMs);
-      this.#losses.ended(done, "task.completed", nowMs);
-      return ok(done);
+      const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
+      const deed = { agentId: task.holder, attempt: task.attempt, tookMs, isLate: false };
+      return ok(this.#completions.complete(task, done, deed, nowMs));
     });
   }
 
@@ -73,7 +88,7 @@ export class Reports {
       // Answered as the first time, yet what a later holder made of it is not this one's to see.
       if (task !== undefined) return ok({ ...taskView(task), result: null });
     }
-    return this.#report(taskId, report, speaker, (task, standing) => {
+    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
       if (standing === "settled") return finishedAlready(task);
       return ok(this.#failBy(task, report.error, nowMs));
     });
@@ -85,11 +100,31 @@ export class Reports {
     return this.complete(task_id, { ...holder, ...(result === undefined ? {} : { result }) }, speaker, nowMs);
   }
 
-  /** Finds the task and what the report is worth; a stale one is refused with what is current. */
+  /** One that came over a socket. */
+  apply({ speaker, frame }: Report, nowMs: number): Outcome<Task> {
+    const { task_id: taskId, attempt } = frame;
+    const holder = { agent_id: speaker.agentId, attempt };
+    switch (frame.type) {
+      case "task_start":
+        return this.start(taskId, holder, speaker, nowMs);
+      case "task_progress":
+        return this.progress(taskId, { ...holder, progress: frame.progress }, speaker, nowMs);
+      case "task_complete":
+        return this.complete(taskId, { ...holder, result: frame.result }, speaker, nowMs);
+      case "task_fail":
+        return this.fail(taskId, { ...holder, error: frame.error }, speaker, nowMs);
+    }
+  }
+
+  /**
+   * Finds the task and what the report is worth; a stale one is refused with what is current.
+   * @param late what becomes of a stale one: it may be of worth all the same
+   */
   #report(
     taskId: string,
     { agent_id, attempt }: TaskStart,
     speaker: Speaker,
+    late: Late,
     count: (task: TaskRecord, standing: Exclude<Standing, "stale">) => Outcome<TaskRecord>,
   ): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
@@ -100,14 +135,7 @@ export class Reports {
     const standing = this.#isOfEarlierLife(taskId, attempt, speaker)
       ? "stale"
       : standingOf(task, agent_id, attempt);
-    if (standing === "stale") {
-      return refuse("stale_attempt", "this attempt of this agent is not the current one", {
-        attempt: task.attempt,
-        assigned_to: task.status === "pending" ? null : task.holder,
-        task_status: task.status,
-      });
-    }
-    const counted = count(task, standing);
+    const counted = standing === "stale" ? late(task, staleAttempt(task)) : count(task, standing);
     return counted.ok ? ok(taskView(counted.value)) : counted;
   }
 
@@ -163,7 +191,7 @@ export class Reports {
       const next = failed(noted, error, nowMs);
       this.#ledger.saveTask(task, next);
       this.#ledger.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
-      this.#losses.ended(next, "task.failed", nowMs);
+      this.#losses.ended(next, { type: "task.failed" }, nowMs);
       return next;
     }
     // Its agent was given up before the report came: that loss is counted already.
@@ -180,20 +208,6 @@ export class Reports {
     );
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
     return next;
-  }
-
-  /** A completed task speaks for its agent. */
-  #credit(task: TaskRecord, nowMs: number): void {
-    const agent = task.holder === null ? undefined : this.#ledger.roster.find(task.holder);
-    if (agent === undefined) return;
-    const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
-    this.#ledger.roster.save({
-      ...agent,
-      tasksCompleted: agent.tasksCompleted + 1,
-      taskMsTotal: agent.taskMsTotal + tookMs,
-      experience: withCompletion(agent.experience, task.type, tookMs, nowMs),
-      track: withEvent(agent.track, "task_completed", nowMs),
-    });
   }
 }
 

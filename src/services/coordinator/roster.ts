@@ -9,6 +9,7 @@ import { reliabilityOf } from "../../domain/reliability.ts";
 import { AgentStore } from "../../storage/coordinator/agents.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { Candidate } from "../../strategies/strategy.ts";
+import { earliest } from "../earliest.ts";
 
 class Entry implements Candidate {
   agent: AgentRecord;
@@ -58,6 +59,8 @@ export class Roster {
   readonly #store: AgentStore;
   #entries = new Map<string, Entry>();
   #groups = new Set<string>();
+  /** Live agents whose drain has a deadline that is still to come, or to be acted on. */
+  #drainDeadlines = new Map<string, number>();
 
   constructor(sql: Sql) {
     this.#store = new AgentStore(sql);
@@ -67,12 +70,14 @@ export class Roster {
   load(openTasks: ReadonlyMap<string, number>): void {
     const before = this.#entries;
     this.#entries = new Map();
+    this.#drainDeadlines = new Map();
     for (const agent of this.#store.all()) {
       const entry = new Entry(agent, openTasks.get(agent.id) ?? 0);
       const known = before.get(agent.id);
       // A hint that is in memory alone outlives a reading anew.
       if (known?.agent.incarnation === agent.incarnation) entry.silentUntilMs = known.silentUntilMs;
       this.#entries.set(agent.id, entry);
+      this.#noteDrain(agent);
     }
     this.#groups = new Set(this.#store.groups());
   }
@@ -146,11 +151,13 @@ export class Roster {
       if (agent.incarnation !== entry.agent.incarnation) entry.silentUntilMs = null;
       entry.agent = agent;
     }
+    this.#noteDrain(agent);
   }
 
   remove(agentId: string): void {
     this.#store.remove(agentId);
     this.#entries.delete(agentId);
+    this.#drainDeadlines.delete(agentId);
   }
 
   /** @returns whether the group is new */
@@ -159,6 +166,20 @@ export class Roster {
     this.#store.addGroup(group);
     this.#groups.add(group);
     return true;
+  }
+
+  earliestDrainDeadlineMs(): number | null {
+    return earliest(...this.#drainDeadlines.values());
+  }
+
+  drainingWithDeadline(): AgentRecord[] {
+    return [...this.#drainDeadlines.keys()].flatMap((id) => this.find(id) ?? []);
+  }
+
+  #noteDrain({ id, status, drain }: AgentRecord): void {
+    const deadlineMs = isLive(status) && drain?.isOver === false ? drain.deadlineMs : null;
+    if (deadlineMs === null) this.#drainDeadlines.delete(id);
+    else this.#drainDeadlines.set(id, deadlineMs);
   }
 
   countOpenTask(agentId: string, change: 1 | -1): void {

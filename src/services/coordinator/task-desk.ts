@@ -15,9 +15,6 @@ import { taskView } from "./views.ts";
 /** Unfinished tasks a cluster holds at most. */
 const OPEN_TASK_LIMIT = 100_000;
 
-/** An object may hold 10 GB; what is accepted below this has room to be finished. */
-const SIZE_LIMIT_BYTES = 8_000_000_000;
-
 export class TaskDesk {
   readonly #ledger: Ledger;
   readonly #placement: Placement;
@@ -61,8 +58,8 @@ export class TaskDesk {
     const next = cancelled(task, nowMs);
     this.#ledger.saveTask(task, next);
     if (isHeld(task.status)) this.#ledger.attempts.end(task.id, task.attempt, "cancelled", nowMs);
-    this.#losses.tellHolder(task, nowMs);
-    this.#losses.ended(next, "task.cancelled", nowMs);
+    this.#losses.tellHolder(task, "cancelled", nowMs);
+    this.#losses.ended(next, { type: "task.cancelled" }, nowMs);
     return ok(taskView(next));
   }
 
@@ -97,7 +94,7 @@ export class TaskDesk {
         `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks; wait or use another cluster`,
       );
     }
-    if (this.#ledger.host.sql.sizeBytes() >= SIZE_LIMIT_BYTES) {
+    if (this.#ledger.isFull) {
       return refuse(
         "limit_reached",
         "the cluster's storage is full; wait, shorten the retention, or use another cluster",
@@ -128,6 +125,7 @@ export class TaskDesk {
         submission.progress_timeout_seconds ?? defaults.default_progress_timeout_seconds,
       ),
       startTimeoutMs: msOrNull(submission.start_timeout_seconds ?? defaults.default_start_timeout_seconds),
+      lateResultCount: 0,
       lateResultPolicy: submission.late_result_policy ?? defaults.late_result_policy,
       progress: null,
       result: null,

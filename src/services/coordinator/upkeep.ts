@@ -1,5 +1,5 @@
 /**
- * The one alarm of a coordinator: time-outs of tasks, retries that backed off, retention,
+ * The one alarm of a coordinator: time-outs of tasks, deadlines of drains, retries that backed off, retention,
  * doorbells that were not answered, messages to be sent again, and whatever a crash left
  * under way. A late alarm, or a start under another boot id, was our absence, not theirs.
  */
@@ -7,6 +7,7 @@ import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain
 import { taskDeadline } from "../../domain/task-deadline.ts";
 import { creditedTask } from "../../domain/task-life.ts";
 import { earliest } from "../earliest.ts";
+import type { Drains } from "./drains.ts";
 import type { Failover } from "./failover.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
@@ -32,13 +33,15 @@ export class Upkeep {
   readonly #placement: Placement;
   readonly #losses: Losses;
   readonly #failover: Failover;
+  readonly #drains: Drains;
   #lastPauseMs = 0;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses, failover: Failover) {
+  constructor(ledger: Ledger, placement: Placement, losses: Losses, failover: Failover, drains: Drains) {
     this.#ledger = ledger;
     this.#placement = placement;
     this.#losses = losses;
     this.#failover = failover;
+    this.#drains = drains;
   }
 
   /** At a start of the object: under another boot id, we were away. */
@@ -69,25 +72,32 @@ export class Upkeep {
       tasks.store.earliestDeadlineMs(),
       tasks.store.earliestBackOffMs(),
       finishedMs === null ? null : this.#hasTooMuch() ? nowMs : finishedMs + settings.retentionMs + 1,
+      this.#drains.nextWorkMs(),
       doorbells.nextWorkMs(),
       outbox.nextWorkMs(),
     );
   }
 
   look(scheduledMs: number | null, nowMs: number): void {
-    const { tasks, settings, doorbells, outbox, unit } = this.#ledger;
-    const dueMs = earliest(scheduledMs, tasks.store.earliestDeadlineMs(), nowMs) ?? nowMs;
+    const { tasks, settings, doorbells, outbox } = this.#ledger;
+    const dueMs =
+      earliest(scheduledMs, tasks.store.earliestDeadlineMs(), this.#drains.nextWorkMs(), nowMs) ?? nowMs;
     const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
     if (
       mayBeLate(countedFromMs, nowMs) &&
-      isLateAlarm(countedFromMs, nowMs, tasks.store.shortestTimeoutMs())
+      isLateAlarm(
+        countedFromMs,
+        nowMs,
+        earliest(tasks.store.shortestTimeoutMs(), this.#drains.shortestTimeoutMs()),
+      )
     ) {
       this.#creditPause("alarm_late", nowMs, nowMs);
     }
     this.#timeOutTasks(nowMs);
+    this.#drains.look(nowMs);
     for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
     tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
-    unit.afterCommit(doorbells.repeatDue(nowMs));
+    doorbells.repeatDue(nowMs);
     outbox.sendDue(nowMs);
   }
 
@@ -119,6 +129,7 @@ export class Upkeep {
   /** We were away until `fromMs`: every running deadline of a task is given whole again from then. */
   #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#lastPauseMs = nowMs;
+    this.#drains.credit(fromMs);
     let count = 0;
     let last = 0;
     for (;;) {

@@ -1,9 +1,10 @@
-/** Agents and tasks as the wire shows them. */
+/** Agents, tasks and late results as the wire shows them. */
 import type { Agent } from "../../contract/agent.ts";
-import type { Task } from "../../contract/task.ts";
+import type { LateResult, Task } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
+import type { LateResultRecord } from "../../storage/coordinator/late-results.ts";
 import { instant, instantOrNull, secondsOrNull } from "../instant.ts";
 
 /** @param openTasks how many tasks it holds */
@@ -19,6 +20,11 @@ export function agentView(agent: AgentRecord, openTasks: number, nowMs: number):
     heartbeat_interval_seconds: agent.heartbeatIntervalMs / 1000,
     heartbeat_timeout_seconds: agent.heartbeatTimeoutMs / 1000,
     status: agent.status,
+    drain: agent.drain && {
+      mode: agent.drain.mode,
+      by: agent.drain.by,
+      deadline_at: instantOrNull(agent.drain.deadlineMs),
+    },
     incarnation: agent.incarnation,
     registered_at: instant(agent.registeredAtMs),
     last_heartbeat_at: instantOrNull(agent.lastHeartbeatAtMs),
@@ -59,12 +65,21 @@ export function taskView(task: TaskRecord): Task {
     progress: task.progress,
     result: task.result as Task["result"],
     error: task.error === null ? null : { ...task.error },
-    late_results: 0,
+    late_results: task.lateResultCount,
     pending_reason: task.pendingReason,
     created_at: instant(task.createdAtMs),
     assigned_at: instantOrNull(task.assignedAtMs),
     started_at: instantOrNull(task.startedAtMs),
     finished_at: instantOrNull(task.finishedAtMs),
     deadline_at: instantOrNull(task.deadlineAtMs),
+  };
+}
+
+export function lateResultView({ attempt, agentId, result, receivedAtMs }: LateResultRecord): LateResult {
+  return {
+    attempt,
+    agent_id: agentId,
+    result: result as LateResult["result"],
+    received_at: instant(receivedAtMs),
   };
 }

@@ -34,4 +34,16 @@ export const AGENT_GROUP_MIGRATIONS: Migrations = [
        number INTEGER NOT NULL, agent_id TEXT NOT NULL, PRIMARY KEY (number, agent_id)) WITHOUT ROWID`,
     "ALTER TABLE sessions ADD COLUMN messages_from INTEGER NOT NULL DEFAULT 0",
   ],
+  [
+    // A session's socket, the end of its grace after one broke, and whether it drains.
+    "ALTER TABLE sessions ADD COLUMN connection INTEGER",
+    "ALTER TABLE sessions ADD COLUMN suspect_until INTEGER",
+    "ALTER TABLE sessions ADD COLUMN drain_mode TEXT",
+    "ALTER TABLE sessions ADD COLUMN drain_deadline INTEGER",
+    // The lines for locks: one row a waiter, in the order of their numbers. Mirrored in memory, so without an index.
+    `CREATE TABLE lock_waiters (
+       number INTEGER PRIMARY KEY, resource TEXT NOT NULL, agent_id TEXT NOT NULL, incarnation INTEGER NOT NULL,
+       ttl_ms INTEGER NOT NULL, wait_ms INTEGER NOT NULL, ends_at INTEGER NOT NULL, credits INTEGER NOT NULL,
+       request_id TEXT)`,
+  ],
 ];

@@ -1,6 +1,6 @@
 /** The roster: one row an agent. */
 import type { AgentStatus, Load } from "../../contract/agent.ts";
-import type { AgentRecord } from "../../domain/agent.ts";
+import type { AgentRecord, Drain } from "../../domain/agent.ts";
 import type { ExperienceByType } from "../../domain/experience.ts";
 import type { Track } from "../../domain/reliability.ts";
 import type { Sql } from "../sql.ts";
@@ -29,6 +29,7 @@ type Row = {
   load: string | null;
   track: string;
   experience: string;
+  drain: string | null;
 };
 
 export class AgentStore {
@@ -47,8 +48,8 @@ export class AgentStore {
       `INSERT OR REPLACE INTO agents (id, group_id, type, capabilities, endpoint, labels, max_concurrent_tasks,
          heartbeat_interval_ms, heartbeat_timeout_ms, status, incarnation, registered_at, registered_by,
          last_heartbeat_at, is_leaving, cooldown_until, failure_count, tasks_completed, tasks_failed,
-         task_ms_total, load, track, experience)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         task_ms_total, load, track, experience, drain)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       agent.id,
       agent.group,
       agent.type,
@@ -72,6 +73,7 @@ export class AgentStore {
       agent.load === null ? null : JSON.stringify(agent.load),
       JSON.stringify(agent.track),
       JSON.stringify(agent.experience),
+      agent.drain === null ? null : JSON.stringify(agent.drain),
     );
   }
 
@@ -100,6 +102,7 @@ function recordOf(row: Row): AgentRecord {
     heartbeatIntervalMs: row.heartbeat_interval_ms,
     heartbeatTimeoutMs: row.heartbeat_timeout_ms,
     status: row.status as AgentStatus,
+    drain: row.drain === null ? null : (JSON.parse(row.drain) as Drain),
     incarnation: row.incarnation,
     registeredAtMs: row.registered_at,
     registeredBy: row.registered_by,

@@ -1,4 +1,4 @@
-/** Whom each attempt was given to, and how it ended. */
+/** Whom each attempt was given to, and how it ended; `overtaken` by the late result of another. */
 import { first, type Sql } from "../sql.ts";
 
 const ATTEMPT_OUTCOMES = [
@@ -9,10 +9,18 @@ const ATTEMPT_OUTCOMES = [
   "agent_unregistered",
   "reregistered",
   "cancelled",
+  "agent_suspect",
+  "agent_drained",
+  "overtaken",
 ] as const;
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
-export type AttemptRow = { agentId: string; incarnation: number; outcome: AttemptOutcome | null };
+export type AttemptRow = {
+  agentId: string;
+  incarnation: number;
+  assignedAtMs: number;
+  outcome: AttemptOutcome | null;
+};
 
 /** Attempts kept of one task; the oldest go first. */
 const KEPT = 200;
@@ -49,7 +57,7 @@ export class AttemptStore {
   find(taskId: string, attempt: number): AttemptRow | undefined {
     return first<AttemptRow>(
       this.#sql,
-      "SELECT agent_id AS agentId, incarnation, outcome FROM attempts WHERE task_id = ? AND attempt = ?",
+      "SELECT agent_id AS agentId, incarnation, assigned_at AS assignedAtMs, outcome FROM attempts WHERE task_id = ? AND attempt = ?",
       taskId,
       attempt,
     );

@@ -1,13 +1,28 @@
-/** Failovers under way: what is left when a crash comes between two slices. */
-import type { DecisionReason } from "../../contract/decision.ts";
+/** Failovers and the like under way: what is left when a crash comes between two slices. */
 import type { TaskMove } from "../../contract/incident.ts";
 import type { Sql } from "../sql.ts";
+import type { PlaceInLine } from "./tasks.ts";
+
+/**
+ * Why tasks are taken from an agent, which says how.
+ * - `agent_failed`, `agent_unregistered`: its incarnation ended, everything moves.
+ * - `agent_suspect`: what it has not started moves if somebody else can take it, else it stays.
+ * - `agent_drained`: what it has not started moves.
+ * - `drain_over`: its drain's deadline has passed, everything moves.
+ */
+export type JobKind =
+  | "agent_failed"
+  | "agent_unregistered"
+  | "agent_suspect"
+  | "agent_drained"
+  | "drain_over";
 
 export type FailoverJob = {
-  failureId: string;
+  /** The failure's, if a failure is behind it. */
+  id: string;
   agentId: string;
   incarnation: number;
-  reason: Extract<DecisionReason, "agent_failed" | "agent_unregistered">;
+  kind: JobKind;
   isCritical: boolean;
   startedAtMs: number;
   tasksReassigned: number;
@@ -17,10 +32,13 @@ export type FailoverJob = {
   stranded: string[];
   /** Where the first few of the others went. */
   moved: TaskMove[];
+  /** Of a job that may leave tasks where they are: how far it has come. */
+  after: PlaceInLine | null;
 };
 
-type Row = Omit<FailoverJob, "isCritical" | "stranded" | "moved" | "reason"> & {
-  reason: string;
+type Row = Omit<FailoverJob, "isCritical" | "stranded" | "moved" | "kind" | "after"> & {
+  kind: string;
+  after: string | null;
   isCritical: number;
   stranded: string;
   moved: string;
@@ -36,12 +54,12 @@ export class FailoverStore {
   save(job: FailoverJob): void {
     this.#sql.all(
       `INSERT OR REPLACE INTO failovers (failure_id, agent_id, incarnation, reason, is_critical, started_at,
-         tasks_reassigned, tasks_pending, tasks_failed, stranded, moved)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      job.failureId,
+         tasks_reassigned, tasks_pending, tasks_failed, stranded, moved, after)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      job.id,
       job.agentId,
       job.incarnation,
-      job.reason,
+      job.kind,
       job.isCritical ? 1 : 0,
       job.startedAtMs,
       job.tasksReassigned,
@@ -49,28 +67,30 @@ export class FailoverStore {
       job.tasksFailed,
       JSON.stringify(job.stranded),
       JSON.stringify(job.moved),
+      job.after === null ? null : JSON.stringify(job.after),
     );
   }
 
-  remove(failureId: string): void {
-    this.#sql.all("DELETE FROM failovers WHERE failure_id = ?", failureId);
+  remove(id: string): void {
+    this.#sql.all("DELETE FROM failovers WHERE failure_id = ?", id);
   }
 
   /** The job whose turn it is: critical agents' first, then the oldest. */
   next(): FailoverJob | undefined {
     const row = this.#sql.all<Row>(
-      `SELECT failure_id AS failureId, agent_id AS agentId, incarnation, reason, is_critical AS isCritical,
+      `SELECT failure_id AS id, agent_id AS agentId, incarnation, reason AS kind, is_critical AS isCritical,
          started_at AS startedAtMs, tasks_reassigned AS tasksReassigned, tasks_pending AS tasksPending,
-         tasks_failed AS tasksFailed, stranded, moved
+         tasks_failed AS tasksFailed, stranded, moved, after
        FROM failovers ORDER BY is_critical DESC, started_at, failure_id LIMIT 1`,
     )[0];
     if (row === undefined) return undefined;
     return {
       ...row,
-      reason: row.reason as FailoverJob["reason"],
+      kind: row.kind as JobKind,
       isCritical: row.isCritical === 1,
       stranded: JSON.parse(row.stranded) as string[],
       moved: JSON.parse(row.moved) as TaskMove[],
+      after: row.after === null ? null : (JSON.parse(row.after) as PlaceInLine),
     };
   }
 }

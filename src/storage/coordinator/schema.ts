@@ -62,4 +62,15 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
   ],
   // Where the tasks of a failover went, for the people who are told of it.
   ["ALTER TABLE failovers ADD COLUMN moved TEXT NOT NULL DEFAULT '[]'"],
+  [
+    // Why an agent takes no new tasks, as JSON.
+    "ALTER TABLE agents ADD COLUMN drain TEXT",
+    // How far along its agent's tasks such a job has come that leaves some of them.
+    "ALTER TABLE failovers ADD COLUMN after TEXT",
+    "ALTER TABLE tasks ADD COLUMN late_result_count INTEGER NOT NULL DEFAULT 0",
+    // Results that were refused because their attempt was over.
+    `CREATE TABLE late_results (
+       task_id TEXT NOT NULL, attempt INTEGER NOT NULL, agent_id TEXT NOT NULL, result TEXT NOT NULL,
+       received_at INTEGER NOT NULL, PRIMARY KEY (task_id, attempt)) WITHOUT ROWID`,
+  ],
 ];

@@ -37,6 +37,7 @@ export type TaskRow = {
   failure_count: number;
   decision_count: number;
   has_own_backups: number;
+  late_result_count: number;
 };
 
 /** The values of all that can change after the submission, in the order of the statements in tasks.ts. */
@@ -66,6 +67,7 @@ export function changing(task: TaskRecord, agingMs: number): (string | number | 
     task.hasOwnBackups ? 1 : 0,
     urgencyOf(task.priority, task.createdAtMs, agingMs),
     isHeld(task.status) ? 1 : 0,
+    task.lateResultCount,
   ];
 }
 
@@ -87,6 +89,7 @@ export function recordOf(row: TaskRow): TaskRecord {
     timeoutMs: row.timeout_ms,
     progressTimeoutMs: row.progress_timeout_ms,
     startTimeoutMs: row.start_timeout_ms,
+    lateResultCount: row.late_result_count,
     lateResultPolicy: row.late_result_policy as LateResultPolicy,
     progress: row.progress,
     result: JSON.parse(row.result),

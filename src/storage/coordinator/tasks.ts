@@ -30,8 +30,8 @@ export class TaskStore {
          priority, status, holder, attempt, reassignment_count, previous_agents, backups, progress, result,
          error, pending_reason, assigned_at, started_at, progress_at, finished_at, deadline_at, credited_at,
          credits, not_before, failure_count, decision_count,
-         has_own_backups, urgency, is_held)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         has_own_backups, urgency, is_held, late_result_count)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       task.id,
       task.fingerprint,
       task.type,
@@ -53,7 +53,8 @@ export class TaskStore {
       `UPDATE tasks SET priority = ?, status = ?, holder = ?, attempt = ?, reassignment_count = ?,
          previous_agents = ?, backups = ?, progress = ?, result = ?, error = ?, pending_reason = ?,
          assigned_at = ?, started_at = ?, progress_at = ?, finished_at = ?, deadline_at = ?, credited_at = ?,
-         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, has_own_backups = ?, urgency = ?, is_held = ?
+         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, has_own_backups = ?, urgency = ?,
+         is_held = ?, late_result_count = ?
        WHERE id = ?`,
       ...changing(task, agingMs),
       task.id,
@@ -240,6 +241,7 @@ export class TaskStore {
     );
     const ids = JSON.stringify(rows.map((row) => row.id));
     this.#sql.all("DELETE FROM attempts WHERE task_id IN (SELECT value FROM json_each(?))", ids);
+    this.#sql.all("DELETE FROM late_results WHERE task_id IN (SELECT value FROM json_each(?))", ids);
     this.#sql.all("DELETE FROM decisions WHERE task_id IN (SELECT value FROM json_each(?))", ids);
     this.#sql.all("DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?))", ids);
     return rows.map((row) => row.status as TaskStatus);

@@ -1,11 +1,13 @@
 /** A simulated cluster driven step by step, for tests that tell a story with exact times. */
-import type { Registration } from "../../../src/contract/agent.ts";
+import type { Agent, DrainRequest, Registration } from "../../../src/contract/agent.ts";
 import type { ConfigInput } from "../../../src/contract/config.ts";
 import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Outcome } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
+import type { ToCoordinator } from "../../../src/domain/message.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
+import type { SimulatedSocket } from "./simulated-lines.ts";
 import { World } from "./world.ts";
 
 const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
@@ -18,6 +20,7 @@ export class ScriptedCluster {
   readonly cluster: SimulatedCluster;
   readonly #incarnations = new Map<string, number>();
   readonly #beating = new Map<string, () => void>();
+  #told = 0;
 
   constructor(config: ConfigInput = {}) {
     this.cluster = new SimulatedCluster(this.world, { config });
@@ -46,6 +49,11 @@ export class ScriptedCluster {
     const { agent } = good(await answer);
     this.#incarnations.set(id, agent.incarnation);
     this.#beat(id, group, agent.incarnation);
+  }
+
+  /** Opens a socket of an agent. */
+  connect(id: string, group = "default"): SimulatedSocket {
+    return good(this.cluster.connect(group, id, this.incarnationOf(id)));
   }
 
   incarnationOf(id: string): number {
@@ -97,6 +105,30 @@ export class ScriptedCluster {
     );
   }
 
+  /** By an operator, unless the agent itself asks for it. */
+  drain(id: string, request: Partial<DrainRequest> = {}, isItself = false): Outcome<Agent> {
+    return this.cluster.coordinator.serve((service) =>
+      service.drain(id, { mode: "finish", ...request }, isItself ? this.#speaker(id) : null),
+    );
+  }
+
+  resume(id: string, isItself = false): Outcome<Agent> {
+    return this.cluster.coordinator.serve((service) =>
+      service.resume(id, isItself ? this.#speaker(id) : null),
+    );
+  }
+
+  /** Has the coordinator hear a message as if from a group. */
+  tell(message: ToCoordinator): void {
+    this.#told += 1;
+    const letters = [{ number: this.#told, message }];
+    this.cluster.coordinator.serve((service) => service.receive({ stream: "script", letters }));
+  }
+
+  agent(id: string): Agent {
+    return good(this.cluster.coordinator.serve((service) => service.queries.agent(id)));
+  }
+
   task(id: string): Task {
     return good(this.cluster.coordinator.serve((service) => service.queries.task(id)));
   }
@@ -127,7 +159,9 @@ export class ScriptedCluster {
     });
     const beat = () => {
       if (isSilent) return;
-      this.cluster.group(group).serve((service) => service.heartbeat(id, incarnation, {}));
+      if (this.cluster.isUp) {
+        this.cluster.group(group).serve((service) => service.heartbeat(id, incarnation, {}));
+      }
       this.world.after(1000, beat);
     };
     beat();

@@ -4,13 +4,15 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Config, type ConfigInput } from "../../../src/contract/config.ts";
+import { type Outcome, ok } from "../../../src/contract/problem.ts";
 import type { HttpOutcome } from "../../../src/notifications/carriers.ts";
 import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
-import type { Address, Parcel, Peers, Receipt } from "../../../src/services/host.ts";
+import type { Address, Parcel, Peers, Receipt, Revocation } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
 import type { Outside } from "../../../src/services/notifier/outside.ts";
 import type { Fate } from "./node-sql.ts";
+import { SimulatedSocket } from "./simulated-lines.ts";
 import { SimulatedObject } from "./simulated-object.ts";
 import type { World } from "./world.ts";
 
@@ -27,6 +29,8 @@ export class SimulatedCluster {
   readonly notifier: SimulatedObject<Notifier>;
   /** What the channel `log` said. */
   readonly told: Record<string, unknown>[] = [];
+  /** Attempts that agents were told they lost, whether they heard it or not. */
+  readonly revoked: (Revocation & { agentId: string })[] = [];
   /** What arrived at the webhook's receiver, repeats included. */
   readonly received: { id: string; body: unknown }[] = [];
   /** What that receiver answers. */
@@ -68,6 +72,28 @@ export class SimulatedCluster {
       this.#groups.set(name, group);
     }
     return group;
+  }
+
+  /** Opens a socket of an agent. */
+  connect(group: string, agentId: string, incarnation: number): Outcome<SimulatedSocket> {
+    const object = this.group(group);
+    const connected = object.serve((service) => service.connect(agentId, incarnation));
+    if (!connected.ok) return connected;
+    const socket = new SimulatedSocket(connected.value, {
+      nowMs: () => Math.floor(this.world.nowMs),
+      said: ({ connection }, text) => object.serve((service) => service.hear(connection, text)),
+      ended: (ended, isClean) => {
+        object.serve((service) => service.disconnected(ended.connection, isClean));
+        object.lines.drop(ended);
+      },
+    });
+    object.lines.accept(socket);
+    object.serve((service) => service.connected(socket.connection));
+    return ok(socket);
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
   }
 
   /** `kill -9` of the server: every instance is gone, and nothing answers. */
@@ -128,10 +154,19 @@ export class SimulatedCluster {
     return {
       deliver: (receiver, parcel) => this.world.call(() => this.#receive(receiver, parcel)),
       ringDoorbell: (group, doorbell) => {
+        const { agentId, revoked = [] } = doorbell;
+        this.revoked.push(...revoked.map((revocation) => ({ agentId, ...revocation })));
         this.world
           .call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)))
           .catch(() => {});
       },
+      // Copied, as what objects tell each other is.
+      report: (reports) => {
+        const copy = structuredClone(reports);
+        return this.world.call(() => this.coordinator.serve((service) => service.reportAll(copy)));
+      },
+      unstartedTasks: (agentId, cursor) =>
+        this.world.call(() => this.coordinator.serve((service) => service.unstartedTasks(agentId, cursor))),
     };
   }
 

@@ -6,6 +6,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Host, Peers } from "../../../src/services/host.ts";
 import { type Fate, NodeSql } from "./node-sql.ts";
+import { SimulatedLines } from "./simulated-lines.ts";
 import type { World } from "./world.ts";
 
 /** After a throwing alarm the platform tries again in this time. */
@@ -26,6 +27,8 @@ export type ObjectOptions<Service> = {
 export class SimulatedObject<Service extends object> {
   /** What is on disk; for tests to look at. */
   readonly database = new DatabaseSync(":memory:");
+  /** The sockets that the platform holds for it. */
+  readonly lines = new SimulatedLines();
   readonly #world: World;
   readonly #options: ObjectOptions<Service>;
   #live: { service: Service; sql: NodeSql } | null = null;
@@ -56,8 +59,14 @@ export class SimulatedObject<Service extends object> {
     }
   }
 
-  /** The instance is gone, with all that was only in memory. */
+  /** The instance has crashed: gone is all that was only in memory, and its sockets. */
   end(): void {
+    this.lines.cut();
+    this.evict();
+  }
+
+  /** The instance goes from memory, and its sockets stay. */
+  evict(): void {
     this.#live?.sql.die();
     this.#live = null;
     this.#stagedAlarmMs = undefined;
@@ -102,6 +111,17 @@ export class SimulatedObject<Service extends object> {
         },
       },
       bells: { ring() {} },
+      // What an instance that is gone still has under way reaches nobody.
+      lines: {
+        send: (connection, frame) => {
+          if (isMine()) this.lines.send(connection, frame);
+        },
+        close: (connection, code, reason) => {
+          if (isMine()) this.lines.close(connection, code, reason);
+        },
+        isKnown: (connection) => this.lines.isKnown(connection),
+        lastPingMs: (connection) => this.lines.lastPingMs(connection),
+      },
       peers: this.#options.peers,
       log: { line: (_, event, fields) => this.#options.onLog?.(event, fields) },
       bootId: this.#options.bootId(),

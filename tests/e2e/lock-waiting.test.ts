@@ -1,0 +1,188 @@
+/** Waiting for locks over HTTP and over sockets, in order, also while the server dies and comes back. */
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { type Lock, LockAnswer } from "../../src/contract/lock.ts";
+import { AgentSocket } from "../support/agent-socket.ts";
+import { apiOfThisFile, type Cluster, type TestAgent, until } from "../support/http-client.ts";
+import { figures } from "../support/measure.ts";
+
+const api = apiOfThisFile();
+
+const RESTARTS = Number(process.env.FAULT_ROUNDS ?? 3);
+const WAITERS = 64;
+
+/** Waits until that many stand in line. */
+const inLine = (cluster: Cluster, resource: string, ids: readonly string[]) =>
+  until(async () => {
+    const answer = await cluster.get(`/groups/default/locks/${resource}`);
+    if (answer.status !== 200) return false;
+    const { waiters } = answer.as(200, LockAnswer).lock;
+    return waiters.length === ids.length && ids.every((id, index) => waiters[index] === id);
+  }, `${ids.length} in line for ${resource}`);
+
+async function agents(cluster: Cluster, count: number): Promise<TestAgent[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => cluster.register(`a${index}`)));
+}
+
+async function holderAndWaiters() {
+  const cluster = api.cluster();
+  const [holder, first, second] = await agents(cluster, 3);
+  if (holder === undefined || first === undefined || second === undefined) throw new Error("too few");
+  return { cluster, holder, first, second, held: await holder.acquire("disk", { ttl_seconds: 600 }) };
+}
+
+describe("a call that waits", () => {
+  it("gets the lock when it is released, first come first served, under a new token", async () => {
+    const { cluster, holder, first, second, held } = await holderAndWaiters();
+    const one = first.acquire("disk", { wait_seconds: 30 });
+    await inLine(cluster, "disk", ["a1"]);
+    const other = second.acquire("disk", { wait_seconds: 30 });
+    await inLine(cluster, "disk", ["a1", "a2"]);
+
+    await holder.proof("release", "disk", held.fencing_token);
+    const granted = await one;
+    expect(granted).toMatchObject({ holder: "a1", waiters: ["a2"] });
+    expect(granted.fencing_token).toBeGreaterThan(held.fencing_token);
+    // Nobody overtakes.
+    (await holder.tryAcquire("disk")).problem(409, "lock_held");
+    await first.proof("release", "disk", granted.fencing_token);
+    expect(await other).toMatchObject({ holder: "a2", waiters: [] });
+  });
+
+  it.each(["failure", "unregistering", "expiry", "breaking"])(
+    "gets it after its holder's %s",
+    async (end) => {
+      const cluster = api.cluster();
+      const [holder, waiter] = await agents(cluster, 2);
+      await holder?.acquire("disk", { ttl_seconds: end === "expiry" ? 0.5 : 600 });
+      const granted = waiter?.acquire("disk", { wait_seconds: 30 });
+      if (end !== "expiry") {
+        await inLine(cluster, "disk", ["a1"]);
+        if (end === "failure") await cluster.post("/agents/a0/failures", { failure_type: "reported" });
+        if (end === "unregistering") await holder?.unregister();
+        if (end === "breaking") await cluster.request("DELETE", "/groups/default/locks/disk");
+      }
+      expect(await granted).toMatchObject({ holder: "a1" });
+    },
+  );
+
+  it("is refused when its time is over, with who holds the lock until when, and stands in line no more", async () => {
+    const { cluster, first, held } = await holderAndWaiters();
+    const fromMs = performance.now();
+    const problem = (await first.tryAcquire("disk", { wait_seconds: 0.5 })).problem(409, "lock_held");
+    const waitedMs = performance.now() - fromMs;
+    expect(problem).toMatchObject({ holder: "a0", expires_at: held.expires_at });
+    expect(waitedMs).toBeGreaterThanOrEqual(495);
+    expect(waitedMs).toBeLessThan(1500);
+    await inLine(cluster, "disk", []);
+  });
+
+  it("is told when its agent's incarnation ends", async () => {
+    const { cluster, first } = await holderAndWaiters();
+    const call = first.tryAcquire("disk", { wait_seconds: 30 });
+    await inLine(cluster, "disk", ["a1"]);
+    await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+    (await call).problem(410, "session_expired");
+    await inLine(cluster, "disk", []);
+  });
+
+  it.each([-1, 31, "soon"])("is refused with a wait of %s", async (wait_seconds) => {
+    const { first } = await holderAndWaiters();
+    (await first.tryAcquire("disk", { wait_seconds })).problem(400, "invalid_request");
+  });
+});
+
+it("a frame and a call wait in one line", async () => {
+  const { cluster, holder, first, second, held } = await holderAndWaiters();
+  using socket = await AgentSocket.open(
+    `${cluster.api.server.url}${cluster.path}${first.path}/connect`,
+    first.token,
+  );
+  const queued = await socket.ask({ type: "lock_acquire", resource: "disk", wait_seconds: 30 });
+  expect(queued).toMatchObject({ type: "ack", queued: true });
+  const call = second.acquire("disk", { wait_seconds: 30 });
+  await inLine(cluster, "disk", ["a1", "a2"]);
+  await holder.proof("release", "disk", held.fencing_token);
+  const { request_id, lock } = await socket.first("lock_granted");
+  expect(request_id).toBe(queued.request_id);
+  const released = await socket.ask({
+    type: "lock_release",
+    resource: "disk",
+    fencing_token: lock.fencing_token,
+  });
+  expect(released.type).toBe("ack");
+  expect(await call).toMatchObject({ holder: "a2" });
+});
+
+/** What the waiters of the long test share. */
+type Race = { order: string[]; inside: Set<string>; tokens: number[]; restarting: boolean };
+
+it(`${WAITERS} waiters have a lock in the order in which they came, one at a time, while the server is killed ${RESTARTS} times`, {
+  timeout: 120_000,
+}, async () => {
+  const cluster = api.cluster();
+  const all = await agents(cluster, WAITERS);
+  const holder = await cluster.register("first");
+  const held = await holder.acquire("disk", { ttl_seconds: 600 });
+  const race: Race = { order: [], inside: new Set(), tokens: [], restarting: false };
+  const waiting: Promise<void>[] = [];
+  const ids: string[] = [];
+  for (const agent of all) {
+    waiting.push(waitItsTurn(agent, race));
+    ids.push(agent.id);
+    await inLine(cluster, "disk", ids);
+  }
+
+  const restart = async () => {
+    const fromMs = performance.now();
+    await api.server.kill();
+    await api.server.restart();
+    return performance.now() - fromMs;
+  };
+  // Before anybody had it, and in the middle.
+  const awayMs = [await restart()];
+  await release(holder, held);
+  for (let round = 1; round < RESTARTS; round++) {
+    const mark = Math.floor((WAITERS * round) / RESTARTS);
+    await until(async () => race.order.length >= mark, `${mark} to have had their turn`, 60_000);
+    awayMs.push(await restart());
+  }
+  await Promise.all(waiting);
+
+  console.log(figures(`lock line of ${WAITERS}, server away`, awayMs));
+  expect(race.order).toEqual(ids);
+  expect(race.tokens).toEqual(race.tokens.toSorted((a, b) => a - b));
+  expect(new Set(race.tokens).size).toBe(WAITERS);
+});
+
+/** As a careful agent does: asks again when the server was away, and repeats its release until it is answered. */
+async function waitItsTurn(agent: TestAgent, race: Race): Promise<void> {
+  let lock: Lock | null = null;
+  while (lock === null) {
+    try {
+      const answer = await agent.tryAcquire("disk", { wait_seconds: 30, ttl_seconds: 600 });
+      if (answer.status === 200) lock = answer.as(200, LockAnswer).lock;
+    } catch {
+      await delay(20);
+    }
+  }
+  expect([...race.inside], `${agent.id} was not alone`).toEqual([]);
+  race.inside.add(agent.id);
+  race.order.push(agent.id);
+  race.tokens.push(lock.fencing_token);
+  await delay(5);
+  race.inside.delete(agent.id);
+  await release(agent, lock);
+}
+
+async function release(agent: TestAgent, { resource, fencing_token }: Lock): Promise<void> {
+  for (;;) {
+    try {
+      expect((await agent.proof("release", resource, fencing_token)).status).toBe(200);
+      return;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      await delay(20);
+    }
+  }
+}

@@ -1,0 +1,410 @@
+/** Agents on sockets: who may connect, what is pushed and answered, and how soon a crash is found. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { RegistrationAnswer } from "../../src/contract/agent.ts";
+import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
+import { AgentSocket } from "../support/agent-socket.ts";
+import {
+  Answer,
+  apiOfThisFile,
+  type Cluster,
+  type Registering,
+  TestAgent,
+  until,
+} from "../support/http-client.ts";
+import { figures } from "../support/measure.ts";
+import { shakeHands } from "../support/raw-socket.ts";
+
+const api = apiOfThisFile();
+
+/** How late what is due may be noticed: the second look, and a busy machine. */
+const LATENESS_LIMIT_MS = 250;
+
+const CRASHES = 10;
+
+/** An agent with the address of its socket. */
+async function registered(cluster: Cluster, id: string, registering: Registering = {}) {
+  const answer = await cluster.tryRegister(id, registering);
+  const registration = RegistrationAnswer.parse(answer.body);
+  const agent = new TestAgent(cluster, registering.group ?? "default", registration);
+  return { agent, url: registration.websocket_url, token: registration.token };
+}
+
+async function connected(cluster: Cluster, id: string, registering: Registering = {}) {
+  const { agent, url, token } = await registered(cluster, id, registering);
+  return { agent, url, token, socket: await AgentSocket.open(url, token) };
+}
+
+const problemOf = ({ status, headers, body }: Awaited<ReturnType<typeof shakeHands>>) =>
+  new Answer(status, new Headers(headers as Record<string, string>), body);
+
+/** A process that connects and stays. */
+const CLIENT = `
+  const [url, protocol, bearer] = process.argv.slice(1);
+  const socket = new WebSocket(url, [protocol, bearer]);
+  socket.onopen = () => process.stdout.write("open");
+  setInterval(() => {}, 1000);
+`;
+
+/** @returns what kills it with SIGKILL */
+async function connectedProcess(url: string, token: string): Promise<() => Promise<unknown>> {
+  const child = spawn(process.execPath, ["-e", CLIENT, url, SUBPROTOCOL, `${BEARER_SUBPROTOCOL}${token}`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  return () => {
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    return gone;
+  };
+}
+
+describe("connecting", () => {
+  it("takes the token from the subprotocols, and selects the one that is ours", async () => {
+    const { socket } = await connected(api.cluster(), "a1");
+    using _ = socket;
+    expect(socket.protocol).toBe(SUBPROTOCOL);
+    await socket.ping();
+  });
+
+  it("takes the token from the header, and selects no protocol that was not offered", async () => {
+    const { url, token } = await registered(api.cluster(), "a1");
+    const plain = await shakeHands(url, { Authorization: `Bearer ${token}` });
+    expect(plain.status).toBe(101);
+    expect(plain.headers["sec-websocket-protocol"]).toBeUndefined();
+    plain.destroy();
+    const offered = await shakeHands(url, {
+      Authorization: `Bearer ${token}`,
+      "Sec-WebSocket-Protocol": `other, ${SUBPROTOCOL}`,
+    });
+    expect(offered.status).toBe(101);
+    expect(offered.headers["sec-websocket-protocol"]).toBe(SUBPROTOCOL);
+    offered.destroy();
+  });
+
+  it.each([
+    { what: "no token", headers: {} },
+    { what: "a token without our protocol", headers: { "Sec-WebSocket-Protocol": "bearer.TOKEN" } },
+    {
+      what: "a token that is not ours",
+      headers: { "Sec-WebSocket-Protocol": `${SUBPROTOCOL}, bearer.x.y.z` },
+    },
+  ])("is refused with $what", async ({ headers }) => {
+    const { url, token } = await registered(api.cluster(), "a1");
+    const filled = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, value.replace("TOKEN", token)]),
+    );
+    problemOf(await shakeHands(url, filled)).problem(401, "unauthorized");
+  });
+
+  it("is another's alone, not an operator's, and not by a subprotocol elsewhere", async () => {
+    const cluster = api.cluster();
+    const { url } = await registered(cluster, "a1");
+    const other = await registered(cluster, "a2");
+    const as = (token: string) => ({ Authorization: `Bearer ${token}` });
+    problemOf(await shakeHands(url, as(other.token))).problem(403, "forbidden");
+    problemOf(await shakeHands(url, as(api.server.adminToken))).problem(403, "forbidden");
+    const elsewhere = await api.request("POST", `${cluster.path}/groups/default/agents/a2/heartbeat`, {
+      token: null,
+      headers: { "Sec-WebSocket-Protocol": `${SUBPROTOCOL}, bearer.${other.token}` },
+    });
+    elsewhere.problem(401, "unauthorized");
+  });
+
+  it("needs a WebSocket client, and says so", async () => {
+    const { agent } = await registered(api.cluster(), "a1");
+    const problem = (await agent.request("GET", `${agent.path}/connect`)).problem(400, "invalid_request");
+    expect(problem.detail).toContain("WebSocket");
+  });
+
+  it("is refused to an incarnation that is over", async () => {
+    const cluster = api.cluster();
+    const { url, token } = await registered(cluster, "a1");
+    await cluster.register("a1");
+    problemOf(await shakeHands(url, { Authorization: `Bearer ${token}` })).problem(410, "session_expired");
+  });
+});
+
+describe("over its socket an agent", () => {
+  it("lives by pings alone, and the last one is shown", async () => {
+    const cluster = api.cluster();
+    const { socket } = await connected(cluster, "a1", {
+      heartbeat_interval_seconds: 0.2,
+      heartbeat_timeout_seconds: 0.6,
+    });
+    using _ = socket;
+    for (let beat = 0; beat < 10; beat++) {
+      await socket.ping();
+      await delay(200);
+    }
+    await socket.ping();
+    const sentMs = Date.now();
+    const { status, last_heartbeat_at } = await cluster.agent("a1");
+    expect(status).toBe("active");
+    expect(Math.abs(Date.parse(last_heartbeat_at ?? "") - sentMs)).toBeLessThan(150);
+    expect(await cluster.eventsSoFar()).not.toContainEqual(
+      expect.objectContaining({ type: "agent.inactive" }),
+    );
+  });
+
+  it("is found silent though its socket stays open", async () => {
+    const cluster = api.cluster();
+    const { socket } = await connected(cluster, "a1", {
+      heartbeat_interval_seconds: 0.2,
+      heartbeat_timeout_seconds: 1,
+    });
+    await socket.ping();
+    const lastMs = Date.now();
+    expect(await socket.closed).toMatchObject({ code: 4410, reason: "session_expired" });
+    const silentMs = Date.now() - lastMs;
+    expect(socket.heard.at(-1)).toEqual({ type: "session_expired" });
+    expect(silentMs).toBeGreaterThanOrEqual(990);
+    expect(silentMs).toBeLessThan(1000 + LATENESS_LIMIT_MS);
+    expect((await cluster.failures()).items).toMatchObject([{ failure_type: "heartbeat_timeout" }]);
+  });
+
+  it("is given what waits, and what comes", async () => {
+    const cluster = api.cluster();
+    const { agent, url, token } = await registered(cluster, "a1");
+    await cluster.submit({ id: "before" });
+    await cluster.tell("a1", { message_type: "note", content: "before" });
+    using socket = await AgentSocket.open(url, token);
+    expect((await socket.first("task_assigned")).task).toMatchObject({ id: "before", attempt: 1 });
+    expect((await socket.first("message")).message).toMatchObject({ content: "before" });
+
+    await cluster.submit({ id: "after" });
+    await socket.first("task_assigned", ({ task }) => task.id === "after");
+    await cluster.tell("a1", { message_type: "note", content: "after" });
+    const { message } = await socket.first("message", (frame) => frame.message.content === "after");
+    expect(await socket.ask({ type: "message_ack", message_id: message.id })).toMatchObject({ type: "ack" });
+    expect((await agent.readMessages()).map(({ content }) => content)).toEqual(["before"]);
+
+    await cluster.post("/tasks/after/cancel");
+    expect(await socket.first("task_revoked")).toMatchObject({
+      task_id: "after",
+      attempt: 1,
+      reason: "cancelled",
+    });
+    expect(socket.all("task_assigned")).toHaveLength(2);
+  });
+
+  it("is told that it drains, and that it does no more", async () => {
+    const cluster = api.cluster();
+    const { agent, socket } = await connected(cluster, "a1");
+    using _ = socket;
+    await cluster.post(`${agent.path}/drain`, { mode: "finish" });
+    expect(await socket.first("drain")).toEqual({ type: "drain", mode: "finish", deadline_at: null });
+    expect((await agent.heartbeat()).status).toBe("draining");
+    await cluster.post(`${agent.path}/resume`);
+    await socket.first("drain", ({ mode }) => mode === null);
+    expect((await agent.heartbeat()).status).toBe("active");
+  });
+
+  it("starts, reports and completes, each answered by name and in order", async () => {
+    const cluster = api.cluster();
+    const { socket } = await connected(cluster, "a1");
+    using _ = socket;
+    await cluster.submit({ id: "t1" });
+    await socket.first("task_assigned");
+    const report = { task_id: "t1", attempt: 1 };
+    socket.send({ type: "task_start", request_id: "s", ...report });
+    socket.send({ type: "task_progress", request_id: "p", ...report, progress: 0.5 });
+    socket.send({ type: "lock_acquire", request_id: "l", resource: "disk" });
+    socket.send({ type: "task_complete", request_id: "c", ...report, result: { pages: 7 } });
+    expect(await socket.answer("c")).toMatchObject({ type: "ack", task: { status: "completed" } });
+    const order = socket.heard.flatMap((frame) => ("request_id" in frame ? [frame.request_id] : []));
+    expect(order).toEqual(["s", "p", "l", "c"]);
+    expect(await cluster.task("t1")).toMatchObject({ status: "completed", result: { pages: 7 } });
+
+    await cluster.submit({ id: "t2" });
+    await socket.first("task_assigned", ({ task }) => task.id === "t2");
+    const failed = await socket.ask({
+      type: "task_fail",
+      task_id: "t2",
+      attempt: 1,
+      error: { message: "no", retryable: false },
+    });
+    expect(failed).toMatchObject({ type: "ack", task: { status: "failed" } });
+    expect(await socket.ask({ type: "task_start", task_id: "t1", attempt: 2 })).toMatchObject({
+      type: "error",
+      code: "stale_attempt",
+      status: 409,
+    });
+  });
+
+  it("may send a batch, whose frames are answered one by one", async () => {
+    const cluster = api.cluster();
+    const { socket } = await connected(cluster, "a1", { max_concurrent_tasks: 100 });
+    using _ = socket;
+    for (let index = 0; index < 50; index++) await cluster.submit({ id: `t${index}` });
+    await until(async () => socket.all("task_assigned").length === 50, "all tasks to be pushed");
+    // Longer than a single frame may be.
+    const result = "x".repeat(20_000);
+    socket.send({
+      type: "batch",
+      frames: [
+        ...Array.from({ length: 50 }, (_, index) => ({
+          type: "task_complete",
+          request_id: `r${index}`,
+          task_id: `t${index}`,
+          attempt: 1,
+          result,
+        })),
+        { type: "task_complete", request_id: "last" },
+      ],
+    });
+    expect(await socket.answer("last")).toMatchObject({ type: "error", code: "invalid_request" });
+    const acks = socket.all("ack").map(({ request_id }) => request_id);
+    expect(acks).toEqual(Array.from({ length: 50 }, (_, index) => `r${index}`));
+    expect((await cluster.status()).tasks.completed).toBe(50);
+  });
+
+  it("is told what is wrong with a frame, and stays connected", async () => {
+    const { socket } = await connected(api.cluster(), "a1");
+    using _ = socket;
+    socket.send("{");
+    expect(await socket.first("error")).toMatchObject({ request_id: null, code: "invalid_request" });
+    socket.send(new TextEncoder().encode("{}").buffer);
+    await until(async () => socket.all("error").length === 2, "the second error");
+    expect(await socket.ask({ type: "task_start", task_id: "t", attempt: 1, surplus: 1 })).toMatchObject({
+      code: "invalid_request",
+      errors: [{ path: "surplus" }],
+    });
+    expect(
+      await socket.ask({ type: "task_complete", task_id: "t", attempt: 1, result: "x".repeat(262_144) }),
+    ).toMatchObject({ code: "payload_too_large", status: 413 });
+    expect(await socket.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
+  });
+
+  it("is cut off when it floods, and nobody else is", async () => {
+    const cluster = api.cluster();
+    const { socket } = await connected(cluster, "a1");
+    const calm = await connected(cluster, "a2");
+    using _ = calm.socket;
+    // More within a second than anybody may say, however slow this machine is.
+    const long = "x".repeat(30_000_000);
+    for (let frame = 0; frame < 3; frame++) socket.send(long);
+    expect(await socket.closed).toMatchObject({ code: 1008 });
+    await calm.socket.ping();
+    expect((await cluster.agent("a1")).status).toBe("active");
+  });
+
+  it("has its older connection closed by a newer one", async () => {
+    const cluster = api.cluster();
+    const { socket, url, token } = await connected(cluster, "a1");
+    using newer = await AgentSocket.open(url, token);
+    expect(await socket.closed).toMatchObject({ code: 4000, reason: "replaced" });
+    expect(await newer.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
+    expect((await cluster.agent("a1")).status).toBe("active");
+  });
+
+  it.each(["failure", "unregistering", "registering"])(
+    "is told of the end of its incarnation by %s",
+    async (how) => {
+      const cluster = api.cluster();
+      const { agent, socket } = await connected(cluster, "a1");
+      if (how === "failure") await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+      if (how === "unregistering") await agent.unregister();
+      if (how === "registering") await cluster.register("a1");
+      expect(await socket.closed).toMatchObject({ code: 4410, reason: "session_expired" });
+      expect(socket.heard.at(-1)).toEqual({ type: "session_expired" });
+    },
+  );
+});
+
+describe("a process that dies", () => {
+  it(`is suspect at once and inactive after its grace, never before it, ${CRASHES} times`, async () => {
+    const cluster = api.cluster();
+    const graceMs = 1000;
+    await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: graceMs / 1000 } });
+    await cluster.register("heir", { max_concurrent_tasks: 1000 });
+    await using events = await cluster.events();
+    const suspectedMs: number[] = [];
+    const declaredMs: number[] = [];
+    for (let crash = 0; crash < CRASHES; crash++) {
+      const id = `victim-${crash}`;
+      const { url, token } = await registered(cluster, id, { capabilities: [id] });
+      const kill = await connectedProcess(url, token);
+      const killedMs = Date.now();
+      await kill();
+      const isIts = ({ subject }: { subject: string }) => subject === id;
+      const suspect = await events.first(
+        (event) => event.type === "agent.suspect" && isIts(event),
+        "suspicion",
+      );
+      const inactive = await events.first(
+        (event) => event.type === "agent.inactive" && isIts(event),
+        "the end",
+      );
+      suspectedMs.push(Date.parse(suspect.at) - killedMs);
+      declaredMs.push(Date.parse(inactive.at) - killedMs - graceMs);
+    }
+    console.log(figures("killed to suspect", suspectedMs));
+    console.log(figures("inactive after the grace", declaredMs));
+    expect(Math.max(...suspectedMs)).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
+    expect(Math.min(...declaredMs)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...declaredMs)).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
+    const { items } = await cluster.failures({ failure_type: "connection_lost" });
+    expect(items).toHaveLength(CRASHES);
+  });
+
+  it("and comes back in time has failed nobody", async () => {
+    const cluster = api.cluster();
+    await using events = await cluster.events();
+    const { url, token } = await registered(cluster, "a1");
+    const raw = await shakeHands(url, { Authorization: `Bearer ${token}` });
+    raw.destroy();
+    await events.first(({ type }) => type === "agent.suspect", "the suspicion");
+    expect((await cluster.agent("a1")).status).toBe("suspect");
+    using socket = await AgentSocket.open(url, token);
+    await events.first(({ type }) => type === "agent.active", "the return");
+    await socket.ping();
+    expect((await cluster.failures()).items).toEqual([]);
+  });
+
+  it("in good order is given its whole timeout", async () => {
+    const cluster = api.cluster();
+    await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: 0 } });
+    const { socket } = await connected(cluster, "a1", {
+      heartbeat_interval_seconds: 0.2,
+      heartbeat_timeout_seconds: 1,
+    });
+    await socket.ping();
+    const lastMs = Date.now();
+    socket.close();
+    const [failure] = await until(async () => {
+      const { items } = await cluster.failures();
+      return items.length > 0 && items;
+    }, "the failure");
+    expect(failure).toMatchObject({ failure_type: "heartbeat_timeout" });
+    expect(Date.parse(failure?.at ?? "") - lastMs).toBeGreaterThanOrEqual(1000);
+  });
+});
+
+it("a restart of the server fails nobody whose socket it cut, though the grace is none", async () => {
+  const cluster = api.cluster();
+  await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: 0 } });
+  const agents = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      connected(cluster, `a${index}`, { heartbeat_interval_seconds: 1, heartbeat_timeout_seconds: 3 }),
+    ),
+  );
+  await api.server.kill();
+  const closed = await Promise.all(agents.map(({ socket }) => socket.closed));
+  expect(closed.map(({ code }) => code)).toEqual(agents.map(() => 1006));
+  await api.server.restart();
+  const back = await Promise.all(agents.map(({ url, token }) => AgentSocket.open(url, token)));
+  for (const socket of back) await socket.ping();
+  expect((await cluster.failures()).items).toEqual([]);
+  const { items } = await cluster.agents({ status: "active" });
+  expect(items).toHaveLength(20);
+  await using events = await cluster.events();
+  const pause = await events.first(
+    ({ type, subject }) => type === "coordinator_paused" && subject === "group/default",
+    "the word of our absence",
+  );
+  expect(pause.data).toMatchObject({ cause: "restarted" });
+  for (const socket of back) socket.close();
+});

@@ -1,0 +1,43 @@
+/** A WebSocket's opening handshake by hand: any headers, any answer, and an end without a word. */
+import { request } from "node:http";
+import type { Duplex } from "node:stream";
+
+export type Handshake = {
+  status: number;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Of an answer that is no upgrade. */
+  body: string;
+  /** Ends the connection as the death of its process would. Does nothing when there is none. */
+  destroy: () => void;
+};
+
+/** @param url as the registration told it */
+export function shakeHands(url: string, headers: Readonly<Record<string, string>>): Promise<Handshake> {
+  const target = url.replace(/^ws/, "http");
+  return new Promise((resolve, reject) => {
+    const call = request(target, {
+      headers: {
+        Connection: "Upgrade",
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": Buffer.from("sixteen bytes...").toString("base64"),
+        ...headers,
+      },
+    });
+    call.once("upgrade", ({ statusCode = 0, headers: answered }, socket: Duplex) => {
+      socket.on("error", () => {});
+      resolve({ status: statusCode, headers: answered, body: "", destroy: () => socket.destroy() });
+    });
+    call.once("response", (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => {
+        body += chunk;
+      });
+      response.once("end", () => {
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body, destroy: () => {} });
+      });
+    });
+    call.once("error", reject);
+    call.end();
+  });
+}

@@ -1,0 +1,645 @@
+/** Sockets of agents as their group sees them: life, what is pushed, what is answered, and what a break means. */
+import { describe, expect, it } from "vitest";
+import type { ConfigInput } from "../../src/contract/config.ts";
+import type { ServerFrame } from "../../src/contract/socket.ts";
+import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import type { SimulatedSocket } from "../support/simulation/simulated-lines.ts";
+import { Unreachable } from "../support/simulation/world.ts";
+
+/** Enough for messages between objects to arrive. */
+const MESSAGE_MS = 50;
+
+/** The timeout of the scripted agents, and the look that follows. */
+const TIMEOUT_MS = 3000;
+const SECOND_LOOK_MS = 30;
+
+const GRACE_MS = 5000;
+
+/** Agents that are heard of over their sockets alone. */
+class Switchboard extends ScriptedCluster {
+  readonly group = this.cluster.group("default");
+
+  async connected(id: string, overrides: Parameters<ScriptedCluster["register"]>[1] = {}) {
+    await this.register(id, overrides);
+    this.silence(id);
+    const socket = this.connect(id);
+    await this.pass(MESSAGE_MS);
+    return socket;
+  }
+
+  heartbeat(id: string) {
+    return this.group.serve((service) => service.heartbeat(id, this.incarnationOf(id), {}));
+  }
+
+  liveness(id: string) {
+    const [known] = this.group.serve((service) => service.liveness([id]));
+    return known;
+  }
+
+  sessions(): Record<string, unknown>[] {
+    return this.group.database.prepare("SELECT * FROM sessions").all() as Record<string, unknown>[];
+  }
+
+  isLive(id: string): boolean {
+    return this.liveness(id) !== undefined;
+  }
+
+  /** Lets the agent ping once a second for that long. */
+  async pingFor(socket: SimulatedSocket, durationMs: number): Promise<void> {
+    for (let passedMs = 0; passedMs < durationMs; passedMs += 1000) {
+      socket.ping();
+      await this.pass(1000);
+    }
+  }
+}
+
+async function board(config: ConfigInput = {}): Promise<Switchboard> {
+  const cluster = new Switchboard(config);
+  await cluster.pass(MESSAGE_MS);
+  return cluster;
+}
+
+const answers = (socket: SimulatedSocket) =>
+  socket.received.filter((frame) => frame.type === "ack" || frame.type === "error");
+const idsOf = (frames: readonly ServerFrame[]) =>
+  frames.map((frame) => ("request_id" in frame ? frame.request_id : null));
+
+describe("an agent that pings", () => {
+  it("lives as long as it does, and dies its timeout after the last ping, never before", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.pingFor(socket, 20_000);
+    expect(cluster.isLive("a")).toBe(true);
+    expect(cluster.failures()).toEqual([]);
+    socket.ping();
+    const lastMs = cluster.world.nowMs;
+
+    await cluster.pass(TIMEOUT_MS - 1);
+    expect(cluster.isLive("a")).toBe(true);
+    await cluster.pass(1 + SECOND_LOOK_MS + MESSAGE_MS);
+
+    expect(cluster.isLive("a")).toBe(false);
+    const [failure] = cluster.failures();
+    expect(failure).toMatchObject({ agent_id: "a", failure_type: "heartbeat_timeout" });
+    expect(failure?.agent?.last_heartbeat_at).toBe(new Date(lastMs).toISOString());
+    expect(socket.closed).toEqual({ code: 4410, reason: "session_expired" });
+    expect(socket.received.at(-1)).toEqual({ type: "session_expired" });
+  });
+
+  it("lives on when its group is evicted between two pings", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    for (let round = 0; round < 10; round++) {
+      await cluster.pingFor(socket, 2000);
+      cluster.group.evict();
+    }
+    expect(cluster.isLive("a")).toBe(true);
+    expect(cluster.eventTypes()).not.toContain("coordinator_paused");
+  });
+
+  it("is shown with the ping as its last sign of life, and its deadline after it", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.pass(500);
+    socket.ping();
+    const at = cluster.world.nowMs;
+    expect(cluster.liveness("a")).toMatchObject({
+      last_heartbeat_at: new Date(at).toISOString(),
+      deadline_at: new Date(at + TIMEOUT_MS).toISOString(),
+    });
+  });
+
+  it("has what it pinged counted when its socket was closed since", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.pass(2000);
+    socket.ping();
+    await cluster.pass(500);
+    socket.close();
+    cluster.group.evict();
+    await cluster.pass(TIMEOUT_MS - 501);
+    expect(cluster.isLive("a")).toBe(true);
+  });
+
+  it("costs no row", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const changes = () => cluster.group.database.prepare("SELECT total_changes() AS count").get()?.count;
+    const before = changes();
+    for (let ping = 0; ping < 100; ping++) {
+      socket.ping();
+      await cluster.pass(20);
+    }
+    expect(changes()).toBe(before);
+  });
+});
+
+describe("what waits for an agent", () => {
+  it("is pushed when it connects: its tasks, its messages, its drain", async () => {
+    const cluster = await board();
+    await cluster.register("a");
+    await cluster.submit({ id: "one" });
+    await cluster.submit({ id: "two" });
+    for (let index = 0; index < 120; index++) {
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content: index }),
+      );
+    }
+    const socket = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+
+    expect(socket.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
+    expect(socket.frames("message").map(({ message }) => message.content)).toEqual(
+      Array.from({ length: 120 }, (_, index) => index),
+    );
+    expect(socket.frames("drain")).toEqual([]);
+
+    good(cluster.drain("a", { mode: "finish" }));
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("drain")).toEqual([{ type: "drain", mode: "finish", deadline_at: null }]);
+    const again = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(again.frames("drain")).toHaveLength(1);
+    good(cluster.resume("a"));
+    await cluster.pass(MESSAGE_MS);
+    expect(again.frames("drain").at(-1)).toEqual({ type: "drain", mode: null, deadline_at: null });
+  });
+
+  it("is pushed once on a connection, and again on the next", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    await cluster.submit({ id: "two" });
+    await cluster.pass(2000);
+    expect(socket.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
+
+    const next = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(next.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
+  });
+
+  it("is pushed though there is more of it than a page holds", async () => {
+    const cluster = await board();
+    await cluster.register("a", { max_concurrent_tasks: 2000 });
+    const count = 1100;
+    for (let index = 0; index < count; index++) await cluster.submit({ id: `task-${index}` });
+    const socket = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(new Set(socket.frames("task_assigned").map(({ task }) => task.id)).size).toBe(count);
+    expect(socket.frames("task_assigned")).toHaveLength(count);
+  });
+
+  it("is pushed though the coordinator cannot be reached at first", async () => {
+    const cluster = await board();
+    await cluster.register("a");
+    await cluster.submit({ id: "one" });
+    const { call } = cluster.world;
+    cluster.world.call = () => Promise.reject(new Unreachable());
+    const socket = cluster.connect("a");
+    await cluster.pass(100);
+    cluster.world.call = call;
+    expect(socket.frames("task_assigned")).toEqual([]);
+    await cluster.pass(1000);
+    expect(socket.frames("task_assigned")).toHaveLength(1);
+  });
+
+  it("tells of what was taken", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("one")));
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("task_revoked")).toEqual([
+      { type: "task_revoked", task_id: "one", attempt: 1, reason: "cancelled" },
+    ]);
+  });
+
+  it("does not name what was taken while the list was on its way", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const { world } = cluster;
+    const call = world.call.bind(world);
+    // Every answer takes its time, so that the list is old when it arrives.
+    world.call = async (serve) => {
+      const answer = await call(serve);
+      await world.sleep(30);
+      return answer;
+    };
+    await cluster.submit({ id: "one" });
+    await cluster.pass(15);
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("one")));
+    await cluster.pass(200);
+    expect(socket.frames("task_revoked")).toHaveLength(1);
+    expect(socket.frames("task_assigned")).toEqual([]);
+  });
+
+  it("comes, one by one, as messages do", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const send = (content: string) =>
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content }),
+      );
+    send("one");
+    cluster.group.evict();
+    send("two");
+    send("three");
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("message").map(({ message }) => message.content)).toEqual(["one", "two", "three"]);
+  });
+});
+
+describe("what an agent asks", () => {
+  it("is answered in order, one answer each, reports among the rest", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+
+    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    socket.say({ type: "lock_acquire", request_id: "2", resource: "disk" });
+    socket.say("{");
+    socket.say({ type: "task_complete", request_id: "4", task_id: "one", attempt: 1, result: 7 });
+    socket.say({ type: "heartbeat", request_id: "5", load: { cpu: 0.5, memory: 0.5 } });
+    expect(answers(socket)).toEqual([]);
+    await cluster.pass(MESSAGE_MS);
+
+    expect(idsOf(answers(socket))).toEqual(["1", "2", null, "4", "5"]);
+    expect(answers(socket).map(({ type }) => type)).toEqual(["ack", "ack", "error", "ack", "ack"]);
+    expect(cluster.task("one")).toMatchObject({ status: "completed", result: 7 });
+  });
+
+  it("costs one commit in the group and one in the coordinator for all frames of a tick", async () => {
+    const cluster = await board();
+    const sockets = [await cluster.connected("a"), await cluster.connected("b")];
+    for (let index = 0; index < 20; index++) await cluster.submit({ id: `task-${index}` });
+    await cluster.pass(MESSAGE_MS);
+    let reports = 0;
+    const group = cluster.cluster.coordinator.serve((service) => service);
+    const { reportAll } = group;
+    group.reportAll = (all) => {
+      reports += 1;
+      return reportAll.call(group, all);
+    };
+    for (const socket of sockets) {
+      for (const { task } of socket.frames("task_assigned")) {
+        socket.say({
+          type: "task_complete",
+          request_id: task.id,
+          task_id: task.id,
+          attempt: task.attempt,
+          result: null,
+        });
+      }
+    }
+    await cluster.pass(MESSAGE_MS);
+    expect(sockets.flatMap(answers)).toHaveLength(20);
+    expect(sockets.flatMap(answers).every(({ type }) => type === "ack")).toBe(true);
+    expect(reports).toBe(1);
+  });
+
+  it("is answered by each frame of a batch for itself", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    socket.say({
+      type: "batch",
+      frames: [
+        { type: "lock_acquire", request_id: "1", resource: "disk" },
+        { type: "lock_acquire", request_id: "2", resource: "" },
+        { type: "no such", request_id: "3" },
+        "nonsense",
+        { type: "heartbeat", request_id: "5", surplus: 1 },
+        { type: "heartbeat", request_id: "6" },
+      ],
+    });
+    await cluster.pass(MESSAGE_MS);
+    expect(idsOf(answers(socket))).toEqual(["1", "2", "3", null, "5", "6"]);
+    expect(answers(socket).map(({ type }) => type)).toEqual([
+      "ack",
+      "error",
+      "error",
+      "error",
+      "error",
+      "ack",
+    ]);
+  });
+
+  it.each([
+    { what: "no JSON", frame: "{", code: "invalid_request" },
+    { what: "an unknown type", frame: { type: "dance", request_id: "1" }, code: "invalid_request" },
+    { what: "no object", frame: "7", code: "invalid_request" },
+    { what: "an empty batch", frame: { type: "batch", frames: [] }, code: "invalid_request" },
+    {
+      what: "a batch of too many",
+      frame: { type: "batch", frames: Array.from({ length: 1001 }, () => ({})) },
+      code: "invalid_request",
+    },
+    {
+      what: "a batch in a batch",
+      frame: { type: "batch", frames: [{ type: "batch", frames: [] }] },
+      code: "invalid_request",
+    },
+    {
+      what: "an unknown field",
+      frame: { type: "heartbeat", request_id: "1", ttl: 1 },
+      code: "invalid_request",
+    },
+    {
+      what: "a frame that is too long",
+      frame: {
+        type: "task_complete",
+        request_id: "1",
+        task_id: "t",
+        attempt: 1,
+        result: "x".repeat(262_144),
+      },
+      code: "payload_too_large",
+    },
+    {
+      what: "a frame that is too long in a batch",
+      frame: {
+        type: "batch",
+        frames: [
+          { type: "task_complete", request_id: "1", task_id: "t", attempt: 1, result: "x".repeat(262_144) },
+        ],
+      },
+      code: "payload_too_large",
+    },
+    { what: "more than a batch may have", frame: "x".repeat(8_388_609), code: "payload_too_large" },
+    { what: "too deep nesting", frame: `${"[".repeat(100)}${"]".repeat(100)}`, code: "invalid_request" },
+    {
+      what: "a number that would not be kept",
+      frame:
+        '{"type":"task_complete","request_id":"1","task_id":"t","attempt":1,"result":12345678901234567890}',
+      code: "invalid_request",
+    },
+  ])("is refused, and the connection stays, when it is $what", async ({ frame, code }) => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    socket.say(frame);
+    await cluster.pass(MESSAGE_MS);
+    const [answer] = answers(socket);
+    expect(answer).toMatchObject({
+      type: "error",
+      code,
+      title: expect.any(String),
+      status: expect.any(Number),
+    });
+    if (code === "invalid_request") expect(answer).toMatchObject({ errors: [expect.anything()] });
+    socket.say({ type: "heartbeat", request_id: "after" });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(socket).at(-1)).toEqual({ type: "ack", request_id: "after" });
+  });
+
+  it("is refused by name when the report is stale or another's", async () => {
+    const cluster = await board();
+    const a = await cluster.connected("a");
+    const b = await cluster.connected("b");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    const [holder, other] = a.frames("task_assigned").length > 0 ? [a, b] : [b, a];
+    holder.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 9 });
+    other.say({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
+    other.say({ type: "task_start", request_id: "3", task_id: "nothing", attempt: 1 });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(holder)).toMatchObject([{ code: "stale_attempt", request_id: "1", attempt: 1 }]);
+    expect(answers(other)).toMatchObject([{ code: "stale_attempt" }, { code: "not_found" }]);
+  });
+
+  it("is unavailable when the coordinator cannot be reached, and the next report goes again", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    const { call } = cluster.world;
+    cluster.world.call = () => Promise.reject(new Unreachable());
+    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    await cluster.pass(MESSAGE_MS);
+    cluster.world.call = call;
+    expect(answers(socket)).toMatchObject([{ type: "error", request_id: "1", code: "unavailable" }]);
+    socket.say({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(socket).at(-1)).toMatchObject({ type: "ack", request_id: "2" });
+  });
+
+  it("is not heard any more when it is a flood", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const long = "x".repeat(262_144);
+    for (let frame = 0; frame < 300; frame++) socket.say(long);
+    expect(socket.closed).toEqual({ code: 1008, reason: "policy" });
+    // No crash: it is given its timeout.
+    expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }]);
+    expect(cluster.isLive("a")).toBe(true);
+  });
+
+  it("takes messages out of its box", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const { id } = good(
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content: 1 }),
+      ),
+    );
+    socket.say({ type: "message_ack", request_id: "1", message_id: id });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(socket)).toEqual([{ type: "ack", request_id: "1" }]);
+    expect(good(cluster.heartbeat("a")).unread_messages).toBe(0);
+  });
+});
+
+describe("a newer connection", () => {
+  it("takes the place of the older one, which is no break", async () => {
+    const cluster = await board();
+    const first = await cluster.connected("a");
+    const second = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(first.closed).toEqual({ code: 4000, reason: "replaced" });
+    expect(second.closed).toBeNull();
+    // Its end is told late, and says nothing of the agent.
+    cluster.group.serve((service) => service.disconnected(first.connection, false));
+    expect(cluster.sessions()).toMatchObject([{ connection: second.connection.number, suspect_until: null }]);
+    second.say({ type: "heartbeat", request_id: "1" });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(second)).toHaveLength(1);
+  });
+});
+
+describe("the end of an incarnation", () => {
+  it.each([
+    {
+      how: "it is declared failed",
+      end: (c: Switchboard) => void c.group.serve((s) => s.reportFailure("a", { failure_type: "x" })),
+    },
+    { how: "it unregisters", end: (c: Switchboard) => void c.group.serve((s) => s.unregister("a", null)) },
+    { how: "it registers elsewhere", end: (c: Switchboard) => c.register("a") },
+  ])("closes its socket with a word when $how", async ({ end }) => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await end(cluster);
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.received.at(-1)).toEqual({ type: "session_expired" });
+    expect(socket.closed).toEqual({ code: 4410, reason: "session_expired" });
+  });
+
+  it("lets it connect no more", async () => {
+    const cluster = await board();
+    await cluster.register("a");
+    const ended = cluster.incarnationOf("a");
+    await cluster.register("a");
+    expect(cluster.cluster.connect("default", "a", ended)).toMatchObject({
+      ok: false,
+      problem: { code: "session_expired" },
+    });
+  });
+});
+
+describe("a socket that breaks", () => {
+  it("makes its agent suspect at once, and inactive when the grace is over, never before", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    const brokenMs = cluster.world.nowMs;
+    socket.break();
+    expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: brokenMs + GRACE_MS }]);
+    await cluster.pass(MESSAGE_MS);
+    expect(cluster.agent("a").status).toBe("suspect");
+
+    await cluster.pass(GRACE_MS - MESSAGE_MS - 1);
+    expect(cluster.isLive("a")).toBe(true);
+    await cluster.pass(SECOND_LOOK_MS + 1 + MESSAGE_MS);
+
+    const [failure] = cluster.failures().filter(({ failure_type }) => failure_type !== "no_suitable_agent");
+    expect(failure).toMatchObject({
+      agent_id: "a",
+      failure_type: "connection_lost",
+      details: { reconnect_grace_seconds: 5 },
+    });
+    expect(Date.parse(failure?.at ?? "")).toBeGreaterThanOrEqual(brokenMs + GRACE_MS);
+    expect(cluster.agent("a").status).toBe("inactive");
+  });
+
+  it.each([
+    { sign: "a heartbeat", show: (c: Switchboard) => void good(c.heartbeat("a")) },
+    { sign: "a new socket", show: (c: Switchboard) => void c.connect("a") },
+    {
+      sign: "any call",
+      show: (c: Switchboard) =>
+        void good(c.group.serve((s) => s.locks.acquire("disk", c.incarnationOf("a"), { agent_id: "a" }))),
+    },
+  ])("is forgotten at $sign in time", async ({ show }) => {
+    const cluster = await board();
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
+    socket.break();
+    await cluster.pass(GRACE_MS - 100);
+    expect(cluster.agent("a").status).toBe("suspect");
+    show(cluster);
+    await cluster.pass(MESSAGE_MS);
+    expect(cluster.agent("a").status).toBe("active");
+    expect(cluster.sessions()).toMatchObject([{ suspect_until: null }]);
+    await cluster.pass(10_000);
+    expect(cluster.failures()).toEqual([]);
+  });
+
+  it("is found at the second look where the grace is none", async () => {
+    const cluster = await board({ heartbeat_config: { reconnect_grace_seconds: 0 } });
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
+    await cluster.pass(1000);
+    const brokenMs = cluster.world.nowMs;
+    socket.break();
+    await cluster.pass(SECOND_LOOK_MS + MESSAGE_MS);
+    const [failure] = cluster.failures();
+    expect(failure).toMatchObject({ agent_id: "a", failure_type: "connection_lost" });
+    expect(Date.parse(failure?.at ?? "") - brokenMs).toBeLessThanOrEqual(SECOND_LOOK_MS + 5);
+  });
+
+  it("says less than a timeout that is shorter than the grace", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    socket.break();
+    await cluster.pass(TIMEOUT_MS + SECOND_LOOK_MS + MESSAGE_MS);
+    expect(cluster.failures()).toMatchObject([{ failure_type: "heartbeat_timeout" }]);
+  });
+
+  it("is remembered over an eviction", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
+    socket.break();
+    cluster.group.evict();
+    await cluster.pass(GRACE_MS + 1000 + SECOND_LOOK_MS + MESSAGE_MS);
+    expect(cluster.failures()).toMatchObject([{ failure_type: "connection_lost" }]);
+  });
+
+  it("is no crash when it was closed in good order: the timeout counts", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
+    socket.close();
+    await cluster.pass(29_000);
+    expect(cluster.agent("a").status).toBe("active");
+    await cluster.pass(1000 + SECOND_LOOK_MS + MESSAGE_MS);
+    expect(cluster.failures()).toMatchObject([{ failure_type: "heartbeat_timeout" }]);
+  });
+});
+
+describe("sockets that we cut ourselves", () => {
+  it.each([
+    { how: "a crash of the object", cut: (c: Switchboard) => c.group.end(), cause: "sockets_gone" },
+    {
+      how: "a restart of the server",
+      cut: (c: Switchboard) => {
+        c.cluster.kill();
+        c.cluster.start();
+      },
+      cause: "restarted",
+    },
+  ])("by $how fail nobody before a whole timeout, and one event says so", async ({ cut, cause }) => {
+    const cluster = await board();
+    const sockets = [await cluster.connected("a"), await cluster.connected("b")];
+    await cluster.pass(2000);
+    cut(cluster);
+    const cutMs = cluster.world.nowMs;
+    expect(sockets.map(({ closed }) => closed?.code)).toEqual([1006, 1006]);
+    expect(cluster.liveness("a")?.deadline_at).toBe(new Date(cutMs + TIMEOUT_MS).toISOString());
+    await cluster.pass(MESSAGE_MS);
+    expect(cluster.agent("a").status).toBe("active");
+    const back = cluster.connect("a");
+    await cluster.pass(TIMEOUT_MS - MESSAGE_MS - 1);
+    expect(cluster.failures()).toEqual([]);
+    back.ping();
+    await cluster.pass(1000);
+    expect(cluster.failures()).toMatchObject([{ agent_id: "b", failure_type: "heartbeat_timeout" }]);
+    const pauses = cluster.cluster.coordinator
+      .serve((service) => service.queries.events(0, 1000))
+      .filter(({ type, subject }) => type === "coordinator_paused" && subject === "group/default");
+    expect(pauses).toMatchObject([{ data: { cause } }]);
+  });
+
+  it("give a suspect its whole timeout too", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.connected("b");
+    await cluster.pass(2500);
+    socket.break();
+    cluster.group.end();
+    await cluster.pass(TIMEOUT_MS - 1);
+    expect(cluster.isLive("a")).toBe(true);
+  });
+});
+
+describe("the status in a heartbeat's answer", () => {
+  it("is draining while the agent drains, and active again", async () => {
+    const cluster = await board();
+    await cluster.register("a");
+    expect(good(cluster.heartbeat("a")).status).toBe("active");
+    good(cluster.drain("a", { mode: "finish" }));
+    await cluster.pass(MESSAGE_MS);
+    cluster.group.evict();
+    expect(good(cluster.heartbeat("a")).status).toBe("draining");
+    good(cluster.resume("a"));
+    await cluster.pass(MESSAGE_MS);
+    expect(good(cluster.heartbeat("a")).status).toBe("active");
+  });
+});

@@ -1,0 +1,57 @@
+/** A call that stands in line for a lock: the object keeps its place, the Worker holds the call. */
+import type { Context } from "hono";
+import type { Lock, LockAcquisition } from "../src/contract/lock.ts";
+import { lockTopic } from "../src/services/topics.ts";
+import { Refused, unwrap } from "./errors.ts";
+import { groupOf } from "./objects.ts";
+import { inPassing } from "./operation.ts";
+import type { Vars } from "./vars.ts";
+import { readUntil } from "./waiting.ts";
+
+export type LockCall = {
+  cluster: string;
+  group: string;
+  resource: string;
+  /** Null for an operator. */
+  incarnation: number | null;
+  request: LockAcquisition;
+  waitMs: number;
+};
+
+/** The lock, or a refusal thrown when the time is over. Its agent was heard when it asked, and again at the end. */
+export async function acquireInLine(c: Context<Vars>, call: LockCall): Promise<Lock> {
+  const { cluster, group, resource, incarnation, request, waitMs } = call;
+  const object = () => groupOf(c.env, cluster, group);
+  const caller = c.req.raw.signal;
+  const untilMs = Date.now() + waitMs;
+  let waitsUntilMs = 0;
+  const leave = () => object().leaveLine(resource, request.agent_id, waitsUntilMs);
+  // Who has gone does not come back for it: the next in line need not wait for that.
+  const giveUp = () => inPassing(c, leave);
+  caller.addEventListener("abort", giveUp);
+
+  const ask = async (): Promise<Lock | null> => {
+    if (caller.aborted) return null;
+    const leftMs = untilMs - Date.now();
+    if (leftMs <= 0) {
+      await leave();
+      return unwrap(await object().acquire(resource, incarnation, request));
+    }
+    const answer = unwrap(await object().queueForLock(resource, incarnation, request, leftMs));
+    if (answer.lock === null) waitsUntilMs = answer.waitsUntilMs;
+    return answer.lock;
+  };
+  const topic = lockTopic(request.agent_id);
+  try {
+    const lock = await readUntil(ask, (answer) => answer !== null, {
+      object,
+      topic,
+      limitMs: waitMs,
+      caller,
+    });
+    if (lock !== null) return lock;
+  } finally {
+    caller.removeEventListener("abort", giveUp);
+  }
+  throw new Refused({ code: "unavailable", detail: "the caller has gone" });
+}

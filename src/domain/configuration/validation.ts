@@ -43,10 +43,14 @@ export function resultOf(check: ConfigCheck): ConfigResult {
     : { ok: false, errors: fieldErrors(check.issues) };
 }
 
+/** Ways to send mail that need no key of an HTTP API. */
+const KEYLESS_PROVIDERS: ReadonlySet<string> = new Set(["smtp", "cloudflare"]);
+
 /** Channels that are asked for but do not know where to send. */
 function silentChannelWarnings(config: Config): SchemaIssue[] {
   const asked = config.failure_notification.enabled ? config.failure_notification.notification_types : [];
-  const { recipients, smtp_server } = config.email_notification;
+  const { recipients, provider, smtp_server, api_key } = config.email_notification;
+  const { url, preset, routing_key } = config.webhook_notification;
   const silent = (path: string[]): SchemaIssue => ({
     path,
     message: "empty although `notification_types` asks for this channel; it will tell nobody",
@@ -55,9 +59,18 @@ function silentChannelWarnings(config: Config): SchemaIssue[] {
     ...(asked.includes("email") && recipients.length === 0
       ? [silent(["email_notification", "recipients"])]
       : []),
-    ...(asked.includes("email") && smtp_server === "" ? [silent(["email_notification", "smtp_server"])] : []),
-    ...(asked.includes("webhook") && config.webhook_notification.url === ""
+    ...(asked.includes("email") && provider === "smtp" && smtp_server === ""
+      ? [silent(["email_notification", "smtp_server"])]
+      : []),
+    ...(asked.includes("email") && !KEYLESS_PROVIDERS.has(provider) && api_key === ""
+      ? [silent(["email_notification", "api_key"])]
+      : []),
+    // PagerDuty has an address of its own, and needs a key instead.
+    ...(asked.includes("webhook") && preset !== "pagerduty" && url === ""
       ? [silent(["webhook_notification", "url"])]
+      : []),
+    ...(asked.includes("webhook") && preset === "pagerduty" && routing_key === ""
+      ? [silent(["webhook_notification", "routing_key"])]
       : []),
   ];
 }

@@ -42,7 +42,7 @@ async function bySmtp(mail: Mail, config: EmailNotificationConfig, tools: Channe
     password,
     ...(smtp_security === "auto" ? {} : { security: smtp_security }),
   };
-  return deliveryByMail(smtp_server, await tools.carriers.smtp(server, mail, timeoutMs(config)));
+  return deliveryByMail("smtp", await tools.carriers.smtp(server, mail, timeoutMs(config)));
 }
 
 async function byCloudflare(

@@ -3,7 +3,7 @@
  * into the delivery log, and what failed is tried again by the channel's schedule.
  *
  *   pending --delivered--> delivered
- *      '--failed, tries left--> pending, later
+ *      '--failed, tries left--> pending, later; or superseded, if a newer message waited for its end
  *      '--failed for good, or too often--> dead --redeliver--> pending
  *
  * A crash in the middle of a try repeats it, under the same id: a message arrives at least once.
@@ -49,12 +49,17 @@ type Flight = { channel: ChannelName; keys: readonly string[]; hasBegun: boolean
 /** A message for the agents, put into the outbox with the delivery's record. */
 type Telling = { groups: readonly string[] | null; content: Record<string, unknown> };
 
+/** Gives up a message of which newer ones tell these incidents; what else it says is told anew. */
+type Supersede = (row: NotificationRow, toldAnew: ReadonlySet<string>, nowMs: number) => void;
+
 export class Dispatcher {
   readonly #ledger: Ledger;
+  readonly #supersede: Supersede;
   readonly #inFlight = new Map<string, Flight>();
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, supersede: Supersede) {
     this.#ledger = ledger;
+    this.#supersede = supersede;
   }
 
   readonly isInFlight = (notificationId: string): boolean => this.#inFlight.has(notificationId);
@@ -231,8 +236,22 @@ export class Dispatcher {
     for (const telling of delivery.isDelivered ? tellings : []) this.#tellAgents(telling, after, nowMs);
     if (!delivery.isDelivered && delivery.isGone) this.#switchOff(after, nowMs);
     if (delivery.isDelivered && after.channel === "webhook") this.#switchOn();
-    if (after.state !== "pending") this.#noteEnd(after, nowMs);
-    return after;
+    if (after.state !== "pending") {
+      this.#noteEnd(after, nowMs);
+      return after;
+    }
+    // Tried again, it would arrive after what waited for its end, and say what is no longer so.
+    const toldAnew = this.#toldAnew(row);
+    if (toldAnew.size === 0) return after;
+    this.#supersede({ ...row, notification: after }, toldAnew, nowMs);
+    return this.#ledger.notifications.find(id)?.notification;
+  }
+
+  /** Those of its incidents of which a newer message waits to tell. */
+  #toldAnew({ number, notification: { channel, dedup_keys: keys } }: NotificationRow): ReadonlySet<string> {
+    const { notifications } = this.#ledger;
+    const isNewer = (row: NotificationRow) => row.number > number;
+    return new Set(keys.filter((key) => notifications.pendingAbout(channel, key).some(isNewer)));
   }
 
   /** How long until the next try; null if there is none. A test is tried once. */

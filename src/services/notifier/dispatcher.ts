@@ -9,6 +9,7 @@
  * A crash in the middle of a try repeats it, under the same id: a message arrives at least once.
  */
 import {
+  CHANNEL_NAMES,
   type ChannelName,
   type Notification,
   type NotificationTry,
@@ -26,8 +27,11 @@ import { earliest } from "../earliest.ts";
 import { instant } from "../instant.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** Tries under way at a time; a receiver that hangs holds one of them for its time-out. */
-const IN_FLIGHT_LIMIT = 20;
+/** Tries under way at a time on one channel; a receiver that hangs holds each for its time-out. */
+const IN_FLIGHT_LIMIT = 10;
+
+/** Due messages looked at on a channel: some of them wait for others about the same incident. */
+const LOOKED_AT = 3 * IN_FLIGHT_LIMIT;
 
 /** While something is under way the alarm looks this often: after a crash it is tried again soon. */
 const SAFETY_NET_MS = 5000;
@@ -72,7 +76,7 @@ export class Dispatcher {
   nextWorkMs(nowMs: number): number | null {
     // What is due behind something under way is started when that one ends.
     const isBusy = this.#inFlight.size > 0;
-    const isDue = !isBusy && this.#ledger.notifications.dueIds(nowMs, 1).length > 0;
+    const isDue = !isBusy && this.#ledger.notifications.isAnyDue(nowMs);
     return earliest(
       isBusy ? nowMs + SAFETY_NET_MS : null,
       isDue ? nowMs : null,
@@ -82,9 +86,11 @@ export class Dispatcher {
 
   /** Starts every try that is due. To be called in a transaction: they begin after it. */
   sendDue(nowMs: number): void {
-    for (const row of this.#ledger.notifications.due(nowMs, 2 * IN_FLIGHT_LIMIT)) {
-      if (this.#inFlight.size >= IN_FLIGHT_LIMIT) return;
-      if (!this.#mustWait(row.notification)) this.#start(row, false);
+    for (const channel of CHANNEL_NAMES) {
+      for (const row of this.#ledger.notifications.due(channel, nowMs, LOOKED_AT)) {
+        if (this.#countInFlight(channel) >= IN_FLIGHT_LIMIT) break;
+        if (!this.#mustWait(row.notification)) this.#start(row, false);
+      }
     }
   }
 
@@ -112,6 +118,10 @@ export class Dispatcher {
     const row = this.#ledger.notifications.find(id);
     if (row === undefined) throw new Error("a message is in the log before it is sent");
     return this.#start(row, true);
+  }
+
+  #countInFlight(channel: ChannelName): number {
+    return [...this.#inFlight.values()].filter((flight) => flight.channel === channel).length;
   }
 
   /** It is under way, or an older message about the same incident is: they arrive in order. */

@@ -65,27 +65,23 @@ export class NotificationStore {
     return row === undefined ? undefined : fromRow(row);
   }
 
-  /** Those whose try is due, the longest due first. */
-  due(nowMs: number, limit: number): NotificationRow[] {
+  /** Those of a channel whose try is due, the longest due first. */
+  due(channel: ChannelName, nowMs: number, limit: number): NotificationRow[] {
     return this.#sql
       .all<Row>(
         `SELECT number, notification, notice FROM notifications
-         WHERE state = 'pending' AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
+         WHERE state = 'pending' AND channel = ? AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
+        channel,
         nowMs,
         limit,
       )
       .map(fromRow);
   }
 
-  /** The same by their ids alone. */
-  dueIds(nowMs: number, limit: number): string[] {
-    return this.#sql
-      .all<{ id: string }>(
-        "SELECT id FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT ?",
-        nowMs,
-        limit,
-      )
-      .map((row) => row.id);
+  /** Whether a try is due on any channel. */
+  isAnyDue(nowMs: number): boolean {
+    const due = "SELECT 1 FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT 1";
+    return this.#sql.all(due, nowMs).length > 0;
   }
 
   /** The earliest instant after this one at which a try is due. */

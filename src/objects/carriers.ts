@@ -1,7 +1,7 @@
 /** The ways out of a Durable Object: `fetch`, sockets for SMTP, and Cloudflare's mail binding. */
 import type { Carriers, HttpOutcome, HttpRequest, Mail, MailOutcome } from "../notifications/carriers.ts";
 import type { Env } from "./env.ts";
-import { sendBySmtp } from "./smtp.ts";
+import { sendBySmtpApart } from "./smtp.ts";
 
 /** As much of an answer's body as an error message could show. */
 const BODY_START_BYTES = 1024;
@@ -13,7 +13,7 @@ export function carriersOf(env: Env): Carriers {
   const { EMAIL: binding } = env;
   return {
     http: sendByHttp,
-    smtp: sendBySmtp,
+    smtp: sendBySmtpApart,
     cloudflareMail:
       binding === undefined ? null : (mail, timeoutMs) => sendByBinding(binding, mail, timeoutMs),
   };

@@ -139,7 +139,7 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
           to: rcptTo.map(({ address }) => address),
           raw: Buffer.concat(chunks).toString("utf8"),
           isSecure: session.secure,
-          username: session.user ?? null,
+          username: session.user || null,
         });
         arrival.resolve();
         if (options.isSilentAfterData) return;

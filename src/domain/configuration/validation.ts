@@ -5,7 +5,7 @@
 import { Config } from "../../contract/config.ts";
 import type { FieldError } from "../../contract/problem.ts";
 import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "../schema-issues.ts";
-import { literalSecretWarnings, placeholderIssues } from "./secrets.ts";
+import { literalSecretWarnings, placeholderIssues, secretNamesIn } from "./secrets.ts";
 
 /** A complete configuration with the defaults filled in, or what is wrong. Neither repeats a secret. */
 export type ConfigResult =
@@ -31,7 +31,7 @@ export function checkConfig(input: unknown): ConfigCheck {
     const others = schemaIssues(Config, parsed.error).filter((issue) => issue.path.at(-1) !== "__proto__");
     return { ok: false, issues: [...prototypeKeys, ...others] };
   }
-  const issues = [...prototypeKeys, ...placeholderIssues(parsed.data)];
+  const issues = [...prototypeKeys, ...placeholderIssues(parsed.data), ...ownSecretIssues(parsed.data)];
   if (issues.length > 0) return { ok: false, issues };
   const warnings = [...literalSecretWarnings(parsed.data), ...silentChannelWarnings(parsed.data)];
   return { ok: true, config: parsed.data, warnings };
@@ -41,6 +41,25 @@ export function resultOf(check: ConfigCheck): ConfigResult {
   return check.ok
     ? { ok: true, config: check.config, warnings: fieldErrors(check.warnings) }
     : { ok: false, errors: fieldErrors(check.issues) };
+}
+
+/** What opens the coordinator itself must not leave it. */
+const OWN_SECRETS: readonly string[] = ["ADMIN_TOKEN", "SIGNING_KEY"];
+
+function ownSecretIssues(config: Config): SchemaIssue[] {
+  const issues: SchemaIssue[] = [];
+  const visit = (value: unknown, path: string[]): void => {
+    if (typeof value === "string") {
+      for (const name of secretNamesIn(value).filter((one) => OWN_SECRETS.includes(one))) {
+        issues.push({ path, message: `${name} opens the coordinator itself: name another secret` });
+      }
+    } else if (typeof value === "object" && value !== null) {
+      for (const [key, part] of Object.entries(value)) visit(part, [...path, key]);
+    }
+  };
+  visit(config.email_notification, ["email_notification"]);
+  visit(config.webhook_notification, ["webhook_notification"]);
+  return issues;
 }
 
 /** Ways to send mail that need no key of an HTTP API. */

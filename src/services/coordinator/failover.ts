@@ -202,6 +202,7 @@ export class Failover {
         },
         Math.max(message.declaredAtMs, message.lastSignMs),
       ),
+      null,
       nowMs,
     );
     if (!isCurrent) this.#ledger.noteRecovery(message.agentId, "returned", nowMs);
@@ -258,6 +259,7 @@ export class Failover {
         },
         nowMs,
       ),
+      { causedBy: job.failureId, stranded: job.stranded, taskCount: job.tasksPending },
       nowMs,
     );
   }

@@ -104,7 +104,7 @@ export class Losses {
       },
       nowMs,
     );
-    this.#ledger.recordFailure(failure, nowMs);
+    this.#ledger.recordFailure(failure, { taskId: task.id }, nowMs);
   }
 
   /** A task reached its end: it is announced, and its holder's slot is free. */
@@ -150,6 +150,7 @@ export class Losses {
         },
         nowMs,
       ),
+      { taskId: task.id },
       nowMs,
     );
   }

@@ -16,7 +16,7 @@ import { earliest } from "../earliest.ts";
 import { instant } from "../instant.ts";
 import type { Casebook } from "./casebook.ts";
 import type { Ledger } from "./ledger.ts";
-import { incidentView } from "./views.ts";
+import { dedupKeyOf, incidentView } from "./views.ts";
 
 /** What a digest shows of each incident: it may hold fifty. */
 const DIGEST_SHOWING = { entriesShown: 3, tasksNamed: 5 };
@@ -90,12 +90,21 @@ export class Teller {
   }
 
   /** Gives up a message of which newer ones tell these incidents; what else it says is told anew. */
-  supersede({ number, notification, notice }: NotificationRow, toldAnew: ReadonlySet<string>, nowMs: number) {
+  supersede(row: NotificationRow, toldAnew: ReadonlySet<string>, nowMs: number): void {
+    const { number, notification, notice } = row;
     const superseded = { ...notification, state: "superseded" as const, next_try_at: null };
     this.#ledger.notifications.save(number, superseded, null);
     const { incidents } = JSON.parse(notice) as Notice;
-    const left = incidents.filter(({ dedup_key }) => !toldAnew.has(dedup_key));
-    this.#tellOf(notification.channel, left, nowMs);
+    const left = incidents.filter(({ dedup_key: key }) => !toldAnew.has(key));
+    // An open incident waits for room like any other; a closed one has but what was said of it.
+    const closed = left.filter(
+      ({ dedup_key: key }) => !this.#casebook.untold(this.#idOf(key), notification.channel),
+    );
+    this.#tellOf(notification.channel, closed, nowMs);
+  }
+
+  #idOf(dedupKey: string): string {
+    return dedupKey.slice(dedupKeyOf(this.#ledger.cluster, "").length);
   }
 
   #tellThrough(channel: ChannelName, nowMs: number): void {

@@ -2,7 +2,7 @@
 import type { ChannelName, Notification, NotificationFilter } from "../../contract/notification.ts";
 import { first, type Sql, twice } from "../sql.ts";
 
-/** Messages kept; the oldest go first. */
+/** Messages kept; the oldest that nothing is to become of any more go first. */
 const KEPT = 5000;
 
 /** A message as it is kept: what the log shows, and what is sent, as JSON. */
@@ -108,12 +108,13 @@ export class NotificationStore {
       .map(fromRow);
   }
 
-  /** When a channel was sent messages since an instant, oldest first; tests left out. */
+  /** When a channel was sent messages since an instant, oldest first; not tests, nor what gave way. */
   sentSince(channel: ChannelName, sinceMs: number): number[] {
     return this.#sql
       .all<{ atMs: number }>(
         `SELECT created_at AS atMs FROM notifications
-         WHERE channel = ? AND created_at > ? AND kind <> 'test' ORDER BY created_at`,
+         WHERE channel = ? AND created_at > ? AND kind <> 'test' AND state <> 'superseded'
+         ORDER BY created_at`,
         channel,
         sinceMs,
       )
@@ -148,7 +149,9 @@ export class NotificationStore {
       `SELECT number FROM notifications ORDER BY number DESC LIMIT 1 OFFSET ${KEPT}`,
     )?.number;
     if (last === undefined) return;
-    this.#sql.all("DELETE FROM notification_incidents WHERE number <= ?", last);
-    this.#sql.all("DELETE FROM notifications WHERE number <= ?", last);
+    // One that waits for its next try is kept: how many there can be is bounded by their schedule.
+    const old = "SELECT number FROM notifications WHERE number <= ? AND state <> 'pending'";
+    this.#sql.all(`DELETE FROM notification_incidents WHERE number IN (${old})`, last);
+    this.#sql.all(`DELETE FROM notifications WHERE number IN (${old})`, last);
   }
 }

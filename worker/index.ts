@@ -1,4 +1,4 @@
-/** The Worker: the HTTP application and the three kinds of object, wired together. */
+/** The Worker: the HTTP application, the three kinds of object, and where mail is sent, wired together. */
 import type { Env } from "../src/objects/env.ts";
 import { noteReachable } from "../src/objects/reachable.ts";
 import { createApp } from "./app.ts";
@@ -6,6 +6,7 @@ import { createApp } from "./app.ts";
 export { AgentGroup } from "../src/objects/agent-group.ts";
 export { Coordinator } from "../src/objects/coordinator.ts";
 export { Notifier } from "../src/objects/notifier.ts";
+export { SmtpClient } from "../src/objects/smtp.ts";
 
 const app = createApp();
 

@@ -95,9 +95,16 @@ export type FailureNoted = {
   type: "failure_noted";
   stage: "recorded" | "failed_over";
   failure: Failure;
+  /** What it is about, by whoever recorded it: a type alone may be a reporter's own word. */
+  about?: FailureSubject;
   /** When its failover is done: where the first few of its tasks went. */
   moved?: TaskMove[];
 };
+
+/** A task, or the tasks that a failure left without an agent; otherwise the agent itself. */
+export type FailureSubject =
+  | { readonly taskId: string }
+  | { readonly causedBy: string; readonly stranded: readonly string[]; readonly taskCount: number };
 
 /** An agent that had failed is back, or has left for good. */
 export type AgentRecovered = {

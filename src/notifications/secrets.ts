@@ -2,6 +2,8 @@
  * Filling in the secrets that a configuration names as `${NAME}`, and taking every secret out of
  * what is told about a delivery again.
  */
+
+import type { EmailNotificationConfig } from "../contract/config/notification.ts";
 import { literalSecretsOf, secretNamesIn } from "../domain/configuration/secrets.ts";
 import type { NotificationConfig } from "./channel.ts";
 
@@ -13,6 +15,12 @@ export type FilledIn = {
   readonly secrets: readonly string[];
 };
 
+/** A secret that another way of sending would need is not missed. */
+const unusedBy = (provider: EmailNotificationConfig["provider"]): (keyof EmailNotificationConfig)[] =>
+  provider === "smtp"
+    ? ["api_key", "api_base_url"]
+    : ["password", ...(provider === "cloudflare" ? (["api_key", "api_base_url"] as const) : [])];
+
 /** What stands where a secret was. */
 const HIDDEN = "[redacted]";
 
@@ -22,24 +30,27 @@ const SHORTEST_HIDDEN_CHARACTERS = 4;
 /** @param secret the value of a secret by its name, or null */
 export function fillIn(config: NotificationConfig, secret: (name: string) => string | null): FilledIn {
   const values: string[] = [...literalSecretsOf(config)];
-  const section = <Section extends object>(given: Section) => {
+  const section = <Section extends object>(given: Section, unused: readonly (keyof Section)[]) => {
     const missing: string[] = [];
-    const filled = mapTexts(given, (text) =>
-      secretNamesIn(text).reduce((current, name) => {
-        const value = secret(name);
-        if (value === null) {
-          missing.push(name);
-          return current;
-        }
-        values.push(value);
-        return current.replaceAll(`\${${name}}`, () => value);
-      }, text),
-    );
-    // A text as a whole is a secret too, such as `Bearer ${TOKEN}`; its parts are hidden already.
-    return { filled: filled as Section, missing: [...new Set(missing)] };
+    const filled = Object.entries(given).map(([key, part]) => {
+      const isUsed = !unused.includes(key as keyof Section);
+      const fill = (text: string) =>
+        secretNamesIn(text).reduce((current, name) => {
+          const value = secret(name);
+          if (value !== null) values.push(value);
+          else if (isUsed) missing.push(name);
+          return value === null ? current : current.replaceAll(`\${${name}}`, () => value);
+        }, text);
+      return [key, mapTexts(part, fill)];
+    });
+    return { filled: Object.fromEntries(filled) as Section, missing: [...new Set(missing)] };
   };
-  const email = section(config.email_notification);
-  const webhook = section(config.webhook_notification);
+  const { email_notification, webhook_notification } = config;
+  const email = section(email_notification, unusedBy(email_notification.provider));
+  const webhook = section(
+    webhook_notification,
+    webhook_notification.preset === "pagerduty" ? [] : ["routing_key"],
+  );
   return {
     config: { ...config, email_notification: email.filled, webhook_notification: webhook.filled },
     missing: { email: email.missing, webhook: webhook.missing },
@@ -47,11 +58,11 @@ export function fillIn(config: NotificationConfig, secret: (name: string) => str
   };
 }
 
-/** The text without any of the secrets, as they are or as they travel: in base64, or percent-encoded. */
+/** The text without any of the secrets, as they are or as they travel: in base64, in JSON, percent-encoded. */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   const forms = secrets
     .filter((secret) => secret.length >= SHORTEST_HIDDEN_CHARACTERS)
-    .flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed()), base64(secret)])
+    .flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed()), base64(secret), inJson(secret)])
     .sort((a, b) => b.length - a.length);
   return forms.reduce((current, form) => current.replaceAll(form, HIDDEN), text);
 }
@@ -59,6 +70,8 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 function base64(text: string): string {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/=+$/, "");
 }
+
+const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
 
 function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);

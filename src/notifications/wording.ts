@@ -118,7 +118,10 @@ export function counts(incident: Incident): string {
     ...(failed_task_entries > 0 ? [`${counted(failed_task_entries, "task")} failed`] : []),
     ...(incident.tasks_reassigned > 0 ? [`${counted(incident.tasks_reassigned, "task")} moved`] : []),
     ...(incident.tasks_pending > 0 ? [stranding(incident.tasks_pending)] : []),
-    ...(incident.tasks_failed > 0 ? [`${counted(incident.tasks_failed, "task")} given up`] : []),
+    // A task that was given up has an entry of its own; said twice, it would count twice.
+    ...(incident.tasks_failed > 0 && failed_task_entries === 0
+      ? [`${counted(incident.tasks_failed, "task")} given up`]
+      : []),
     ...(incident.locks_released > 0 ? [`${counted(incident.locks_released, "lock")} released`] : []),
   ];
   return parts.length === 0 ? counted(incident.failures, "failure") : parts.join(", ");

@@ -1,16 +1,19 @@
 /** The ways out of a Durable Object: `fetch`, sockets for SMTP, and Cloudflare's mail binding. */
 import type { Carriers, HttpOutcome, HttpRequest, Mail, MailOutcome } from "../notifications/carriers.ts";
 import type { Env } from "./env.ts";
-import { sendBySmtp } from "./smtp.ts";
+import { sendBySmtpApart } from "./smtp.ts";
 
 /** As much of an answer's body as an error message could show. */
 const BODY_START_BYTES = 1024;
+
+/** What workerd calls an internal error when a connection is opened. */
+const HIDDEN_REASONS = "unknown name, untrusted certificate, or a local address while those are closed";
 
 export function carriersOf(env: Env): Carriers {
   const { EMAIL: binding } = env;
   return {
     http: sendByHttp,
-    smtp: sendBySmtp,
+    smtp: sendBySmtpApart,
     cloudflareMail:
       binding === undefined ? null : (mail, timeoutMs) => sendByBinding(binding, mail, timeoutMs),
   };
@@ -35,14 +38,17 @@ async function sendByHttp(request: HttpRequest, timeoutMs: number): Promise<Http
   }
 }
 
-/** Reads a little of the body and leaves the rest: a receiver may send without end. */
+/**
+ * Reads a little of the body and leaves the rest: a receiver may send without end. Should it stop, or break
+ * off, what came will do: the status is known, and what was taken must not be sent once more.
+ */
 async function startOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   if (reader === undefined) return "";
   const chunks: Uint8Array[] = [];
   let size = 0;
   while (size < BODY_START_BYTES) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(() => ({ done: true as const, value: undefined }));
     if (done) break;
     chunks.push(value);
     size += value.byteLength;
@@ -57,6 +63,9 @@ async function startOf(response: Response): Promise<string> {
 /** What went wrong, by the few words that workerd and Cloudflare use. */
 function kindOf(error: unknown): string {
   const words = String(error).toLowerCase();
+  // workerd keeps the reason for its own log, beside a reference at random: no words are to be found in that.
+  const reference = /internal error; reference = ([a-z0-9]{1,64})/.exec(words)?.[1];
+  if (reference !== undefined) return `${HIDDEN_REASONS}; the server's log says which at ${reference}`;
   if (words.includes("refused")) return "refused";
   if (words.includes("dns") || words.includes("resolve")) return "the host name is not known";
   if (words.includes("certificate") || words.includes("tls") || words.includes("ssl")) {
@@ -65,7 +74,7 @@ function kindOf(error: unknown): string {
   if (words.includes("not permitted") || words.includes("not allowed") || words.includes("restricted")) {
     return "local addresses are closed: ALLOW_LOCAL_TARGETS opens them";
   }
-  return "it broke off";
+  return words.includes("connection lost") ? "refused, or it broke off" : "it broke off";
 }
 
 async function sendByBinding(binding: SendEmail, mail: Mail, timeoutMs: number): Promise<MailOutcome> {

@@ -10,14 +10,16 @@
  * the certificate against that name, and nothing here can switch that off.
  *
  * Kept true: before TLS nothing is said but EHLO and STARTTLS, and nothing that is heard is taken
- * as final, since anybody may have said it. Every call ends within its time, and its socket with it.
+ * as final, since anybody may have said it. Every call ends within its time, and its socket with it,
+ * or at the latest with its context (see `SmtpClient`).
  */
 import { connect } from "cloudflare:sockets";
+import { exports, WorkerEntrypoint } from "cloudflare:workers";
 // biome-ignore lint/style/noRestrictedImports: nodemailer talks over a stream of Node's and nothing else.
 import { Duplex } from "node:stream";
 import MailComposer from "nodemailer/lib/mail-composer";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
-import type { Mail, MailOutcome, SmtpServer } from "../notifications/carriers.ts";
+import type { Carriers, Mail, MailOutcome, SmtpServer } from "../notifications/carriers.ts";
 
 /** The port of submission over TLS (RFC 8314). */
 const TLS_PORT = 465;
@@ -67,6 +69,21 @@ export async function sendBySmtp(server: SmtpServer, mail: Mail, timeoutMs: numb
     delivery.end();
   }
 }
+
+/**
+ * Where `sendBySmtp` should run. The platform cannot close a socket in the middle of a TLS handshake, or with
+ * words in it that the server does not take: such a socket lasts as long as the context that opened it, in
+ * an object for as long as the object. The call of an entrypoint is a context of its own, and ends with it.
+ */
+export class SmtpClient extends WorkerEntrypoint {
+  send(...delivery: Parameters<Carriers["smtp"]>): Promise<MailOutcome> {
+    return sendBySmtp(...delivery);
+  }
+}
+
+/** `sendBySmtp` in a context of its own. The Worker's main module must export `SmtpClient`. */
+export const sendBySmtpApart: Carriers["smtp"] = (...delivery) =>
+  (exports as unknown as { readonly SmtpClient: SmtpClient }).SmtpClient.send(...delivery);
 
 /** One mail on its way, over a connection of its own. */
 class Delivery {
@@ -287,13 +304,6 @@ class Line extends Duplex {
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
     this.#writer.write(chunk).then(() => done(), done);
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // Left open, what a deaf server does not take would keep the socket from closing.
-    this.#reader.cancel().catch(ignore);
-    this.#writer.abort().catch(ignore);
-    done(error);
   }
 }
 

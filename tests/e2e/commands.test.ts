@@ -203,6 +203,7 @@ describe("npm start", () => {
       ADMIN_TOKEN: TEST_ADMIN_TOKEN,
       SIGNING_KEY: server.signingKey,
       ALLOW_LOCAL_TARGETS: "false",
+      PUBLIC_URL: server.url,
       BOOT_ID: expect.stringMatching(/^[0-9a-f-]{36}$/),
       AGENT_GROUP: {},
       COORDINATOR: {},

@@ -22,7 +22,7 @@ describe("sending", () => {
     const named = await cluster.tell("a1", { from: "scheduler", message_type: "note" });
 
     expect(sent).toMatchObject({
-      from: "operator",
+      from: "@operator",
       message_type: "stop work",
       content: { job: [1, "x", null] },
     });

@@ -59,8 +59,8 @@ export interface MailReceiver extends AsyncDisposable {
   hearAgain(): void;
   /** Resolves when a mail has arrived whole, whether or not that is said to the client. */
   mailArrived(): Promise<unknown>;
-  /** Resolves when no client is connected any more. */
-  allGone(): Promise<void>;
+  /** Takes no more clients, and resolves when none is connected any more. */
+  allGone(): Promise<unknown>;
 }
 
 /** Valid for a day from now. @param authorityOf whose authority signs, instead of a new one */
@@ -139,7 +139,7 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
           to: rcptTo.map(({ address }) => address),
           raw: Buffer.concat(chunks).toString("utf8"),
           isSecure: session.secure,
-          username: session.user ?? null,
+          username: session.user || null,
         });
         arrival.resolve();
         if (options.isSilentAfterData) return;
@@ -155,7 +155,7 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
   // A client that leaves in the middle is what some tests are about.
   smtp.on("error", () => {});
   const connections = new Connections(smtp.server);
-  // From the top: cut below TLS, a connection would never be told to have closed.
+  // TLS first: cut from below, it would not notice.
   const hangUpOnAll = () => {
     for (const { _socket } of smtp.connections as Set<{ _socket: Socket }>) _socket.destroy();
   };
@@ -182,7 +182,7 @@ export interface RawReceiver extends AsyncDisposable {
   /** Everything that clients have sent, in the order in which it came. */
   heard(): string;
   connected(): Promise<unknown>;
-  allGone(): Promise<void>;
+  allGone(): Promise<unknown>;
 }
 
 /** What a raw server does with a client. */
@@ -262,36 +262,32 @@ export const answerToStartTls =
 
 class Connections {
   readonly #server: Server;
-  readonly #open = new Set<Socket>();
-  count = 0;
-  #gone = Promise.withResolvers<void>();
+  readonly #clients = new Set<Socket>();
+  #gone: Promise<unknown> | null = null;
 
   constructor(server: Server) {
     this.#server = server;
-    server.on("connection", (client) => {
-      this.count++;
-      if (this.#open.size === 0) this.#gone = Promise.withResolvers();
-      this.#open.add(client);
-      client.once("close", () => {
-        this.#open.delete(client);
-        if (this.#open.size === 0) this.#gone.resolve();
-      });
-    });
+    server.on("connection", (client) => this.#clients.add(client));
   }
 
-  allGone(): Promise<void> {
-    return this.#open.size === 0 ? Promise.resolve() : this.#gone.promise;
+  /** Since the beginning. */
+  get count(): number {
+    return this.#clients.size;
   }
 
-  cut(): void {
-    for (const client of this.#open) client.destroy();
+  /** Told by the server, which takes no others from now on: a client's own listeners are lost when TLS starts. */
+  allGone(): Promise<unknown> {
+    if (this.#gone === null) {
+      this.#gone = once(this.#server, "close");
+      this.#server.close();
+    }
+    return this.#gone;
   }
 
   async end(): Promise<void> {
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.cut();
-    await closed;
+    const gone = this.allGone();
+    for (const client of this.#clients) client.destroy();
+    await gone;
   }
 }
 

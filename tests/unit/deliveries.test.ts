@@ -140,6 +140,101 @@ describe("a message", () => {
   });
 });
 
+describe("a webhook's address", () => {
+  const configure = (cluster: ScriptedCluster, url: string) =>
+    cluster.cluster.coordinator.serve((service) =>
+      service.config.patch({ webhook_notification: { url } }, null),
+    );
+
+  it("is not switched off by what the one before it answered", async () => {
+    const cluster = await withFailedAgent();
+    cluster.cluster.answers = answering(410);
+    await cluster.world.runUntil(() => told(cluster).length > 0, TOLD_MS + SECOND_MS, 1);
+    // The try is under way, to the old address.
+    void configure(cluster, "http://127.0.0.1:10/");
+    await cluster.pass(SECOND_MS);
+    expect(told(cluster)).toMatchObject([{ state: "dead" }]);
+    cluster.cluster.answers = answering(200);
+    cluster.silence("b");
+    await cluster.pass(TOLD_MS + SECOND_MS);
+    expect(told(cluster)).toMatchObject([{ state: "dead" }, { state: "delivered" }]);
+  });
+
+  it("that was switched off is tried by its schedule again once somebody asked", async () => {
+    const cluster = await withFailedAgent();
+    cluster.cluster.answers = answering(410);
+    await cluster.pass(TOLD_MS + SECOND_MS);
+    cluster.cluster.answers = answering(503, 200);
+    void cluster.cluster.notifier.serve((service) => service.redeliver(told(cluster)[0]?.id ?? ""));
+    await cluster.pass(MINUTE_MS);
+    expect(told(cluster)).toMatchObject([{ state: "delivered", try_count: 2 }]);
+  });
+});
+
+describe("the delivery log", () => {
+  it("keeps what has not arrived, however much is sent after it", async () => {
+    const cluster = await withFailedAgent({
+      ...CONFIG,
+      failure_notification: { notification_types: ["webhook", "log"] },
+      webhook_notification: { url: "http://127.0.0.1:9/", retry_schedule_seconds: [3600] },
+    });
+    cluster.cluster.answers = answering(500);
+    await cluster.pass(TOLD_MS + SECOND_MS);
+    for (let count = 0; count < 2600; count++) {
+      void cluster.cluster.notifier.serve((service) => service.test());
+      await cluster.pass(200);
+    }
+    const { items } = cluster.cluster.notifier.serve((service) =>
+      service.notifications({ state: "pending" }, 10, null),
+    );
+    expect(items).toMatchObject([{ channel: "webhook", kind: "incident" }]);
+  });
+
+  it("takes one test at a time", async () => {
+    const cluster = await withFailedAgent();
+    const [first, second] = cluster.cluster.notifier.serve((service) => [service.test(), service.test()]);
+    await cluster.pass(SECOND_MS);
+    expect(await first).toMatchObject({ ok: true, value: [{ channel: "webhook", delivered: true }] });
+    expect(await second).toMatchObject({ ok: false, problem: { code: "invalid_transition" } });
+  });
+});
+
+describe("a channel that bears one message in an interval", () => {
+  it("gets no second one for a digest that gives way, and nobody in it is forgotten", async () => {
+    const cluster = new ScriptedCluster({
+      failure_notification: {
+        notification_types: ["webhook"],
+        max_messages_per_interval: 1,
+        group_interval_seconds: 30,
+      },
+      webhook_notification: {
+        url: "http://127.0.0.1:9/",
+        retry_schedule_seconds: Array.from({ length: 20 }, () => 20),
+      },
+    });
+    for (const id of ["a", "b", "c"]) await cluster.register(id);
+    cluster.cluster.answers = answering(500);
+    for (const id of ["a", "b", "c"]) {
+      cluster.silence(id);
+      await cluster.pass(TOLD_MS + SECOND_MS);
+    }
+    await cluster.pass(MINUTE_MS);
+    await cluster.register("b");
+    cluster.silence("b");
+    await cluster.pass(MINUTE_MS);
+    cluster.cluster.answers = answering(200);
+    await cluster.pass(5 * MINUTE_MS);
+    const messages = told(cluster).filter(({ state }) => state !== "superseded");
+    const atMs = messages.map(({ at }) => Date.parse(at));
+    for (const [index, at] of atMs.entries()) {
+      expect(at - (atMs[index - 1] ?? Number.NEGATIVE_INFINITY)).toBeGreaterThanOrEqual(30_000);
+    }
+    const delivered = messages.filter(({ state }) => state === "delivered");
+    const covered = new Set(delivered.flatMap(({ dedup_keys }) => dedup_keys));
+    expect(covered.size).toBe(3);
+  });
+});
+
 describe("a retry", () => {
   it("comes after the planned wait, the asked one if that is longer, and not at all after the last", () => {
     expect(retryDelayMs(1, [1000, 2000], null, 0)).toBe(1000);

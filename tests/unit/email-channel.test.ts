@@ -212,7 +212,7 @@ describe("a mail by SMTP", () => {
       post.mailOutcome = { isAccepted: false, reason: "the server said\r\n550 no", isPermanent };
       expect(await post.deliver(bySmtp)).toEqual({
         isDelivered: false,
-        error: "smtp.company.org: the server said 550 no",
+        error: "smtp: the server said 550 no",
         isPermanent,
         retryAfterMs: null,
         isGone: false,

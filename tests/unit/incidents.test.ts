@@ -257,6 +257,70 @@ describe("an agent that flaps", () => {
   });
 });
 
+describe("an agent whose tasks nobody else can take", () => {
+  const STRANDED = 250;
+
+  async function withManyTasks(): Promise<ScriptedCluster> {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    await cluster.register("big", { max_concurrent_tasks: STRANDED });
+    await cluster.register("other", { capabilities: [] });
+    for (let index = 0; index < STRANDED; index++) await cluster.submit({ id: `t${index}` });
+    return cluster;
+  }
+
+  const report = (cluster: ScriptedCluster) =>
+    cluster.cluster
+      .group("default")
+      .serve((service) => service.reportFailure("big", { failure_type: "reported" }));
+
+  it("and that returns in the middle of its failover is one entry that ends", async () => {
+    const cluster = await withManyTasks();
+    void report(cluster);
+    await cluster.register("big", { max_concurrent_tasks: STRANDED });
+    await cluster.pass(10 * MINUTE_MS);
+    const [incident] = incidents(cluster);
+    expect(incident).toMatchObject({ status: "resolved", agents_failed: 1, agents_recovered: 1 });
+    expect(incident?.entries).toHaveLength(1);
+    expect(incident?.tasks_pending).toBeLessThanOrEqual(STRANDED);
+  });
+
+  it("and that is dropped in the middle of its failover is not failed again by what follows", async () => {
+    const cluster = await withManyTasks();
+    void report(cluster);
+    await cluster.world.runUntil(() => cluster.failures().length > 0, SECOND_MS, 1);
+    cluster.cluster.coordinator.serve((service) => service.forget("big"));
+    await cluster.pass(10 * MINUTE_MS);
+    expect(incidents(cluster)).toMatchObject([
+      { status: "resolved", entries: [{ agent_id: "big", failures: 1, ended_by: "unregistered" }] },
+    ]);
+  });
+});
+
+describe("a failure that somebody else reports", () => {
+  it("is its agent's, whatever the reporter calls it", async () => {
+    const cluster = new ScriptedCluster(WEBHOOK);
+    for (const failure_type of ["task_failure", "no_suitable_agent"]) {
+      await cluster.register("a");
+      const details = { task_id: "job-7", task_count: -5, task_ids: ["<b>"], caused_by: "nothing" };
+      void cluster.cluster
+        .group("default")
+        .serve((service) => service.reportFailure("a", { failure_type, details }));
+      await cluster.pass(SECOND_MS);
+    }
+    await cluster.register("a");
+    await cluster.pass(10 * MINUTE_MS);
+    expect(incidents(cluster)).toMatchObject([
+      {
+        status: "resolved",
+        agents_failed: 1,
+        failed_task_entries: 0,
+        tasks_pending: 0,
+        entries: [{ agent_id: "a", task_id: null, failures: 2, stranded: [] }],
+      },
+    ]);
+  });
+});
+
 describe("a task's failure", () => {
   it("is told once, and resolved when the task is done", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);

@@ -1,6 +1,6 @@
 /** Message boxes: sending to an agent, what it has not read yet, and acknowledging it. */
 import { PageQuery } from "../../src/contract/common.ts";
-import { MessageAnswer, MessagePage, MessageSending } from "../../src/contract/message.ts";
+import { MessageAnswer, MessagePage, MessageSending, OPERATOR_SENDER } from "../../src/contract/message.ts";
 import { messageTopic } from "../../src/services/topics.ts";
 import { unwrap } from "../errors.ts";
 import { agentIn } from "../known-agent.ts";
@@ -11,9 +11,6 @@ import type { App } from "../vars.ts";
 
 const MESSAGES = `${GROUP}/agents/{agent}/messages` as const;
 const tags = ["messages"];
-
-/** Whom a message is from that no agent sends, unless it says otherwise. */
-const OPERATOR = "operator";
 
 const list = operation({
   operationId: "listMessages",
@@ -82,7 +79,7 @@ export function messageRoutes(app: App): void {
       unwrap(await own.signOfLife(speaker.agentId, speaker.incarnation));
     }
     const { group } = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
-    const from = sending.from ?? speaker?.agentId ?? OPERATOR;
+    const from = sending.from ?? speaker?.agentId ?? OPERATOR_SENDER;
     const outcome = await groupOf(c.env, cluster, group).sendMessage(agent, { ...sending, from });
     return c.json({ message: unwrap(outcome) }, 201);
   });

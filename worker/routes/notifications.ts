@@ -74,6 +74,6 @@ export function notificationRoutes(app: App): void {
 
   app.openapi(test, async (c) => {
     const { cluster } = c.req.valid("param");
-    return c.json({ results: await notifierOf(c.env, cluster).test() }, 200);
+    return c.json({ results: unwrap(await notifierOf(c.env, cluster).test()) }, 200);
   });
 }

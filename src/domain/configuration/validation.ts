@@ -5,7 +5,7 @@
 import { Config } from "../../contract/config.ts";
 import type { FieldError } from "../../contract/problem.ts";
 import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "../schema-issues.ts";
-import { literalSecretWarnings, placeholderIssues } from "./secrets.ts";
+import { literalSecretWarnings, placeholderIssues, secretNamesIn } from "./secrets.ts";
 
 /** A complete configuration with the defaults filled in, or what is wrong. Neither repeats a secret. */
 export type ConfigResult =
@@ -31,7 +31,7 @@ export function checkConfig(input: unknown): ConfigCheck {
     const others = schemaIssues(Config, parsed.error).filter((issue) => issue.path.at(-1) !== "__proto__");
     return { ok: false, issues: [...prototypeKeys, ...others] };
   }
-  const issues = [...prototypeKeys, ...placeholderIssues(parsed.data)];
+  const issues = [...prototypeKeys, ...placeholderIssues(parsed.data), ...ownSecretIssues(parsed.data)];
   if (issues.length > 0) return { ok: false, issues };
   const warnings = [...literalSecretWarnings(parsed.data), ...silentChannelWarnings(parsed.data)];
   return { ok: true, config: parsed.data, warnings };
@@ -43,10 +43,33 @@ export function resultOf(check: ConfigCheck): ConfigResult {
     : { ok: false, errors: fieldErrors(check.issues) };
 }
 
+/** What opens the coordinator itself must not leave it. */
+const OWN_SECRETS: readonly string[] = ["ADMIN_TOKEN", "SIGNING_KEY"];
+
+function ownSecretIssues(config: Config): SchemaIssue[] {
+  const issues: SchemaIssue[] = [];
+  const visit = (value: unknown, path: string[]): void => {
+    if (typeof value === "string") {
+      for (const name of secretNamesIn(value).filter((one) => OWN_SECRETS.includes(one))) {
+        issues.push({ path, message: `${name} opens the coordinator itself: name another secret` });
+      }
+    } else if (typeof value === "object" && value !== null) {
+      for (const [key, part] of Object.entries(value)) visit(part, [...path, key]);
+    }
+  };
+  visit(config.email_notification, ["email_notification"]);
+  visit(config.webhook_notification, ["webhook_notification"]);
+  return issues;
+}
+
+/** Ways to send mail that need no key of an HTTP API. */
+const KEYLESS_PROVIDERS: ReadonlySet<string> = new Set(["smtp", "cloudflare"]);
+
 /** Channels that are asked for but do not know where to send. */
 function silentChannelWarnings(config: Config): SchemaIssue[] {
   const asked = config.failure_notification.enabled ? config.failure_notification.notification_types : [];
-  const { recipients, smtp_server } = config.email_notification;
+  const { recipients, provider, smtp_server, api_key } = config.email_notification;
+  const { url, preset, routing_key } = config.webhook_notification;
   const silent = (path: string[]): SchemaIssue => ({
     path,
     message: "empty although `notification_types` asks for this channel; it will tell nobody",
@@ -55,9 +78,18 @@ function silentChannelWarnings(config: Config): SchemaIssue[] {
     ...(asked.includes("email") && recipients.length === 0
       ? [silent(["email_notification", "recipients"])]
       : []),
-    ...(asked.includes("email") && smtp_server === "" ? [silent(["email_notification", "smtp_server"])] : []),
-    ...(asked.includes("webhook") && config.webhook_notification.url === ""
+    ...(asked.includes("email") && provider === "smtp" && smtp_server === ""
+      ? [silent(["email_notification", "smtp_server"])]
+      : []),
+    ...(asked.includes("email") && !KEYLESS_PROVIDERS.has(provider) && api_key === ""
+      ? [silent(["email_notification", "api_key"])]
+      : []),
+    // PagerDuty has an address of its own, and needs a key instead.
+    ...(asked.includes("webhook") && preset !== "pagerduty" && url === ""
       ? [silent(["webhook_notification", "url"])]
+      : []),
+    ...(asked.includes("webhook") && preset === "pagerduty" && routing_key === ""
+      ? [silent(["webhook_notification", "routing_key"])]
       : []),
   ];
 }

@@ -10,6 +10,7 @@
  */
 import type { Failure, Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
+import type { FailureSubject } from "../message.ts";
 import { gravest } from "../severity.ts";
 
 export type EntryEnding = (typeof ENTRY_ENDINGS)[number];
@@ -46,37 +47,21 @@ const FLAPPING_FAILURES = 3;
 /** Longest message kept of an entry; the failure's record has all of it. */
 const MESSAGE_CHARACTERS = 500;
 
-/** Failures that belong to a task whatever became of its agent. */
-const TASK_FAILURES: ReadonlySet<string> = new Set([
-  "task_failure",
-  "task_timeout",
-  "max_reassignments_exceeded",
-]);
-
 /** What a failure is about. */
-export function entryKey(failure: Failure): string {
-  const taskId = taskOf(failure);
-  if (taskId !== null) return `task/${taskId}`;
+export function entryKey(failure: Failure, about: FailureSubject | undefined): string {
+  if (about !== undefined && "taskId" in about) return taskKey(about.taskId);
   return failure.agent_id === null ? `failure/${failure.id}` : agentKey(failure.agent_id);
 }
 
 export const agentKey = (agentId: string) => `agent/${agentId}`;
 export const taskKey = (taskId: string) => `task/${taskId}`;
 
-/** A failure that only says more about another one: its tasks found nobody. */
-export const isFollowUp = (failure: Failure) => failure.failure_type === "no_suitable_agent";
-
-function taskOf({ failure_type, details }: Failure): string | null {
-  const { task_id: taskId } = details;
-  return TASK_FAILURES.has(failure_type) && typeof taskId === "string" ? taskId : null;
-}
-
-export function entryOf(failure: Failure, atMs: number): EntryRecord {
-  const taskId = taskOf(failure);
+export function entryOf(failure: Failure, about: FailureSubject | undefined, atMs: number): EntryRecord {
+  const stranding = about !== undefined && "causedBy" in about ? about : null;
   return {
-    key: entryKey(failure),
+    key: entryKey(failure, about),
     agentId: failure.agent_id,
-    taskId,
+    taskId: about !== undefined && "taskId" in about ? about.taskId : null,
     group: failure.group,
     failureId: failure.id,
     failureType: failure.failure_type,
@@ -89,11 +74,11 @@ export function entryOf(failure: Failure, atMs: number): EntryRecord {
     endedAtMs: null,
     endedBy: null,
     tasksReassigned: 0,
-    tasksPending: isFollowUp(failure) ? countOf(failure.details.task_count) : 0,
+    tasksPending: stranding?.taskCount ?? 0,
     tasksFailed: 0,
     locksReleased: failure.locks_released.length,
     moved: [],
-    stranded: isFollowUp(failure) ? strandedOf(failure) : [],
+    stranded: stranding?.stranded.slice(0, TASKS_NAMED) ?? [],
   };
 }
 
@@ -115,12 +100,16 @@ export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number):
   };
 }
 
-/** The tasks of a failed agent that nobody could take. */
-export function withStranded(entry: EntryRecord, failure: Failure): EntryRecord {
+/** The tasks of a failed agent that nobody could take. That alone makes nobody fail again. */
+export function withStranded(
+  entry: EntryRecord,
+  severity: Severity,
+  taskIds: readonly string[],
+): EntryRecord {
   return {
     ...entry,
-    severity: gravest(entry.severity, failure.severity),
-    stranded: [...entry.stranded, ...strandedOf(failure)].slice(-TASKS_NAMED),
+    severity: gravest(entry.severity, severity),
+    stranded: [...new Set([...entry.stranded, ...taskIds])].slice(-TASKS_NAMED),
   };
 }
 
@@ -158,10 +147,3 @@ export function entryStatus(
   if (fromMs !== null && fromMs <= nowMs) return "recovered";
   return isFlapper(entry) ? "flapping" : "failed";
 }
-
-function strandedOf({ details }: Failure): string[] {
-  const { task_ids: ids } = details;
-  return Array.isArray(ids) ? ids.filter((id) => typeof id === "string").slice(0, TASKS_NAMED) : [];
-}
-
-const countOf = (value: unknown) => (typeof value === "number" ? value : 0);

@@ -47,17 +47,19 @@ export function tellingDueMs(
   times: TellingTimes,
 ): number | null {
   if (telling === null) return gatheringUntilMs(incident, times);
-  const nextMs = telling.atMs + intervalMs(incident, telling, times);
   const resolvedMs = resolvedFromMs(incident);
-  const isNews = incident.changes > telling.changes || (telling.status === "firing" && resolvedMs !== null);
-  // Whoever is about to be believed recovered is not told as failed again just before.
-  if (isNews) return Math.max(nextMs, resolvedMs ?? 0);
+  if (resolvedMs !== null) {
+    // Whoever is about to be believed recovered is not told as failed again just before.
+    const isNews = incident.changes > telling.changes || telling.status === "firing";
+    return isNews ? Math.max(telling.atMs + times.groupIntervalMs, resolvedMs) : null;
+  }
+  if (incident.changes > telling.changes) return telling.atMs + intervalMs(incident, telling, times);
   return telling.status === "firing" ? telling.atMs + times.repeatIntervalMs : null;
 }
 
 function intervalMs(incident: IncidentRecord, telling: Telling, times: TellingTimes): number {
   if (!incident.isFlapping) return times.groupIntervalMs;
-  return Math.min(times.groupIntervalMs * 2 ** (telling.messages - 1), times.repeatIntervalMs);
+  return Math.min(times.groupIntervalMs * 2 ** Math.max(0, telling.messages - 1), times.repeatIntervalMs);
 }
 
 export function toldNow(incident: IncidentRecord, telling: Telling | null, nowMs: number): Telling {

@@ -5,9 +5,10 @@
 
 import type { EmailNotificationConfig } from "../../contract/config/notification.ts";
 import { refuseHost, refuseTarget } from "../../domain/webhook-target.ts";
-import type { Mail } from "../carriers.ts";
+import type { HttpOutcome, HttpRequest, Mail } from "../carriers.ts";
 import { type Channel, type ChannelTools, type Delivery, failed } from "../channel.ts";
 import { retryAfterMs } from "../retry-after.ts";
+import { withoutSecrets } from "../secrets.ts";
 import { deliveryByApi, deliveryByMail } from "./answer.ts";
 import { mailOf } from "./mail.ts";
 import { MAIL_APIS, type MailApiName } from "./provider.ts";
@@ -41,7 +42,7 @@ async function bySmtp(mail: Mail, config: EmailNotificationConfig, tools: Channe
     password,
     ...(smtp_security === "auto" ? {} : { security: smtp_security }),
   };
-  return deliveryByMail(smtp_server, await tools.carriers.smtp(server, mail, timeoutMs(config)));
+  return deliveryByMail("smtp", await tools.carriers.smtp(server, mail, timeoutMs(config)));
 }
 
 async function byCloudflare(
@@ -77,10 +78,19 @@ async function byApi(
   const request = api.request(mail, config, id);
   const refusal = refuseTarget(request.url, tools);
   if (refusal !== null) return notSetUp(`\`email_notification.api_base_url\`: ${refusal}`);
-  const outcome = await tools.carriers.http(request, timeoutMs(config));
+  const outcome = withoutKey(await tools.carriers.http(request, timeoutMs(config)), request, api_key);
   const asked = outcome.isAnswered ? retryAfterMs(outcome.retryAfter, tools.nowMs) : null;
   const refused = outcome.isAnswered ? (api.refused?.(outcome.bodyStart) ?? []) : [];
   return deliveryByApi(name, outcome, asked, refused);
+}
+
+/** A provider may repeat what it was asked with, and what is shown of its answer is cut: a key is taken out first. */
+function withoutKey(outcome: HttpOutcome, { headers }: HttpRequest, apiKey: string): HttpOutcome {
+  if (!outcome.isAnswered) return outcome;
+  const keys = Object.entries(headers)
+    .filter(([name]) => /auth|token/i.test(name))
+    .flatMap(([, value]) => value.split(" "));
+  return { ...outcome, bodyStart: withoutSecrets(outcome.bodyStart, [apiKey, ...keys]) };
 }
 
 /** Only a change of the configuration can help, and after it the message can be redelivered. */

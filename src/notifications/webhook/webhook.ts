@@ -32,6 +32,11 @@ export const webhookChannel: Channel = {
     if (refusal !== null) {
       return failed(`webhook_notification.url is refused: ${refusal}`, { isPermanent: true });
     }
+    const unsendable = Object.entries(configuredHeaders(webhook)).find(([, value]) => !SENDABLE.test(value));
+    if (unsendable !== undefined) {
+      const error = `webhook_notification.headers.${unsendable[0]} holds what no header can carry: Latin-1 text alone, in one line`;
+      return failed(error, { isPermanent: true });
+    }
     const bodies = preset.bodies(notice, webhook);
     let result: Delivery = DELIVERED;
     for (const [index, content] of bodies.entries()) {
@@ -60,6 +65,9 @@ export const webhookChannel: Channel = {
     return result;
   },
 };
+
+/** What `fetch` can send as a header; a secret that was filled in may be anything. */
+const SENDABLE = /^[ -~\u00a0-\u00ff]*$/;
 
 /** What one body did wrong must not keep the others from arriving; whatever else will meet them too. */
 function isAboutThisBody(outcome: HttpOutcome): boolean {

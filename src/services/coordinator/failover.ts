@@ -133,6 +133,7 @@ export class Failover {
         },
         Math.max(message.declaredAtMs, message.lastSignMs),
       ),
+      null,
       nowMs,
     );
     if (!isCurrent) this.#ledger.noteRecovery(message.agentId, "returned", nowMs);
@@ -189,6 +190,7 @@ export class Failover {
         },
         nowMs,
       ),
+      { causedBy: job.id, stranded: job.stranded, taskCount: job.tasksPending },
       nowMs,
     );
   }

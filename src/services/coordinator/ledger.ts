@@ -5,7 +5,7 @@
 import type { Config } from "../../contract/config.ts";
 import type { EventDraft } from "../../contract/event.ts";
 import type { Failure } from "../../contract/failure.ts";
-import type { AgentRecovered } from "../../domain/message.ts";
+import type { AgentRecovered, FailureSubject } from "../../domain/message.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import { AttemptStore } from "../../storage/coordinator/attempts.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
@@ -100,8 +100,11 @@ export class Ledger {
     });
   }
 
-  /** Puts a failure on record and tells the notifier. */
-  recordFailure(failure: Failure, nowMs: number): void {
+  /**
+   * Puts a failure on record and tells the notifier.
+   * @param about null if it is an agent's
+   */
+  recordFailure(failure: Failure, about: FailureSubject | null, nowMs: number): void {
     this.failures.insert(failure, nowMs);
     this.note(
       {
@@ -116,7 +119,12 @@ export class Ledger {
       },
       nowMs,
     );
-    this.outbox.post("notifier", { type: "failure_noted", stage: "recorded", failure });
+    this.outbox.post("notifier", {
+      type: "failure_noted",
+      stage: "recorded",
+      failure,
+      ...(about === null ? {} : { about }),
+    });
   }
 
   /** An agent that may have failed is back, or gone for good: the notifier ends what it tells of it. */

@@ -111,7 +111,7 @@ export class Losses {
       },
       nowMs,
     );
-    this.#ledger.recordFailure(failure, nowMs);
+    this.#ledger.recordFailure(failure, { taskId: task.id }, nowMs);
   }
 
   /** A task reached its end: it is announced, and its holder's slot is free. */
@@ -155,6 +155,7 @@ export class Losses {
         },
         nowMs,
       ),
+      { taskId: task.id },
       nowMs,
     );
   }

@@ -70,6 +70,10 @@ export class Registration {
     }
     const agent = this.#record(group, agentId, body, heartbeat, registrar, known, nowMs);
     this.#ledger.roster.save(agent);
+    // Its box stays where it was, and nobody would read it there.
+    if (known !== undefined && known.group !== group) {
+      this.#ledger.outbox.post(`group/${known.group}`, { type: "forget", agentId });
+    }
     if (known !== undefined && !isLive(known.status)) {
       this.#ledger.noteRecovery(agentId, "returned", nowMs);
     }

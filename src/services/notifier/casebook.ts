@@ -12,7 +12,6 @@ import {
   entryKey,
   entryOf,
   failedAgain,
-  isFollowUp,
   withFailover,
   withStranded,
 } from "../../domain/incident/entry.ts";
@@ -25,6 +24,7 @@ import {
   withOutcome,
 } from "../../domain/incident/incident.ts";
 import { gatheringUntilMs, rejoinsUntilMs, type Telling } from "../../domain/incident/telling.ts";
+import type { FailureSubject } from "../../domain/message.ts";
 import { isAtLeast } from "../../domain/severity.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -72,28 +72,45 @@ export class Casebook {
   }
 
   /** A failure worth telling joins an incident, or opens one. */
-  failureNoted(failure: Failure, nowMs: number): void {
+  failureNoted(failure: Failure, about: FailureSubject | undefined, nowMs: number): void {
     const { enabled, min_severity } = this.#ledger.config.failure_notification;
     if (!enabled || !isAtLeast(failure.severity, min_severity)) return;
-    const key = entryKey(failure);
+    if (about !== undefined && "causedBy" in about && this.#followsFrom(failure, about, nowMs)) return;
+    const key = entryKey(failure, about);
     const held = this.#holding(key, nowMs);
     const incident = held?.incident ?? this.#gathering(nowMs) ?? this.#newest(nowMs, failure);
-    this.#ledger.incidents.cover(failure.id, incident.id);
+    this.#ledger.incidents.cover(failure.id, incident.id, key);
     const before = held?.entry ?? null;
     if (before === null && incident.entries >= ENTRY_LIMIT) {
       this.#save(withCountedFailure(incident, failure.severity, nowMs));
       return;
     }
-    const after = nextEntry(before, failure, nowMs);
+    const after = before === null ? entryOf(failure, about, nowMs) : failedAgain(before, failure, nowMs);
     this.#saveEntry(incident.id, after);
     this.#save(withFailure(incident, before, after, nowMs));
   }
 
+  /** @returns whether the failure that it follows from is part of an open incident */
+  #followsFrom(
+    failure: Failure,
+    { causedBy, stranded }: Extract<FailureSubject, { causedBy: string }>,
+    nowMs: number,
+  ): boolean {
+    const cause = this.#coveringEntry(causedBy);
+    if (cause === null) return false;
+    const { incident, entry } = cause;
+    const after = withStranded(entry, failure.severity, stranded);
+    this.#ledger.incidents.cover(failure.id, incident.id, entry.key);
+    this.#saveEntry(incident.id, after);
+    this.#save(withFailure(incident, entry, after, nowMs));
+    return true;
+  }
+
   /** The failover that a failure caused is done. */
   failoverDone(failure: Failure, moved: readonly TaskMove[], nowMs: number): void {
-    const incident = this.#open.get(this.#ledger.incidents.covering(failure.id) ?? "");
-    const entry = incident && this.#ledger.incidents.entry(incident.id, entryKey(failure));
-    if (incident === undefined || entry === undefined) return;
+    const covering = this.#coveringEntry(failure.id);
+    if (covering === null) return;
+    const { incident, entry } = covering;
     const hadTasks = failure.tasks_reassigned + failure.tasks_pending + failure.tasks_failed > 0;
     this.#saveEntry(incident.id, withFailover(entry, failure, moved));
     if (hadTasks) this.#save(withOutcome(incident, nowMs));
@@ -118,11 +135,27 @@ export class Casebook {
     this.#tellings.get(incidentId)?.set(channel, telling);
   }
 
+  /** A message that told of it did not arrive and is given up: it is to be told again. */
+  untold(incidentId: string, channel: ChannelName): boolean {
+    const telling = this.#tellings.get(incidentId)?.get(channel);
+    if (telling === undefined) return false;
+    this.told(incidentId, channel, { ...telling, atMs: 0, changes: -1, messages: telling.messages - 1 });
+    return true;
+  }
+
   close(incident: IncidentRecord, nowMs: number): void {
     this.#ledger.incidents.save({ ...incident, closedAtMs: nowMs });
     this.#open.delete(incident.id);
     this.#tellings.delete(incident.id);
     this.#ledger.incidents.prune();
+  }
+
+  /** The entry of an open incident that a failure made, or made worse. */
+  #coveringEntry(failureId: string): { incident: IncidentRecord; entry: EntryRecord } | null {
+    const covering = this.#ledger.incidents.covering(failureId);
+    const incident = covering === null ? undefined : this.#open.get(covering.incidentId);
+    const entry = covering && this.#ledger.incidents.entry(covering.incidentId, covering.key);
+    return incident === undefined || !entry ? null : { incident, entry };
   }
 
   /** The open incident in which it is down, or was lately. */
@@ -175,16 +208,9 @@ export class Casebook {
     this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
   }
 
-  /** An agent is down until it is back. A task's failure is news, and news grows old. */
-  #lastsMs(entry: EntryRecord): number {
-    const isOfAgent = entry.taskId === null && entry.agentId !== null;
+  /** An agent is down until it is back. What failed of a task is news, and news grows old. */
+  #lastsMs({ taskId, agentId, failureType }: EntryRecord): number {
+    const isOfAgent = taskId === null && agentId !== null && failureType !== "no_suitable_agent";
     return isOfAgent ? AGENT_EXPIRY_MS : this.#ledger.times.repeatIntervalMs;
   }
-}
-
-function nextEntry(before: EntryRecord | null, failure: Failure, nowMs: number): EntryRecord {
-  if (before === null) return entryOf(failure, nowMs);
-  return isFollowUp(failure) && before.endedAtMs === null
-    ? withStranded(before, failure)
-    : failedAgain(before, failure, nowMs);
 }

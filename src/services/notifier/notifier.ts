@@ -16,7 +16,7 @@ import type {
   NotificationTestResult,
 } from "../../contract/notification.ts";
 import type { Outcome } from "../../contract/problem.ts";
-import { ok } from "../../contract/problem.ts";
+import { ok, refuse } from "../../contract/problem.ts";
 import { agentKey, taskKey } from "../../domain/incident/entry.ts";
 import { opened } from "../../domain/incident/incident.ts";
 import type { Message } from "../../domain/message.ts";
@@ -62,7 +62,7 @@ export class Notifier {
     });
     this.#ledger = new Ledger(host, this.#unit, outside, cluster, base);
     this.#casebook = new Casebook(this.#ledger);
-    this.#dispatcher = new Dispatcher(this.#ledger);
+    this.#dispatcher = new Dispatcher(this.#ledger, (...superseded) => this.#teller.supersede(...superseded));
     this.#teller = new Teller(this.#ledger, this.#casebook, this.#dispatcher.isInFlight);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
@@ -119,26 +119,33 @@ export class Notifier {
   }
 
   /** Sends a test through every channel that is asked for, and resolves when each try is over. */
-  async test(): Promise<NotificationTestResult[]> {
-    const sent = this.#unit.commit((nowMs) => {
+  async test(): Promise<Outcome<NotificationTestResult[]>> {
+    const started = this.#unit.commit((nowMs): Outcome<Promise<Notification>[]> => {
+      if (this.#dispatcher.isTesting) {
+        return refuse("invalid_transition", "another test or redelivery is under way; wait for its answer");
+      }
       const { notification_types } = this.#ledger.config.failure_notification;
-      return notification_types.map((channel) => this.#dispatcher.send(this.#postTest(channel, nowMs)));
+      return ok(notification_types.map((channel) => this.#dispatcher.send(this.#postTest(channel, nowMs))));
     });
-    const notifications = await Promise.all(sent);
-    return notifications.map(({ id, channel, state, last_error, tries }) => ({
+    if (!started.ok) return started;
+    const notifications = await Promise.all(started.value);
+    const results = notifications.map(({ id, channel, state, last_error, tries }) => ({
       channel,
       delivered: state === "delivered",
       error: last_error,
       duration_seconds: tries.at(-1)?.duration_seconds ?? 0,
       notification_id: id,
     }));
+    return ok(results);
   }
 
   #postTest(channel: ChannelName, nowMs: number): string {
     const { cluster } = this.#ledger;
     const incident = opened(`test-${this.#host.randomId()}`, nowMs, "info");
     const summary = `test message from cluster ${cluster}`;
-    const view = { ...incidentView(incident, [], { cluster, calmMs: 0, nowMs }), summary };
+    const shown = incidentView(incident, [], { cluster, calmMs: 0, nowMs });
+    // Nothing is wrong: whoever keeps alerts open by their status closes this one.
+    const view: Incident = { ...shown, summary, resolved_at: shown.opened_at };
     return this.#teller.post(channel, { kind: "test", subject: summary, incidents: [view] }, nowMs);
   }
 
@@ -148,7 +155,7 @@ export class Notifier {
         this.#ledger.configure(message);
         return null;
       case "failure_noted":
-        if (message.stage === "recorded") this.#casebook.failureNoted(message.failure, nowMs);
+        if (message.stage === "recorded") this.#casebook.failureNoted(message.failure, message.about, nowMs);
         else this.#casebook.failoverDone(message.failure, message.moved ?? [], nowMs);
         return null;
       case "agent_recovered":
@@ -165,8 +172,8 @@ export class Notifier {
   /** The incident that a filter asks for: null for any, undefined if there is none. */
   #keyFor({ dedup_key, failure_id }: NotificationFilter): string | null | undefined {
     if (failure_id === undefined) return dedup_key ?? null;
-    const incidentId = this.#ledger.incidents.covering(failure_id);
-    const key = incidentId === null ? undefined : dedupKeyOf(this.#ledger.cluster, incidentId);
+    const covering = this.#ledger.incidents.covering(failure_id);
+    const key = covering === null ? undefined : dedupKeyOf(this.#ledger.cluster, covering.incidentId);
     return dedup_key === undefined || dedup_key === key ? key : undefined;
   }
 }

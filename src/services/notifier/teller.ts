@@ -11,11 +11,12 @@ import { closingMs, tellingDueMs, toldNow, withinRoom } from "../../domain/incid
 import { gravest, isAtLeast } from "../../domain/severity.ts";
 import type { Notice } from "../../notifications/notice.ts";
 import { headline } from "../../notifications/wording.ts";
+import type { NotificationRow } from "../../storage/notifier/notifications.ts";
 import { earliest } from "../earliest.ts";
 import { instant } from "../instant.ts";
 import type { Casebook } from "./casebook.ts";
 import type { Ledger } from "./ledger.ts";
-import { incidentView } from "./views.ts";
+import { dedupKeyOf, incidentView } from "./views.ts";
 
 /** What a digest shows of each incident: it may hold fifty. */
 const DIGEST_SHOWING = { entriesShown: 3, tasksNamed: 5 };
@@ -82,30 +83,57 @@ export class Teller {
       next_try_at: notice.at,
       last_error: null,
     };
-    this.#supersede(notification);
+    this.#supersedeOlder(notification, nowMs);
     this.#ledger.notifications.insert(notification, JSON.stringify(notice), nowMs, nowMs);
     this.#ledger.notifications.prune();
     return notice.id;
+  }
+
+  /** Gives up a message of which newer ones tell these incidents; what else it says is told anew. */
+  supersede(row: NotificationRow, toldAnew: ReadonlySet<string>, nowMs: number): void {
+    const { number, notification, notice } = row;
+    const superseded = { ...notification, state: "superseded" as const, next_try_at: null };
+    this.#ledger.notifications.save(number, superseded, null);
+    const { incidents } = JSON.parse(notice) as Notice;
+    const left = incidents.filter(({ dedup_key: key }) => !toldAnew.has(key));
+    // An open incident waits for room like any other; a closed one has but what was said of it.
+    const closed = left.filter(
+      ({ dedup_key: key }) => !this.#casebook.untold(this.#idOf(key), notification.channel),
+    );
+    this.#tellOf(notification.channel, closed, nowMs);
+  }
+
+  #idOf(dedupKey: string): string {
+    return dedupKey.slice(dedupKeyOf(this.#ledger.cluster, "").length);
   }
 
   #tellThrough(channel: ChannelName, nowMs: number): void {
     const due = this.#due(channel, nowMs);
     if (due.length === 0) return;
     const { singles, digest } = withinRoom(due, this.#room(channel, nowMs).messages);
-    for (const incident of singles) {
-      const view = this.#view(incident, nowMs);
-      this.post(channel, { kind: "incident", subject: headline(view), incidents: [view] }, nowMs);
-    }
-    if (digest.length > 0) {
-      const incidents = digest.map((incident) => this.#view(incident, nowMs, DIGEST_SHOWING));
-      const firing = incidents.filter(({ status }) => status === "firing").length;
-      const subject = `${incidents.length} incidents in cluster ${this.#ledger.cluster}: ${firing} firing, ${incidents.length - firing} resolved`;
-      this.post(channel, { kind: "digest", subject, incidents }, nowMs);
-    }
+    for (const incident of singles) this.#tellOf(channel, [this.#view(incident, nowMs)], nowMs);
+    this.#tellOf(
+      channel,
+      digest.map((incident) => this.#view(incident, nowMs, DIGEST_SHOWING)),
+      nowMs,
+    );
     for (const incident of [...singles, ...digest]) {
       const telling = toldNow(incident, this.#casebook.telling(incident.id, channel), nowMs);
       this.#casebook.told(incident.id, channel, telling);
     }
+  }
+
+  /** One by itself, several as a digest. */
+  #tellOf(channel: ChannelName, incidents: readonly Incident[], nowMs: number): void {
+    const [first, ...others] = incidents;
+    if (first === undefined) return;
+    if (others.length === 0) {
+      this.post(channel, { kind: "incident", subject: headline(first), incidents }, nowMs);
+      return;
+    }
+    const firing = incidents.filter(({ status }) => status === "firing").length;
+    const subject = `${incidents.length} incidents in cluster ${this.#ledger.cluster}: ${firing} firing, ${incidents.length - firing} resolved`;
+    this.post(channel, { kind: "digest", subject, incidents }, nowMs);
   }
 
   /** The gravest first, then the oldest. */
@@ -161,15 +189,12 @@ export class Teller {
     });
   }
 
-  /** What waits for another try and says nothing that the new message does not say is dropped. */
-  #supersede(notification: Notification): void {
-    const keys = new Set(notification.dedup_keys);
+  /** What waits for another try would arrive after the new message, and say what is no longer so. */
+  #supersedeOlder({ channel, dedup_keys }: Notification, nowMs: number): void {
+    const keys = new Set(dedup_keys);
     for (const key of keys) {
-      for (const older of this.#ledger.notifications.pendingAbout(notification.channel, key)) {
-        const isCovered = older.notification.dedup_keys.every((one) => keys.has(one));
-        if (!isCovered || this.#isInFlight(older.notification.id)) continue;
-        const superseded = { ...older.notification, state: "superseded" as const, next_try_at: null };
-        this.#ledger.notifications.save(older.number, superseded, null);
+      for (const older of this.#ledger.notifications.pendingAbout(channel, key)) {
+        if (!this.#isInFlight(older.notification.id)) this.supersede(older, keys, nowMs);
       }
     }
   }

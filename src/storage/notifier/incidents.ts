@@ -9,6 +9,12 @@ import { first, type Sql, twice } from "../sql.ts";
 /** Incidents kept after they are closed; the oldest go first. */
 const CLOSED_KEPT = 500;
 
+/** Entries of closed incidents kept in all. */
+const CLOSED_ENTRIES_KEPT = 100_000;
+
+/** Failures whose incident is known: twice as many as the coordinator keeps. */
+const COVERED_KEPT = 20_000;
+
 export type NumberedIncident = { number: number; incident: IncidentRecord };
 
 export class IncidentStore {
@@ -23,11 +29,6 @@ export class IncidentStore {
     return this.#sql
       .all<{ record: string }>("SELECT record FROM incidents WHERE closed_at IS NULL ORDER BY number")
       .map((row) => JSON.parse(row.record) as IncidentRecord);
-  }
-
-  find(id: string): IncidentRecord | undefined {
-    const row = first<{ record: string }>(this.#sql, "SELECT record FROM incidents WHERE id = ?", id);
-    return row === undefined ? undefined : (JSON.parse(row.record) as IncidentRecord);
   }
 
   save(incident: IncidentRecord): void {
@@ -64,7 +65,10 @@ export class IncidentStore {
   /** Drops closed incidents beyond those kept, with all that belongs to them. */
   prune(): void {
     const surplus = this.#sql.all<{ id: string }>(
-      `SELECT id FROM incidents WHERE closed_at IS NOT NULL ORDER BY number DESC LIMIT -1 OFFSET ${CLOSED_KEPT}`,
+      `SELECT id FROM (
+         SELECT id, row_number() OVER newest AS place, sum(record ->> '$.entries') OVER newest AS entries
+         FROM incidents WHERE closed_at IS NOT NULL WINDOW newest AS (ORDER BY number DESC))
+       WHERE place > ${CLOSED_KEPT} OR (entries > ${CLOSED_ENTRIES_KEPT} AND place > 1)`,
     );
     for (const { id } of surplus) {
       this.#sql.all("DELETE FROM incident_entries WHERE incident_id = ?", id);
@@ -138,21 +142,26 @@ export class IncidentStore {
 
   // Failures
 
-  cover(failureId: string, incidentId: string): void {
+  cover(failureId: string, incidentId: string, key: string): void {
     this.#sql.all(
-      "INSERT OR REPLACE INTO covered_failures (failure_id, incident_id) VALUES (?, ?)",
+      "INSERT OR REPLACE INTO covered_failures (failure_id, incident_id, key) VALUES (?, ?, ?)",
       failureId,
       incidentId,
+      key,
+    );
+    this.#sql.all(
+      "DELETE FROM covered_failures WHERE number <= (SELECT max(number) FROM covered_failures) - ?",
+      COVERED_KEPT,
     );
   }
 
-  covering(failureId: string): string | null {
+  covering(failureId: string): { incidentId: string; key: string } | null {
     return (
-      first<{ id: string }>(
+      first<{ incidentId: string; key: string }>(
         this.#sql,
-        "SELECT incident_id AS id FROM covered_failures WHERE failure_id = ?",
+        "SELECT incident_id AS incidentId, key FROM covered_failures WHERE failure_id = ?",
         failureId,
-      )?.id ?? null
+      ) ?? null
     );
   }
 

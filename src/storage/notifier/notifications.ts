@@ -2,7 +2,7 @@
 import type { ChannelName, Notification, NotificationFilter } from "../../contract/notification.ts";
 import { first, type Sql, twice } from "../sql.ts";
 
-/** Messages kept; the oldest go first. */
+/** Messages kept; the oldest that nothing is to become of any more go first. */
 const KEPT = 5000;
 
 /** A message as it is kept: what the log shows, and what is sent, as JSON. */
@@ -65,27 +65,23 @@ export class NotificationStore {
     return row === undefined ? undefined : fromRow(row);
   }
 
-  /** Those whose try is due, the longest due first. */
-  due(nowMs: number, limit: number): NotificationRow[] {
+  /** Those of a channel whose try is due, the longest due first. */
+  due(channel: ChannelName, nowMs: number, limit: number): NotificationRow[] {
     return this.#sql
       .all<Row>(
         `SELECT number, notification, notice FROM notifications
-         WHERE state = 'pending' AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
+         WHERE state = 'pending' AND channel = ? AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
+        channel,
         nowMs,
         limit,
       )
       .map(fromRow);
   }
 
-  /** The same by their ids alone. */
-  dueIds(nowMs: number, limit: number): string[] {
-    return this.#sql
-      .all<{ id: string }>(
-        "SELECT id FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT ?",
-        nowMs,
-        limit,
-      )
-      .map((row) => row.id);
+  /** Whether a try is due on any channel. */
+  isAnyDue(nowMs: number): boolean {
+    const due = "SELECT 1 FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT 1";
+    return this.#sql.all(due, nowMs).length > 0;
   }
 
   /** The earliest instant after this one at which a try is due. */
@@ -112,12 +108,13 @@ export class NotificationStore {
       .map(fromRow);
   }
 
-  /** When a channel was sent messages since an instant, oldest first; tests left out. */
+  /** When a channel was sent messages since an instant, oldest first; not tests, nor what gave way. */
   sentSince(channel: ChannelName, sinceMs: number): number[] {
     return this.#sql
       .all<{ atMs: number }>(
         `SELECT created_at AS atMs FROM notifications
-         WHERE channel = ? AND created_at > ? AND kind <> 'test' ORDER BY created_at`,
+         WHERE channel = ? AND created_at > ? AND kind <> 'test' AND state <> 'superseded'
+         ORDER BY created_at`,
         channel,
         sinceMs,
       )
@@ -152,7 +149,9 @@ export class NotificationStore {
       `SELECT number FROM notifications ORDER BY number DESC LIMIT 1 OFFSET ${KEPT}`,
     )?.number;
     if (last === undefined) return;
-    this.#sql.all("DELETE FROM notification_incidents WHERE number <= ?", last);
-    this.#sql.all("DELETE FROM notifications WHERE number <= ?", last);
+    // One that waits for its next try is kept: how many there can be is bounded by their schedule.
+    const old = "SELECT number FROM notifications WHERE number <= ? AND state <> 'pending'";
+    this.#sql.all(`DELETE FROM notification_incidents WHERE number IN (${old})`, last);
+    this.#sql.all(`DELETE FROM notifications WHERE number IN (${old})`, last);
   }
 }

@@ -23,8 +23,10 @@ export const NOTIFIER_MIGRATIONS: Migrations = [
        PRIMARY KEY (incident_id, key)) WITHOUT ROWID`,
     "CREATE INDEX incident_entries_by_key ON incident_entries (key)",
     "CREATE INDEX incident_entries_expiring ON incident_entries (expires_at) WHERE expires_at IS NOT NULL",
-    // Which incident covers a failure.
-    "CREATE TABLE covered_failures (failure_id TEXT PRIMARY KEY, incident_id TEXT NOT NULL) WITHOUT ROWID",
+    // Which entry of which incident covers a failure.
+    `CREATE TABLE covered_failures (
+       number INTEGER PRIMARY KEY AUTOINCREMENT, failure_id TEXT NOT NULL UNIQUE, incident_id TEXT NOT NULL,
+       key TEXT NOT NULL)`,
     "CREATE INDEX covered_failures_by_incident ON covered_failures (incident_id)",
     // What each channel was last told of an incident.
     `CREATE TABLE tellings (

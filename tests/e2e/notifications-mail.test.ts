@@ -1,0 +1,283 @@
+/** Mail of `npm start`: by SMTP to real servers, with verified certificates, and by the HTTP APIs. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FailureAnswer } from "../../src/contract/failure.ts";
+import {
+  type Notification,
+  NotificationTestAnswer,
+  type NotificationTestResult,
+} from "../../src/contract/notification.ts";
+import { Api, type Cluster, type JsonObject, until } from "../support/http-client.ts";
+import { answer, type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
+import {
+  hangUpAfterGreeting,
+  MAIL_PASSWORD,
+  MAIL_USERNAME,
+  makeCertificates,
+  silence,
+  startMailReceiver,
+  startRawReceiver,
+  stripped,
+  type TestCertificates,
+} from "../support/smtp-receiver.ts";
+
+const RECIPIENT = "oncall@example.org";
+
+/** Long enough for a mail on a busy machine, short enough to wait for one that hangs. */
+const TIMEOUT_SECONDS = 3;
+
+/** What a request may take while a mail hangs. */
+const PROMPT_MS = 100;
+
+const api = new Api();
+let folder = "";
+let certificates: TestCertificates;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "failover-mail-"));
+  certificates = await makeCertificates();
+  const trusted = join(folder, "ca.pem");
+  writeFileSync(trusted, certificates.ca);
+  await api.start({ env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: trusted } });
+});
+
+afterAll(async () => {
+  await api.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function clusterMailing(email: JsonObject): Promise<Cluster> {
+  const cluster = api.cluster();
+  await cluster.configure({
+    failure_notification: { notification_types: ["email"], group_wait_seconds: 0 },
+    email_notification: {
+      recipients: [RECIPIENT],
+      timeout_seconds: TIMEOUT_SECONDS,
+      retry_schedule_seconds: [],
+      ...email,
+    },
+  });
+  return cluster;
+}
+
+const bySmtp = (port: number, more: JsonObject = {}) =>
+  clusterMailing({
+    smtp_server: "localhost",
+    smtp_port: port,
+    smtp_security: "starttls",
+    username: MAIL_USERNAME,
+    password: MAIL_PASSWORD,
+    ...more,
+  });
+
+async function test(cluster: Cluster): Promise<NotificationTestResult> {
+  const { results } = (await cluster.post("/notifications/test")).as(200, NotificationTestAnswer);
+  const [result] = results;
+  expect(results).toHaveLength(1);
+  if (result === undefined) throw new Error("there is one channel");
+  return result;
+}
+
+async function failAgent(cluster: Cluster): Promise<string> {
+  await cluster.register("a1");
+  const reported = await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+  return reported.as(201, FailureAnswer).failure.id;
+}
+
+const deadOnce = (cluster: Cluster, failureId: string): Promise<Notification> =>
+  until(async () => {
+    const { items } = await cluster.notifications({ failure_id: failureId, state: "dead" });
+    return items[0] ?? false;
+  }, "the message to be given up");
+
+describe("mail by SMTP", () => {
+  it.each(["starttls", "tls"] as const)(
+    "of a failure arrives over %s, signed in, from the user name",
+    async (security) => {
+      await using receiver = await startMailReceiver({ certificates, security });
+      const cluster = await bySmtp(receiver.port, { smtp_security: security });
+      const failureId = await failAgent(cluster);
+      await receiver.mailArrived();
+      const [mail] = receiver.mails;
+      expect(mail).toMatchObject({
+        from: MAIL_USERNAME,
+        to: [RECIPIENT],
+        isSecure: true,
+        username: MAIL_USERNAME,
+      });
+      expect(mail?.raw).toMatch(/^Subject: .*a1/m);
+      expect(mail?.raw).toMatch(/^Content-Type: text\/plain/m);
+      expect(mail?.raw).toMatch(/^Content-Type: text\/html/m);
+      expect(await cluster.toldOf(failureId, 1)).toMatchObject([
+        { channel: "email", state: "delivered", try_count: 1 },
+      ]);
+    },
+  );
+
+  it("is sent from `from` where that is set", async () => {
+    await using receiver = await startMailReceiver({ certificates, security: "tls" });
+    const cluster = await bySmtp(receiver.port, { smtp_security: "tls", from: "failover@example.org" });
+    expect(await test(cluster)).toMatchObject({ delivered: true, error: null });
+    expect(receiver.mails).toMatchObject([{ from: "failover@example.org", username: MAIL_USERNAME }]);
+  });
+
+  it("is not sent, and the password does not leave, where STARTTLS was taken out", async () => {
+    await using receiver = await startRawReceiver(stripped);
+    const result = await test(await bySmtp(receiver.port));
+    expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("STARTTLS") });
+    await receiver.allGone();
+    expect(receiver.heard()).not.toMatch(/AUTH|MAIL|DATA/i);
+    expect(receiver.heard()).not.toContain(btoa(MAIL_PASSWORD));
+  });
+
+  it("is not sent to a server whose certificate nobody trusts", async () => {
+    const strangers = await makeCertificates();
+    await using receiver = await startMailReceiver({ certificates: strangers, security: "tls" });
+    const result = await test(await bySmtp(receiver.port, { smtp_security: "tls" }));
+    expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("certificate") });
+    expect(receiver.mails).toEqual([]);
+    expect(receiver.signIns()).toBe(0);
+  });
+
+  it.each([
+    ["hangs up after its greeting", hangUpAfterGreeting],
+    ["says nothing", silence],
+  ])(
+    "to a server that %s is an error in the delivery log within its time, and holds up nobody",
+    async (_, conduct) => {
+      await using receiver = await startRawReceiver(conduct);
+      const cluster = await bySmtp(receiver.port);
+      await cluster.register("other");
+      const failureId = await failAgent(cluster);
+      await receiver.connected();
+      const took: number[] = [];
+      let isOver = false;
+      const dead = deadOnce(cluster, failureId).finally(() => {
+        isOver = true;
+      });
+      do {
+        const sinceMs = performance.now();
+        await cluster.status();
+        await cluster.get("/agents/other");
+        took.push(performance.now() - sinceMs);
+      } while (!isOver && took.length < 200);
+      const message = await dead;
+      expect(message).toMatchObject({ channel: "email", try_count: 1 });
+      expect(message.tries[0]?.error).toBeTruthy();
+      expect(message.tries[0]?.duration_seconds).toBeLessThan(TIMEOUT_SECONDS + 1);
+      took.sort((a, b) => a - b);
+      // Two requests each; the middle one, since the machine may stall for reasons of its own.
+      expect(took[took.length >> 1]).toBeLessThan(PROMPT_MS);
+    },
+  );
+
+  it("to a recipient that the server refuses is an error that says so, at once", async () => {
+    await using receiver = await startMailReceiver({
+      certificates,
+      security: "tls",
+      refusals: { [RECIPIENT]: 550 },
+    });
+    const cluster = await bySmtp(receiver.port, { smtp_security: "tls", retry_schedule_seconds: [3600] });
+    const message = await deadOnce(cluster, await failAgent(cluster));
+    expect(message).toMatchObject({ state: "dead", try_count: 1 });
+    expect(message.last_error).toContain("550");
+    expect(receiver.mails).toEqual([]);
+  });
+
+  it("with a wrong password says so without the password", async () => {
+    await using receiver = await startMailReceiver({ certificates, security: "tls" });
+    const result = await test(
+      await bySmtp(receiver.port, { smtp_security: "tls", password: "not-the-word" }),
+    );
+    expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("sign-in") });
+    expect(JSON.stringify(result)).not.toContain("not-the-word");
+  });
+});
+
+describe("mail by an HTTP API", () => {
+  const API = { api_key: "key-4711-of-the-tests", from: "failover@example.org" };
+
+  /** The one request that a test message makes, and its body. */
+  async function requestOf(provider: string, receiver: HttpReceiver, more: JsonObject = {}) {
+    const api_base_url = `http://127.0.0.1:${receiver.port}`;
+    const result = await test(await clusterMailing({ provider, api_base_url, ...API, ...more }));
+    expect(result).toMatchObject({ delivered: true, error: null });
+    expect(receiver.requests).toHaveLength(1);
+    const request = await receiver.nth(1);
+    return { ...request, notificationId: result.notification_id };
+  }
+
+  it("goes to Resend as it wants it", async () => {
+    await using receiver = await startHttpReceiver(answer(200));
+    const { method, url, headers, body, notificationId } = await requestOf("resend", receiver);
+    expect([method, url]).toEqual(["POST", "/emails"]);
+    expect(headers).toMatchObject({
+      authorization: `Bearer ${API.api_key}`,
+      "content-type": "application/json",
+      "idempotency-key": notificationId,
+    });
+    expect(JSON.parse(body)).toEqual({
+      from: API.from,
+      to: [RECIPIENT],
+      subject: expect.stringContaining("test"),
+      text: expect.any(String),
+      html: expect.stringContaining("<"),
+    });
+  });
+
+  it("goes to Postmark as it wants it", async () => {
+    await using receiver = await startHttpReceiver(answer(200));
+    const { method, url, headers, body } = await requestOf("postmark", receiver);
+    expect([method, url]).toEqual(["POST", "/email"]);
+    expect(headers).toMatchObject({ "x-postmark-server-token": API.api_key, accept: "application/json" });
+    expect(JSON.parse(body)).toEqual({
+      From: API.from,
+      To: RECIPIENT,
+      Subject: expect.stringContaining("test"),
+      TextBody: expect.any(String),
+      HtmlBody: expect.stringContaining("<"),
+      MessageStream: "outbound",
+    });
+  });
+
+  it("goes to SendGrid as it wants it", async () => {
+    await using receiver = await startHttpReceiver(answer(202));
+    const { method, url, headers, body } = await requestOf("sendgrid", receiver);
+    expect([method, url]).toEqual(["POST", "/v3/mail/send"]);
+    expect(headers).toMatchObject({ authorization: `Bearer ${API.api_key}` });
+    expect(JSON.parse(body)).toEqual({
+      personalizations: [{ to: [{ email: RECIPIENT }] }],
+      from: { email: API.from },
+      subject: expect.stringContaining("test"),
+      content: [
+        { type: "text/plain", value: expect.any(String) },
+        { type: "text/html", value: expect.stringContaining("<") },
+      ],
+    });
+  });
+
+  it("goes to Mailgun as it wants it", async () => {
+    await using receiver = await startHttpReceiver(answer(200));
+    const { method, url, headers, body } = await requestOf("mailgun", receiver);
+    expect([method, url]).toEqual(["POST", "/v3/example.org/messages"]);
+    expect(headers).toMatchObject({
+      authorization: `Basic ${btoa(`api:${API.api_key}`)}`,
+      "content-type": expect.stringContaining("application/x-www-form-urlencoded"),
+    });
+    const form = Object.fromEntries(new URLSearchParams(body));
+    expect(form).toEqual({
+      from: API.from,
+      to: RECIPIENT,
+      subject: expect.stringContaining("test"),
+      text: expect.any(String),
+      html: expect.stringContaining("<"),
+    });
+  });
+
+  it("by Cloudflare's binding says what is missing where there is none", async () => {
+    const result = await test(await clusterMailing({ provider: "cloudflare", ...API }));
+    expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("EMAIL") });
+  });
+});

@@ -1,0 +1,164 @@
+/**
+ * A web server on loopback that answers as it is told and keeps what it was sent. `await using` ends it
+ * with every connection it has.
+ */
+import { once } from "node:events";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { Stream } from "./measure.ts";
+
+export type ReceivedRequest = {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  /** As it came. */
+  readonly body: string;
+  readonly atMs: number;
+  /** When the answer was sent whole, or the sender went away. */
+  readonly endedAtMs: Promise<number>;
+};
+
+/** What is done with one request. */
+export type Reply = (response: ServerResponse) => void;
+
+export const answer =
+  (status: number, headers: Readonly<Record<string, string>> = {}): Reply =>
+  (response) => {
+    response.writeHead(status, headers).end();
+  };
+
+export const redirectTo = (location: string): Reply => answer(307, { Location: location });
+
+/** Never answers. */
+export const hang: Reply = () => {};
+
+/** Ends the connection without a word. */
+export const hangUp: Reply = (response) => {
+  response.destroy();
+};
+
+/** Begins an answer that has no end. */
+export const endless: Reply = (response) => {
+  response.writeHead(200);
+  Readable.from(pages()).pipe(response);
+};
+
+function* pages() {
+  for (;;) yield "endless ".repeat(1000);
+}
+
+/** Begins an answer and says no more. */
+export const stall: Reply = (response) => {
+  response.writeHead(200).write("to be continued");
+};
+
+/** Breaks off in the middle of an answer. */
+export const breakOff: Reply = (response) => {
+  response.writeHead(200, { "Content-Length": "1000" });
+  response.write("to be continued", () => response.destroy());
+};
+
+/** Longer than any of them waits to send. */
+const LIMIT_MS = 20_000;
+
+/** @param replies to the first requests, one each; the last is for all that follow. None: `200` to all */
+export async function startHttpReceiver(...replies: readonly Reply[]): Promise<HttpReceiver> {
+  const receiver = new HttpReceiver(replies);
+  await receiver.listen();
+  return receiver;
+}
+
+export class HttpReceiver implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #requests = new Stream<ReceivedRequest>();
+  #replies: readonly Reply[];
+  #connections = 0;
+  #taken = 0;
+
+  constructor(replies: readonly Reply[]) {
+    this.#replies = replies;
+    this.#server = createServer((request, response) => void this.#take(request, response));
+    // A connection that is closed just as it is used again would look like a fault of the sender.
+    this.#server.keepAliveTimeout = 0;
+    this.#server.on("connection", () => this.#connections++);
+  }
+
+  async listen(): Promise<void> {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/hook`;
+  }
+
+  get requests(): readonly ReceivedRequest[] {
+    return this.#requests.items;
+  }
+
+  /** How many came, whether or not they asked for anything. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** From now on. */
+  reply(...replies: readonly Reply[]): void {
+    this.#replies = replies;
+  }
+
+  /** The request of that number, from 1, come already or yet to come. */
+  async nth(number: number): Promise<ReceivedRequest> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`waited too long for request ${number}: ${this.requests.length} came`)),
+        LIMIT_MS,
+      );
+    });
+    const wanted = this.#requests.first((request) => this.requests[number - 1] === request);
+    return Promise.race([wanted, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** The first one that this has not answered with yet. */
+  next(): Promise<ReceivedRequest> {
+    this.#taken += 1;
+    return this.nth(this.#taken);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const ended = new Promise<number>((resolve) => response.once("close", () => resolve(Date.now())));
+    const atMs = Date.now();
+    const { method = "", url = "", headers } = request;
+    let body: string;
+    try {
+      body = await text(request);
+    } catch {
+      // It broke off: nobody is there to be answered.
+      return;
+    }
+    const [reply = answer(200), ...others] = this.#replies;
+    if (others.length > 0) this.#replies = others;
+    this.#requests.add({ method, url, headers, body, atMs, endedAtMs: ended });
+    reply(response);
+  }
+}

@@ -1,0 +1,496 @@
+#!/usr/bin/env bash
+#
+# A whole agent in one file, for bash 4.4 or later with curl, grep and sed. Copy it, and replace the function `work`.
+#
+#   ADMIN_TOKEN=... AGENT_ID=agent1 bash examples/agent.sh
+#
+# What it keeps to: it works only after `start` was answered; it gives up what is no longer its own (409); while
+# nobody answers it goes on working and repeats a result until it was taken or refused; when its incarnation is over
+# (410) it registers again and says what it still works on; told to end, it finishes what runs, gives back the rest
+# and unregisters.
+#
+# Its processes:
+#
+#   main ----- polls, starts tasks, and alone registers
+#    |-- beat         the heartbeats. Its input is a pipe that only main holds open: when main is gone, however that
+#    |                came, beat reads its end, stops, and ends the others. Nobody beats for a dead agent.
+#    `-- carry_out    one for each task
+#         `-- work    yours; its output is the result
+#              `-- keep_lock   renews a lock, likewise until the pipe from work ends; then it releases it
+#
+# Limits. JSON is split by `grep -o` into its tokens, which is exact, and read as far as it is needed here; escapes in
+# strings stay as they are. Ids, tokens, codes and numbers have none. It takes some 10 microseconds a token: for large
+# `data` use jq. TTLs are whole seconds, 3 or more; one lock at a time for each task.
+
+set -u
+
+usage() {
+  cat <<'HELP'
+An agent of the failover coordinator, in bash and curl.
+
+usage: ADMIN_TOKEN=... AGENT_ID=agent1 bash agent.sh [--help]
+
+Environment:
+  TOKEN, ADMIN_TOKEN           the token to register with
+  AGENT_ID                     its name, for one process at a time
+  URL                          the coordinator (http://127.0.0.1:8787)
+  CLUSTER, GROUP               (default)
+  AGENT_TYPE                   (worker)
+  CAPABILITIES                 task types, with commas (count_words,take_steps,use_lock)
+  MAX_CONCURRENT_TASKS         (4)
+  HEARTBEAT_INTERVAL_SECONDS   (10)
+  HEARTBEAT_TIMEOUT_SECONDS    (30)
+  GRACE_SECONDS                what SIGTERM leaves to the tasks that run, in whole seconds (30)
+HELP
+}
+
+case ${1-} in
+  '') ;;
+  -h | --help) usage && exit 0 ;;
+  *) printf 'unknown argument "%s"; see --help\n' "$1" >&2 && exit 1 ;;
+esac
+
+REGISTRAR=${TOKEN:-${ADMIN_TOKEN:-}}
+AGENT_ID=${AGENT_ID:-}
+if [[ -z $REGISTRAR || -z $AGENT_ID ]]; then
+  usage >&2
+  exit 1
+fi
+CAPABILITIES=${CAPABILITIES:-count_words,take_steps,use_lock}
+INTERVAL=${HEARTBEAT_INTERVAL_SECONDS:-10}
+GRACE=${GRACE_SECONDS:-30}
+CLUSTER_URL=${URL:-http://127.0.0.1:8787}/v1/clusters/${CLUSTER:-default}
+GROUP_URL=$CLUSTER_URL/groups/${GROUP:-default}
+SELF_URL=$GROUP_URL/agents/$AGENT_ID
+# What our work starts needs none of these.
+export -n TOKEN ADMIN_TOKEN 2>/dev/null
+
+# The server ends a poll after our heartbeat interval at the latest.
+readonly POLL_SECONDS=20 LOCK_WAIT_SECONDS=20 ANSWER_SECONDS=10 SHORT_ANSWER_SECONDS=3
+readonly FIRST_PAUSE_MS=200 LONGEST_PAUSE_MS=5000
+# Exit codes of work: not ours any more; and failed, wherever it is tried.
+readonly GIVEN_UP=75 HOPELESS=65
+LEAVING='' GIVING_UP=''
+
+# What the processes share: `token`, `task.ID.ATTEMPT` with the pid of who carries it out, `leaving`.
+STATE=$(mktemp -d "${TMPDIR:-/tmp}/agent.XXXXXXXX") || exit 1
+# For messages, also where the output is a result.
+exec 3>&1
+MAIN=$BASHPID
+
+say() { printf '%s: %s\n' "$AGENT_ID" "$1" >&3; }
+
+# --- JSON
+
+# The parts of the object or list on stdin, a line each: `"name":value`, or `value`.
+parts() {
+  local depth=0 token
+  LC_ALL=C grep -aoE '"([^"\\]|\\.)*"|[][{}:,]|[^][{}:," ]+' | while IFS= read -r token; do
+    case $token in
+      '}' | ']') ((--depth)) || break ;;
+      ,) ((depth > 1)) || { printf '\n' && continue; } ;;
+      '{' | '[') ((depth++)) || continue ;;
+      *) ((depth)) || break ;;
+    esac
+    printf '%s' "$token"
+  done
+  printf '\n'
+}
+
+# The value of a member, out of `parts` on stdin; a string comes without its quotes.
+value() { sed -n "s/^\"$1\"://p" | sed 's/^"\(.*\)"$/\1/'; }
+
+# A member of a member of the object on stdin.
+inner() { parts | value "$1" | parts | value "$2"; }
+
+json_string() {
+  local text=${1//\\/\\\\}
+  printf '"%s"' "${text//\"/\\\"}"
+}
+
+# A lock's name as it stands in a path.
+url_encode() {
+  local LC_ALL=C text=$1 byte code at
+  for ((at = 0; at < ${#text}; at++)); do
+    byte=${text:at:1}
+    case $byte in
+      [A-Za-z0-9._~-]) printf '%s' "$byte" ;;
+      *) printf -v code '%d' "'$byte" && printf '%%%02X' $((code & 255)) ;;
+    esac
+  done
+}
+
+# --- Calls
+
+# Runs a program that ends when its shell is told to. Bash attends to signals only between commands, or while it waits.
+run() {
+  "$@" 8>&- &
+  wait $! && return
+  local code=$?
+  kill $! 2>/dev/null
+  return "$code"
+}
+
+nap() { run sleep "$1"; }
+
+# Milliseconds that double with each try; by chance, so that a fleet does not come back all at once.
+jittered() {
+  local longest=$((FIRST_PAUSE_MS << ($1 < 10 ? $1 : 10)))
+  ((longest < LONGEST_PAUSE_MS)) || longest=$LONGEST_PAUSE_MS
+  local ms=$((longest / 2 + RANDOM % (longest / 2)))
+  printf '%d.%03d' $((ms / 1000)) $((ms % 1000))
+}
+
+# once TOKEN METHOD URL [BODY]: one try. Sets STATUS (000: no answer) and ANSWER.
+once() {
+  local token=$1 method=$2 url=$3 body=${4-} out=$STATE/answer.$BASHPID
+  local options=(--silent --output "$out" --write-out '%{http_code}' --max-time "${LIMIT:-$ANSWER_SECONDS}")
+  [[ -z $body ]] || options+=(--header 'Content-Type: application/json' --data-binary @-)
+  : >"$out"
+  # The token comes in a file, since arguments can be seen by everybody.
+  curl "${options[@]}" --request "$method" \
+    --config <(printf 'header = "Authorization: Bearer %s"\n' "$token") "$url" >"$out.status" <<<"$body" 8>&- &
+  wait $! || kill $! 2>/dev/null
+  STATUS=$(<"$out.status")
+  ANSWER=$(<"$out")
+  [[ ${STATUS:-000} != 000 ]] || STATUS=000
+}
+
+# drop_answers PID...: of processes that end.
+drop_answers() {
+  local pid
+  for pid; do rm -f "$STATE/answer.$pid" "$STATE/answer.$pid.status"; done
+}
+
+# Like `once`, until there is an answer: all that we send may be repeated. Fails if we are told to end meanwhile, or
+# after TRIES if that is set.
+ask() {
+  local tries=0 code
+  while :; do
+    once "$@"
+    code=
+    [[ $STATUS == 2* ]] || code=$(parts <<<"$ANSWER" | value code)
+    case $STATUS in
+      000 | 429 | 5*) [[ $code == not_configured ]] && return 0 ;;
+      *) return 0 ;;
+    esac
+    is_stopping && return 1
+    ((++tries < ${TRIES:-tries + 1})) || return 1
+    ((tries > 1)) || say "$2 ${3#"$CLUSTER_URL"} was not answered ($STATUS $code), trying again"
+    nap "$(jittered "$tries")"
+  done
+}
+
+# Main stops at once; whoever carries out a task goes on until it is told to give up.
+is_stopping() { [[ -n $LEAVING$GIVING_UP ]]; }
+
+# With our own token, and with that of the next incarnation if this one is over.
+ask_as_agent() {
+  local used
+  while :; do
+    used=$(<"$STATE/token")
+    ask "$used" "$@" || return 1
+    case $STATUS in
+      401 | 410) ;;
+      *) return 0 ;;
+    esac
+    # Only main registers; its next poll tells it to.
+    while [[ $(<"$STATE/token") == "$used" ]]; do
+      [[ ! -e $STATE/leaving ]] || return 0
+      if ((BASHPID == MAIN)); then register_again; else nap 0.2; fi
+    done
+  done
+}
+
+# --- Registration and heartbeats
+
+# A new incarnation. What we say we still work on stays ours.
+register() {
+  local claims='' name body key setting
+  for name in "$STATE"/task.*; do
+    [[ -e $name ]] || continue
+    name=${name#"$STATE/task."}
+    claims+=${claims:+,}"{\"task_id\":\"${name%.*}\",\"attempt\":${name##*.}}"
+  done
+  body="{\"type\":$(json_string "${AGENT_TYPE:-worker}"),\"running_tasks\":[$claims]"
+  body+=",\"capabilities\":[$(json_string "$CAPABILITIES" | sed 's/,/","/g')]"
+  for key in MAX_CONCURRENT_TASKS HEARTBEAT_INTERVAL_SECONDS HEARTBEAT_TIMEOUT_SECONDS; do
+    setting=${!key-}
+    [[ -n $setting || $key != MAX_* ]] || setting=4
+    [[ -z $setting ]] || body+=",\"${key,,}\":$setting"
+  done
+  ask "$REGISTRAR" PUT "$SELF_URL" "$body}" || return 1
+  if [[ $STATUS != 2* ]]; then
+    say "could not register: $STATUS $(parts <<<"$ANSWER" | value detail)"
+    return 1
+  fi
+  local answer
+  answer=$(parts <<<"$ANSWER")
+  INTERVAL=$(value heartbeat_interval_seconds <<<"$answer")
+  # In one step, for who reads it meanwhile.
+  value token <<<"$answer" >"$STATE/token.new" && mv "$STATE/token.new" "$STATE/token"
+  say "registered, incarnation $(value incarnation <<<"$answer")"
+}
+
+register_again() {
+  say 'this incarnation is over, registering again'
+  # Agents of a fleet learn it together.
+  nap "$(jittered 2)"
+  [[ -n $LEAVING ]] || register || nap "$(jittered 4)"
+}
+
+# The heartbeats: until main is gone.
+beat() {
+  # Who signals the whole process group means main; and to pause, not to read, is what the input is for.
+  trap '' TERM INT
+  local pause
+  while :; do
+    LIMIT=$INTERVAL once "$(<"$STATE/token")" POST "$SELF_URL/heartbeat" '{}'
+    pause=$INTERVAL
+    [[ $STATUS != 000 ]] || pause=$(jittered 1)
+    read -rt "$pause" _ || (($? > 128)) || break
+  done
+  # Whoever still works has lost its main.
+  if under_way; then
+    stop_works
+    nap 1
+  fi
+  rm -rf "$STATE"
+}
+
+# --- Tasks
+
+under_way() { compgen -G "$STATE/task.*" >/dev/null; }
+
+stop_works() {
+  local pid
+  for pid in $(cat "$STATE"/task.* 2>/dev/null); do kill "$pid" 2>/dev/null; done
+}
+
+# Begins what waits for us. Main does the start itself: the list shows a task until then.
+take_tasks() {
+  local task members id attempt url="$SELF_URL/tasks?limit=500&wait_seconds=$POLL_SECONDS"
+  LIMIT=$((POLL_SECONDS + ANSWER_SECONDS)) ask_as_agent GET "$url" || return
+  if [[ $STATUS != 200 ]]; then
+    say "asked for tasks, and was answered $STATUS"
+    nap "$(jittered 2)"
+    return
+  fi
+  [[ $ANSWER != '{"items":[],'* ]] || return
+  while IFS= read -r task <&4; do
+    [[ -z $LEAVING ]] || return
+    members=$(parts <<<"$task")
+    id=$(value id <<<"$members")
+    attempt=$(value attempt <<<"$members")
+    [[ -n $id && ! -e $STATE/task.$id.$attempt ]] || continue
+    stop_older_attempts "$id"
+    # A pause, since the list may come back at once with what was refused.
+    report "$id" "$attempt" start || { nap 0.1 && continue; }
+    # Known before it runs: a registration in between must claim it.
+    : >"$STATE/task.$id.$attempt"
+    carry_out "$id" "$attempt" "$(value type <<<"$members")" "$(sed -n 's/^"data"://p' <<<"$members")" 4<&- 8>&- &
+  done 4< <(parts <<<"$ANSWER" | value items | parts)
+}
+
+# Given to us anew: what we still do for an older attempt counts no more.
+stop_older_attempts() {
+  local name
+  for name in "$STATE/task.$1."*; do
+    [[ ! -e $name || ${name%.*} != "$STATE/task.$1" ]] || kill "$(<"$name")" 2>/dev/null
+  done
+}
+
+# carry_out ID ATTEMPT TYPE DATA
+carry_out() {
+  local id=$1 attempt=$2 out=$STATE/result.$1.$2 child='' code retryable=true name
+  trap 'GIVING_UP=x; kill $child 2>/dev/null' TERM
+  printf '%s\n' "$BASHPID" >"$STATE/task.$id.$attempt"
+  say "works on $id, attempt $attempt"
+  # Told to end, it ends what it waits for, too.
+  (trap 'kill ${!-} 2>/dev/null; exit 143' TERM && work "$@") >"$out" &
+  child=$!
+  # A trap ends the wait, not the work.
+  while wait "$child"; code=$?; kill -0 "$child" 2>/dev/null; do :; done
+  if [[ -n $GIVING_UP || $code == "$GIVEN_UP" ]]; then
+    say "gave up $id, attempt $attempt"
+  elif [[ -e $STATE/lost.$child ]]; then
+    report "$id" "$attempt" fail '"error":{"message":"lost its lock"}'
+  elif ((code != 0)); then
+    say "failed $id, attempt $attempt: exit code $code"
+    ((code == HOPELESS)) && retryable=false
+    report "$id" "$attempt" fail "\"error\":{\"message\":\"exit code $code\",\"retryable\":$retryable}"
+  elif report "$id" "$attempt" complete "\"result\":$(grep . "$out" || printf null)"; then
+    say "finished $id, attempt $attempt"
+  elif [[ $STATUS == 400 || $STATUS == 413 ]]; then
+    report "$id" "$attempt" fail '"error":{"message":"the result was refused","retryable":false}'
+  fi
+  # Ended while it waited for a lock, it waits no more.
+  for name in "$STATE"/lock.*/waits; do
+    [[ ! -e $name || $(<"$name") != "$child" ]] || rm -r "${name%/*}"
+  done
+  rm -f "$STATE/task.$id.$attempt" "$out" "$STATE/lost.$child"
+  drop_answers "$BASHPID" "$child"
+}
+
+# report ID ATTEMPT WHAT [MEMBERS]: fails if it was refused. Repeating it does no harm.
+report() {
+  local body="{\"agent_id\":\"$AGENT_ID\",\"attempt\":$2${4:+,$4}}"
+  ask_as_agent POST "$CLUSTER_URL/tasks/$1/$3" "$body" || return 1
+  [[ $STATUS == 200 ]] && return 0
+  say "$3 of $1, attempt $2, was refused: $STATUS $(parts <<<"$ANSWER" | value code)"
+  return 1
+}
+
+# progress FRACTION, for `work`: ends it if the task is no longer ours. If nobody answers, the next one will tell.
+progress() {
+  STATUS=000
+  LIMIT=$SHORT_ANSWER_SECONDS TRIES=1 report "$TASK_ID" "$TASK_ATTEMPT" progress "\"progress\":$1" && return
+  case $STATUS in
+    404 | 409) exit "$GIVEN_UP" ;;
+  esac
+}
+
+# --- Locks
+
+# lock RESOURCE TTL_SECONDS, for `work`: waits for it and sets FENCING_TOKEN; to be given to what the lock protects,
+# which refuses smaller ones. From then on it is renewed, until `unlock` or the end of the work and of all it started.
+# If it is lost, the work is killed.
+lock() {
+  local url line body owner=$BASHPID
+  url=$GROUP_URL/locks/$(url_encode "$1")
+  # The coordinator knows one holder, this agent: its own tasks wait for each other here.
+  line=$STATE/lock.$(cksum <<<"$1" | sed 's/ .*//')
+  until mkdir "$line" 2>/dev/null; do nap 0.2; done
+  printf '%s\n' "$owner" >"$line/waits"
+  body="{\"agent_id\":\"$AGENT_ID\",\"ttl_seconds\":$2,\"wait_seconds\":$LOCK_WAIT_SECONDS}"
+  while :; do
+    LIMIT=$((LOCK_WAIT_SECONDS + ANSWER_SECONDS)) ask_as_agent POST "$url/acquire" "$body" || break
+    if [[ $STATUS == 200 ]]; then
+      FENCING_TOKEN=$(inner lock fencing_token <<<"$ANSWER")
+      # Granted at some time while we waited: now it is ours for a whole TTL.
+      ask_as_agent POST "$url/renew" "{\"fencing_token\":$FENCING_TOKEN}" || break
+      if [[ $STATUS == 200 ]]; then
+        exec 7> >(keep_lock "$url" "$2" "$owner" "$line" 7>&-)
+        LOCK_KEEPER=$!
+        rm "$line/waits"
+        return 0
+      fi
+    elif [[ $STATUS != 409 ]]; then
+      break
+    fi
+    nap "$(jittered 0)"
+  done
+  say "could not get the lock $1: $STATUS"
+  rm -r "$line"
+  return 1
+}
+
+unlock() {
+  exec 7>&-
+  wait "$LOCK_KEEPER"
+}
+
+# keep_lock URL TTL_SECONDS OWNER LINE: its output is nobody's result.
+keep_lock() {
+  exec >/dev/null
+  trap '' TERM INT
+  local url=$1 ttl=$2 owner=$3 line=$4 sure=$SECONDS asked left
+  local third=$(($2 > 3 ? $2 / 3 : 1))
+  local pause=$third proof="{\"fencing_token\":$FENCING_TOKEN}"
+  while read -rt "$pause" _ || (($? > 128)); do
+    asked=$SECONDS
+    # By our own clock, which counts whole seconds: we end before the lock can be another's.
+    left=$((sure + ttl - 1 - asked))
+    STATUS=late
+    ((left <= 0)) || LIMIT=$((left < third ? left : third)) once "$(<"$STATE/token")" POST "$url/renew" "$proof"
+    case $STATUS in
+      200) sure=$asked pause=$third ;;
+      000 | 429 | 5??) pause=$(jittered 1) ;;
+      *)
+        # Also a lock ends with the incarnation that held it.
+        say "lost the lock ${url##*/}: $STATUS"
+        : >"$STATE/lost.$owner"
+        kill "$owner" 2>/dev/null
+        break
+        ;;
+    esac
+  done
+  LIMIT=$SHORT_ANSWER_SECONDS once "$(<"$STATE/token")" POST "$url/release" "$proof"
+  rm -rf "$line"
+  drop_answers "$BASHPID"
+}
+
+# --- The work: replace it by your own
+
+# work ID ATTEMPT TYPE DATA: prints its result as JSON; DATA is JSON. A non-zero exit code fails the task, which is
+# then tried again elsewhere, unless it is HOPELESS. Messages go to `say`. Programs that take long go through `run`, or
+# they outlive the work when it is given up.
+work() {
+  local TASK_ID=$1 TASK_ATTEMPT=$2 data steps step_seconds
+  data=$(parts <<<"$4")
+  steps=$(value steps <<<"$data") && steps=${steps:-10}
+  step_seconds=$(value step_seconds <<<"$data")
+  case $3 in
+    count_words)
+      [[ $data == *'"text":"'* ]] || return "$HOPELESS"
+      # In the JSON a newline is `\n`.
+      value text <<<"$data" | sed 's/\\[bfnrt]/ /g' | wc -w | sed 's/ *\([0-9]*\)/{"words":\1}/'
+      ;;
+    take_steps)
+      take_steps
+      printf '{"steps":%d}\n' "$steps"
+      ;;
+    use_lock)
+      lock "$(value resource <<<"$data")" 10 || return 1
+      take_steps
+      printf '{"fencing_token":%d}\n' "$FENCING_TOKEN"
+      unlock
+      ;;
+    *) return 1 ;;
+  esac
+}
+
+take_steps() {
+  local step
+  for ((step = 1; step <= steps; step++)); do
+    nap "${step_seconds:-0.5}"
+    ((step == steps)) || progress "$(printf '0.%03d' $((1000 * step / steps)))"
+  done
+}
+
+# --- Main
+
+wait_for_works() {
+  local until=$((SECONDS + $1))
+  while under_way && ((SECONDS < until)) && [[ $LEAVING == "$2" ]]; do nap 0.1; done
+}
+
+# What runs may end, what was not started moves on at once; no failure is recorded. A second signal ends the grace.
+leave() {
+  local token
+  : >"$STATE/leaving"
+  say 'leaves'
+  if [[ -e $STATE/token ]]; then
+    token=$(<"$STATE/token")
+    LIMIT=$SHORT_ANSWER_SECONDS once "$token" POST "$SELF_URL/drain" '{"mode":"finish"}'
+    wait_for_works "$GRACE" "$LEAVING"
+    stop_works
+    wait_for_works "$SHORT_ANSWER_SECONDS" "$LEAVING"
+    LIMIT=$SHORT_ANSWER_SECONDS once "$token" DELETE "$SELF_URL"
+    [[ $STATUS != 204 ]] || say 'left'
+  fi
+}
+
+trap 'LEAVING+=x' TERM INT
+if ! register; then
+  rm -rf "$STATE"
+  [[ -n $LEAVING ]]
+  exit
+fi
+exec 8> >(beat)
+BEAT=$!
+while [[ -z $LEAVING ]]; do take_tasks; done
+leave
+exec 8>&-
+wait "$BEAT"
+exit 0

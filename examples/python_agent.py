@@ -1,0 +1,748 @@
+#!/usr/bin/env python3
+"""A whole agent in one file, for Python 3.9 or later and its standard library alone.
+
+Copy it, and replace the handlers at the end by your own work: each takes a `Work` and returns its result.
+
+    ADMIN_TOKEN=... python3 examples/python_agent.py --id agent1
+
+What it keeps to:
+
+- It shows that it lives on a thread and a connection of their own, whatever the work does. (A C extension that
+  keeps the interpreter's lock for longer than the heartbeat timeout silences it: run such work in a process.)
+- It works only after `start` was answered: that is the permission.
+- A task that is no longer its own it gives up: `work.cancelled` is set, and `progress` and `sleep` raise.
+- While nobody answers it goes on working, and repeats a result until it was taken or refused.
+- When its incarnation is over (410) it registers again, and says what it still works on.
+- SIGTERM or SIGINT: it takes nothing new, finishes what runs within its grace, gives back the rest, unregisters.
+  A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, NamedTuple, Optional
+from urllib.parse import quote, urlsplit
+
+# The server ends a poll after our heartbeat interval at the latest.
+POLL_SECONDS = 20
+LOCK_WAIT_SECONDS = 20
+# For an answer, beside what it was asked to wait.
+ANSWER_SECONDS = 10
+# Progress holds up the work, so it waits for less; so does leaving.
+SHORT_ANSWER_SECONDS = 3
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+# A list that still shows what is just being started would come back at once, again and again.
+LIST_PAUSE_SECONDS = 0.05
+# The last tenth of a lock's TTL is for giving up in time.
+LOCK_MARGIN = 0.1
+# Handlers that were told to give up get so long to do it, and leaving so long to be answered.
+LAST_WORDS_SECONDS = 3
+
+
+class Refused(Exception):
+    """The coordinator said no; `code` is one of its stable error codes."""
+
+    def __init__(self, status: int, problem: dict):
+        super().__init__(f"{status} {problem.get('code')}: {problem.get('detail')}")
+        self.status: int = status
+        self.code: str = problem.get("code", "")
+
+
+class NoAnswer(Exception):
+    """Nobody answered for as long as it was worth waiting."""
+
+
+class Cancelled(Exception):
+    """The task is no longer ours, or we are told to end: stop working on it."""
+
+
+class LockLost(Exception):
+    """The lock may be another's by now."""
+
+
+class TaskFailed(Exception):
+    """For handlers: the task fails. Any other exception does it too, and is worth another try elsewhere."""
+
+    def __init__(self, message: str, retryable: bool = True):
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class Session(NamedTuple):
+    """An incarnation: what a registration was answered."""
+
+    token: str
+    incarnation: int
+    interval_seconds: float
+    timeout_seconds: float
+    began: float  # by the monotonic clock
+
+
+def jittered_pause(tries: int) -> float:
+    """Doubles with each try; by chance, so that a fleet does not come back all at once."""
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(tries, 10))
+    return random.uniform(longest / 2, longest)
+
+
+class Http:
+    """JSON over HTTP. Each thread has a connection of its own, kept open, so that no call waits for another's."""
+
+    def __init__(self, url: str):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not an http(s) URL: {url}")
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._own = threading.local()
+
+    def call(self, method: str, path: str, token: str, body: Any, seconds: float) -> tuple[int, float, dict]:
+        """One try. Returns status, Retry-After and body; raises OSError, HTTPException or ValueError without."""
+        connection: Optional[http.client.HTTPConnection] = getattr(self._own, "connection", None)
+        if connection is not None:
+            try:
+                return self._exchange(connection, method, path, token, body, seconds)
+            except ConnectionError:
+                pass  # It was idle, and the server has closed it: that says nothing yet.
+        connection = self._own.connection = self._kind(self._host, self._port)
+        return self._exchange(connection, method, path, token, body, seconds)
+
+    def _exchange(self, connection, method, path, token, body, seconds) -> tuple[int, float, dict]:
+        try:
+            connection.timeout = seconds
+            if connection.sock is not None:
+                connection.sock.settimeout(seconds)
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            # NaN and Infinity are not JSON: better no report than one that is refused.
+            data = None if body is None else json.dumps(body, allow_nan=False)
+            connection.request(method, self._base + path, body=data, headers=headers)
+            response = connection.getresponse()
+            text = response.read()
+            wait = response.headers.get("Retry-After", "")
+            return response.status, float(wait) if wait.isdigit() else 0, self._parsed(response.status, text)
+        except BaseException:
+            # What came of it is unknown, so the connection is of no more use.
+            connection.close()
+            self._own.connection = None
+            raise
+
+    @staticmethod
+    def _parsed(status: int, text: bytes) -> dict:
+        try:
+            answer = json.loads(text) if text else {}
+        except ValueError:
+            # What stands between us and the coordinator may refuse in words of its own.
+            if status < 400:
+                raise
+            answer = {}
+        return answer if isinstance(answer, dict) else {}
+
+
+class Work:
+    """A task that this agent has, as its handler sees it."""
+
+    def __init__(self, agent: Agent, task: dict):
+        self._agent = agent
+        self.id: str = task["id"]
+        self.type: str = task["type"]
+        self.attempt: int = task["attempt"]
+        self.data: Any = task["data"]
+        # Set when the task is no longer ours. A handler that works for long looks at it now and then.
+        self.cancelled = threading.Event()
+
+    def progress(self, fraction: float) -> None:
+        """Tells how far it got, 0 to 1. If nobody answers, the next one will tell. Raises Cancelled."""
+        self.check()
+        self._agent.report_progress(self, fraction)
+        self.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Raises Cancelled."""
+        self.cancelled.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raises Cancelled."""
+        if self.cancelled.is_set():
+            raise Cancelled()
+
+    def lock(self, resource: str, ttl_seconds: float = 30):
+        """`with work.lock("db/orders") as lock:` waits for it, renews it, and releases it at the end."""
+        return self._agent.lock(resource, ttl_seconds, self)
+
+
+class Lock:
+    """A lock that is held: give `fencing_token` to what it protects, and let that refuse smaller ones."""
+
+    def __init__(self, resource: str, fencing_token: int, ttl_seconds: float):
+        self.resource = resource
+        self.fencing_token = fencing_token
+        self.ttl_seconds = ttl_seconds
+        # Set before the lock can be another's, by our own clock.
+        self.lost = threading.Event()
+        self.sure_until = 0.0
+
+    def check(self) -> None:
+        """Raises LockLost. Ask it before each step that the lock protects."""
+        if self.lost.is_set() or time.monotonic() >= self.sure_until:
+            self.lost.set()
+            raise LockLost(f"lost the lock {self.resource}")
+
+    def renewed(self, asked_at: float) -> None:
+        """It was renewed at some time after we asked: what counts is when we asked."""
+        self.sure_until = asked_at + self.ttl_seconds * (1 - LOCK_MARGIN)
+
+
+class Agent:
+    """
+    Registers, beats, polls, works and reports; `run` does it all.
+
+    Threads: one beats, one polls, one for each task, one for each lock. All are daemons, so whatever hangs does
+    not keep the process from ending.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        agent_id: str,
+        handlers: dict[str, Callable[[Work], Any]],
+        *,
+        cluster: str = "default",
+        group: str = "default",
+        agent_type: str = "worker",
+        capabilities: Optional[list[str]] = None,
+        endpoint: Optional[str] = None,
+        max_concurrent_tasks: int = 4,
+        heartbeat_interval_seconds: Optional[float] = None,
+        heartbeat_timeout_seconds: Optional[float] = None,
+    ):
+        self.id = agent_id
+        self._http = Http(url)
+        self._token = token
+        self._handlers = handlers
+        self._cluster = f"/v1/clusters/{quote(cluster, safe='')}"
+        self._group = f"{self._cluster}/groups/{quote(group, safe='')}"
+        self._self = f"{self._group}/agents/{quote(agent_id, safe='')}"
+        settings = {
+            "type": agent_type,
+            "capabilities": capabilities or sorted(handlers),
+            "endpoint": endpoint,
+            "max_concurrent_tasks": max_concurrent_tasks,
+            "heartbeat_interval_seconds": heartbeat_interval_seconds,
+            "heartbeat_timeout_seconds": heartbeat_timeout_seconds,
+        }
+        self._registration = {name: value for name, value in settings.items() if value is not None}
+
+        # Takes nothing new from now on.
+        self._ending = threading.Event()
+        # Nothing is worth a call any more.
+        self._over = threading.Event()
+        self._signals: queue.SimpleQueue = queue.SimpleQueue()
+        self._session: Session
+        self._renewal = threading.Lock()
+        self._short_lives = 0
+
+        self._guard = threading.Lock()
+        self._works: dict[tuple[str, int], Work] = {}
+        self._slots = threading.BoundedSemaphore(max_concurrent_tasks)
+        # Locks that one of our tasks holds or waits for.
+        self._in_use: set[str] = set()
+        self._freed = threading.Condition()
+
+    # Life
+
+    def run(self, grace_seconds: float = 30) -> None:
+        """Works until SIGTERM or SIGINT. Raises Refused if it may not register."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        registering = threading.Thread(target=self._begin, daemon=True)
+        registering.start()
+        # A signal, or the reason why it cannot go on.
+        why = self._signals.get()
+        if isinstance(why, BaseException):
+            raise why
+        self._leave(grace_seconds)
+
+    def _on_signal(self, number: int, _frame: Any) -> None:
+        # The next one ends the process as if nobody had listened.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_DFL)
+        # The one kind of queue that may be used in a signal handler.
+        self._signals.put(number)
+
+    def _begin(self) -> None:
+        try:
+            self._session = self._register()
+        except Exception as error:
+            self._signals.put(error)
+            return
+        threading.Thread(target=self._beat, daemon=True).start()
+        threading.Thread(target=self._take_tasks, daemon=True).start()
+
+    def _leave(self, grace_seconds: float) -> None:
+        """What runs may end, what was not started moves on at once; no failure is recorded."""
+        self._say(f"leaves, {len(self._running())} tasks under way")
+        self._ending.set()
+        if not hasattr(self, "_session"):
+            return
+        self._last_call("POST", f"{self._self}/drain", {"mode": "finish"})
+        self._wait_for_works(grace_seconds)
+        for work in self._running():
+            work.cancelled.set()
+        self._wait_for_works(LAST_WORDS_SECONDS)
+        if self._last_call("DELETE", self._self, None):
+            self._say("left")
+        self._over.set()
+
+    def _wait_for_works(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        # Also for those that were told to give up: they may have something to put away.
+        while self._works and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _last_call(self, method: str, path: str, body: Any) -> bool:
+        """If nobody answers, the heartbeat timeout does the same, later."""
+        until = time.monotonic() + LAST_WORDS_SECONDS
+        try:
+            call = {"seconds": SHORT_ANSWER_SECONDS, "until": until, "unless": self._over}
+            self._ask(method, path, self._session.token, body, **call)
+            return True
+        except (Refused, NoAnswer) as error:
+            self._say(f"{method} {path}: {error}")
+            return False
+
+    # Registration
+
+    def _register(self) -> Session:
+        """A new incarnation. What we say we still work on stays ours."""
+        began = time.monotonic()
+        body = {**self._registration, "running_tasks": self._claims()}
+        answer = self._ask("PUT", self._self, self._token, body, unless=self._ending)
+        self._say(f"registered, incarnation {answer['incarnation']}")
+        interval, timeout = answer["heartbeat_interval_seconds"], answer["heartbeat_timeout_seconds"]
+        return Session(answer["token"], answer["incarnation"], interval, timeout, began)
+
+    def _claims(self) -> list[dict]:
+        return [{"task_id": work.id, "attempt": work.attempt} for work in self._running()]
+
+    def _renew(self, ended: Session) -> None:
+        """Registers again, once for all threads who noticed."""
+        with self._renewal:
+            if self._session is not ended:
+                return
+            # One that is over again and again has probably a namesake: it waits longer each time.
+            is_short = time.monotonic() - ended.began < ended.timeout_seconds
+            self._short_lives = self._short_lives + 1 if is_short else 0
+            tries = self._short_lives
+            while not self._ending.wait(jittered_pause(tries)):
+                try:
+                    self._session = self._register()
+                    return
+                except Refused as error:
+                    # There may be work under way, so it does not end for this.
+                    self._say(f"could not register again: {error}")
+                    tries += 1
+                except NoAnswer:
+                    return  # We are leaving.
+
+    # Calls
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        body: Any = None,
+        *,
+        seconds: float = ANSWER_SECONDS,
+        until: Optional[float] = None,
+        unless: Optional[threading.Event] = None,
+        quiet: bool = False,
+    ) -> dict:
+        """
+        Asks until there is an answer: all that we send may be repeated. Raises Refused, and NoAnswer if there was
+        none `until` then (by the monotonic clock) or until the event `unless` was set.
+        """
+        unless = unless or self._over
+        tries = 0
+        while True:
+            retry_after = 0.0
+            try:
+                status, retry_after, answer = self._http.call(method, path, token, body, seconds)
+                if status < 300:
+                    return answer
+                refusal = Refused(status, answer)
+                if (status < 500 and status != 429) or refusal.code == "not_configured":
+                    raise refusal
+                why = str(refusal)
+            except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+                why = str(error) or type(error).__name__
+            pause = max(jittered_pause(tries), min(retry_after, 30))
+            if until is not None and time.monotonic() + pause >= until:
+                raise NoAnswer(why)
+            if tries == 0 and not quiet:
+                self._say(f"{method} {path} was not answered ({why}), trying again")
+            if unless.wait(pause):
+                raise NoAnswer(why)
+            tries += 1
+
+    def _ask_as_agent(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
+        """With our own token, and with that of the next incarnation if this one is over."""
+        while True:
+            used = self._session
+            try:
+                return self._ask(method, path, used.token, body, **options)
+            except Refused as refusal:
+                # 401: the coordinator signs with another key now.
+                if refusal.status not in (401, 410) or self._ending.is_set():
+                    raise
+                self._say(f"incarnation {used.incarnation} is over: {refusal.code}")
+                self._renew(used)
+
+    # Heartbeats
+
+    def _beat(self) -> None:
+        while not self._over.is_set():
+            session = self._session
+            body = {"load": load} if (load := machine_load()) else {}
+            until = time.monotonic() + session.interval_seconds
+            try:
+                limit = min(ANSWER_SECONDS, session.interval_seconds)
+                # The poll says it if nobody answers.
+                call = {"seconds": limit, "until": until, "quiet": True}
+                self._ask_as_agent("POST", f"{self._self}/heartbeat", body, **call)
+            except NoAnswer:
+                continue  # It has waited for an interval.
+            except Refused as error:
+                # Once we have left there is nothing to say.
+                if not self._ending.is_set():
+                    self._say(f"heartbeat: {error}")
+            self._over.wait(session.interval_seconds)
+
+    # Tasks
+
+    def _running(self) -> list[Work]:
+        with self._guard:
+            return [work for work in self._works.values() if not work.cancelled.is_set()]
+
+    def _take_tasks(self) -> None:
+        """Waits for tasks and begins them: never more at a time than it has registered for."""
+        while not self._ending.is_set():
+            try:
+                # Only waited for: each task takes its own.
+                if self._slots.acquire(timeout=self._session.interval_seconds):
+                    self._slots.release()
+                    path = f"{self._self}/tasks?limit=500&wait_seconds={POLL_SECONDS}"
+                    seconds = POLL_SECONDS + ANSWER_SECONDS
+                    tasks = self._ask_as_agent("GET", path, seconds=seconds, unless=self._ending)["items"]
+                    for task in tasks:
+                        self._begin_work(task)
+                    if tasks:
+                        self._ending.wait(LIST_PAUSE_SECONDS)
+                self._drop_what_is_gone()
+            except (Refused, NoAnswer) as error:
+                if not self._ending.wait(FIRST_PAUSE_SECONDS):
+                    self._say(f"asked for tasks: {error}")
+
+    def _begin_work(self, task: dict) -> None:
+        work = Work(self, task)
+        with self._guard:
+            if (work.id, work.attempt) in self._works or self._ending.is_set():
+                return
+            # Given to us anew: what we still do for an older attempt counts no more.
+            for other in self._works.values():
+                if other.id == work.id:
+                    other.cancelled.set()
+            self._works[work.id, work.attempt] = work
+        threading.Thread(target=self._carry_out, args=(work,), daemon=True).start()
+
+    def _drop_what_is_gone(self) -> None:
+        """Finds tasks that were taken from us, for handlers that never tell their progress."""
+        works = self._running()
+        if not works:
+            return
+        path = f"{self._self}/tasks?limit=500&status=assigned,running"
+        page = self._ask_as_agent("GET", path, unless=self._ending)
+        if page["next_cursor"] is not None:
+            return
+        ours = {(task["id"], task["attempt"]) for task in page["items"]}
+        for work in works:
+            # One that has just been done is not there either; to be cancelled does it no harm.
+            if (work.id, work.attempt) not in ours:
+                work.cancelled.set()
+
+    def _carry_out(self, work: Work) -> None:
+        name = f"{work.id}, attempt {work.attempt}"
+        try:
+            with self._slots:
+                work.check()
+                # The permission to work: whoever has none has lost the task in the meantime.
+                if self._ending.is_set() or not self._report(work, "start"):
+                    return
+                self._say(f"works on {name}")
+                try:
+                    result = self._handlers[work.type](work)
+                    # Also if it was cancelled meanwhile: a late result is kept, for somebody to accept.
+                    report = {"result": result}
+                    json.dumps(report, allow_nan=False)
+                except Cancelled:
+                    self._say(f"gave up {name}")
+                    return
+                except Exception as error:
+                    message = f"{type(error).__name__}: {error}"[:2000]
+                    self._say(f"failed {name}: {message}")
+                    retryable = getattr(error, "retryable", True)
+                    self._report(work, "fail", error={"message": message, "retryable": retryable})
+                    return
+                if self._report(work, "complete", **report):
+                    self._say(f"finished {name}")
+        except (Cancelled, NoAnswer):
+            self._say(f"gave up {name}")
+        finally:
+            with self._guard:
+                del self._works[work.id, work.attempt]
+
+    def report_progress(self, work: Work, fraction: float) -> None:
+        try:
+            until = time.monotonic()
+            self._report(work, "progress", progress=fraction, until=until, seconds=SHORT_ANSWER_SECONDS)
+        except NoAnswer:
+            pass
+
+    def _report(self, work: Work, what: str, **fields: Any) -> bool:
+        """Returns whether it was accepted. May be repeated, so a lost answer does no harm."""
+        options = {name: fields.pop(name) for name in ("until", "seconds") if name in fields}
+        body = {"agent_id": self.id, "attempt": work.attempt, **fields}
+        path = f"{self._cluster}/tasks/{quote(work.id, safe='')}/{what}"
+        try:
+            self._ask_as_agent("POST", path, body, **options)
+            return True
+        except Refused as refusal:
+            # While we leave, our incarnation may be over; a result is taken all the same.
+            if refusal.status == 410 and self._ending.is_set():
+                return False
+            if refusal.status in (400, 413):
+                if what != "complete":
+                    raise
+                # No other agent would have more luck with this result.
+                error = {"message": f"the result was refused: {refusal}", "retryable": False}
+                return self._report(work, "fail", error=error)
+            # 409: another attempt is current, or the task has ended. Whatever it is, it is not ours to do.
+            self._say(f"{what} of {work.id}, attempt {work.attempt}, was refused: {refusal.code}")
+            work.cancelled.set()
+            return False
+
+    # Locks
+
+    @contextmanager
+    def lock(self, resource: str, ttl_seconds: float = 30, work: Optional[Work] = None) -> Iterator[Lock]:
+        """
+        Waits for the lock, holds it as long as the block lasts, and releases it. Raises LockLost at the end of a
+        block that outlived its lock, and Cancelled while it waits for a task that is not ours any more.
+        """
+        self._take_turn(resource, work)
+        try:
+            lock = self._acquire(resource, ttl_seconds, work)
+            done = threading.Event()
+            keeper = threading.Thread(target=self._keep, args=(lock, done), daemon=True)
+            keeper.start()
+            try:
+                if work is not None:
+                    work.check()
+                yield lock
+                lock.check()
+            finally:
+                done.set()
+                keeper.join()
+                self._release(lock)
+        finally:
+            with self._freed:
+                self._in_use.discard(resource)
+                self._freed.notify_all()
+
+    def _take_turn(self, resource: str, work: Optional[Work]) -> None:
+        """The coordinator knows one holder, this agent: its own tasks wait for each other here."""
+        with self._freed:
+            while resource in self._in_use:
+                self._freed.wait(0.5)
+                if work is not None:
+                    work.check()
+            self._in_use.add(resource)
+
+    def _acquire(self, resource: str, ttl_seconds: float, work: Optional[Work]) -> Lock:
+        body = {"agent_id": self.id, "ttl_seconds": ttl_seconds, "wait_seconds": LOCK_WAIT_SECONDS}
+        while True:
+            if work is not None:
+                work.check()
+            asked_at = time.monotonic()
+            try:
+                seconds = LOCK_WAIT_SECONDS + ANSWER_SECONDS
+                grant = self._ask_lock(resource, "acquire", body, seconds=seconds)["lock"]
+                lock = Lock(resource, grant["fencing_token"], ttl_seconds)
+                lock.renewed(asked_at)
+                if time.monotonic() - asked_at < ttl_seconds / 3:
+                    return lock
+                # Granted at some time while we waited, nobody knows when: this is certain again.
+                lock.renewed(time.monotonic())
+                self._ask_lock(resource, "renew", {"fencing_token": lock.fencing_token})
+                return lock
+            except Refused as refusal:
+                if refusal.code not in ("lock_held", "stale_fencing_token"):
+                    raise
+            self._over.wait(jittered_pause(0))
+
+    def _keep(self, lock: Lock, done: threading.Event) -> None:
+        """Renews until it is done with, or until it cannot be sure of the lock any more."""
+        third = lock.ttl_seconds / 3
+        while not done.wait(third if lock.sure_until - time.monotonic() > third else third / 10):
+            asked_at = time.monotonic()
+            if asked_at >= lock.sure_until:
+                lock.lost.set()
+                return
+            try:
+                body = {"fencing_token": lock.fencing_token}
+                self._ask_lock(lock.resource, "renew", body, seconds=third, until=asked_at)
+                lock.renewed(asked_at)
+            except Refused as refusal:
+                self._say(f"lost the lock {lock.resource}: {refusal.code}")
+                lock.lost.set()
+                return
+            except NoAnswer:
+                pass
+
+    def _release(self, lock: Lock) -> None:
+        """If nobody answers, it ends by its TTL."""
+        until = time.monotonic() + SHORT_ANSWER_SECONDS
+        try:
+            body = {"fencing_token": lock.fencing_token}
+            self._ask_lock(lock.resource, "release", body, seconds=SHORT_ANSWER_SECONDS, until=until)
+        except (Refused, NoAnswer):
+            pass
+
+    def _ask_lock(self, resource: str, what: str, body: dict, **options: Any) -> dict:
+        path = f"{self._group}/locks/{quote(resource, safe='')}/{what}"
+        return self._ask_as_agent("POST", path, body, **options)
+
+    def _say(self, what: str) -> None:
+        print(f"{self.id}: {what}", flush=True)
+
+
+def machine_load() -> Optional[dict]:
+    """How busy this machine is, 0 to 1, where it can be told: idle agents are preferred."""
+    try:
+        cpu = os.getloadavg()[0] / (os.cpu_count() or 1)
+        memory = 1 - os.sysconf("SC_AVPHYS_PAGES") / os.sysconf("SC_PHYS_PAGES")
+        return {"cpu": min(1, max(0, cpu)), "memory": min(1, max(0, memory))}
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+# The work: replace it by your own.
+
+
+def count_words(work: Work) -> Any:
+    """`data`: {"text": "…"}"""
+    text = (work.data or {}).get("text")
+    if not isinstance(text, str):
+        raise TaskFailed("data.text is missing", retryable=False)
+    return {"words": len(text.split())}
+
+
+def take_steps(work: Work) -> Any:
+    """`data`: {"steps": 10, "step_seconds": 0.5}; takes its time, and tells how far it got."""
+    steps = 0
+    for _ in steps_of(work):
+        steps += 1
+    return {"steps": steps}
+
+
+def use_lock(work: Work) -> Any:
+    """`data`: {"resource": "db/orders", "steps": 10, "step_seconds": 0.5}; takes its steps under the lock."""
+    with work.lock(str((work.data or {}).get("resource", "db/orders")), ttl_seconds=5) as lock:
+        for _ in steps_of(work):
+            lock.check()
+        return {"fencing_token": lock.fencing_token}
+
+
+def steps_of(work: Work) -> Iterator[int]:
+    data = work.data or {}
+    steps = int(data.get("steps", 10))
+    for step in range(1, steps + 1):
+        work.sleep(float(data.get("step_seconds", 0.5)))
+        if step < steps:
+            work.progress(step / steps)
+        yield step
+
+
+HANDLERS = {"count_words": count_words, "take_steps": take_steps, "use_lock": use_lock}
+
+
+def main() -> int:
+    env = os.environ.get
+    parser = argparse.ArgumentParser(
+        description="An agent of the failover coordinator.",
+        epilog="TOKEN or ADMIN_TOKEN in the environment is the token to register with; it has no argument, since "
+        "arguments can be seen by everybody on the machine. Every other setting can also be given in the "
+        "environment, under the name in capitals.",
+    )
+    add = parser.add_argument
+    add("--url", default=env("URL", "http://127.0.0.1:8787"), help="the coordinator (URL)")
+    add("--cluster", default=env("CLUSTER", "default"), help="(CLUSTER)")
+    add("--group", default=env("GROUP", "default"), help="(GROUP)")
+    add("--id", default=env("AGENT_ID"), help="its name, for one process at a time (AGENT_ID)")
+    add("--type", default=env("AGENT_TYPE", "worker"), help="(AGENT_TYPE)")
+    add("--capabilities", default=env("CAPABILITIES"), help="task types, with commas (CAPABILITIES)")
+    add("--endpoint", default=env("ENDPOINT"), help="a URL for others to see (ENDPOINT)")
+    add("--max-concurrent-tasks", type=int, default=env("MAX_CONCURRENT_TASKS", "4"), metavar="N")
+    add("--heartbeat-interval-seconds", type=float, default=env("HEARTBEAT_INTERVAL_SECONDS"), metavar="S")
+    add("--heartbeat-timeout-seconds", type=float, default=env("HEARTBEAT_TIMEOUT_SECONDS"), metavar="S")
+    add("--grace-seconds", type=float, default=env("GRACE_SECONDS", "30"), metavar="S",
+        help="what a signal leaves to the tasks that run (GRACE_SECONDS)")  # fmt: skip
+    settings = parser.parse_args()
+    token = env("TOKEN") or env("ADMIN_TOKEN")
+    if not settings.id:
+        parser.error("--id or AGENT_ID is missing")
+    if not token:
+        parser.error("TOKEN or ADMIN_TOKEN is missing in the environment")
+
+    capabilities = settings.capabilities.split(",") if settings.capabilities else None
+    unknown = set(capabilities or []) - set(HANDLERS)
+    if unknown:
+        parser.error(f"there is no handler for {', '.join(sorted(unknown))}")
+    try:
+        agent = Agent(
+            settings.url,
+            token,
+            settings.id,
+            HANDLERS,
+            cluster=settings.cluster,
+            group=settings.group,
+            agent_type=settings.type,
+            capabilities=capabilities,
+            endpoint=settings.endpoint,
+            max_concurrent_tasks=settings.max_concurrent_tasks,
+            heartbeat_interval_seconds=settings.heartbeat_interval_seconds,
+            heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
+        )
+        agent.run(settings.grace_seconds)
+        return 0
+    except (Refused, ValueError) as error:
+        print(f"{settings.id}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Without waiting for handlers that would not give up.
+    os._exit(code)

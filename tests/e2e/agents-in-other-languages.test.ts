@@ -1,0 +1,401 @@
+/**
+ * The agents of examples/ that are not in TypeScript, against a real server: what an agent owes the coordinator, and
+ * that nothing of them is left behind.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { apiOfThisFile, type Cluster, until } from "../support/http-client.ts";
+import { commandEnvironment, groupEnd, killGroup, PROJECT_ROOT } from "../support/server.ts";
+
+type Language = {
+  file: string;
+  /** Fails where the language is missing or too old. */
+  probes: readonly [string, ...string[]][];
+  interpreter: string;
+};
+
+const LANGUAGES: readonly Language[] = [
+  {
+    file: "python_agent.py",
+    interpreter: "python3",
+    probes: [["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]],
+  },
+  {
+    file: "agent.sh",
+    interpreter: "bash",
+    probes: [
+      ["bash", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
+      ["curl", "--version"],
+    ],
+  },
+];
+
+/** Long enough that a busy machine does not make an agent late. */
+const TIMEOUT_SECONDS = 4;
+/** Several servers' and agents' lives in one test. */
+const TEST_LIMIT_MS = 120_000;
+
+const api = apiOfThisFile();
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "failover-languages-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const missingFor = ({ probes }: Language): string[] =>
+  probes.flatMap(([program, ...words]) => {
+    try {
+      execFileSync(program, words, { stdio: "ignore" });
+      return [];
+    } catch {
+      return [program];
+    }
+  });
+
+const started = new Set<number>();
+process.once("exit", () => {
+  for (const groupId of started) killNow(groupId);
+});
+
+/** One of the examples as a process group of its own, with what it said so far. */
+class Program implements AsyncDisposable {
+  /** Of its main process, and so of its group. */
+  readonly pid: number;
+  readonly ended: Promise<number | null>;
+  readonly #folder = mkdtempSync(join(folder, "agent-"));
+  #output = "";
+
+  constructor({ interpreter, file }: Language, env: Record<string, string>, words: readonly string[] = []) {
+    const child = spawn(interpreter, [join(PROJECT_ROOT, "examples", file), ...words], {
+      env: commandEnvironment({ TMPDIR: this.#folder, PYTHONDONTWRITEBYTECODE: "1", ...env }),
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.pid = child.pid ?? 0;
+    started.add(this.pid);
+    const { TEST_RUN_DIR } = process.env;
+    // As servers do it: for whoever clears up after a worker of the test runner that died.
+    if (TEST_RUN_DIR !== undefined) writeFileSync(join(TEST_RUN_DIR, `${this.pid}.group`), "");
+    for (const pipe of [child.stdout, child.stderr]) {
+      pipe.setEncoding("utf8").on("data", (chunk: string) => {
+        this.#output += chunk;
+      });
+    }
+    this.ended = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+  }
+
+  output(): string {
+    return this.#output;
+  }
+
+  /** Files that it has not removed. */
+  leftFiles(): string[] {
+    return readdirSync(this.#folder);
+  }
+
+  count(text: RegExp): number {
+    return [...this.#output.matchAll(new RegExp(text, "g"))].length;
+  }
+
+  async said(text: RegExp, times = 1): Promise<void> {
+    const looked = until(async () => this.count(text) >= times, `${text}`);
+    await looked.catch((error: Error) => {
+      throw new Error(`${error.message}; it said:\n${this.#output}`);
+    });
+  }
+
+  /** To its main process alone. */
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.pid, name);
+  }
+
+  /** @returns its exit code, once nothing of it is left */
+  async terminate(): Promise<number | null> {
+    this.signal("SIGTERM");
+    return this.gone();
+  }
+
+  async gone(): Promise<number | null> {
+    const code = await this.ended;
+    await groupEnd(this.pid);
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await killGroup(this.pid);
+    started.delete(this.pid);
+    const { TEST_RUN_DIR } = process.env;
+    if (TEST_RUN_DIR !== undefined) rmSync(join(TEST_RUN_DIR, `${this.pid}.group`), { force: true });
+  }
+}
+
+function killNow(groupId: number): void {
+  try {
+    process.kill(-groupId, "SIGKILL");
+  } catch {
+    // All of it has ended.
+  }
+}
+
+/** A lock that the test holds, and that a task waits for: so the test says when the task ends. */
+async function closedGate(cluster: Cluster) {
+  const keeper = await cluster.register("keeper", { capabilities: [], heartbeat_timeout_seconds: 3600 });
+  const { fencing_token } = await keeper.acquire("gate", { ttl_seconds: 600 });
+  return {
+    keeper,
+    task: (id: string) =>
+      cluster.submit({ id, type: "use_lock", data: { resource: "gate", steps: 1, step_seconds: 0 } }),
+    open: async () => expect((await keeper.proof("release", "gate", fencing_token)).status).toBe(200),
+  };
+}
+
+const isRunning = ({ status }: { status: string }) => status === "running";
+const isDone = ({ status }: { status: string }) => status === "completed";
+
+describe.each(LANGUAGES)("examples/$file", (language) => {
+  const missing = missingFor(language);
+  if (missing.length > 0) {
+    it.skip(`is not tried, for want of ${missing.join(" and ")}`, () => {});
+    return;
+  }
+
+  async function start(cluster: Cluster, id: string, env: Record<string, string> = {}): Promise<Program> {
+    const program = new Program(language, {
+      URL: api.server.url,
+      TOKEN: "",
+      ADMIN_TOKEN: api.server.adminToken,
+      CLUSTER: cluster.id,
+      AGENT_ID: id,
+      HEARTBEAT_INTERVAL_SECONDS: "0.5",
+      HEARTBEAT_TIMEOUT_SECONDS: String(TIMEOUT_SECONDS),
+      ...env,
+    });
+    try {
+      await program.said(/registered, incarnation \d+/);
+      return program;
+    } catch (error) {
+      await program[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  it("does its tasks, several at a time, and leaves nothing behind when it is told to end", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a");
+    const tricky = { text: 'one "two"\nthree \\ }{][,: é', id: "not-me", attempt: 99, steps: [[{ a: 1 }]] };
+    await gate.task("gated");
+    await cluster.submit({ id: "words", type: "count_words", data: tricky });
+    await cluster.submit({ id: "steps", type: "take_steps", data: { steps: 3, step_seconds: 0.1 } });
+    expect((await cluster.taskOnce("words", isDone, "the words")).result).toEqual({ words: 6 });
+    expect((await cluster.taskOnce("steps", isDone, "the steps")).result).toEqual({ steps: 3 });
+    // Done beside one that still runs.
+    expect(await cluster.task("gated")).toMatchObject({ status: "running", attempt: 1 });
+    await gate.open();
+    await cluster.taskOnce("gated", isDone, "the gated one");
+
+    expect(await agent.terminate(), agent.output()).toBe(0);
+    expect((await cluster.agents()).items.map(({ id }) => id)).toEqual(["keeper"]);
+    expect((await cluster.failures()).items).toEqual([]);
+    expect(agent.leftFiles()).toEqual([]);
+  });
+
+  it("says of a task that it cannot be done, and goes on", async () => {
+    const cluster = api.cluster();
+    await using agent = await start(cluster, "a");
+    await cluster.submit({ id: "t", type: "count_words", data: { txt: "" } });
+    const failed = await cluster.taskOnce("t", ({ status }) => status === "failed", "the task to fail");
+    expect(failed).toMatchObject({ attempt: 1, error: { retryable: false } });
+    await agent.said(/failed t, attempt 1/);
+    await cluster.submit({ id: "next", type: "count_words", data: { text: "" } });
+    expect((await cluster.taskOnce("next", isDone, "the next one")).result).toEqual({ words: 0 });
+  });
+
+  it("holds a lock as long as it needs it, and nobody else gets it", async () => {
+    const cluster = api.cluster();
+    const other = await cluster.register("other", { capabilities: [], heartbeat_timeout_seconds: 3600 });
+    await using agent = await start(cluster, "a");
+    const data = { resource: "db/orders é", steps: 40, step_seconds: 0.1 };
+    await cluster.submit({ id: "first", type: "use_lock", data });
+    const lock = () => until(async () => (await cluster.locks()).items[0], "the lock to be held");
+    const granted = await lock();
+    expect(granted).toMatchObject({ resource: "db/orders é", holder: "a" });
+    // A second task of the same agent has to wait like anybody else.
+    await cluster.submit({ id: "second", type: "use_lock", data: { ...data, steps: 1 } });
+    await cluster.taskOnce("second", isRunning, "the second to run");
+
+    await until(async () => (await lock()).expires_at !== granted.expires_at, "the lock to be renewed");
+    const refused = await other.tryAcquire(encodeURIComponent(data.resource));
+    expect(refused.problem(409, "lock_held")).toMatchObject({ holder: "a" });
+
+    const first = await cluster.taskOnce("first", isDone, "the first to be done");
+    const second = await cluster.taskOnce("second", isDone, "the second to be done");
+    expect(first.result).toEqual({ fencing_token: granted.fencing_token });
+    const { fencing_token } = second.result as { fencing_token: number };
+    expect(fencing_token).toBeGreaterThan(granted.fencing_token);
+    expect((await other.acquire(encodeURIComponent(data.resource))).fencing_token).toBeGreaterThan(
+      fencing_token,
+    );
+    expect(agent.output()).not.toContain("lost");
+  });
+
+  it("fails a task whose lock was taken away", async () => {
+    const cluster = api.cluster();
+    await using agent = await start(cluster, "a");
+    const data = { resource: "disk", steps: 9000, step_seconds: 0.1 };
+    await cluster.submit({ id: "t", type: "use_lock", data });
+    await cluster.taskOnce("t", ({ progress }) => (progress ?? 0) > 0, "the steps under the lock");
+    expect((await cluster.request("DELETE", "/groups/default/locks/disk")).status).toBe(200);
+    await agent.said(/lost the lock disk/);
+    const failure = await until(async () => (await cluster.failures()).items[0], "the failure");
+    expect(failure).toMatchObject({ failure_type: "task_failure", agent_id: "a" });
+  });
+
+  it(
+    "goes on working while the server is dead, and what it did counts once",
+    async () => {
+      const cluster = api.cluster();
+      const gate = await closedGate(cluster);
+      await using agent = await start(cluster, "a");
+      await gate.task("gated");
+      await cluster.taskOnce("gated", isRunning, "the gated one to run");
+      await cluster.submit({ id: "steps", type: "take_steps", data: { steps: 20, step_seconds: 0.1 } });
+      await cluster.taskOnce("steps", ({ progress }) => (progress ?? 0) > 0, "the steps to get on");
+      await api.server.kill();
+      await agent.said(/tasks\/steps\/complete was not answered/);
+      await api.server.restart();
+
+      const steps = await cluster.taskOnce("steps", isDone, "the steps to be done");
+      expect(steps).toMatchObject({ attempt: 1, result: { steps: 20 } });
+      expect(await cluster.task("gated")).toMatchObject({ status: "running", attempt: 1 });
+      await gate.open();
+      expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 1 });
+      await cluster.submit({ id: "next", type: "count_words", data: { text: "still here" } });
+      expect((await cluster.taskOnce("next", isDone, "the next one")).result).toEqual({ words: 2 });
+
+      expect((await cluster.failures()).items).toEqual([]);
+      for (const id of ["gated", "steps", "next"]) expect(agent.count(new RegExp(`works on ${id},`))).toBe(1);
+      expect(agent.count(/registered/)).toBe(1);
+      expect(await agent.terminate(), agent.output()).toBe(0);
+      expect((await cluster.agents()).items.map(({ id }) => id)).toEqual(["keeper"]);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it("registers again when its incarnation is over, and keeps what it works on", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a");
+    await gate.task("gated");
+    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    // Somebody takes its place, and leaves everything as it is.
+    const running_tasks = [{ task_id: "gated", attempt: 1 }];
+    const { incarnation } = await cluster.register("a", { capabilities: ["count_words"], running_tasks });
+    await until(async () => (await cluster.agent("a")).incarnation > incarnation, "the next incarnation");
+    expect(await cluster.task("gated")).toMatchObject({ status: "running", attempt: 1 });
+    await gate.open();
+    expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 1 });
+    await cluster.submit({ id: "next", type: "take_steps", data: { steps: 1, step_seconds: 0 } });
+    await cluster.taskOnce("next", isDone, "the next one");
+    expect(agent.count(/works on gated,/), agent.output()).toBe(1);
+    expect(await agent.terminate(), agent.output()).toBe(0);
+  });
+
+  it("declared failed, begins anew what was taken from it and given back", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a");
+    await gate.task("gated");
+    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    await cluster.post("/agents/a/failures", { failure_type: "suspicion" });
+    await agent.said(/works on gated, attempt 2/);
+    await gate.open();
+    expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 2 });
+    await agent.said(/gave up gated, attempt 1/);
+    expect(await agent.terminate(), agent.output()).toBe(0);
+  });
+
+  it("gives up what is no longer its own", async () => {
+    const cluster = api.cluster();
+    await using agent = await start(cluster, "a");
+    await cluster.submit({ id: "long", type: "take_steps", data: { steps: 9000, step_seconds: 0.1 } });
+    await cluster.taskOnce("long", isRunning, "the long one to run");
+    expect((await cluster.post("/tasks/long/cancel")).status).toBe(200);
+    await agent.said(/gave up long, attempt 1/);
+    await cluster.submit({ id: "next", type: "count_words", data: { text: "still here" } });
+    await cluster.taskOnce("next", isDone, "the next one");
+    expect(await cluster.task("long")).toMatchObject({ status: "cancelled" });
+  });
+
+  it("told to end, finishes what runs within its grace", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a");
+    await gate.task("gated");
+    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    agent.signal("SIGTERM");
+    await until(async () => (await cluster.agent("a")).status === "draining", "the agent to drain");
+    await cluster.submit({ id: "next", type: "count_words", data: { text: "not any more" } });
+    await gate.open();
+    expect(await agent.gone(), agent.output()).toBe(0);
+    expect(await cluster.task("gated")).toMatchObject({ status: "completed", attempt: 1 });
+    expect(await cluster.task("next")).toMatchObject({ status: "pending" });
+    expect((await cluster.agents()).items.map(({ id }) => id)).toEqual(["keeper"]);
+  });
+
+  it("told to end, gives back what takes too long", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a", { GRACE_SECONDS: "0" });
+    await gate.task("gated");
+    await cluster.submit({ id: "long", type: "take_steps", data: { steps: 9000, step_seconds: 0.1 } });
+    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    await cluster.taskOnce("long", isRunning, "the long one to run");
+    await using other = await start(cluster, "b");
+    expect(await agent.terminate(), agent.output()).toBe(0);
+    for (const id of ["gated", "long"]) await other.said(new RegExp(`works on ${id}, attempt 2`));
+    await gate.open();
+    await cluster.taskOnce("gated", isDone, "the gated one");
+    expect((await cluster.failures()).items).toEqual([]);
+  });
+
+  it("killed with -9, loses its task to another, and nothing of it stays", async () => {
+    const cluster = api.cluster();
+    const gate = await closedGate(cluster);
+    await using agent = await start(cluster, "a");
+    await gate.task("gated");
+    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    await using other = await start(cluster, "b");
+    agent.signal("SIGKILL");
+    expect(await agent.gone()).toBeNull();
+    await other.said(/works on gated, attempt 2/);
+    await gate.open();
+    const gated = await cluster.taskOnce("gated", isDone, "the gated one");
+    expect(gated).toMatchObject({ attempt: 2, previous_agents: ["a"] });
+    const [failure, ...others] = (await cluster.failures()).items;
+    expect(failure).toMatchObject({ agent_id: "a", failure_type: "heartbeat_timeout", tasks_reassigned: 1 });
+    expect(others).toEqual([]);
+    expect(agent.leftFiles()).toEqual([]);
+  });
+
+  it("explains itself with --help, and says what is missing", async () => {
+    await using help = new Program(language, {}, ["--help"]);
+    expect(await help.gone()).toBe(0);
+    await help.said(/HEARTBEAT_INTERVAL_SECONDS|heartbeat-interval-seconds/);
+    await using lost = new Program(language, { ADMIN_TOKEN: "", TOKEN: "", AGENT_ID: "a" });
+    expect(await lost.gone()).toBeGreaterThan(0);
+    await lost.said(/TOKEN/);
+    await using stranger = new Program(language, {
+      URL: api.server.url,
+      TOKEN: "",
+      ADMIN_TOKEN: "not-the-token-of-that-server",
+      AGENT_ID: "a",
+    });
+    expect(await stranger.gone()).toBe(1);
+    await stranger.said(/401/);
+  });
+});

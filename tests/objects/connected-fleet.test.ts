@@ -1,0 +1,117 @@
+/** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { AgentGroup } from "../../src/objects/agent-group.ts";
+import { connectUrl } from "../../src/objects/names.ts";
+import { Shell } from "../../src/objects/shell.ts";
+import { inside, newCluster } from "./objects.ts";
+
+const FLEET = 1000;
+/** A minute's, at one every 10 s. */
+const BEATS_EACH = 6;
+const TIMEOUT_MS = 30_000;
+
+/** What it counts itself is read by this test. */
+const UNCOUNTED = ["constructor", "rowsWritten"];
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe("a thousand connected agents", () => {
+  it(`beat ${BEATS_EACH} times each without a call to their object or a row, and one alarm reads them all`, {
+    timeout: 60_000,
+  }, async () => {
+    const north = newCluster().group("north");
+    const ids = Array.from({ length: FLEET }, (_, index) => `agent-${index}`);
+    await north.receive({
+      stream: "test",
+      letters: ids.map((agentId, index) => ({
+        number: index + 1,
+        message: {
+          type: "admit",
+          agentId,
+          incarnation: index + 1,
+          intervalMs: 10_000,
+          timeoutMs: TIMEOUT_MS,
+        },
+      })),
+    });
+    const sockets: WebSocket[] = [];
+    for (const [index, id] of ids.entries()) {
+      const { webSocket } = await north.fetch(connectUrl(id, index + 1), {
+        headers: { Upgrade: "websocket" },
+      });
+      if (webSocket === null) throw new Error("not connected");
+      webSocket.accept();
+      sockets.push(webSocket);
+    }
+    const rowsWritten = () => inside(north, (instance) => instance.rowsWritten());
+    const connectedRows = await rowsWritten();
+
+    const calls = countCalls();
+    const fromMs = Date.now();
+    const pongs = sockets.map((socket) => answersOf(socket, BEATS_EACH));
+    for (let beat = 0; beat < BEATS_EACH; beat++) for (const socket of sockets) socket.send("ping");
+    await Promise.all(pongs);
+    expect(calls.made()).toEqual([]);
+    expect((await rowsWritten()) - connectedRows).toBe(0);
+
+    // The alarm that the connecting left behind: it alone asks for the pings.
+    const alarmRows = await inside(north, async (instance, { storage }) => {
+      const before = instance.rowsWritten();
+      const dueMs = (await storage.getAlarm()) ?? 0;
+      expect(dueMs).toBeGreaterThan(fromMs);
+      vi.useFakeTimers({ toFake: ["Date"], now: dueMs });
+      await storage.deleteAlarm();
+      instance.alarm({ scheduledTime: dueMs, isRetry: false, retryCount: 0 });
+      expect(await storage.getAlarm()).toBeGreaterThanOrEqual(fromMs + TIMEOUT_MS);
+      return instance.rowsWritten() - before;
+    });
+    console.log(
+      `${FLEET} sockets, ${FLEET * BEATS_EACH} pings: no call, no row; an alarm: ${alarmRows} rows for all`,
+    );
+    expect(alarmRows).toBeLessThanOrEqual(2);
+    expect(calls.made()).toEqual(["alarm"]);
+    const liveness = await north.liveness(ids);
+    expect(liveness).toHaveLength(FLEET);
+    for (const { last_heartbeat_at } of liveness) {
+      expect(Date.parse(last_heartbeat_at)).toBeGreaterThanOrEqual(fromMs);
+    }
+
+    // That calls from outside are counted, those of the platform too.
+    const [socket] = sockets;
+    if (socket === undefined) throw new Error("no socket");
+    const answered = answersOf(socket, 1);
+    socket.send(JSON.stringify({ type: "heartbeat", request_id: "1" }));
+    await answered;
+    expect(calls.made()).toEqual(["alarm", "liveness", "webSocketMessage"]);
+    for (const socket of sockets) socket.close(1000);
+  });
+});
+
+/** Resolves when as many frames have come. */
+function answersOf(socket: WebSocket, count: number): Promise<void> {
+  return new Promise((resolve) => {
+    let heard = 0;
+    const hear = () => {
+      heard += 1;
+      if (heard < count) return;
+      socket.removeEventListener("message", hear);
+      resolve();
+    };
+    socket.addEventListener("message", hear);
+  });
+}
+
+/** Counts calls of the object's methods from outside: by other objects, by the Worker, by the platform. */
+function countCalls() {
+  const spies = [AgentGroup, Shell].flatMap(({ prototype }) =>
+    Object.getOwnPropertyNames(prototype)
+      .filter((name) => !UNCOUNTED.includes(name))
+      .map((name) => ({ name, spy: vi.spyOn(prototype as unknown as Record<string, () => void>, name) })),
+  );
+  return {
+    made: () => spies.flatMap(({ name, spy }) => spy.mock.calls.map(() => name)).sort(),
+  };
+}

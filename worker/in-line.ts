@@ -52,6 +52,8 @@ export async function acquireInLine(c: Context<Vars>, call: LockCall): Promise<L
     if (lock !== null) return lock;
   } finally {
     caller.removeEventListener("abort", giveUp);
+    // It may have gone while it was being put in line.
+    if (caller.aborted) giveUp();
   }
   throw new Refused({ code: "unavailable", detail: "the caller has gone" });
 }

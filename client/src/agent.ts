@@ -251,8 +251,10 @@ export class Agent {
       const socket = await opening;
       if (socket !== null) {
         if (signal.aborted) return socket.close("stopping");
-        tries = 0;
+        const openedAtMs = performance.now();
         await this.#useSocket(socket);
+        // One that is cut as soon as it is open must not be opened again and again.
+        if (performance.now() - openedAtMs >= this.#session.intervalMs) tries = 0;
       }
       if (signal.aborted) return;
       this.#poll();
@@ -417,14 +419,19 @@ export class Agent {
     const { signal } = this.#ending;
     const { abortWhenOutOfTouch = false } = this.#options;
     let isOut = false;
+    let gaveUpAtMs = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
       const leftMs = this.#session.timeoutMs - this.#session.silentForMs;
       if (leftMs <= 0 && !isOut) {
         this.#emitter.emit("outOfTouch", { seconds: this.#session.silentForMs / 1000 });
-        if (abortWhenOutOfTouch) this.#work.revokeAll("out_of_touch");
+        if (abortWhenOutOfTouch) {
+          this.#work.revokeAll("out_of_touch");
+          gaveUpAtMs = performance.now();
+        }
       }
-      // What was given up is told apart from what runs by a new incarnation, which claims the latter alone.
-      if (leftMs > 0 && isOut && abortWhenOutOfTouch) void this.#renew();
+      // What was given up is told apart from what runs by a new incarnation, which claims the latter alone. If the
+      // one before was declared failed, there is one already.
+      if (leftMs > 0 && isOut && this.#session.registeredAtMs < gaveUpAtMs) void this.#renew();
       isOut = leftMs <= 0;
       await sleep(leftMs > 0 ? leftMs : this.#session.intervalMs, signal);
     }

@@ -54,6 +54,11 @@ export class Session {
     return performance.now() - this.#touchedAtMs;
   }
 
+  /** When its registration was sent; what was given up later it may still claim. */
+  get registeredAtMs(): number {
+    return this.#registeredAtMs;
+  }
+
   /** What was sent then was answered. */
   touched(sentAtMs: number): void {
     this.#touchedAtMs = Math.max(this.#touchedAtMs, sentAtMs);

@@ -16,6 +16,8 @@ type Waiting = {
 
 const OPEN_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 15_000;
+/** For what has arrived while this process stood still. */
+const LAST_LOOK_MS = 50;
 /** Longest frame that the server takes, in UTF-16 units. */
 const FRAME_LIMIT = 262_144;
 
@@ -26,6 +28,8 @@ export class Socket {
   readonly #session: Session;
   readonly #waiting = new Map<string, Waiting>();
   #pingedAtMs: number | null = null;
+  /** Runs out when the `ping` should have been answered. */
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #lastId = 0;
 
   /** @returns null if it could not be opened */
@@ -58,6 +62,7 @@ export class Socket {
     const beat = setInterval(() => this.#beat(load), session.intervalMs);
     const finish = (reason: string) => {
       clearInterval(beat);
+      clearTimeout(this.#patience);
       raw.onmessage = null;
       for (const { reject, timer } of this.#waiting.values()) {
         clearTimeout(timer);
@@ -100,13 +105,16 @@ export class Socket {
   }
 
   #beat(load?: () => Load): void {
-    const nowMs = performance.now();
-    // Half of the timeout is left to show life in another way.
-    const limitMs = Math.max(this.#session.intervalMs, this.#session.timeoutMs / 2);
-    if (this.#pingedAtMs !== null && nowMs - this.#pingedAtMs >= limitMs) this.close("no answer to a ping");
     if (this.#pingedAtMs !== null) return;
-    this.#pingedAtMs = nowMs;
+    this.#pingedAtMs = performance.now();
     this.#socket.send("ping");
+    // The sign of life before this one was an interval ago. Of what is left until the timeout, half is for showing
+    // life in another way.
+    const patienceMs = Math.max(0, this.#session.timeoutMs - this.#session.intervalMs) / 2;
+    this.#patience = setTimeout(() => {
+      // If this process stood still, the answer may have come and is still to be read.
+      this.#patience = setTimeout(() => this.close("no answer to a ping"), LAST_LOOK_MS);
+    }, patienceMs);
     if (load !== undefined) this.request({ type: "heartbeat", load: load() }).catch(() => {});
   }
 
@@ -114,6 +122,7 @@ export class Socket {
     if (data === "pong") {
       if (this.#pingedAtMs !== null) this.#session.touched(this.#pingedAtMs);
       this.#pingedAtMs = null;
+      clearTimeout(this.#patience);
       return;
     }
     const frame = JSON.parse(data) as ServerFrame;

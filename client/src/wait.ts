@@ -10,7 +10,7 @@ export function sleep(ms: number, signal?: AbortSignal | null): Promise<void> {
       resolve();
     };
     // Timers cut off fractions: whoever looks at the clock then would find the time not yet over.
-    const timer = setTimeout(done, Math.ceil(ms));
+    const timer = setTimeout(done, Math.max(0, Math.ceil(ms)));
     signal?.addEventListener("abort", done);
   });
 }

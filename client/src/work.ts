@@ -270,7 +270,10 @@ export class Work {
     if (this.socket?.fits(frame)) {
       const used = this.#session.current;
       try {
-        return (await this.socket.request(frame)).task;
+        const { task: standing } = await this.socket.request(frame);
+        // An answer over a socket leaves out what a task carries; the result is what was just sent.
+        const result = "result" in fields ? (fields.result as Task["result"]) : task.result;
+        return standing === undefined ? undefined : { ...task, ...standing, result };
       } catch (error) {
         if (!isExpiry(error)) throw error;
         await this.#session.renew(used);

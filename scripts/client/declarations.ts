@@ -23,6 +23,11 @@ type Declared = { name: string; comment: string; text: string };
 /** Classes that the client alone makes. */
 const INTERNAL_CONSTRUCTOR = /^ {4}constructor\(http: Http\);$/gm;
 
+/** From the tag to the end of its comment: the source keeps the examples, a sixth of the file. */
+const EXAMPLE = /\s*\* @example\n(?:(?!\*\/)[\s\S])*\*\//g;
+/** A comment of which one line is left. */
+const ONE_LINE = /\/\*\*\n\s*\* ([^\n]*) \*\//g;
+
 export function declarations(): string {
   const dir = mkdtempSync(join(tmpdir(), "failover-declarations-"));
   try {
@@ -44,10 +49,10 @@ function assembled(dir: string): string {
   for (const [name, text] of wireTypes()) known.set(name, { name, comment: "", text });
   const publicNames = new Set<string>();
   for (const file of globSync("*.d.ts", { cwd: dir }).sort()) {
-    const text = readFileSync(join(dir, file), "utf8").replace(
-      INTERNAL_CONSTRUCTOR,
-      "    private constructor();",
-    );
+    const text = readFileSync(join(dir, file), "utf8")
+      .replace(INTERNAL_CONSTRUCTOR, "    private constructor();")
+      .replace(EXAMPLE, " */")
+      .replace(ONE_LINE, "/** $1 */");
     if (file === "index.d.ts") {
       for (const name of exportedNames(text, dir)) publicNames.add(name);
     } else if (file !== "wire.d.ts") {

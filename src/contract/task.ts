@@ -78,6 +78,10 @@ export const Task = z
   .meta({ id: "Task" });
 export type Task = z.infer<typeof Task>;
 
+/** How a task stands, without what it carries: both may be large, and its holder has them. */
+export const TaskStanding = Task.omit({ data: true, result: true }).meta({ id: "TaskStanding" });
+export type TaskStanding = z.infer<typeof TaskStanding>;
+
 export const BATCH_LIMIT = 1000;
 
 /** Items are checked one by one, so that one bad task does not refuse the others. */

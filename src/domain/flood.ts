@@ -10,12 +10,16 @@ const WINDOW_MS = 1000;
 
 export type Meter = { readonly sinceMs: number; readonly frames: number; readonly characters: number };
 
-/** The meter after a frame of that length. */
-export function metered(meter: Meter | undefined, characters: number, nowMs: number): Meter {
-  if (meter === undefined || nowMs - meter.sinceMs >= WINDOW_MS) {
-    return { sinceMs: nowMs, frames: 1, characters };
-  }
-  return { ...meter, frames: meter.frames + 1, characters: meter.characters + characters };
+export type Heard = { readonly frames: number; readonly characters: number };
+
+/** The meter after that much more; a batch counts as the frames in it. */
+export function metered(meter: Meter | undefined, heard: Heard, nowMs: number): Meter {
+  if (meter === undefined || nowMs - meter.sinceMs >= WINDOW_MS) return { sinceMs: nowMs, ...heard };
+  return {
+    ...meter,
+    frames: meter.frames + heard.frames,
+    characters: meter.characters + heard.characters,
+  };
 }
 
 export function isFlood({ frames, characters }: Meter): boolean {

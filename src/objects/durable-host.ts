@@ -4,7 +4,7 @@
  */
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
-import type { Task } from "../contract/task.ts";
+import type { Task, TaskStanding } from "../contract/task.ts";
 import type {
   Address,
   Alarm,
@@ -87,7 +87,7 @@ type Receiver = Remote<{ receive(parcel: Parcel): Receipt }>;
 type Group = Receiver & Remote<{ ringDoorbell(doorbell: Doorbell): void }>;
 type Coordinator = Receiver &
   Remote<{
-    reportAll(reports: readonly Report[]): Outcome<Task>[];
+    reportAll(reports: readonly Report[]): Outcome<TaskStanding>[];
     unstartedTasks(agentId: string, cursor: string | null): Page<Task>;
   }>;
 

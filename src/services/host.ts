@@ -6,7 +6,7 @@
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { AgentFrame, RevocationReason, ServerFrame } from "../contract/socket.ts";
-import type { Task } from "../contract/task.ts";
+import type { Task, TaskStanding } from "../contract/task.ts";
 import type { Message } from "../domain/message.ts";
 import type { Sql } from "../storage/sql.ts";
 
@@ -72,7 +72,7 @@ export interface Peers {
   /** Tells a group that an agent's task list changed. May be lost. */
   ringDoorbell(group: string, doorbell: Doorbell): void;
   /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
-  report(reports: readonly Report[]): Promise<Outcome<Task>[]>;
+  report(reports: readonly Report[]): Promise<Outcome<TaskStanding>[]>;
   /** The tasks of an agent that wait to be started, as the coordinator has them, page by page. */
   unstartedTasks(agentId: string, cursor: string | null): Promise<Page<Task>>;
 }

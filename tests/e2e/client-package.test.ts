@@ -15,10 +15,10 @@ import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");
-/** Of the whole package, as the registry would hand it out: the library, the command, types with comments, the README. */
-const PACKAGE_LIMIT_BYTES = 32 * 1024;
+/** Of the whole package, as the registry would hand it out: library 10, command 6, types 11, README 3. */
+const PACKAGE_LIMIT_BYTES = 29 * 1024;
 /** Of the library alone, as a browser would load it. */
-const LIBRARY_LIMIT_BYTES = 12 * 1024;
+const LIBRARY_LIMIT_BYTES = 10.5 * 1024;
 
 let server: Server;
 /** An empty project with the package in it, and nothing else. */

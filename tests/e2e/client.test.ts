@@ -265,7 +265,7 @@ describe("an agent", () => {
     await writer.sendMessage("a", { message_type: "m", content: { two: 2 } });
     await until(async () => got.length === 2, "the messages");
     expect(got).toEqual([
-      ["operator", 1],
+      ["@operator", 1],
       ["b", { two: 2 }],
     ]);
   });

@@ -218,6 +218,9 @@ describe("over its socket an agent", () => {
     expect(order).toEqual(["s", "p", "l", "c"]);
     expect(await cluster.task("t1")).toMatchObject({ status: "completed", result: { pages: 7 } });
 
+    // Answers of many agents go together: none may be as large as what its task carries.
+    expect(JSON.stringify(await socket.answer("c"))).not.toContain("pages");
+
     await cluster.submit({ id: "t2" });
     await socket.first("task_assigned", ({ task }) => task.id === "t2");
     const failed = await socket.ask({

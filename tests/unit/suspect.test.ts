@@ -63,6 +63,30 @@ describe("a suspect", () => {
     expect(cluster.failures()).toEqual([]);
   });
 
+  it("that turns out to have failed has what moved on suspicion on its record", async () => {
+    const cluster = await working();
+    suspect(cluster, "a");
+    await cluster.pass(1000);
+    void cluster.cluster
+      .group("default")
+      .serve((service) => service.reportFailure("a", { failure_type: "reported" }));
+    await cluster.pass(1000);
+    expect(cluster.task("running")).toMatchObject({ assigned_to: "b", attempt: 2 });
+    expect(cluster.failures()).toMatchObject([{ agent_id: "a", tasks_reassigned: 2 }]);
+  });
+
+  it("that was cleared takes nothing of it along into a later failure", async () => {
+    const cluster = await working();
+    suspect(cluster, "a");
+    await cluster.pass(1000);
+    clear(cluster, "a");
+    void cluster.cluster
+      .group("default")
+      .serve((service) => service.reportFailure("a", { failure_type: "reported" }));
+    await cluster.pass(1000);
+    expect(cluster.failures()).toMatchObject([{ agent_id: "a", tasks_reassigned: 1 }]);
+  });
+
   it("keeps what nobody else can take, and is told of it when it is back", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");

@@ -7,8 +7,8 @@ import type { Load } from "../../contract/agent.ts";
 import type { Lock } from "../../contract/lock.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../contract/problem.ts";
 import type { AgentFrame, ServerFrame } from "../../contract/socket.ts";
-import type { Task } from "../../contract/task.ts";
-import { isFlood, type Meter, metered } from "../../domain/flood.ts";
+import type { TaskStanding } from "../../contract/task.ts";
+import { type Heard, isFlood, type Meter, metered } from "../../domain/flood.ts";
 import { framesIn } from "../../domain/frame.ts";
 import type { Connection, Report } from "../host.ts";
 import { errorFrame } from "./answers.ts";
@@ -25,6 +25,9 @@ const CHARACTERS_PER_CALL = 8_388_608;
 
 /** How long the coordinator's answer is waited for. */
 const REPORT_LIMIT_MS = 10_000;
+
+/** Waiters named in an answer over a socket; `GET …/locks/{resource}` names all. */
+const WAITERS_TOLD = 10;
 
 /** Frames of all agents that wait to be answered, and what they hold. */
 const WAITING_FRAMES = 100_000;
@@ -68,11 +71,15 @@ export class Requests {
     }
     // A newer connection has taken its place.
     if (session.connection !== number) return;
-    if (this.#isFlooding(number, typeof data === "string" ? data.length : data.byteLength)) {
+    const characters = typeof data === "string" ? data.length : data.byteLength;
+    // Nothing is read of what is too much already.
+    const isTooMuch = this.#isFlooding(number, { frames: 1, characters });
+    const readings = isTooMuch ? [] : framesIn(data);
+    if (isTooMuch || this.#isFlooding(number, { frames: readings.length - 1, characters: 0 })) {
       this.#cutOff(session, number);
       return;
     }
-    for (const reading of framesIn(data)) {
+    for (const reading of readings) {
       const answer = this.#ledger.answers.expect(number);
       if (!reading.ok) answer(errorFrame(reading.requestId, reading.problem));
       else this.#take({ connection, frame: reading.frame, characters: reading.characters, answer });
@@ -83,8 +90,8 @@ export class Requests {
     this.#meters.delete(connection);
   }
 
-  #isFlooding(connection: number, characters: number): boolean {
-    const meter = metered(this.#meters.get(connection), characters, this.#ledger.unit.nowMs());
+  #isFlooding(connection: number, heard: Heard): boolean {
+    const meter = metered(this.#meters.get(connection), heard, this.#ledger.unit.nowMs());
     this.#meters.set(connection, meter);
     return isFlood(meter);
   }
@@ -156,7 +163,8 @@ export class Requests {
         );
         if (!asked.ok) return errorFrame(request_id, asked.problem);
         const { lock } = asked.value;
-        return lock === null ? { type: "ack", request_id, queued: true } : { type: "ack", request_id, lock };
+        if (lock === null) return { type: "ack", request_id, queued: true };
+        return { type: "ack", request_id, lock: withFewWaiters(lock) };
       }
       case "lock_renew":
         return outcomeFrame(
@@ -199,7 +207,7 @@ export class Requests {
   }
 
   /** @returns null if the coordinator could not be reached, or did not answer in time */
-  async #report(requests: readonly Request<ReportFrame>[]): Promise<Outcome<Task>[] | null> {
+  async #report(requests: readonly Request<ReportFrame>[]): Promise<Outcome<TaskStanding>[] | null> {
     const { host } = this.#ledger;
     const reports = requests.map(({ connection: { agentId, incarnation }, frame }) => ({
       speaker: { agentId, incarnation },
@@ -247,10 +255,18 @@ function callLength(reports: readonly Request<ReportFrame>[]): number {
 }
 
 function inAnswer(outcome: Outcome<Lock>): Outcome<{ lock: Lock }> {
-  return outcome.ok ? ok({ lock: outcome.value }) : outcome;
+  return outcome.ok ? ok({ lock: withFewWaiters(outcome.value) }) : outcome;
 }
 
-function outcomeFrame(requestId: string, outcome: Outcome<{ task?: Task; lock?: Lock }>): ServerFrame {
+/** Thousands of answers in a tick must not each name a thousand waiters. */
+function withFewWaiters(lock: Lock): Lock {
+  return { ...lock, waiters: lock.waiters.slice(0, WAITERS_TOLD) };
+}
+
+function outcomeFrame(
+  requestId: string,
+  outcome: Outcome<{ task?: TaskStanding; lock?: Lock }>,
+): ServerFrame {
   return outcome.ok
     ? { type: "ack", request_id: requestId, ...outcome.value }
     : errorFrame(requestId, outcome.problem);

@@ -19,6 +19,7 @@ import type {
   TaskFailure,
   TaskProgress,
   TaskResult,
+  TaskStanding,
   TaskStart,
   TaskSubmission,
 } from "../../contract/task.ts";
@@ -43,6 +44,7 @@ import { Reports, type Speaker } from "./reports.ts";
 import { Suspects } from "./suspects.ts";
 import { TaskDesk } from "./task-desk.ts";
 import { Upkeep } from "./upkeep.ts";
+import { standingOf } from "./views.ts";
 
 /** How long a registration waits for the group to watch over the agent. */
 const HEARD_LIMIT_MS = 5000;
@@ -196,8 +198,13 @@ export class Coordinator {
   }
 
   /** Reports of many holders, as one change; an answer each, in order. */
-  reportAll(reports: readonly Report[]): Outcome<Task>[] {
-    return this.#unit.commit((nowMs) => reports.map((report) => this.#reports.apply(report, nowMs)));
+  reportAll(reports: readonly Report[]): Outcome<TaskStanding>[] {
+    return this.#unit.commit((nowMs) =>
+      reports.map((report) => {
+        const outcome = this.#reports.apply(report, nowMs);
+        return outcome.ok ? ok(standingOf(outcome.value)) : outcome;
+      }),
+    );
   }
 
   acceptLateResult(taskId: string, attempt: number): Outcome<Task> {

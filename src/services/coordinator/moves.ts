@@ -51,6 +51,7 @@ export class Moves {
 
   /** @param id of the failure behind it; a job with the same id is begun anew */
   open(kind: JobKind, id: string, agent: AgentRecord, nowMs: number): void {
+    const earlier = kind === "agent_failed" ? this.#movedOnSuspicion(agent) : null;
     this.#ledger.failovers.save({
       id,
       agentId: agent.id,
@@ -58,14 +59,28 @@ export class Moves {
       kind,
       isCritical: this.#ledger.settings.config.failover_config.critical_agents.includes(agent.id),
       startedAtMs: nowMs,
-      tasksReassigned: 0,
+      tasksReassigned: earlier?.tasksReassigned ?? 0,
       tasksPending: 0,
       tasksFailed: 0,
       stranded: [],
-      moved: [],
+      moved: earlier?.moved ?? [],
       after: null,
     });
     this.#hasWork = true;
+  }
+
+  /** The suspicion was wrong: what moved for it was no failure's doing. */
+  cleared(agentId: string): void {
+    this.#ledger.failovers.remove(suspicionOf(agentId));
+    this.#hasWork = null;
+  }
+
+  /** What moved when the agent became suspect belongs to the failure that it turned out to be. */
+  #movedOnSuspicion({ id, incarnation }: AgentRecord): FailoverJob | null {
+    const suspicion = this.#ledger.failovers.find(suspicionOf(id));
+    if (suspicion === undefined) return null;
+    this.#ledger.failovers.remove(suspicion.id);
+    return suspicion.incarnation === incarnation ? suspicion : null;
   }
 
   /** The job of an agent that lives on: one of a kind at a time. */
@@ -93,7 +108,11 @@ export class Moves {
       this.#ledger.failovers.save(progress);
       return null;
     }
-    this.#ledger.failovers.remove(job.id);
+    if (job.kind === "agent_suspect" && isCalledFor) {
+      this.#ledger.failovers.setAside(progress);
+    } else {
+      this.#ledger.failovers.remove(job.id);
+    }
     return { job: progress, agent: isCalledFor ? agent : undefined };
   }
 
@@ -155,6 +174,9 @@ export class Moves {
     return given;
   }
 }
+
+/** By the rule of `openFor`. */
+const suspicionOf = (agentId: string) => `agent_suspect/${agentId}`;
 
 function counted(job: FailoverJob, task: TaskRecord): FailoverJob {
   if (task.status === "assigned") {

@@ -36,6 +36,7 @@ export class Suspects {
   cleared({ agentId, incarnation }: AgentCleared, nowMs: number): void {
     const agent = this.#ledger.roster.find(agentId);
     if (agent?.incarnation !== incarnation || agent.status !== "suspect") return;
+    this.#moves.cleared(agentId);
     const status = standingStatus(agent.drain);
     this.#ledger.roster.save({ ...agent, status });
     this.#ledger.note({ type: `agent.${status}`, subject: agentId, data: { incarnation } }, nowMs);

@@ -1,6 +1,6 @@
 /** Agents, tasks and late results as the wire shows them. */
 import type { Agent } from "../../contract/agent.ts";
-import type { LateResult, Task } from "../../contract/task.ts";
+import type { LateResult, Task, TaskStanding } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
@@ -82,4 +82,9 @@ export function lateResultView({ attempt, agentId, result, receivedAtMs }: LateR
     result: result as LateResult["result"],
     received_at: instant(receivedAtMs),
   };
+}
+
+/** The task without what it carries. */
+export function standingOf({ data: _, result: __, ...standing }: Task): TaskStanding {
+  return standing;
 }

@@ -51,7 +51,16 @@ export class FailoverStore {
     this.#sql = sql;
   }
 
+  /** Keeps a job on a suspect that is done: should the agent fail, its failure moved these tasks too. */
+  setAside(job: FailoverJob): void {
+    this.#write(job, SET_ASIDE);
+  }
+
   save(job: FailoverJob): void {
+    this.#write(job, job.kind);
+  }
+
+  #write(job: FailoverJob, kind: string): void {
     this.#sql.all(
       `INSERT OR REPLACE INTO failovers (failure_id, agent_id, incarnation, reason, is_critical, started_at,
          tasks_reassigned, tasks_pending, tasks_failed, stranded, moved, after)
@@ -59,7 +68,7 @@ export class FailoverStore {
       job.id,
       job.agentId,
       job.incarnation,
-      job.kind,
+      kind,
       job.isCritical ? 1 : 0,
       job.startedAtMs,
       job.tasksReassigned,
@@ -78,19 +87,33 @@ export class FailoverStore {
   /** The job whose turn it is: critical agents' first, then the oldest. */
   next(): FailoverJob | undefined {
     const row = this.#sql.all<Row>(
-      `SELECT failure_id AS id, agent_id AS agentId, incarnation, reason AS kind, is_critical AS isCritical,
-         started_at AS startedAtMs, tasks_reassigned AS tasksReassigned, tasks_pending AS tasksPending,
-         tasks_failed AS tasksFailed, stranded, moved, after
-       FROM failovers ORDER BY is_critical DESC, started_at, failure_id LIMIT 1`,
+      `${COLUMNS}
+       FROM failovers WHERE reason <> '${SET_ASIDE}'
+       ORDER BY is_critical DESC, started_at, failure_id LIMIT 1`,
     )[0];
-    if (row === undefined) return undefined;
-    return {
-      ...row,
-      kind: row.kind as JobKind,
-      isCritical: row.isCritical === 1,
-      stranded: JSON.parse(row.stranded) as string[],
-      moved: JSON.parse(row.moved) as TaskMove[],
-      after: row.after === null ? null : (JSON.parse(row.after) as PlaceInLine),
-    };
+    return row && jobOf(row);
   }
+
+  find(id: string): FailoverJob | undefined {
+    const row = this.#sql.all<Row>(`${COLUMNS} FROM failovers WHERE failure_id = ?`, id)[0];
+    return row && jobOf(row);
+  }
+}
+
+/** What stands for the kind of a job that was set aside. */
+const SET_ASIDE = "agent_suspected";
+
+const COLUMNS = `SELECT failure_id AS id, agent_id AS agentId, incarnation, reason AS kind,
+  is_critical AS isCritical, started_at AS startedAtMs, tasks_reassigned AS tasksReassigned,
+  tasks_pending AS tasksPending, tasks_failed AS tasksFailed, stranded, moved, after`;
+
+function jobOf(row: Row): FailoverJob {
+  return {
+    ...row,
+    kind: row.kind === SET_ASIDE ? "agent_suspect" : (row.kind as JobKind),
+    isCritical: row.isCritical === 1,
+    stranded: JSON.parse(row.stranded) as string[],
+    moved: JSON.parse(row.moved) as TaskMove[],
+    after: row.after === null ? null : (JSON.parse(row.after) as PlaceInLine),
+  };
 }

@@ -1,0 +1,557 @@
+/**
+ * The client's agent under what goes wrong around it: sockets that are cut, swallowed or silent, an event loop that
+ * stands still, a coordinator that is away. LONG=1 does it more often, and with longer timeouts. And what the documents
+ * say of sockets, held against the contract.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import {
+  Agent,
+  type AgentEvents,
+  type AgentOptions,
+  DistributedCoordinator,
+  type Task,
+} from "../../client/src/index.ts";
+import {
+  AgentFrame,
+  BATCH_FRAME_LIMIT_CHARACTERS,
+  BATCH_FRAMES_LIMIT,
+  BatchFrame,
+  CLOSE_CODES,
+  FRAME_LIMIT_CHARACTERS,
+  REVOCATION_REASONS,
+  ServerFrame,
+} from "../../src/contract/socket.ts";
+import { expectNobodyLeft } from "../support/agent-process.ts";
+import { until } from "../support/http-client.ts";
+import { fencedBlocks } from "../support/markdown.ts";
+import { figures, Stream } from "../support/measure.ts";
+import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+
+const IS_LONG = Boolean(process.env.LONG);
+const ROUNDS = IS_LONG ? 12 : 2;
+const OPENINGS = IS_LONG ? 50 : 8;
+const HEARTBEAT = IS_LONG
+  ? { heartbeatIntervalSeconds: 1.25, heartbeatTimeoutSeconds: 5 }
+  : { heartbeatIntervalSeconds: 0.3, heartbeatTimeoutSeconds: 1.2 };
+const TIMEOUT_MS = HEARTBEAT.heartbeatTimeoutSeconds * 1000;
+const BLOCK_MS = 2.5 * TIMEOUT_MS;
+const TEST_LIMIT_MS = IS_LONG ? 600_000 : 60_000;
+/** A new incarnation waits by chance for some hundred milliseconds, then asks what it still has. */
+const TOLD_LIMIT_MS = 3000;
+const AT_ONCE_MS = 100;
+
+let server: Server;
+let clusters = 0;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  expectNobodyLeft();
+});
+
+const agents: Agent[] = [];
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
+});
+
+function freshCluster(proxy?: WeatherProxy) {
+  clusters++;
+  const access = { url: server.url, token: server.adminToken, cluster: `resilience-${clusters}` };
+  const coordinator = new DistributedCoordinator(access);
+  const agent = (id: string, options: Partial<AgentOptions> = {}) => {
+    const url = proxy?.url ?? server.url;
+    const made = new Agent({ ...access, url, ...HEARTBEAT, handleSignals: false, id, ...options });
+    agents.push(made);
+    return made;
+  };
+  return { access, coordinator, agent };
+}
+
+/** Events of an agent, with the moment at which each came. */
+function heard(agent: Agent) {
+  const events = new Stream<{ name: keyof AgentEvents; event: unknown; atMs: number }>();
+  for (const name of ["registered", "connected", "disconnected", "outOfTouch", "revoked", "error"] as const)
+    agent.listen(name, (event) => events.add({ name, event, atMs: performance.now() }));
+  return {
+    events,
+    named: (name: keyof AgentEvents) => events.items.filter((item) => item.name === name),
+    /** Milliseconds from then until it is connected in this way. */
+    connected: async (transport: "socket" | "http", sinceMs: number) => {
+      const { atMs } = await events.first(
+        ({ name, event, atMs }) =>
+          name === "connected" &&
+          (event as AgentEvents["connected"]).transport === transport &&
+          atMs >= sinceMs,
+      );
+      return atMs - sinceMs;
+    },
+  };
+}
+
+/** What becomes of sockets on their way: they pass, are cut, are never answered, or go silent. */
+type Weather = "clear" | "cut" | "swallowed" | "silent";
+
+type Upgrade = { agentSide: Socket; serverSide: Socket; firstFrame: string | null; ended: Promise<unknown> };
+
+/** Between agents and the server: HTTP passes, for sockets there is weather. */
+class WeatherProxy implements AsyncDisposable {
+  readonly upgrades: Upgrade[] = [];
+  refused = 0;
+  #weather: Weather = "clear";
+  readonly #server: NetServer;
+  readonly #sockets = new Set<Socket>();
+
+  static async start(): Promise<WeatherProxy> {
+    const proxy = new WeatherProxy();
+    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
+    return proxy;
+  }
+
+  private constructor() {
+    this.#server = createServer((agentSide) => this.#carry(agentSide));
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  set weather(weather: Weather) {
+    this.#weather = weather;
+    if (weather === "clear" || weather === "silent") return;
+    for (const { agentSide, serverSide } of this.upgrades) {
+      agentSide.destroy();
+      serverSide.destroy();
+    }
+  }
+
+  async [Symbol.asyncDispose]() {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #carry(agentSide: Socket): void {
+    const serverSide = connect(server.port, "127.0.0.1");
+    let upgrade: Upgrade | null = null;
+    let isSwallowed = false;
+    for (const [one, other] of [
+      [agentSide, serverSide],
+      [serverSide, agentSide],
+    ] as const) {
+      this.#sockets.add(one);
+      one.on("error", () => {});
+      one.on("close", () => {
+        this.#sockets.delete(one);
+        other.destroy();
+      });
+    }
+    serverSide.on("data", (chunk) => {
+      if (upgrade === null || this.#weather !== "silent") agentSide.write(chunk);
+    });
+    agentSide.on("data", (chunk) => {
+      if (isSwallowed || (upgrade !== null && this.#weather === "silent")) return;
+      if (upgrade !== null) upgrade.firstFrame ??= textOfFrame(chunk);
+      else if (/^upgrade: websocket\r$/im.test(chunk.toString("latin1"))) {
+        if (this.#weather !== "clear") this.refused++;
+        if (this.#weather === "swallowed") isSwallowed = true;
+        else if (this.#weather !== "clear") agentSide.destroy();
+        if (this.#weather !== "clear") return;
+        const ended = new Promise((resolve) => serverSide.once("close", resolve));
+        upgrade = { agentSide, serverSide, firstFrame: null, ended };
+        this.upgrades.push(upgrade);
+      }
+      serverSide.write(chunk);
+    });
+  }
+}
+
+/** Of a short frame from a client, which is masked (RFC 6455); a control frame is told by its number. */
+function textOfFrame(chunk: Buffer): string {
+  const opcode = (chunk[0] ?? 0) & 0x0f;
+  if (opcode !== 1) return `opcode ${opcode}`;
+  const length = (chunk[1] ?? 0) & 0x7f;
+  return Buffer.from(
+    chunk.subarray(6, 6 + length).map((byte, at) => byte ^ (chunk[2 + (at % 4)] ?? 0)),
+  ).toString();
+}
+
+const MANY = 10;
+
+/** Submits many tasks and waits until all are done. @returns how long that took */
+async function doMany(coordinator: DistributedCoordinator, name: string): Promise<number> {
+  const fromMs = performance.now();
+  const ids = Array.from({ length: MANY }, (_, at) => `${name}-${at}`);
+  await coordinator.tasks.submitAll(ids.map((id) => ({ id, type: "work" })));
+  const ended = await Promise.all(ids.map((id) => coordinator.tasks.wait(id)));
+  expect(ended.map(({ status, attempt }) => [status, attempt])).toEqual(ids.map(() => ["completed", 1]));
+  return performance.now() - fromMs;
+}
+
+describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
+  it.each(["cut", "swallowed", "silent"] as const)(
+    "(%s) goes on over HTTP, and returns to the socket when it may",
+    async (weather) => {
+      await using proxy = await WeatherProxy.start();
+      const { coordinator, agent } = freshCluster(proxy);
+      const worker = agent("a").on("work", () => delay(20, "done"));
+      const aborted: string[] = [];
+      worker.on("long", async (_, { signal }) => {
+        signal.addEventListener("abort", () => aborted.push(String(signal.reason)));
+        return delay(2 * TIMEOUT_MS, "long");
+      });
+      const { connected, named } = heard(worker);
+      const beganMs = performance.now();
+      await worker.start();
+      await connected("socket", beganMs);
+      const overHttp: number[] = [];
+      const overSocket: number[] = [];
+      const many: number[] = [];
+      // A socket that is swallowed is given up after 10 s alone.
+      const rounds = weather === "swallowed" ? ROUNDS / 2 : ROUNDS;
+      for (let round = 0; round < rounds; round++) {
+        // It runs all the while.
+        await coordinator.tasks.submit({ id: `long-${round}`, type: "long" });
+        await until(
+          async () => (await coordinator.tasks.get(`long-${round}`)).status === "running",
+          "the task to run",
+        );
+        const blockedMs = performance.now();
+        proxy.weather = weather;
+        overHttp.push(await connected("http", blockedMs));
+        many.push(await doMany(coordinator, `blocked-${round}`));
+        const clearMs = performance.now();
+        proxy.weather = "clear";
+        overSocket.push(await connected("socket", clearMs));
+        await doMany(coordinator, `clear-${round}`);
+        expect(await coordinator.tasks.wait(`long-${round}`, { waitSeconds: 30 })).toMatchObject({
+          status: "completed",
+          attempt: 1,
+        });
+      }
+      console.log(
+        `${weather}: ${figures("in touch over HTTP", overHttp)}; ${figures(`${MANY} tasks over HTTP`, many)}; ` +
+          `${figures("back on the socket", overSocket)}; ${proxy.refused} sockets refused`,
+      );
+      // Time is left for it: of a socket that says nothing the last sign of life may be an interval old.
+      expect(Math.max(...overHttp)).toBeLessThan(0.8 * TIMEOUT_MS);
+      expect([aborted, named("registered").length]).toEqual([[], 1]);
+      expect(await coordinator.getFailureHistory()).toEqual([]);
+    },
+  );
+
+  it("from the start works over HTTP, and does not hammer at the door", async () => {
+    await using proxy = await WeatherProxy.start();
+    proxy.weather = "cut";
+    const { coordinator, agent } = freshCluster(proxy);
+    const worker = agent("a").on("work", () => "done");
+    const { connected } = heard(worker);
+    const beganMs = performance.now();
+    await worker.start();
+    await connected("http", beganMs);
+    await doMany(coordinator, "early");
+    await delay(3000);
+    // 0.2 s, 0.4 s, 0.8 s and so on, half of it by chance.
+    expect(proxy.refused).toBeGreaterThanOrEqual(2);
+    expect(proxy.refused).toBeLessThanOrEqual(8);
+    proxy.weather = "clear";
+    await connected("socket", beganMs);
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+
+  it("again and again as soon as it is open, does not storm", async () => {
+    await using proxy = await WeatherProxy.start();
+    const { coordinator, agent } = freshCluster(proxy);
+    const worker = agent("a", { heartbeatIntervalSeconds: 2, heartbeatTimeoutSeconds: 6 });
+    worker.on("work", () => "done");
+    await worker.start();
+    let known = 0;
+    const cutter = setInterval(() => {
+      if (proxy.upgrades.length === known) return;
+      known = proxy.upgrades.length;
+      proxy.weather = "cut";
+      proxy.weather = "clear";
+    }, 50);
+    await delay(5000);
+    clearInterval(cutter);
+    console.log(`cut as soon as it is open: ${proxy.upgrades.length} sockets in 5 s`);
+    expect(proxy.upgrades.length).toBeLessThanOrEqual(8);
+    await doMany(coordinator, "flapping");
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+});
+
+it("an agent says ping before all else, so that its connection can end", {
+  timeout: TEST_LIMIT_MS,
+}, async () => {
+  await using proxy = await WeatherProxy.start();
+  const { agent } = freshCluster(proxy);
+  const endedMs: number[] = [];
+  for (let opening = 0; opening < OPENINGS; opening++) {
+    const worker = agent(`a${opening}`).on("work", () => "done");
+    // Some are stopped while the socket is being opened, some as soon as it is.
+    if (opening % 2 === 0) {
+      const { connected } = heard(worker);
+      const beganMs = performance.now();
+      await worker.start();
+      await connected("socket", beganMs);
+    } else await worker.start();
+    await worker.stop({ graceSeconds: 0 });
+    const stoppedMs = performance.now();
+    await until(async () => proxy.upgrades.length > opening, "the socket");
+    await proxy.upgrades[opening]?.ended;
+    endedMs.push(performance.now() - stoppedMs);
+  }
+  console.log(figures("stopped to the end of its TCP connection", endedMs));
+  expect(proxy.upgrades.map(({ firstFrame }) => firstFrame)).toEqual(
+    Array.from({ length: OPENINGS }, () => "ping"),
+  );
+  expect(Math.max(...endedMs)).toBeLessThan(2000);
+});
+
+/** Blocks its event loop, then is deaf to its signal, as work that cost much may be, and says what it saw of it. */
+const BLOCKED_AGENT = `
+  const [client, json] = process.argv.slice(1);
+  const { Agent } = await import(client);
+  const { blockMs, isInBeat, ...options } = JSON.parse(json);
+  const block = () => {
+    const untilMs = performance.now() + blockMs;
+    while (performance.now() < untilMs);
+  };
+  let beats = 0;
+  const load = () => {
+    // A ping has just been sent: its answer will be there, unread, when this ends.
+    if (++beats === 3) {
+      block();
+      say("stood still");
+    }
+    return { cpu: 0, memory: 0 };
+  };
+  const say = (what, more) => process.stdout.write(JSON.stringify({ what, ...more }) + "\\n");
+  const agent = new Agent(isInBeat ? { ...options, load } : options);
+  agent.on("work", async (task, { signal, attempt }) => {
+    say("began", { attempt });
+    if (!isInBeat) block();
+    const wokeMs = performance.now();
+    await new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      signal.addEventListener("abort", resolve);
+      setTimeout(resolve, 10_000);
+    });
+    say("woke", { reason: signal.reason?.reason ?? null, afterMs: performance.now() - wokeMs });
+    return "of attempt " + attempt;
+  });
+  agent.listen("registered", ({ incarnation }) => say("registered", { incarnation }));
+  agent.listen("disconnected", ({ reason }) => say("disconnected", { reason }));
+  agent.listen("reported", ({ task }) => say("reported", { status: task.status, result: task.result }));
+  agent.listen("lateResult", ({ error }) => say("late", { code: error.code, fate: error.evidence.late_result }));
+  agent.listen("error", ({ error }) => say("error", { message: String(error) }));
+  await agent.start();
+  process.stdin.on("close", () => process.exit(0)).resume();
+`;
+
+type Said = { what: string; [more: string]: unknown };
+
+class BlockedAgent implements AsyncDisposable {
+  readonly said = new Stream<Said>();
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<unknown>;
+
+  constructor(options: Partial<AgentOptions> & { blockMs: number; isInBeat?: boolean }) {
+    const client = join(PROJECT_ROOT, "client", "src", "index.ts");
+    const words = ["--input-type=module", "-e", BLOCKED_AGENT, client, JSON.stringify(options)];
+    const child = spawn(process.execPath, words, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = child;
+    this.#closed = new Promise((resolve) => child.once("close", resolve));
+    createInterface(child.stdout).on("line", (line) => this.said.add(JSON.parse(line) as Said));
+  }
+
+  async hear(what: string): Promise<Said> {
+    const first = await Promise.race([this.said.first((said) => said.what === what), this.#closed]);
+    if (first === null || typeof first !== "object") throw new Error(`it ended before it said "${what}"`);
+    return first as Said;
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#child.kill("SIGKILL");
+    await this.#closed;
+  }
+}
+
+describe("an agent whose event loop stood still for longer than its timeout", () => {
+  it.each(
+    (["keep", "reject", "accept_if_unfinished"] as const).flatMap((policy) =>
+      [false, true].map((aborts) => ({
+        policy,
+        aborts,
+        how: aborts ? "by itself, at once" : "by the server",
+      })),
+    ),
+  )(
+    "is told $how, and with $policy its late result is treated so",
+    { timeout: TEST_LIMIT_MS },
+    async ({ policy, aborts }) => {
+      const { access, coordinator, agent } = freshCluster();
+      await using blocked = new BlockedAgent({
+        ...access,
+        ...HEARTBEAT,
+        id: "blocked",
+        abortWhenOutOfTouch: aborts,
+        blockMs: BLOCK_MS,
+      });
+      await blocked.hear("registered");
+      await coordinator.tasks.submit({ id: "t1", type: "work", late_result_policy: policy });
+      await blocked.hear("began");
+      const heir = agent("heir");
+      const reasons: string[] = [];
+      heir.on("work", (_, { signal }) => delay(60_000, undefined, { signal }));
+      heir.listen("revoked", ({ reason }) => reasons.push(reason));
+      await heir.start();
+      await until(async () => (await coordinator.tasks.get("t1")).assigned_to === "heir", "the task to move");
+      expect(await coordinator.getFailureHistory()).toMatchObject([{ agent_id: "blocked" }]);
+
+      const woke = await blocked.hear("woke");
+      console.log(`blocked for ${BLOCK_MS} ms: ${woke.reason} ${Number(woke.afterMs).toFixed(0)} ms later`);
+      if (aborts) expect(woke.reason).toBe("out_of_touch");
+      else expect(woke.reason).toMatch(/reassigned|session_expired/);
+      expect(woke.afterMs).toBeLessThan(aborts ? AT_ONCE_MS : TOLD_LIMIT_MS);
+
+      const kept = { attempt: 1, agent_id: "blocked", result: "of attempt 1" };
+      if (policy === "accept_if_unfinished") {
+        expect(await blocked.hear("reported")).toMatchObject({ status: "completed", result: "of attempt 1" });
+        await until(async () => reasons.length > 0, "the heir to be told");
+        expect(reasons).toEqual(["late_result_accepted"]);
+        const done: Partial<Task> = { status: "completed", result: "of attempt 1", assigned_to: "blocked" };
+        expect(await coordinator.tasks.get("t1")).toMatchObject(done);
+      } else {
+        const fate = policy === "keep" ? "kept" : "rejected";
+        expect(await blocked.hear("late")).toMatchObject({ code: "stale_attempt", fate });
+        const { items } = await coordinator.tasks.lateResults("t1");
+        expect(items).toMatchObject(policy === "keep" ? [kept] : []);
+        expect(await coordinator.tasks.get("t1")).toMatchObject({ assigned_to: "heir", attempt: 2 });
+      }
+      // One incarnation more, and no further one for having been out of touch.
+      await delay(2 * HEARTBEAT.heartbeatIntervalSeconds * 1000);
+      expect(blocked.said.items.filter(({ what }) => what === "registered")).toHaveLength(2);
+      expect(blocked.said.items.filter(({ what }) => what === "error")).toEqual([]);
+    },
+  );
+
+  it("for less than that keeps its socket and its task", async () => {
+    const { access, coordinator } = freshCluster();
+    await using blocked = new BlockedAgent({
+      ...access,
+      heartbeatIntervalSeconds: 0.5,
+      heartbeatTimeoutSeconds: 3,
+      id: "blocked",
+      blockMs: 2000,
+      isInBeat: true,
+    });
+    await blocked.hear("registered");
+    await coordinator.tasks.submit({ id: "t1", type: "work" });
+    await blocked.hear("began");
+    await blocked.hear("stood still");
+    await delay(2000);
+    expect(blocked.said.items.filter(({ what }) => what === "disconnected")).toEqual([]);
+    expect(await coordinator.tasks.get("t1")).toMatchObject({ status: "running", attempt: 1 });
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+});
+
+describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_MS }, () => {
+  it("has no handler aborted and no task done twice: all are completed", async () => {
+    const { coordinator, agent } = freshCluster();
+    const began: string[] = [];
+    const aborted: string[] = [];
+    const fleet = (["socket", "http"] as const).map((transport) => {
+      const worker = agent(transport, { transport, maxConcurrentTasks: 4 });
+      worker.on<{ ms: number }>("work", async ({ id, data }, { signal }) => {
+        began.push(id);
+        signal.addEventListener("abort", () => aborted.push(`${id}: ${signal.reason}`));
+        await delay(data.ms);
+        return transport;
+      });
+      return { worker, transport, ...heard(worker) };
+    });
+    const beganMs = performance.now();
+    await Promise.all(fleet.map(({ worker }) => worker.start()));
+    await Promise.all(fleet.map(({ connected, transport }) => connected(transport, beganMs)));
+    // Some outlast the outage, some end in the middle of it, some have not even begun.
+    const tasks = Array.from({ length: 20 }, (_, at) => ({
+      id: `t${at}`,
+      type: "work",
+      data: { ms: at < 4 ? 5 * TIMEOUT_MS : at < 8 ? 2 * TIMEOUT_MS : 100 },
+    }));
+    await coordinator.tasks.submitAll(tasks);
+    await until(async () => began.length === 8, "both to be busy");
+    const leftMs = performance.now();
+    await server.kill();
+    await delay(3 * TIMEOUT_MS);
+    await server.restart();
+    const backMs = performance.now();
+    const again = await Promise.all(fleet.map(({ connected, transport }) => connected(transport, leftMs)));
+    const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
+    console.log(
+      `away for ${(backMs - leftMs).toFixed(0)} ms, timeout ${TIMEOUT_MS} ms: ` +
+        fleet
+          .map(
+            ({ transport }, at) =>
+              `${transport} back after ${((again[at] ?? 0) - (backMs - leftMs)).toFixed(0)} ms`,
+          )
+          .join(", "),
+    );
+    expect(ended.map(({ status, attempt }) => [status, attempt])).toEqual(tasks.map(() => ["completed", 1]));
+    expect(began.toSorted()).toEqual(tasks.map(({ id }) => id).toSorted());
+    expect(aborted).toEqual([]);
+    expect(fleet.map(({ named }) => named("outOfTouch").length > 0)).toEqual([true, true]);
+    expect(fleet.flatMap(({ named }) => [...named("revoked"), ...named("error")])).toEqual([]);
+    expect(fleet.map(({ named }) => named("registered").length)).toEqual([1, 1]);
+    expect(await coordinator.getFailureHistory()).toEqual([]);
+  });
+});
+
+describe("the documents", () => {
+  const read = (...path: string[]) => readFileSync(join(PROJECT_ROOT, ...path), "utf8");
+  const agentsPage = read("docs", "agents.md");
+
+  it("show in the README the agent that the client's README shows, which is run from there", () => {
+    const program = fencedBlocks(read("client", "README.md")).find(({ language }) => language === "js")?.text;
+    expect(program).toContain("new Agent(");
+    expect(fencedBlocks(read("README.md")).map(({ text }) => text)).toContain(program);
+  });
+
+  it("name every frame, reason, close code and bound of a socket", () => {
+    const asked = [...AgentFrame.options, BatchFrame];
+    const rows = [...asked, ...ServerFrame.options].map(({ shape }) => shape.type.value);
+    for (const type of rows) expect(agentsPage).toMatch(new RegExp(`^\\| (?:\`ack\`, )?\`${type}\``, "m"));
+    for (const { shape } of asked) {
+      const row = agentsPage.split("\n").find((line) => line.startsWith(`| \`${shape.type.value}\` |`)) ?? "";
+      const names = Object.keys(shape).filter((name) => !["type", "request_id"].includes(name));
+      for (const name of names) expect(row).toContain(`\`${name}\``);
+    }
+    for (const reason of REVOCATION_REASONS) expect(agentsPage).toContain(`\`${reason}\``);
+    for (const [reason, code] of Object.entries(CLOSE_CODES))
+      expect(agentsPage).toContain(`| ${code} | \`${reason}\` |`);
+    for (const limit of [FRAME_LIMIT_CHARACTERS, BATCH_FRAME_LIMIT_CHARACTERS, BATCH_FRAMES_LIMIT])
+      expect(agentsPage).toContain(limit.toLocaleString("en"));
+  });
+
+  it("show frames as they are", () => {
+    const frames = fencedBlocks(agentsPage)
+      .filter(({ language, text }) => language === "text" && /^[<>] /.test(text))
+      .flatMap(({ text }) => text.trim().split(/\n(?=[<>] )/));
+    expect(frames.length).toBeGreaterThan(10);
+    frames.forEach((frame, at) => {
+      const value: unknown = JSON.parse(frame.slice(2));
+      const checked = (frame.startsWith(">") ? AgentFrame : ServerFrame).safeParse(value);
+      const isRefused = frames[at + 1]?.includes('"code":"invalid_request"') ?? false;
+      expect(checked.success, frame).toBe(!isRefused);
+      if (checked.success) expect(checked.data, frame).toEqual(value);
+    });
+  });
+});

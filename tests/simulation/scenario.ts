@@ -7,7 +7,7 @@ import { SimulatedCluster } from "../support/simulation/simulated-cluster.ts";
 import { CALM, World } from "../support/simulation/world.ts";
 
 /** Seeds of a run; a seed that failed can be run alone with `SIMULATION_SEED`. */
-const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 200);
+const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 120);
 
 export function seeds(): number[] {
   const one = process.env.SIMULATION_SEED;

@@ -64,12 +64,13 @@ export class LockDesk {
   }
 
   /**
-   * Gives up a place in line, unless it was asked for again since.
+   * Gives up a place in line, unless it was asked for again since, or a frame waits in it too: that one is answered
+   * when its own wait is over.
    * @param waitsUntilMs as it was answered to the call that leaves
    */
   leaveLine(resource: string, agentId: string, waitsUntilMs: number): void {
     const waiter = this.#ledger.unit.read(() => this.#ledger.line.find(resource, agentId));
-    if (waiter === undefined || waiter.endsAtMs > waitsUntilMs) return;
+    if (waiter === undefined || waiter.requestId !== null || waiter.endsAtMs > waitsUntilMs) return;
     this.#ledger.unit.commit(() => this.#ledger.line.leave(waiter));
   }
 

@@ -41,18 +41,29 @@ describe("two hundred agents that fail together", () => {
     }
   }
 
-  it("are one message with all of them, and one more under the same key when all are back", async () => {
+  it("are one message and one mail with all of them, and one more under the same key when all are back", async () => {
     await using receiver = await startHttpReceiver();
+    await using mailbox = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({
       // They are declared over as long as it took to register them.
-      failure_notification: { ...SOON, notification_types: ["webhook"], group_wait_seconds: 2 },
+      failure_notification: { ...SOON, notification_types: ["webhook", "email"], group_wait_seconds: 2 },
       webhook_notification: { url: receiver.url },
+      email_notification: {
+        provider: "resend",
+        api_key: "a-key",
+        api_base_url: `http://127.0.0.1:${mailbox.port}`,
+        from: "failover@example.org",
+        recipients: ["oncall@example.org"],
+      },
     });
     await registerAll(cluster, { heartbeat_interval_seconds: 0.3, heartbeat_timeout_seconds: 1 });
 
     const firing = await receiver.nth(1);
 
+    const mail = JSON.parse((await mailbox.nth(1)).body);
+    expect(mail.subject).toContain("200 agents failed");
+    expect(mail.text).toContain("150 more");
     expect(incidentOf(firing)).toMatchObject({
       status: "firing",
       failures: 200,
@@ -69,6 +80,9 @@ describe("two hundred agents that fail together", () => {
     await registerAll(cluster, {});
     const resolved = await receiver.nth(2);
 
+    const lastMail = JSON.parse((await mailbox.nth(2)).body);
+    expect(lastMail.subject).toContain("resolved");
+    expect(mailbox.requests).toHaveLength(2);
     expect(incidentOf(resolved)).toMatchObject({
       status: "resolved",
       failures: 200,
@@ -77,7 +91,7 @@ describe("two hundred agents that fail together", () => {
       dedup_key: incidentOf(firing).dedup_key,
     });
     expect(await incidents(cluster, { status: "firing" })).toEqual([]);
-    expect((await cluster.notifications()).items).toHaveLength(2);
+    expect((await cluster.notifications()).items).toHaveLength(4);
     console.log(
       `200 agents were declared within ${Math.max(...declaredMs) - Math.min(...declaredMs)} ms; they were told ` +
         `${firing.atMs - Math.max(...declaredMs)} ms after the last, in ${firing.body.length} characters`,

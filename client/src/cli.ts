@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The command `failover-coordinator`: reads its words, does one thing, and ends with a code that says how. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { COMMANDS, type Command, UsageError } from "./cli/commands.ts";
+import { type Command, UsageError } from "./cli/command.ts";
+import { COMMANDS } from "./cli/commands.ts";
 import { Printer } from "./cli/printer.ts";
 import { ConnectionError, DistributedCoordinator, FailoverError } from "./index.ts";
 

@@ -9,7 +9,7 @@ import { type AddressInfo, connect, createServer, type Server as NetServer, type
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   Agent,
   type AgentEvents,
@@ -27,11 +27,11 @@ import {
   REVOCATION_REASONS,
   ServerFrame,
 } from "../../src/contract/socket.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
+import { clientSuite } from "../support/client-suite.ts";
 import { until } from "../support/http-client.ts";
 import { fencedBlocks } from "../support/markdown.ts";
 import { figures, Stream } from "../support/measure.ts";
-import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+import { PROJECT_ROOT } from "../support/server.ts";
 
 const IS_LONG = Boolean(process.env.LONG);
 const ROUNDS = IS_LONG ? 12 : 2;
@@ -46,29 +46,15 @@ const TEST_LIMIT_MS = IS_LONG ? 600_000 : 60_000;
 const TOLD_LIMIT_MS = 3000;
 const AT_ONCE_MS = 100;
 
-let server: Server;
-let clusters = 0;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  expectNobodyLeft();
-});
-
-const agents: Agent[] = [];
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
-});
+const suite = clientSuite("resilience");
 
 function freshCluster(proxy?: WeatherProxy) {
-  clusters++;
-  const access = { url: server.url, token: server.adminToken, cluster: `resilience-${clusters}` };
+  const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
   const agent = (id: string, options: Partial<AgentOptions> = {}) => {
-    const url = proxy?.url ?? server.url;
+    const url = proxy?.url ?? suite.server.url;
     const made = new Agent({ ...access, url, ...HEARTBEAT, handleSignals: false, id, ...options });
-    agents.push(made);
+    suite.keep(made);
     return made;
   };
   return { access, coordinator, agent };
@@ -137,7 +123,7 @@ class WeatherProxy implements AsyncDisposable {
   }
 
   #carry(agentSide: Socket): void {
-    const serverSide = connect(server.port, "127.0.0.1");
+    const serverSide = connect(suite.server.port, "127.0.0.1");
     let upgrade: Upgrade | null = null;
     let isSwallowed = false;
     for (const [one, other] of [
@@ -491,9 +477,9 @@ describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_
     await coordinator.tasks.submitAll(tasks);
     await until(async () => began.length === 8, "both to be busy");
     const leftMs = performance.now();
-    await server.kill();
+    await suite.server.kill();
     await delay(3 * TIMEOUT_MS);
-    await server.restart();
+    await suite.server.restart();
     const backMs = performance.now();
     const again = await Promise.all(fleet.map(({ connected, transport }) => connected(transport, leftMs)));
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));

@@ -1,35 +1,20 @@
 /** The TypeScript client against a real server, over sockets. */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   Agent,
   type AgentEvents,
   type AgentOptions,
   DistributedCoordinator,
 } from "../../client/src/index.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
 import { ClientAgentProcess } from "../support/client-agent-process.ts";
+import { clientSuite } from "../support/client-suite.ts";
 import { until } from "../support/http-client.ts";
-import { type Server, startServer } from "../support/server.ts";
 
-let server: Server;
-let clusters = 0;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  expectNobodyLeft();
-});
-
-const agents: Agent[] = [];
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
-});
+const suite = clientSuite("socket");
 
 function freshCluster() {
-  clusters++;
-  const access = { url: server.url, token: server.adminToken, cluster: `socket-${clusters}` };
+  const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
   const agent = (id: string, options: Partial<AgentOptions> = {}) => {
     const made = new Agent({
@@ -40,7 +25,7 @@ function freshCluster() {
       id,
       ...options,
     });
-    agents.push(made);
+    suite.keep(made);
     return made;
   };
   const process = (id: string, workMs: number, options: Partial<AgentOptions> = {}) =>
@@ -170,9 +155,9 @@ describe("a process with a socket", () => {
     const tasks = Array.from({ length: 16 }, (_, at) => ({ id: `t${at}`, type: "work" }));
     await coordinator.tasks.submitAll(tasks);
     await Promise.all([first.hear("began"), second.hear("began")]);
-    await server.kill();
+    await suite.server.kill();
     await delay(1000);
-    await server.restart();
+    await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
     expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));
     const began = [...first.said.items, ...second.said.items].filter(({ what }) => what === "began");

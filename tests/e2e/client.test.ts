@@ -1,6 +1,6 @@
 /** The TypeScript client against a real server, over HTTP: producers, agents, locks, messages, outages. */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   Agent,
   type AgentOptions,
@@ -9,30 +9,15 @@ import {
   NotFoundError,
   TaskExistsError,
 } from "../../client/src/index.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
 import { ClientAgentProcess } from "../support/client-agent-process.ts";
+import { clientSuite } from "../support/client-suite.ts";
 import { until } from "../support/http-client.ts";
-import { type Server, startServer } from "../support/server.ts";
 
-let server: Server;
-let clusters = 0;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  expectNobodyLeft();
-});
-
-const agents: Agent[] = [];
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((agent) => agent.stop({ graceSeconds: 0 })));
-});
+const suite = clientSuite("client");
 
 /** A cluster that nobody has touched. */
 function freshCluster() {
-  clusters++;
-  const access = { url: server.url, token: server.adminToken, cluster: `client-${clusters}` };
+  const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
   const agent = (id: string, options: Partial<AgentOptions> = {}) => {
     const quick = {
@@ -42,7 +27,7 @@ function freshCluster() {
       handleSignals: false,
     } as const;
     const made = new Agent({ ...access, ...quick, id, ...options });
-    agents.push(made);
+    suite.keep(made);
     return made;
   };
   const process = (id: string, workMs: number) =>
@@ -325,9 +310,9 @@ describe("a server that is killed and comes back while tasks run", () => {
     await coordinator.tasks.submitAll(tasks);
     await first.hear("began");
     await second.hear("began");
-    await server.kill();
+    await suite.server.kill();
     await delay(1000);
-    await server.restart();
+    await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
     expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));
     const began = [...first.said.items, ...second.said.items].filter(({ what }) => what === "began");

@@ -1,29 +1,18 @@
 /** Agents that are rid of their tasks without having failed, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
-import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { clusterAtWork, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 const eventsOf = (cluster: ScriptedCluster, subject: string) =>
   cluster.cluster.coordinator
     .serve((service) => service.queries.events(0, 1000))
     .filter((event) => event.subject === subject);
 
-/** `a` runs `running` and has not started `waiting`; `b` is there to take over. */
-async function working(config: ConstructorParameters<typeof ScriptedCluster>[0] = {}) {
-  const cluster = new ScriptedCluster(config);
-  await cluster.register("a");
-  await cluster.submit({ id: "running" });
-  await cluster.submit({ id: "waiting" });
-  good(cluster.start("running", "a", 1));
-  await cluster.register("b");
-  return cluster;
-}
-
 const deadlineIn = (cluster: ScriptedCluster, ms: number) =>
   new Date(Math.floor(cluster.world.nowMs) + ms).toISOString();
 
 describe("an agent that drains", () => {
   it("takes no new tasks, is rid of what it has not started, and may finish what it runs", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
 
     const agent = good(cluster.drain("a"));
 
@@ -74,7 +63,7 @@ describe("an agent that drains", () => {
   });
 
   it("is rid of what it runs at once, if it is to move", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
 
     good(cluster.drain("a", { mode: "move" }));
 
@@ -90,7 +79,7 @@ describe("an agent that drains", () => {
   it.each(["move", "finish"] as const)(
     "keeps what it runs until the deadline, and not a moment longer (%s)",
     async (mode) => {
-      const cluster = await working();
+      const cluster = await clusterAtWork();
       const deadline_at = deadlineIn(cluster, 20_000);
 
       expect(good(cluster.drain("a", { mode, deadline_seconds: 20 })).drain).toEqual({
@@ -122,7 +111,7 @@ describe("an agent that drains", () => {
   );
 
   it("has another mode and deadline when it is drained again", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 5 }));
     good(cluster.drain("a"));
     await cluster.pass(10_000);
@@ -132,7 +121,7 @@ describe("an agent that drains", () => {
   });
 
   it("fails as any other", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 60 }, true));
     cluster.silence("a");
     await cluster.pass(3250);
@@ -158,7 +147,7 @@ describe("an agent that drains", () => {
 
 describe("whose drain it is", () => {
   it("an operator's outlives a registration", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const before = cluster.agent("a").drain;
 
@@ -171,14 +160,14 @@ describe("whose drain it is", () => {
   });
 
   it("moves on what a registration under an operator's drain does not claim", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a"));
     await cluster.register("a");
     expect(cluster.task("running")).toMatchObject({ assigned_to: "b", attempt: 3, reassignment_count: 0 });
   });
 
   it("an agent's own ends with a registration", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", {}, true));
     expect(cluster.agent("a").drain?.by).toBe("agent");
     await cluster.register("a", { running_tasks: [{ task_id: "running", attempt: 1 }] });
@@ -186,7 +175,7 @@ describe("whose drain it is", () => {
   });
 
   it("under an operator's, an agent may hurry, not put off, and not resume", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const deadline_at = deadlineIn(cluster, 30_000);
     expect(good(cluster.drain("a", { deadline_seconds: 60 }, true)).drain).toEqual({
@@ -201,7 +190,7 @@ describe("whose drain it is", () => {
   });
 
   it("resumes one that does not drain as it is, without a word", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     const before = cluster.eventTypes().length;
     expect(good(cluster.resume("a", true)).status).toBe("active");
     expect(cluster.eventTypes()).toHaveLength(before);
@@ -210,7 +199,7 @@ describe("whose drain it is", () => {
 
 describe("a drain through crashes and restarts", () => {
   it("keeps its deadline when the object is evicted or restarts well before", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const { drain } = cluster.agent("a");
     cluster.cluster.coordinator.end();
@@ -226,7 +215,7 @@ describe("a drain through crashes and restarts", () => {
   });
 
   it("gives its agent one heartbeat timeout to report, if the deadline passed while we were away", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 5 }));
     cluster.cluster.kill();
     await cluster.pass(8000);

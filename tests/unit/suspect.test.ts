@@ -1,6 +1,6 @@
 /** Agents whose socket broke, as the coordinator hears of them, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
-import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { clusterAtWork, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 const GRACE_MS = 5000;
 
@@ -16,20 +16,9 @@ function clear(cluster: ScriptedCluster, agentId: string, incarnation = cluster.
 const statusOf = (cluster: ScriptedCluster) =>
   cluster.cluster.coordinator.serve((service) => service.queries.status());
 
-/** `a` runs `running` and has not started `waiting`; `b` is there to take over. */
-async function working(config: ConstructorParameters<typeof ScriptedCluster>[0] = {}) {
-  const cluster = new ScriptedCluster(config);
-  await cluster.register("a");
-  await cluster.submit({ id: "running" });
-  await cluster.submit({ id: "waiting" });
-  good(cluster.start("running", "a", 1));
-  await cluster.register("b");
-  return cluster;
-}
-
 describe("a suspect", () => {
   it("takes no new tasks, and what it has not started goes to others; what it runs stays", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
 
     suspect(cluster, "a");
 
@@ -64,7 +53,7 @@ describe("a suspect", () => {
   });
 
   it("that turns out to have failed has what moved on suspicion on its record", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     suspect(cluster, "a");
     await cluster.pass(1000);
     void cluster.cluster
@@ -76,7 +65,7 @@ describe("a suspect", () => {
   });
 
   it("that was cleared takes nothing of it along into a later failure", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     suspect(cluster, "a");
     await cluster.pass(1000);
     clear(cluster, "a");
@@ -121,7 +110,7 @@ describe("a suspect", () => {
   });
 
   it("that is gone is failed over as any other", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     suspect(cluster, "a");
     cluster.silence("a");
     await cluster.pass(3250);
@@ -132,7 +121,7 @@ describe("a suspect", () => {
   });
 
   it("that registers again is active, and what is said of its last incarnation is not heard", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     const before = cluster.incarnationOf("a");
     suspect(cluster, "a");
     await cluster.register("a");
@@ -145,7 +134,7 @@ describe("a suspect", () => {
   });
 
   it("that drains goes on draining when it is back, and may be drained and resumed meanwhile", async () => {
-    const cluster = await working();
+    const cluster = await clusterAtWork();
     good(cluster.drain("a"));
     suspect(cluster, "a");
     expect(cluster.agent("a")).toMatchObject({ status: "suspect", drain: { mode: "finish" } });
@@ -159,7 +148,7 @@ describe("a suspect", () => {
   });
 
   it("keeps its tasks while failover is off, and loses them when it is on again", async () => {
-    const cluster = await working({ failover_config: { enabled: false } });
+    const cluster = await clusterAtWork({ failover_config: { enabled: false } });
     suspect(cluster, "a");
     expect(cluster.agent("a").status).toBe("suspect");
     expect(cluster.task("waiting")).toMatchObject({ assigned_to: "a", attempt: 1 });

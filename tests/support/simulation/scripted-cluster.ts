@@ -173,3 +173,14 @@ export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
 }
+
+/** `a` runs `running` and has not started `waiting`; `b` is there to take over. */
+export async function clusterAtWork(config: ConfigInput = {}): Promise<ScriptedCluster> {
+  const cluster = new ScriptedCluster(config);
+  await cluster.register("a");
+  await cluster.submit({ id: "running" });
+  await cluster.submit({ id: "waiting" });
+  good(cluster.start("running", "a", 1));
+  await cluster.register("b");
+  return cluster;
+}

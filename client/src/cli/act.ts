@@ -1,0 +1,92 @@
+/** Commands that change something: drain, resume, submit. */
+import { readFileSync } from "node:fs";
+import type { JsonValue, TaskSubmission } from "../index.ts";
+import { type Command, keyValue, list, number, string, text, UsageError } from "./command.ts";
+
+export const ACTING: readonly Command[] = [
+  {
+    name: "drain",
+    usage: "AGENT [--mode M] [--deadline S]",
+    summary: "an agent takes no new tasks",
+    help: "  --mode M           finish (default): what runs may end; move: it is taken away\n  --deadline S       seconds after which what still runs is taken away\n",
+    arity: [1, 1],
+    options: { mode: string, deadline: string },
+    async run({ coordinator, words: [agent = ""], options, printer }) {
+      const { mode } = options;
+      if (mode !== undefined && mode !== "move" && mode !== "finish")
+        throw new UsageError("--mode is move or finish");
+      const deadlineSeconds = number(options.deadline, "--deadline");
+      const answered = await coordinator.agents.drain(agent, { mode, deadlineSeconds });
+      printer.show(answered, () => printer.line(`${agent} takes no new tasks`));
+    },
+  },
+  {
+    name: "resume",
+    usage: "AGENT",
+    summary: "it takes tasks again",
+    arity: [1, 1],
+    options: {},
+    async run({ coordinator, words: [agent = ""], printer }) {
+      const answered = await coordinator.agents.resume(agent);
+      printer.show(answered, () => printer.line(`${agent} takes tasks again`));
+    },
+  },
+  {
+    name: "submit",
+    usage: "TYPE [--data JSON|@FILE]",
+    summary: "submits a task",
+    help: `  --data JSON|@FILE  what the task is about; @- reads the standard input
+  --id ID            its own idempotency key; made at random if absent
+  --priority N       0 to 10, higher is more urgent; default 5
+  --group G          only agents of this group
+  --label KEY=VALUE  only agents with this label; may be repeated
+  --backup AGENT     to fail over to; may be repeated, in order
+  --timeout S        seconds from its start
+  --wait S           waits so many seconds for its end
+`,
+    arity: [1, 1],
+    options: {
+      ...{ data: string, id: string, priority: string, group: string, timeout: string, wait: string },
+      label: { type: "string", multiple: true },
+      backup: { type: "string", multiple: true },
+    },
+    async run({ coordinator, words: [type = ""], options, printer }) {
+      const labels = list(options.label).map((pair) => keyValue(pair));
+      const backups = list(options.backup);
+      const task: TaskSubmission = {
+        type,
+        id: text(options.id),
+        group: text(options.group),
+        priority: number(options.priority, "--priority"),
+        timeout_seconds: number(options.timeout, "--timeout"),
+        ...(options.data === undefined ? {} : { data: dataOf(String(options.data)) }),
+        ...(labels.length === 0 ? {} : { required_labels: Object.fromEntries(labels) }),
+        ...(backups.length === 0 ? {} : { backups }),
+      };
+      const placed = await coordinator.tasks.submit(task);
+      const waitSeconds = number(options.wait, "--wait");
+      if (waitSeconds === undefined) {
+        printer.show(placed, () => {
+          printer.line(placed.task.id, placed.task.status, placed.task.assigned_to ?? "");
+          printer.line(placed.decision?.explanation ?? placed.task.pending_reason);
+        });
+        return;
+      }
+      const ended = await coordinator.tasks.wait(placed.task.id, { waitSeconds });
+      printer.show(ended, () => {
+        printer.line(ended.id, ended.status, ended.assigned_to);
+        printer.line(JSON.stringify(ended.error ?? ended.result));
+      });
+    },
+  },
+];
+
+function dataOf(given: string): JsonValue {
+  try {
+    return JSON.parse(
+      given.startsWith("@") ? readFileSync(given === "@-" ? 0 : given.slice(1), "utf8") : given,
+    );
+  } catch (error) {
+    throw new UsageError(`--data: ${error instanceof Error ? error.message : error}`);
+  }
+}

@@ -1,0 +1,44 @@
+/** What a command is, and how all of them read their words and options. */
+import type { ParseArgsOptionsConfig } from "node:util";
+import type { DistributedCoordinator } from "../index.ts";
+import type { Printer } from "./printer.ts";
+
+export type Deed = {
+  coordinator: DistributedCoordinator;
+  words: string[];
+  options: Record<string, string | boolean | (string | boolean)[] | undefined>;
+  printer: Printer;
+};
+
+export type Command = {
+  name: string;
+  usage: string;
+  summary: string;
+  help?: string;
+  /** Fewest and most words after the name. */
+  arity: readonly [number, number];
+  options: ParseArgsOptionsConfig;
+  run(deed: Deed): Promise<void>;
+};
+
+/** The words were wrong; nothing was done. */
+export class UsageError extends Error {}
+
+export const ANY = Number.POSITIVE_INFINITY;
+export const string = { type: "string" } as const;
+
+export const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+export const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+
+export function number(value: unknown, name: string): number | undefined {
+  if (value === undefined) return undefined;
+  const parsed = Number(value);
+  if (value === "" || !Number.isFinite(parsed)) throw new UsageError(`${name} takes a number`);
+  return parsed;
+}
+
+export function keyValue(pair: string): [string, string] {
+  const at = pair.indexOf("=");
+  if (at < 1) throw new UsageError(`${pair}: give KEY=VALUE`);
+  return [pair.slice(0, at), pair.slice(at + 1)];
+}

@@ -41,6 +41,11 @@ export class Printer {
     process.stdout.write(`${cells.map((cell) => this.#paint(shown(cell))).join(" ")}\n`);
   }
 
+  /** Beside what was answered, whatever form that has. */
+  warn(text: string): void {
+    process.stderr.write(`${shown(text)}\n`);
+  }
+
   /** Columns as wide as they must be; the last one as it is. */
   table(head: string[], rows: Cell[][]): void {
     if (rows.length === 0) {

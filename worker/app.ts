@@ -5,6 +5,7 @@ import { HTTPException } from "hono/http-exception";
 import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
 import { authenticate } from "./authenticate.ts";
 import { checkBody, limitBody, SEND_JSON } from "./body.ts";
+import { allowPages } from "./cors.ts";
 import { problemResponse, Refused } from "./errors.ts";
 import { allowedMethods } from "./methods.ts";
 import { agentRoutes } from "./routes/agents.ts";
@@ -47,6 +48,7 @@ export function createApp(): App {
     await next();
     c.header("X-Request-Id", c.get("requestId"));
   });
+  app.use(allowPages);
   app.use("/v1/*", authenticate);
   app.use("/v1/*", limitBody);
   app.use("/v1/*", checkBody);

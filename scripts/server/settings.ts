@@ -18,6 +18,8 @@ export type Settings = {
   allowLocalTargets: boolean;
   /** Null: not given, so the address that it listens on. */
   publicUrl: string | null;
+  /** Empty: none. */
+  corsOrigins: string[];
   /** A PEM file. */
   extraCertificatesFile: string | null;
   /** A bundle made earlier. */
@@ -37,6 +39,7 @@ export const SETTINGS = [
     meaning: "true: webhooks and mail may reach local hosts",
   },
   { name: "PUBLIC_URL", fallback: "HOST, PORT", meaning: "address that messages link to" },
+  { name: "CORS_ORIGINS", fallback: "none", meaning: "origins of web pages that may call, or *" },
   { name: "NODE_EXTRA_CA_CERTS", fallback: "none", meaning: "PEM file of certificates to trust as well" },
   { name: "BUNDLE_DIR", fallback: "none", meaning: "serve this bundle instead of building (start only)" },
 ] as const;
@@ -88,6 +91,7 @@ export function readSettings(
     signingKey: readSigningKey(variables.SIGNING_KEY, problems),
     allowLocalTargets: readFlag("ALLOW_LOCAL_TARGETS", variables, problems),
     publicUrl: readAddress("PUBLIC_URL", variables, problems),
+    corsOrigins: readOrigins("CORS_ORIGINS", variables, problems),
     extraCertificatesFile: path("NODE_EXTRA_CA_CERTS"),
     bundleDir: path("BUNDLE_DIR"),
   };
@@ -132,6 +136,25 @@ function readAddress(
   if (/^https?:\/\/[^\s]+$/.test(value) && URL.canParse(value)) return value.replace(/\/+$/, "");
   problems.push(`${name} must be an http or https address, such as https://failover.your-company.org`);
   return null;
+}
+
+function readOrigins(
+  name: string,
+  variables: Readonly<Record<string, string>>,
+  problems: string[],
+): string[] {
+  const origins = (variables[name] ?? "").split(",").flatMap((origin) => origin.trim() || []);
+  // What a browser sends: no path, no default port, no slash at the end.
+  const wrong = origins.filter(
+    (origin) => origin !== "*" && !(URL.canParse(origin) && new URL(origin).origin === origin),
+  );
+  if (wrong.length > 0) {
+    const named = wrong.map((origin) => JSON.stringify(origin)).join(", ");
+    problems.push(
+      `${name} must be origins such as https://app.your-company.org, with commas, or *; not ${named}`,
+    );
+  }
+  return origins;
 }
 
 function readAdminToken(value: string | undefined, problems: string[]): string | null {

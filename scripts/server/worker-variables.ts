@@ -27,6 +27,7 @@ export function workerVariables(sources: VariableSources): Record<string, string
     BOOT_ID: sources.bootId,
     ALLOW_LOCAL_TARGETS: String(sources.settings.allowLocalTargets),
     PUBLIC_URL: sources.settings.publicUrl ?? sources.origin,
+    CORS_ORIGINS: sources.settings.corsOrigins.join(","),
   };
   const settingNames = new Set<string>(SETTINGS.map(({ name }) => name));
   const named = [...sources.devVarNames, ...sources.secretNames].flatMap((name) => {

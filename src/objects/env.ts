@@ -14,6 +14,8 @@ export type Env = {
   readonly ALLOW_LOCAL_TARGETS?: string;
   /** Where this deployment is reached: messages link to it, and none is sent to it. */
   readonly PUBLIC_URL?: string;
+  /** Web pages that may call, by their origins: a list with commas, or `*`. */
+  readonly CORS_ORIGINS?: string;
   /** Cloudflare's mail binding (`send_email`), where there is one. */
   readonly EMAIL?: SendEmail;
 };

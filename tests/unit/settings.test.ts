@@ -26,6 +26,7 @@ describe("settings", () => {
       signingKey: null,
       allowLocalTargets: false,
       publicUrl: null,
+      corsOrigins: [],
       extraCertificatesFile: null,
       bundleDir: null,
     });
@@ -86,6 +87,26 @@ describe("settings", () => {
   it.each(["maybe", "1", "TRUE", "yes"])("refuses %s for ALLOW_LOCAL_TARGETS", (value) => {
     expect(refusalOf({ ALLOW_LOCAL_TARGETS: value }).lines).toEqual([
       `ALLOW_LOCAL_TARGETS must be true or false, not "${value}"`,
+    ]);
+  });
+
+  it("takes the origins of web pages, as a browser sends them", () => {
+    expect(settingsOf({ CORS_ORIGINS: "https://a.example.org, http://localhost:3000" }).corsOrigins).toEqual([
+      "https://a.example.org",
+      "http://localhost:3000",
+    ]);
+    expect(settingsOf({ CORS_ORIGINS: "*" }).corsOrigins).toEqual(["*"]);
+  });
+
+  it.each([
+    "a.example.org",
+    "https://a.example.org/",
+    "https://a.example.org:443",
+    "null",
+    "https://*.example.org/x",
+  ])("refuses %s as an origin", (value) => {
+    expect(refusalOf({ CORS_ORIGINS: `https://a.example.org,${value}` }).lines).toEqual([
+      `CORS_ORIGINS must be origins such as https://app.your-company.org, with commas, or *; not "${value}"`,
     ]);
   });
 

@@ -10,6 +10,7 @@ const sources = {
     signingKey: null,
     allowLocalTargets: false,
     publicUrl: null,
+    corsOrigins: [],
     extraCertificatesFile: null,
     bundleDir: null,
   },
@@ -26,6 +27,7 @@ const own = {
   BOOT_ID: "boot-1",
   ALLOW_LOCAL_TARGETS: "false",
   PUBLIC_URL: "http://127.0.0.1:8787",
+  CORS_ORIGINS: "",
 };
 
 describe("the variables of the Worker", () => {

@@ -1,19 +1,19 @@
 /**
  * A whole agent: it registers, shows that it lives, takes tasks, works on them with the handlers it is given, and
- * reports. It speaks over a socket where there is one, and asks over HTTP where there is none or while it is broken.
+ * reports. What it is told to be and do is here, and how it begins and ends; each of its parts has a file.
  *
  *   start --registered--> in touch <----> out of touch (goes on working, registers again)
  *                            '--- stop: drains, finishes, unregisters
  */
 import { TaskRevokedError } from "./errors.ts";
-import { type ClientOptions, Http, isWorthRepeating } from "./http.ts";
+import { type ClientOptions, Http } from "./http.ts";
 import { LockDesk, type LockOptions } from "./lock.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
 import { type AgentEvents, Emitter, type Listener } from "./signals.ts";
-import { type Push, Socket } from "./socket.ts";
-import { backoffMs, linked, orAborted, sleep } from "./wait.ts";
-import type { AgentMessage, HeartbeatAnswer, JsonValue, Load, MessageSending, Task } from "./wire.ts";
+import { Transport } from "./transport.ts";
+import { linked, sleep } from "./wait.ts";
+import type { AgentMessage, JsonValue, Load, MessageSending } from "./wire.ts";
 import { type Handler, Work } from "./work.ts";
 
 export type AgentOptions = ClientOptions & {
@@ -49,14 +49,6 @@ export type AgentOptions = ClientOptions & {
   graceSeconds?: number | undefined;
 };
 
-const FIRST_PAUSE_MS = 200;
-/** A socket that cannot be opened is tried again after a minute at the latest. */
-const LONGEST_PAUSE_MS = 60_000;
-const LONGEST_POLL_SECONDS = 30;
-/** Between two polls: a coordinator that answers at once, whatever its reason, must not make them a storm. */
-const POLL_PAUSE_MS = 20;
-/** Before it asks over HTTP it gives the socket so much time, and less if its heartbeats are quick. */
-const SOCKET_HEAD_START_MS = 1000;
 /** After the grace handlers that listen to their signal get so much time to end. */
 const LAST_WORDS_MS = 1000;
 
@@ -68,12 +60,11 @@ export class Agent {
   readonly #work: Work;
   readonly #mailbox: Mailbox;
   readonly #locks: LockDesk;
+  readonly #transport: Transport;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
-  /** Ends the loops below; the session's own end comes last. */
+  /** Ends the transport; the session's own end comes last. */
   readonly #ending = new AbortController();
-  #polling: AbortController | null = null;
-  #transport: "socket" | "http" | null = null;
 
   /**
    * Makes no call; `start` does.
@@ -90,6 +81,16 @@ export class Agent {
     this.#work = new Work(options.id, options.maxConcurrentTasks ?? 10, this.#session, this.#emitter);
     this.#mailbox = new Mailbox(this.#session, this.#emitter);
     this.#locks = new LockDesk(this.#session, options.id, group);
+    this.#transport = new Transport({
+      session: this.#session,
+      work: this.#work,
+      mailbox: this.#mailbox,
+      emitter: this.#emitter,
+      load: options.load,
+      abortWhenOutOfTouch: options.abortWhenOutOfTouch,
+      transport: options.transport,
+      ending: this.#ending.signal,
+    });
   }
 
   /** The number of its incarnation; null before it is registered. */
@@ -207,8 +208,7 @@ export class Agent {
   async #start(): Promise<void> {
     if (this.#options.handleSignals ?? true) this.#handleSignals();
     await this.#session.register();
-    void this.#stayInTouch();
-    void this.#watchTouch();
+    this.#transport.start();
   }
 
   async #stop(graceSeconds: number): Promise<void> {
@@ -225,215 +225,11 @@ export class Agent {
       grace.abort();
       this.#work.revokeAll("stopping");
       await Promise.race([this.#work.allSettled(), sleep(LAST_WORDS_MS)]);
-      // Whoever does not answer will notice by itself.
-      const leaving = { isRepeatable: true, retries: 2, timeoutSeconds: 5 };
-      await this.#session.call("DELETE", path, leaving).catch(() => {});
+      await this.#session.unregister();
     } finally {
       this.#ending.abort(new TaskRevokedError("stopping"));
       over.abort(new TaskRevokedError("stopping"));
       this.#emitter.emit("stopped", {});
-    }
-  }
-
-  /** A socket for as long as there is one, and HTTP in between. */
-  async #stayInTouch(): Promise<void> {
-    const { signal } = this.#ending;
-    const wantsSocket = this.#options.transport !== "http" && typeof WebSocket !== "undefined";
-    if (!wantsSocket) this.#poll();
-    for (let tries = 0; wantsSocket && !signal.aborted; tries++) {
-      // With the token of an incarnation that is over it would be closed again.
-      await orAborted(this.#session.renewal, signal).catch(() => {});
-      const isFirst = tries === 0 && this.#polling === null;
-      const headStartMs = isFirst ? Math.min(SOCKET_HEAD_START_MS, this.#session.intervalMs / 2) : 0;
-      const opening = Socket.open(this.#session, (push) => this.#hear(push), this.#options.load);
-      const early = await Promise.race([opening, sleep(headStartMs, signal)]);
-      if (!early) this.#poll();
-      const socket = await opening;
-      if (socket !== null) {
-        if (signal.aborted) return socket.close("stopping");
-        const openedAtMs = performance.now();
-        await this.#useSocket(socket);
-        // One that is cut as soon as it is open must not be opened again and again.
-        if (performance.now() - openedAtMs >= this.#session.intervalMs) tries = 0;
-      }
-      if (signal.aborted) return;
-      this.#poll();
-      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), signal);
-    }
-  }
-
-  async #useSocket(socket: Socket): Promise<void> {
-    const { signal } = this.#ending;
-    const end = () => socket.close("stopping");
-    signal.addEventListener("abort", end);
-    this.#work.socket = socket;
-    this.#polling?.abort();
-    this.#polling = null;
-    this.#inTouch("socket");
-    // What was pushed while there was no socket.
-    const catchUp = async () => {
-      await this.#reconcile(signal);
-      if (this.#mailbox.handler !== null) await this.#mailbox.read(0, signal);
-    };
-    void this.#insist(catchUp, signal);
-    const reason = await socket.closed;
-    this.#work.socket = null;
-    signal.removeEventListener("abort", end);
-    this.#lostTouch(reason);
-  }
-
-  #hear(push: Push): void {
-    switch (push.type) {
-      case "task_assigned":
-        this.#work.offer(push.task);
-        break;
-      case "task_revoked":
-        this.#work.revoke(push.task_id, push.attempt, push.reason);
-        break;
-      case "message":
-        if (this.#mailbox.handler !== null) void this.#mailbox.take(push.message);
-        break;
-      case "drain":
-        this.#emitter.emit("drain", { mode: push.mode, deadline_at: push.deadline_at });
-        break;
-      case "session_expired":
-        void this.#renew();
-        break;
-      default:
-      // Of something that this client does not know yet, or did not ask for.
-    }
-  }
-
-  /** The next incarnation, and what became of its tasks. */
-  async #renew(): Promise<void> {
-    const { signal } = this.#ending;
-    await orAborted(this.#session.renew(this.#session.current), signal).catch(() => {});
-    if (!signal.aborted) await this.#insist(() => this.#reconcile(signal), signal);
-  }
-
-  // Without a socket
-
-  #poll(): void {
-    if (this.#polling !== null || this.#ending.signal.aborted) return;
-    const polling = linked(this.#ending.signal);
-    this.#polling = polling;
-    void Promise.all([
-      this.#beat(polling.signal),
-      this.#repeat(() => this.#takeTasks(polling.signal), polling.signal),
-      this.#mailbox.handler === null
-        ? null
-        : this.#repeat(() => this.#mailbox.read(this.#pollSeconds(), polling.signal), polling.signal),
-    ]).finally(polling.dispose);
-  }
-
-  #pollSeconds(): number {
-    return Math.min(LONGEST_POLL_SECONDS, this.#session.intervalMs / 1000);
-  }
-
-  async #beat(signal: AbortSignal): Promise<void> {
-    for (let tries = 0; !signal.aborted; ) {
-      const sentAtMs = performance.now();
-      const { intervalMs } = this.#session;
-      const load = this.#options.load?.();
-      try {
-        const body = load === undefined ? {} : { load };
-        const call = { body, signal, timeoutSeconds: Math.max(1, intervalMs / 1000) };
-        await this.#session.call<HeartbeatAnswer>("POST", `${this.#session.path}/heartbeat`, call);
-        this.#inTouch("http");
-        tries = 0;
-        if (this.#work.running.length > 0) await this.#reconcile(signal);
-        await sleep(sentAtMs + intervalMs - performance.now(), signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        if (isWorthRepeating(error)) this.#lostTouch(String(error));
-        else this.#emitter.emit("error", { error });
-        await sleep(Math.min(intervalMs, backoffMs(tries++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS)), signal);
-      }
-    }
-  }
-
-  async #takeTasks(signal: AbortSignal): Promise<void> {
-    const wait_seconds = this.#pollSeconds();
-    const call = { query: { wait_seconds }, signal, timeoutSeconds: wait_seconds + 10 };
-    const { items } = await this.#session.call<{ items: Task[] }>("GET", `${this.#session.path}/tasks`, call);
-    for (const task of items) this.#work.offer(task);
-    if (this.#stopped !== null) await sleep(this.#session.intervalMs, signal);
-    // A list that still shows what is about to be started would come back at once, again and again.
-    await orAborted(this.#work.allStarted(), signal);
-    await sleep(POLL_PAUSE_MS, signal);
-  }
-
-  /** Asks what this agent holds: takes what it has not seen, gives up what is no longer its own. */
-  async #reconcile(signal: AbortSignal): Promise<void> {
-    const before = this.#work.running;
-    const held: Task[] = [];
-    let cursor: string | null | undefined;
-    do {
-      const query = { status: "assigned,running", limit: 500, cursor };
-      const page: { items: Task[]; next_cursor: string | null } = await this.#session.call(
-        "GET",
-        `${this.#session.path}/tasks`,
-        { query, signal, retries: 2 },
-      );
-      held.push(...page.items);
-      cursor = page.next_cursor;
-    } while (cursor !== null);
-    for (const { id, attempt } of before) {
-      if (!held.some((task) => task.id === id && task.attempt === attempt))
-        this.#work.revoke(id, attempt, "reassigned");
-    }
-    for (const task of held) if (task.status === "assigned") this.#work.offer(task);
-  }
-
-  async #repeat(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) await this.#insist(step, signal);
-  }
-
-  /** Until it has succeeded once. */
-  async #insist(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    for (let tries = 0; !signal.aborted; tries++) {
-      try {
-        return await step();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!isWorthRepeating(error)) this.#emitter.emit("error", { error });
-      }
-      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_POLL_SECONDS * 1000), signal);
-    }
-  }
-
-  // In touch or not
-
-  #inTouch(transport: "socket" | "http"): void {
-    if (this.#transport !== transport) this.#emitter.emit("connected", { transport });
-    this.#transport = transport;
-  }
-
-  #lostTouch(reason: string): void {
-    if (this.#transport !== null && !this.#ending.signal.aborted)
-      this.#emitter.emit("disconnected", { reason });
-    this.#transport = null;
-  }
-
-  async #watchTouch(): Promise<void> {
-    const { signal } = this.#ending;
-    const { abortWhenOutOfTouch = false } = this.#options;
-    let isOut = false;
-    let gaveUpAtMs = Number.NEGATIVE_INFINITY;
-    while (!signal.aborted) {
-      const leftMs = this.#session.timeoutMs - this.#session.silentForMs;
-      if (leftMs <= 0 && !isOut) {
-        this.#emitter.emit("outOfTouch", { seconds: this.#session.silentForMs / 1000 });
-        if (abortWhenOutOfTouch) {
-          this.#work.revokeAll("out_of_touch");
-          gaveUpAtMs = performance.now();
-        }
-      }
-      // What was given up is told apart from what runs by a new incarnation, which claims the latter alone. If the
-      // one before was declared failed, there is one already.
-      if (leftMs > 0 && isOut && this.#session.registeredAtMs < gaveUpAtMs) void this.#renew();
-      isOut = leftMs <= 0;
-      await sleep(leftMs > 0 ? leftMs : this.#session.intervalMs, signal);
     }
   }
 

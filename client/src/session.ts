@@ -7,11 +7,13 @@ import type { Registered } from "./coordinator.ts";
 import { FailoverError, SessionExpiredError, UnauthorizedError } from "./errors.ts";
 import { type Call, type Http, isWorthRepeating } from "./http.ts";
 import type { Emitter } from "./signals.ts";
-import { backoffMs, orAborted, sleep } from "./wait.ts";
+import { backoffMs, limited, orAborted, sleep } from "./wait.ts";
 import type { Registration } from "./wire.ts";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
+/** Whoever leaves waits for no longer for the incarnation that is to leave. */
+const LAST_RENEWAL_LIMIT_MS = 5000;
 
 export class Session {
   readonly path: string;
@@ -23,6 +25,7 @@ export class Session {
   #touchedAtMs = 0;
   #registeredAtMs = Number.NEGATIVE_INFINITY;
   #shortLives = 0;
+  #isLeaving = false;
   /** Ends everything that waits in the agent's name. */
   readonly over = new AbortController();
 
@@ -92,10 +95,24 @@ export class Session {
    */
   renew(ended: Registered): Promise<void> {
     if (this.#current !== ended) return this.#renewal ?? Promise.resolve();
+    if (this.#isLeaving) return orAborted(new Promise(() => {}), this.over.signal);
     this.#renewal ??= this.#renew().finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;
+  }
+
+  /**
+   * Leaves for good; if nobody answers, they will notice by themselves. Its end is heard over the socket or by a call
+   * that waits, before this is answered perhaps: then no new incarnation follows.
+   */
+  async unregister(): Promise<void> {
+    const { signal, dispose } = limited(LAST_RENEWAL_LIMIT_MS);
+    await orAborted(this.renewal, signal).catch(() => {});
+    dispose();
+    this.#isLeaving = true;
+    const call = { token: this.current.token, isRepeatable: true, retries: 2, timeoutSeconds: 5 };
+    await this.#http.call("DELETE", this.path, call).catch(() => {});
   }
 
   /** Resolves when no new incarnation is under way. */

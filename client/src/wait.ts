@@ -20,13 +20,33 @@ export function backoffMs(tries: number, firstMs: number, longestMs: number): nu
   return Math.min(longestMs, firstMs * 2 ** Math.min(tries, 30)) * (0.5 + Math.random() / 2);
 }
 
-/** An abort controller that also ends with another signal; `dispose` lets go of that. */
-export function linked(signal?: AbortSignal | null): AbortController & { dispose(): void } {
+/** An abort controller that also ends with any of the signals; `dispose` lets go of those. */
+export function linked(
+  ...signals: (AbortSignal | null | undefined)[]
+): AbortController & { dispose(): void } {
   const controller = new AbortController();
-  const follow = () => controller.abort(signal?.reason);
-  if (signal?.aborted) follow();
-  signal?.addEventListener("abort", follow);
-  return Object.assign(controller, { dispose: () => signal?.removeEventListener("abort", follow) });
+  const lettingGo = signals.map((signal) => {
+    const follow = () => controller.abort(signal?.reason);
+    if (signal?.aborted) follow();
+    signal?.addEventListener("abort", follow);
+    return () => signal?.removeEventListener("abort", follow);
+  });
+  return Object.assign(controller, {
+    dispose: () => {
+      for (const letGo of lettingGo) letGo();
+    },
+  });
+}
+
+/** A signal that is aborted after the time, or with any of the signals; `dispose` lets go of those. */
+export function limited(ms: number, ...signals: (AbortSignal | null | undefined)[]) {
+  const limit = linked(...signals);
+  const timer = setTimeout(() => limit.abort(), ms);
+  const dispose = () => {
+    clearTimeout(timer);
+    limit.dispose();
+  };
+  return { signal: limit.signal, dispose };
 }
 
 /** The promise, or a rejection with the signal's reason, whichever comes first. */

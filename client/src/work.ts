@@ -83,6 +83,11 @@ export class Work {
     return [...this.#entries.values()].filter(({ phase }) => phase === "running").map(({ task }) => task);
   }
 
+  /** Nothing that is offered is taken any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Resolves when nothing that was offered waits for its start any more. */
   async allStarted(): Promise<void> {
     await Promise.all([...this.#entries.values()].map(({ started }) => started));

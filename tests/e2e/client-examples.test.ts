@@ -39,9 +39,10 @@ ${name.startsWith("coordinator-registerAgent-") ? "" : 'await coordinator.regist
 const holder = new Agent({ ...access, id: "agent1", capabilities: ["task_type2"], handleSignals: false });
 await holder.start();
 await coordinator.tasks.submit({ ${name.startsWith("coordinator-assignTask-") ? "" : 'id: "task1", '}type: "task_type1" });
-let end = () => {};
-const held = holder.withLock("db/${name.startsWith("agent-withLock-") ? "other" : "orders"}", () => new Promise<void>((resolve) => { end = resolve; })).catch(() => {});
-while ((await coordinator.locks.list()).items.length === 0);
+const { promise: isHeld, resolve: tellHeld } = Promise.withResolvers<void>();
+const { promise: isDone, resolve: end } = Promise.withResolvers<void>();
+const held = holder.withLock("db/${name.startsWith("agent-withLock-") ? "other" : "orders"}", () => { tellHeld(); return isDone; }).catch(() => {});
+await isHeld;
 try {
   {
 ${text}

@@ -229,6 +229,48 @@ describe("an agent", () => {
     await held;
   });
 
+  it("that gives up waiting for a lock leaves the line, and whoever comes after it has the lock at once", async () => {
+    const { coordinator, agent } = freshCluster();
+    const [holder, quitter, next] = [agent("a"), agent("b"), agent("c")];
+    await Promise.all([holder, quitter, next].map((one) => one.start()));
+    const done = Promise.withResolvers<void>();
+    const [granted, settled] = [Promise.withResolvers<number>(), Promise.withResolvers<void>()];
+    const long = { ttlSeconds: 600, waitSeconds: 30 };
+    const held = holder.withLock("x", () => done.promise, long);
+    const isInLine = async (...ids: string[]) => {
+      const [lock] = (await coordinator.locks.list()).items;
+      return lock?.waiters.join() === ids.join() && lock.holder;
+    };
+    await until(() => isInLine(), "the lock to be held");
+
+    const caller = new AbortController();
+    const given = quitter.withLock("x", () => "never", { ...long, signal: caller.signal });
+    await until(() => isInLine("b"), "b in line");
+    const waiting = next.withLock(
+      "x",
+      (token) => {
+        granted.resolve(token);
+        return settled.promise;
+      },
+      long,
+    );
+    await until(() => isInLine("b", "c"), "c in line behind b");
+
+    caller.abort(new Error("enough"));
+    await expect(given).rejects.toThrow("enough");
+    await until(() => isInLine("c"), "b to be gone", 5000);
+    const releasedAtMs = performance.now();
+    done.resolve();
+    await held;
+    // Nobody was granted it in between: b took no token.
+    expect(await granted.promise).toBe(2);
+    expect(performance.now() - releasedAtMs).toBeLessThan(5000);
+    expect(await isInLine()).toBe("c");
+    settled.resolve();
+    await waiting;
+    expect((await coordinator.locks.list()).items).toEqual([]);
+  });
+
   it("loses a lock that an operator breaks, and is told so", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = agent("a");

@@ -439,6 +439,58 @@ describe("an agent that stops", () => {
     expect(coordinator.fake.made("DELETE", /./)).toHaveLength(3);
   });
 
+  it("does not register again because it hears that it has left", async () => {
+    const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
+    const { agent } = agentOf(coordinator);
+    await agent.start();
+    const left = Promise.withResolvers<Response>();
+    coordinator.fake
+      .on("DELETE", /./, () => left.promise)
+      .on("POST", /heartbeat$/, () => problem(410, "session_expired"));
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(3);
+    left.resolve(json(undefined));
+    await stopping;
+    await pass(60);
+    expect(coordinator.fake.made("DELETE", /./)).toHaveLength(1);
+    expect(coordinator.registrations).toHaveLength(1);
+  });
+
+  it("leaves as the incarnation that was being registered", async () => {
+    const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
+    const { agent } = agentOf(coordinator);
+    await agent.start();
+    coordinator.fake.inTurn(
+      "POST",
+      /heartbeat$/,
+      () => problem(410, "session_expired"),
+      () => json({}),
+    );
+    await pass(1);
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(2);
+    await stopping;
+    const left = coordinator.fake.made("DELETE", /./).map(({ headers }) => headers.get("Authorization"));
+    expect(left).toEqual(["Bearer token-2"]);
+  });
+
+  it("leaves all the same when its incarnation is over and nobody answers", async () => {
+    const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
+    const { agent } = agentOf(coordinator);
+    await agent.start();
+    coordinator.fake
+      .on("POST", /heartbeat$/, () => problem(410, "session_expired"))
+      .on("PUT", /./, noAnswer)
+      .on("DELETE", /./, noAnswer);
+    await pass(2);
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(60);
+    const calls = coordinator.fake.calls.length;
+    await stopping;
+    await pass(60);
+    expect(coordinator.fake.calls).toHaveLength(calls);
+  });
+
   it("before it could register is gone at once", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("PUT", /./, noAnswer);

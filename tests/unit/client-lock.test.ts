@@ -1,6 +1,12 @@
 /** `withLock`: whoever holds a lock believes in it for less long than the coordinator does. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Agent, LockHeldError, LockLostError } from "../../client/src/index.ts";
+import {
+  Agent,
+  ConnectionError,
+  LockHeldError,
+  LockLostError,
+  TaskRevokedError,
+} from "../../client/src/index.ts";
 import {
   type Answering,
   coordinatorWithAgents,
@@ -217,6 +223,122 @@ describe("waiting for a lock", () => {
     lock.end();
     await pass(0);
     expect(await lock.outcome).toBe("done");
+  });
+});
+
+describe("a wait that is given up", () => {
+  const enough = new Error("enough");
+  const left = { agent_id: "a", ttl_seconds: 30, wait_seconds: 0 };
+
+  /** Waits in line, then is told to stop; the answers are to what is asked after that. */
+  async function givenUp(...answers: Answering[]) {
+    const { fake, agent, grant } = await agentWithLocks();
+    fake.inTurn("POST", ACQUIRE, silence, ...answers);
+    const caller = new AbortController();
+    const lock = holding(agent, { signal: caller.signal });
+    await pass(1);
+    caller.abort(enough);
+    await pass(0);
+    const asked = () => fake.made("POST", ACQUIRE).map(({ body }) => body);
+    return { fake, agent, grant, lock, asked };
+  }
+
+  it("gives up the place in line too", async () => {
+    const { fake, lock, asked } = await givenUp(held);
+    expect(await lock.outcome).toBe(enough);
+    expect(asked().slice(1)).toEqual([left]);
+    await pass(60);
+    expect(asked()).toHaveLength(2);
+    expect(fake.made("POST", RELEASE)).toEqual([]);
+  });
+
+  it("gives back the lock that was granted meanwhile", async () => {
+    const { fake, lock } = await givenUp(() =>
+      json({ lock: { resource: "db/orders", fencing_token: 7, ttl_seconds: 30 } }),
+    );
+    expect(await lock.outcome).toBe(enough);
+    expect(fake.made("POST", RELEASE).map(({ body }) => body)).toEqual([{ fencing_token: 7 }]);
+    expect(lock.token).toBeNull();
+  });
+
+  it("ends at once, and is not for ever told to a coordinator that does not answer", async () => {
+    for (const answering of [silence, noAnswer]) {
+      const { lock, asked } = await givenUp(answering);
+      expect(await lock.outcome).toBe(enough);
+      await pass(60);
+      expect(asked().length).toBeGreaterThan(2);
+      expect(asked().length).toBeLessThan(7);
+      const before = asked().length;
+      await pass(600);
+      expect(asked()).toHaveLength(before);
+    }
+  });
+
+  it("gives back nothing that another task of this agent has got since", async () => {
+    const answer = Promise.withResolvers<Response>();
+    const answers: Answering[] = [() => answer.promise];
+    const { fake, agent, grant, asked } = await givenUp(...answers);
+    // Not before it is certain what became of the first: both have the same holder, this agent.
+    const next = holding(agent, { waitSeconds: 0 });
+    await pass(0.1);
+    expect(asked()).toHaveLength(2);
+    fake.on("POST", ACQUIRE, grant);
+    answer.resolve(json({ lock: { resource: "db/orders", fencing_token: 0, ttl_seconds: 30 } }));
+    await pass(0);
+    expect(next.token).toBe(1);
+    await pass(5);
+    const order = fake.calls
+      .filter(({ path }) => /locks/.test(path))
+      .map(({ path }) => path.split("/").at(-1));
+    expect(order).toEqual(["acquire", "acquire", "release", "acquire"]);
+    next.end();
+    await pass(0);
+    expect(fake.made("POST", RELEASE).map(({ body }) => body)).toEqual([
+      { fencing_token: 0 },
+      { fencing_token: 1 },
+    ]);
+  });
+
+  it("has nothing to give up while another task of this agent has the lock, or before it began", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const first = holding(agent);
+    const caller = new AbortController();
+    const second = holding(agent, { signal: caller.signal });
+    await pass(1);
+    caller.abort(enough);
+    expect(await second.outcome).toBe(enough);
+    first.end();
+    expect(await first.outcome).toBe("done");
+    expect(await holding(agent, { signal: caller.signal }).outcome).toBe(enough);
+    await pass(20);
+    expect(fake.made("POST", ACQUIRE)).toHaveLength(1);
+    expect(fake.made("POST", RELEASE)).toHaveLength(1);
+  });
+
+  it("because nobody answers leaves nothing behind when somebody does again", async () => {
+    const { fake, agent, grant } = await agentWithLocks();
+    fake.on("POST", ACQUIRE, noAnswer);
+    const lock = holding(agent, { waitSeconds: 2 });
+    await pass(2.5);
+    expect(await lock.outcome).toBeInstanceOf(ConnectionError);
+    fake.on("POST", ACQUIRE, grant);
+    await pass(2);
+    expect(fake.made("POST", ACQUIRE).at(-1)?.body).toEqual(left);
+    expect(fake.made("POST", RELEASE).map(({ body }) => body)).toEqual([{ fencing_token: 1 }]);
+  });
+
+  it("because its agent stops ends with the registration, which had the place", async () => {
+    const { fake, agent } = await agentWithLocks();
+    fake.on("POST", ACQUIRE, silence);
+    const lock = holding(agent);
+    await pass(1);
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(0.1);
+    await stopping;
+    expect(await lock.outcome).toBeInstanceOf(TaskRevokedError);
+    expect(fake.made("DELETE", /./)).toHaveLength(1);
+    await pass(60);
+    expect(fake.made("POST", ACQUIRE)).toHaveLength(1);
   });
 });
 

@@ -2,36 +2,14 @@
  * The agents of examples/ that are not in TypeScript, against a real server: what an agent owes the coordinator, and
  * that nothing of them is left behind.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LANGUAGES, type Language, missingFor } from "../support/example-agents.ts";
 import { apiOfThisFile, type Cluster, until } from "../support/http-client.ts";
-import { commandEnvironment, groupEnd, killGroup, PROJECT_ROOT } from "../support/server.ts";
-
-type Language = {
-  file: string;
-  /** Fails where the language is missing or too old. */
-  probes: readonly [string, ...string[]][];
-  interpreter: string;
-};
-
-const LANGUAGES: readonly Language[] = [
-  {
-    file: "python_agent.py",
-    interpreter: "python3",
-    probes: [["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]],
-  },
-  {
-    file: "agent.sh",
-    interpreter: "bash",
-    probes: [
-      ["bash", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
-      ["curl", "--version"],
-    ],
-  },
-];
+import { ProcessGroup } from "../support/process-group.ts";
+import { commandEnvironment } from "../support/server.ts";
 
 /** Long enough that a busy machine does not make an agent late. */
 const TIMEOUT_SECONDS = 4;
@@ -46,50 +24,16 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const missingFor = ({ probes }: Language): string[] =>
-  probes.flatMap(([program, ...words]) => {
-    try {
-      execFileSync(program, words, { stdio: "ignore" });
-      return [];
-    } catch {
-      return [program];
-    }
-  });
-
-const started = new Set<number>();
-process.once("exit", () => {
-  for (const groupId of started) killNow(groupId);
-});
-
-/** One of the examples as a process group of its own, with what it said so far. */
-class Program implements AsyncDisposable {
-  /** Of its main process, and so of its group. */
-  readonly pid: number;
-  readonly ended: Promise<number | null>;
-  readonly #folder = mkdtempSync(join(folder, "agent-"));
-  #output = "";
+/** One of the examples, with temporary files in a folder of its own. */
+class Program extends ProcessGroup {
+  readonly #folder: string;
 
   constructor({ interpreter, file }: Language, env: Record<string, string>, words: readonly string[] = []) {
-    const child = spawn(interpreter, [join(PROJECT_ROOT, "examples", file), ...words], {
-      env: commandEnvironment({ TMPDIR: this.#folder, PYTHONDONTWRITEBYTECODE: "1", ...env }),
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+    const ownFolder = mkdtempSync(join(folder, "agent-"));
+    super(interpreter, [join("examples", file), ...words], {
+      env: commandEnvironment({ TMPDIR: ownFolder, PYTHONDONTWRITEBYTECODE: "1", ...env }),
     });
-    this.pid = child.pid ?? 0;
-    started.add(this.pid);
-    const { TEST_RUN_DIR } = process.env;
-    // As servers do it: for whoever clears up after a worker of the test runner that died.
-    if (TEST_RUN_DIR !== undefined) writeFileSync(join(TEST_RUN_DIR, `${this.pid}.group`), "");
-    for (const pipe of [child.stdout, child.stderr]) {
-      pipe.setEncoding("utf8").on("data", (chunk: string) => {
-        this.#output += chunk;
-      });
-    }
-    this.ended = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
-  }
-
-  output(): string {
-    return this.#output;
+    this.#folder = ownFolder;
   }
 
   /** Files that it has not removed. */
@@ -97,47 +41,10 @@ class Program implements AsyncDisposable {
     return readdirSync(this.#folder);
   }
 
-  count(text: RegExp): number {
-    return [...this.#output.matchAll(new RegExp(text, "g"))].length;
-  }
-
-  async said(text: RegExp, times = 1): Promise<void> {
-    const looked = until(async () => this.count(text) >= times, `${text}`);
-    await looked.catch((error: Error) => {
-      throw new Error(`${error.message}; it said:\n${this.#output}`);
-    });
-  }
-
-  /** To its main process alone. */
-  signal(name: NodeJS.Signals): void {
-    process.kill(this.pid, name);
-  }
-
   /** @returns its exit code, once nothing of it is left */
   async terminate(): Promise<number | null> {
     this.signal("SIGTERM");
     return this.gone();
-  }
-
-  async gone(): Promise<number | null> {
-    const code = await this.ended;
-    await groupEnd(this.pid);
-    return code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await killGroup(this.pid);
-    started.delete(this.pid);
-    const { TEST_RUN_DIR } = process.env;
-    if (TEST_RUN_DIR !== undefined) rmSync(join(TEST_RUN_DIR, `${this.pid}.group`), { force: true });
-  }
-}
-
-function killNow(groupId: number): void {
-  try {
-    process.kill(-groupId, "SIGKILL");
-  } catch {
-    // All of it has ended.
   }
 }
 
@@ -305,18 +212,25 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(await agent.terminate(), agent.output()).toBe(0);
   });
 
-  it("declared failed, begins anew what was taken from it and given back", async () => {
+  it("declared failed, leaves its task to whoever has it now, and begins it anew when it comes back", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
     await gate.task("gated");
     await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    await using other = await start(cluster, "b");
     await cluster.post("/agents/a/failures", { failure_type: "suspicion" });
-    await agent.said(/works on gated, attempt 2/);
+    await other.said(/works on gated, attempt 2/);
+    await agent.said(/registered, incarnation/, 2);
+
+    await cluster.post("/agents/b/failures", { failure_type: "suspicion" });
+    await agent.said(/works on gated, attempt 3/);
     await gate.open();
-    expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 2 });
+    expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 3 });
     await agent.said(/gave up gated, attempt 1/);
-    expect(await agent.terminate(), agent.output()).toBe(0);
+    // It may have got the lock first: what it did then does not count.
+    await other.said(/gave up gated, attempt 2|complete of gated, attempt 2, was refused/);
+    for (const one of [agent, other]) expect(await one.terminate(), one.output()).toBe(0);
   });
 
   it("gives up what is no longer its own", async () => {

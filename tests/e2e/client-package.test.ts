@@ -15,8 +15,8 @@ import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");
-/** Of the whole package, as the registry would hand it out: library 10, command 6, types 11, README 3. */
-const PACKAGE_LIMIT_BYTES = 29 * 1024;
+/** Of the whole package, as the registry would hand it out: library 9.5, command 6.5, types 10.5, README 2.5. */
+const PACKAGE_LIMIT_BYTES = 30 * 1024;
 /** Of the library alone, as a browser would load it. */
 const LIBRARY_LIMIT_BYTES = 10.5 * 1024;
 
@@ -49,6 +49,34 @@ async function command(...words: string[]): Promise<{ code: number; stdout: stri
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
     return { code, stdout, stderr };
   }
+}
+
+const jsonLines = (stdout: string): unknown[] =>
+  stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+/** To the cluster of the command. */
+const access = () => ({ url: server.url, token: server.adminToken, cluster: "command" });
+
+/** What an agent says of its task there. */
+async function report(token: string, path: string, body: object): Promise<unknown> {
+  const response = await fetch(`${server.url}/v1/clusters/command/tasks/${path}`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return response.json();
+}
+
+/** Of a port that was free just now. */
+async function urlOfNobody(): Promise<string> {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  taken.close();
+  return `http://127.0.0.1:${port}`;
 }
 
 const readme = readFileSync(join(CLIENT, "README.md"), "utf8");
@@ -182,7 +210,7 @@ describe("the README", () => {
 
   it("names every command there is", async () => {
     const { stdout } = await command("--help");
-    const names = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] ?? "");
+    const names = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map((match) => match[1] ?? "");
     expect(names.length).toBeGreaterThan(12);
     for (const name of names) expect(readme, name).toMatch(new RegExp(`\`${name}\\b`));
   });
@@ -233,6 +261,121 @@ describe("the command", () => {
     expect(await command("drain", "a1", "--mode", "slowly")).toMatchObject({ code: 2, stdout: "" });
   });
 
+  it("cancels tasks, and goes on after one that is refused", async () => {
+    for (const id of ["c1", "c2", "c3"]) await command("submit", "cancelled", "--id", id);
+    expect(await command("cancel", "c1")).toEqual({ code: 0, stdout: "c1 cancelled -\n", stderr: "" });
+    expect(await command("cancel", "c2", "no-such-task", "c3")).toEqual({
+      code: 3,
+      stdout: "c2 cancelled -\nc3 cancelled -\n",
+      stderr: expect.stringMatching(/^no-such-task: not_found: .*\n1 of 3 were refused\n$/),
+    });
+    expect((await command("tasks", "--type", "cancelled", "--status", "pending")).stdout).toBe("none\n");
+    expect(await command("cancel", "no-such-task")).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringMatching(/^not_found: .*\n$/),
+    });
+    const { code, stdout } = await command("cancel", "c1", "no such task", "--json");
+    expect(code).toBe(3);
+    expect(jsonLines(stdout)).toEqual([
+      { id: "c1", task: expect.objectContaining({ id: "c1", status: "cancelled" }) },
+      { id: "no such task", error: expect.objectContaining({ code: "invalid_request", status: 400 }) },
+    ]);
+    expect((await command("cancel")).code).toBe(2);
+  });
+
+  it("stops where the other tasks would fare the same", async () => {
+    await command("submit", "stopped", "--id", "s1");
+    const refused = await command("cancel", "s1", "s2", "s3", "--token", "wrong");
+    expect(refused).toEqual({
+      code: 4,
+      stdout: "",
+      stderr: expect.stringMatching(/^stopped at s1; 2 more were not tried\nunauthorized: .*\n$/),
+    });
+    const unanswered = await command("retry", "s1", "s2", "--url", await urlOfNobody());
+    expect(unanswered).toMatchObject({ code: 1, stdout: "" });
+    expect(unanswered.stderr).toMatch(/^stopped at s1; 1 more were not tried\n.*ECONNREFUSED/);
+    expect((await command("tasks", "--type", "stopped", "--json")).stdout).toContain('"status":"pending"');
+  });
+
+  it("puts failed tasks back in line: those named, those of a type, or all", async () => {
+    const coordinator = new DistributedCoordinator(access());
+    const { token } = await coordinator.registerAgent("clumsy", "worker", ["juggle", "climb"]);
+    const error = { message: "fell", retryable: false };
+    for (const [id, type] of Object.entries({ j1: "juggle", j2: "juggle", k1: "climb", k2: "climb" })) {
+      await coordinator.tasks.submit({ id, type });
+      expect(await report(token, `${id}/fail`, { agent_id: "clumsy", attempt: 1, error })).toMatchObject({
+        task: { status: "failed" },
+      });
+    }
+
+    const named = await command("retry", "j1", "j1", "j2");
+    expect(named).toMatchObject({ code: 3, stdout: "j1 assigned clumsy\nj2 assigned clumsy\n" });
+    expect(named.stderr).toMatch(/^j1: invalid_transition: .* assigned\n1 of 3 were refused\n$/);
+    await report(token, "j1/fail", { agent_id: "clumsy", attempt: 2, error });
+    await coordinator.agents.reportFailure("clumsy", { failure_type: "reported" });
+
+    expect(await command("retry", "--all", "--type", "no-such-type")).toMatchObject({
+      code: 0,
+      stdout: "none\n",
+    });
+    const ofType = await command("retry", "--all", "--type", "climb", "--json");
+    expect(ofType).toMatchObject({ code: 0, stderr: "" });
+    expect(jsonLines(ofType.stdout)).toMatchObject([
+      { id: "k2", task: { status: "pending", error: null } },
+      { id: "k1", task: { status: "pending", error: null } },
+    ]);
+    expect((await command("retry", "--all")).stdout).toMatch(/^j1 pending - \S.*\n$/);
+    expect(await command("retry", "--all", "--json")).toEqual({ code: 0, stdout: "", stderr: "" });
+
+    expect(await command("retry")).toMatchObject({ code: 2, stderr: "name tasks, or --all\n" });
+    expect((await command("retry", "j1", "--all")).code).toBe(2);
+    expect((await command("retry", "j1", "--type", "juggle")).code).toBe(2);
+  });
+
+  it("shows late results and completes a task with one", async () => {
+    const coordinator = new DistributedCoordinator(access());
+    const { token } = await coordinator.registerAgent("slow", "worker", ["carve"]);
+    await coordinator.tasks.submit({ id: "l1", type: "carve" });
+    expect(await command("late-results", "l1")).toEqual({ code: 0, stdout: "none\n", stderr: "" });
+    await coordinator.registerAgent("quick", "worker", ["carve"]);
+    await coordinator.agents.reportFailure("slow", { failure_type: "reported" });
+    const result = { text: "x".repeat(100) };
+    expect(await report(token, "l1/complete", { agent_id: "slow", attempt: 1, result })).toMatchObject({
+      code: "stale_attempt",
+      late_result: "kept",
+    });
+
+    expect((await command("late-results", "l1")).stdout).toMatch(
+      /^ATTEMPT +AGENT +RECEIVED +BYTES +RESULT\n1 +slow +[\d-]+ [\d:]+ +111 +\{"text":"x{50}…\n$/,
+    );
+    const { stdout } = await command("late-results", "l1", "--json");
+    expect(JSON.parse(stdout)).toEqual([
+      { attempt: 1, agent_id: "slow", result, received_at: expect.any(String) },
+    ]);
+    expect(await command("accept", "l1", "2")).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringContaining("not_found: no late result of this attempt is kept"),
+    });
+    expect((await command("accept", "l1", "0")).code).toBe(3);
+    expect(await command("accept", "l1", "first")).toMatchObject({
+      code: 2,
+      stderr: "ATTEMPT takes a number\n",
+    });
+    expect((await command("accept", "l1")).code).toBe(2);
+    const accepted = await command("accept", "l1", "1");
+    expect(accepted).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^l1 completed slow\n\{"text":"x{50}…\n$/),
+    });
+    expect(JSON.parse((await command("accept", "l1", "1", "--json")).stdout)).toMatchObject({
+      status: "completed",
+      result,
+    });
+    expect((await command("late-results", "no-such-task")).code).toBe(3);
+  });
+
   it("shows what changes until it is ended", async () => {
     const child = spawn(
       join(project, "node_modules/.bin/failover-coordinator"),
@@ -269,24 +412,13 @@ describe("the command", () => {
   });
 
   it("says so when nobody answers", async () => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await once(taken, "listening");
-    const { port } = taken.address() as AddressInfo;
-    taken.close();
-    const { code, stderr } = await command(
-      "submit",
-      "paint",
-      "--url",
-      `http://127.0.0.1:${port}`,
-      "--id",
-      "x",
-    );
+    const { code, stderr } = await command("submit", "paint", "--url", await urlOfNobody(), "--id", "x");
     expect([code, stderr]).toEqual([1, expect.stringContaining("ECONNREFUSED")]);
   });
 
   it("has help for each", async () => {
     const { stdout } = await command("--help");
-    for (const [, name = ""] of stdout.matchAll(/^ {2}([a-z]+) /gm)) {
+    for (const [, name = ""] of stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)) {
       expect(await command(name, "--help")).toMatchObject({
         code: 0,
         stdout: expect.stringContaining(`usage: failover-coordinator ${name}`),

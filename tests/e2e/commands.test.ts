@@ -1,9 +1,9 @@
 /** `npm start` and `npm run dev` as processes: what they print, keep, refuse, and leave behind. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -15,13 +15,13 @@ import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { makeCertificates } from "../support/certificates.ts";
 import { writeProbeBundle } from "../support/probe-bundle.ts";
+import { ProcessGroup } from "../support/process-group.ts";
 import {
   commandEnvironment,
   groupEnd,
-  killGroup,
   PROJECT_ROOT,
   type ServerOptions,
   startServer,
@@ -80,19 +80,6 @@ function copyProject(): string {
   return root;
 }
 
-const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
-
-/** A certificate that signs itself. */
-function makeCertificate(dir: string): { key: string; cert: string } {
-  mkdirSync(dir);
-  const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
-  const words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, ...subject];
-  const made = spawnSync("openssl", words, { encoding: "utf8" });
-  if (made.status !== 0) throw new Error(made.stderr);
-  return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-}
-
 const getJson = async (url: string): Promise<unknown> => (await fetch(url)).json();
 const getText = async (url: string): Promise<string> => (await fetch(url)).text();
 const modeOf = (path: string) => statSync(path).mode & 0o777;
@@ -108,31 +95,23 @@ describe("npm start", () => {
   });
 
   it("ends with 0 on a signal to its whole group, as a terminal sends it", async () => {
-    await using server = await startProbe();
-    process.kill(-server.pid, "SIGINT");
-    await groupEnd(server.pid);
+    const env = commandEnvironment({ BUNDLE_DIR: probe, DATA_DIR: freshFolder(), PORT: "0" });
+    await using server = new ProcessGroup(process.execPath, ["scripts/start.ts"], { env });
+    await server.said(/^ready /m);
+    server.signalAll("SIGINT");
+    expect(await server.gone()).toBe(0);
     expect(server.output()).not.toContain("ended by itself");
-    expect(server.processes()).toEqual([]);
   });
 
   it("ends when the npm that runs it gets SIGTERM", async () => {
     const dataDir = freshFolder();
-    const npm = spawn("npm", ["start"], {
-      cwd: PROJECT_ROOT,
-      env: commandEnvironment({ BUNDLE_DIR: probe, DATA_DIR: dataDir, PORT: "0" }),
-      detached: true,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const groupId = npm.pid ?? 0;
-    try {
-      const output = createInterface(npm.stdout);
-      for await (const line of output) if (line.startsWith("ready ")) break;
-      npm.kill("SIGTERM");
-      await groupEnd(groupId);
-      expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
-    } finally {
-      await killGroup(groupId);
-    }
+    const env = commandEnvironment({ BUNDLE_DIR: probe, DATA_DIR: dataDir, PORT: "0" });
+    await using npm = new ProcessGroup("npm", ["start"], { env });
+    await npm.said(/^ready /m);
+    expect(existsSync(join(dataDir, "lock.json"))).toBe(true);
+    npm.signal("SIGTERM");
+    await npm.gone();
+    expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
   });
 
   it("ends within its limit though a request is never answered", async () => {
@@ -204,6 +183,7 @@ describe("npm start", () => {
       SIGNING_KEY: server.signingKey,
       ALLOW_LOCAL_TARGETS: "false",
       PUBLIC_URL: server.url,
+      CORS_ORIGINS: "",
       BOOT_ID: expect.stringMatching(/^[0-9a-f-]{36}$/),
       AGENT_GROUP: {},
       COORDINATOR: {},
@@ -226,14 +206,15 @@ describe("npm start", () => {
     }
   });
 
-  it.skipIf(!hasOpenssl)("trusts the certificates of NODE_EXTRA_CA_CERTS, and only those", async () => {
-    const trusted = makeCertificate(freshFolder());
-    const other = makeCertificate(freshFolder());
-    const receiver = createHttpsServer(trusted, (_request, response) => response.end());
-    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  it("trusts the certificates of NODE_EXTRA_CA_CERTS, and only those", async () => {
+    const [trusted, other] = await Promise.all([makeCertificates(), makeCertificates()]);
+    await using receiver = createHttpsServer({ cert: trusted.cert, key: trusted.key }, (_request, response) =>
+      response.end(),
+    );
+    await once(receiver.listen(0, "127.0.0.1"), "listening");
     const port = (receiver.address() as AddressInfo).port;
     const bundle = join(folder, "certificates.pem");
-    writeFileSync(bundle, `${other.cert}\n${trusted.cert}`);
+    writeFileSync(bundle, `${other.ca}\n${trusted.ca}`);
     for (const [certificates, answer] of [
       [bundle, /^200$/],
       ["", /Error/],
@@ -241,9 +222,8 @@ describe("npm start", () => {
       await using server = await startProbe({
         env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: certificates },
       });
-      expect(await getText(`${server.url}/fetch?url=https://127.0.0.1:${port}/`)).toMatch(answer);
+      expect(await getText(`${server.url}/fetch?url=https://localhost:${port}/`)).toMatch(answer);
     }
-    receiver.close();
   });
 
   it("shows an edited configuration file after a restart, without a new bundle", async () => {

@@ -2,25 +2,54 @@
  * The documents say what is: every shell command in them is run or checked, every snippet is parsed, and every
  * file, link, route and setting they name exists.
  */
-import { execFile, spawn } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SETTINGS } from "../../scripts/server/settings.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "../../scripts/server/wrangler.ts";
 import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
+import { LANGUAGES as AGENT_LANGUAGES, missingFor } from "../support/example-agents.ts";
 import { anchors, fencedBlocks, inlineCode, linkTargets, prose } from "../support/markdown.ts";
+import { ProcessGroup } from "../support/process-group.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
-const DOCUMENTS = globSync(["*.md", "docs/**/*.md"], { cwd: PROJECT_ROOT }).sort();
+/** All of the project; not those of its dependencies and of hidden folders. */
+const DOCUMENTS = globSync("**/*.md", {
+  cwd: PROJECT_ROOT,
+  exclude: (path) => /^(?:node_modules|\..+)$/.test(basename(path)),
+}).sort();
+/** What every document may have blocks of, since they are checked here. */
 const LANGUAGES = ["sh", "json", "text"];
-/** Run by tests/unit/notifications-document.test.ts. */
-const SNIPPET_LANGUAGES: Readonly<Record<string, readonly string[]>> = {
+/** All other blocks, in their order. Whoever adds one has it run somewhere. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  // The same as the first one of client/README.md.
+  "README.md": ["js"],
+  // By client-package.test.ts.
+  "client/README.md": ["js", "js", "js"],
+  // By tests/unit/notifications-document.test.ts.
   "docs/notifications.md": ["js", "python", "bash"],
 };
-const FOLDERS = "worker|src|scripts|tests|docs|configs|examples|lint";
+/** Its shell blocks want two terminals more. */
+const EXAMPLES = "examples/README.md";
+/** What a document's shell blocks print when they do what it says. */
+const PRINTED: Readonly<Record<string, readonly string[]>> = {
+  // Register, beat, submit, complete, lock, and read the failures.
+  "README.md": [
+    '"deadline_at"',
+    "agent1 takes task1 (task_type1)",
+    '"status":"completed"',
+    '"fencing_token"',
+    '{"items":[],"next_cursor":null}',
+  ],
+  // Answers over the socket: to the ping, and to the completion.
+  "docs/agents.md": ["pong\n", '"type":"ack","request_id":"2"'],
+  "docs/strategies.md": ["poster-2:2 press-2"],
+};
+const FOLDERS = "worker|src|client|scripts|tests|docs|configs|examples|benchmarks|lint";
 /** For one shell block; each call in it takes milliseconds. */
 const SHELL_LIMIT_MS = 30_000;
 
@@ -98,21 +127,14 @@ async function wrongWithWrangler(words: string[]): Promise<string | null> {
 type Ran = { code: number | null; output: string };
 
 /** As somebody would paste it, but any call that is answered with an error ends it. */
-function runInBash(script: string, cwd: string, env: Record<string, string>): Promise<Ran> {
+async function runInBash(script: string, cwd: string, env: Record<string, string>): Promise<Ran> {
   const strict = `curl() { command curl --fail-with-body --show-error --max-time 20 "$@"; }\n${script}`;
-  const child = spawn("bash", ["-e", "-u", "-o", "pipefail", "-c", strict], {
+  await using bash = new ProcessGroup("bash", ["-e", "-u", "-o", "pipefail", "-c", strict], {
     cwd,
     env: { PATH: process.env.PATH ?? "", HOME: folder, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: SHELL_LIMIT_MS,
   });
-  let output = "";
-  for (const pipe of [child.stdout, child.stderr]) {
-    pipe.setEncoding("utf8").on("data", (chunk: string) => {
-      output += chunk;
-    });
-  }
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, output })));
+  const code = await Promise.race([bash.ended, delay(SHELL_LIMIT_MS, null, { ref: false })]);
+  return { code, output: bash.output() };
 }
 
 /** A server whose secrets it made itself, in `.data` of a folder, as after `npm start`. */
@@ -130,8 +152,11 @@ it("there are documents", () => {
       "README.md",
       "CHANGELOG.md",
       "CONTRIBUTING.md",
+      "client/README.md",
       "docs/origin.md",
       "docs/configuration.md",
+      "docs/decisions/0001-the-coordinator-carries-the-admission.md",
+      "examples/README.md",
     ]),
   );
 });
@@ -139,10 +164,11 @@ it("there are documents", () => {
 describe.each(DOCUMENTS)("%s", (name) => {
   const text = readDocument(name);
 
-  it("has only blocks that are checked here", () => {
-    const languages = [...LANGUAGES, ...(SNIPPET_LANGUAGES[name] ?? [])];
-    for (const { language, line } of fencedBlocks(text))
-      expect(languages, `line ${line}`).toContain(language);
+  it("has only blocks that are run or checked", () => {
+    const others = fencedBlocks(text).filter(({ language }) => !LANGUAGES.includes(language));
+    expect(others.map(({ language }) => language)).toEqual(PROGRAMS[name] ?? []);
+    // Nothing here would see a block in a list.
+    expect(text).not.toMatch(/^[ \t>]+```/m);
   });
 
   it("links to what exists", () => {
@@ -184,7 +210,7 @@ describe.each(DOCUMENTS)("%s", (name) => {
 });
 
 describe("shell scripts in the documents", () => {
-  const scripted = DOCUMENTS.filter((name) => shellBlocks(name).scripts.length > 0);
+  const scripted = DOCUMENTS.filter((name) => name !== EXAMPLES && shellBlocks(name).scripts.length > 0);
 
   it.each(scripted)("%s: each works against a real server", async (name) => {
     const { server, cwd, adminToken } = await startInFolder(name.replaceAll("/", "-"));
@@ -195,20 +221,74 @@ describe("shell scripts in the documents", () => {
     const env = { URL: server.url, ...(/^ADMIN_TOKEN=/m.test(script) ? {} : given) };
     const { code, output } = await runInBash(script, cwd, env);
     expect(code, output).toBe(0);
+    for (const printed of PRINTED[name] ?? []) expect(output).toContain(printed);
   });
 
-  it("README.md: six calls register, beat, submit, complete, lock, and read the failures", async () => {
-    const { server, cwd } = await startInFolder("six-calls");
-    await using _ = server;
-    const { code, output } = await runInBash(shellBlocks("README.md").scripts.join("\n"), cwd, {
-      URL: server.url,
-    });
-    expect(code, output).toBe(0);
-    expect(output).toContain('"deadline_at"');
-    expect(output).toContain("agent1 takes task1 (task_type1)");
-    expect(output).toContain('"status":"completed"');
-    expect(output).toContain('"fencing_token"');
-    expect(output).toContain('{"items":[],"next_cursor":null}');
+  const missing = AGENT_LANGUAGES.flatMap(missingFor);
+  it.skipIf(missing.length > 0)(
+    `${EXAMPLES}: both agents start, share the three tasks, and leave on Ctrl-C`,
+    async () => {
+      const { server, cwd, adminToken } = await startInFolder("examples");
+      await using _ = server;
+      symlinkSync(join(PROJECT_ROOT, "examples"), join(cwd, "examples"));
+      const [settings = ""] = shellBlocks("README.md").scripts;
+      const [agents = "", calls = "", ...others] = shellBlocks(EXAMPLES).scripts;
+      expect(others).toEqual([]);
+      const [first = "", second = "", ...more] = commandsOf(agents);
+      expect(more).toEqual([]);
+      const terminal = (row: string) =>
+        new ProcessGroup("bash", ["-u", "-c", `${settings}\n${row}`], {
+          cwd,
+          env: {
+            PATH: process.env.PATH,
+            HOME: process.env.HOME,
+            TMPDIR: folder,
+            PYTHONDONTWRITEBYTECODE: "1",
+            URL: server.url,
+          },
+        });
+      await using agent1 = terminal(first);
+      await using agent2 = terminal(second);
+      for (const agent of [agent1, agent2]) await agent.said(/registered, incarnation \d+/);
+
+      const { code, output } = await runInBash(`${settings}\n${calls}`, cwd, { URL: server.url });
+      expect(code, output).toBe(0);
+      const get = async (path: string) => {
+        const headers = { Authorization: `Bearer ${adminToken}` };
+        return (await fetch(`${server.url}/v1/clusters/default${path}`, { headers })).json();
+      };
+      const results = {
+        words: { words: 3 },
+        steps: { steps: 20 },
+        locked: { fencing_token: expect.any(Number) },
+      };
+      for (const [id, result] of Object.entries(results)) {
+        expect(await get(`/tasks/${id}?wait_seconds=30`)).toMatchObject({
+          task: {
+            status: "completed",
+            attempt: 1,
+            assigned_to: expect.stringMatching(/^agent[12]$/),
+            result,
+          },
+        });
+      }
+
+      for (const agent of [agent1, agent2]) {
+        agent.signalAll("SIGINT");
+        expect(await agent.gone(), agent.output()).toBe(0);
+      }
+      expect(await get("/agents")).toMatchObject({ items: [] });
+      expect(await get("/failures")).toMatchObject({ items: [] });
+    },
+  );
+  if (missing.length > 0)
+    console.warn(`${missing.join(" and ")} missing: the agents of examples/ are not run`);
+
+  it("README.md: its agent is the one of client/README.md", () => {
+    const [shown, packed] = ["README.md", "client/README.md"].map((name) =>
+      fencedBlocks(readDocument(name)).find(({ language }) => language === "js"),
+    );
+    expect(shown?.text).toBe(packed?.text);
   });
 
   it("README.md: the first command runs the product, the second its tests", () => {

@@ -1,26 +1,22 @@
 /** Mail of `npm start`: by SMTP to real servers, with verified certificates, and by the HTTP APIs. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import {
   type Notification,
   NotificationTestAnswer,
   type NotificationTestResult,
 } from "../../src/contract/notification.ts";
-import { Api, type Cluster, type JsonObject, until } from "../support/http-client.ts";
+import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
+import { apiOfThisFile, type Cluster, type JsonObject, until } from "../support/http-client.ts";
 import { answer, type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
 import {
   hangUpAfterGreeting,
   MAIL_PASSWORD,
   MAIL_USERNAME,
-  makeCertificates,
   silence,
   startMailReceiver,
   startRawReceiver,
   stripped,
-  type TestCertificates,
 } from "../support/smtp-receiver.ts";
 
 const RECIPIENT = "oncall@example.org";
@@ -31,22 +27,8 @@ const TIMEOUT_SECONDS = 3;
 /** What a request may take while a mail hangs. */
 const PROMPT_MS = 100;
 
-const api = new Api();
-let folder = "";
-let certificates: TestCertificates;
-
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "failover-mail-"));
-  certificates = await makeCertificates();
-  const trusted = join(folder, "ca.pem");
-  writeFileSync(trusted, certificates.ca);
-  await api.start({ env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: trusted } });
-});
-
-afterAll(async () => {
-  await api.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { certificates, caFile } = await certificatesOfThisFile();
+const api = apiOfThisFile({ env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: caFile } });
 
 async function clusterMailing(email: JsonObject): Promise<Cluster> {
   const cluster = api.cluster();
@@ -137,6 +119,7 @@ describe("mail by SMTP", () => {
     await using receiver = await startMailReceiver({ certificates: strangers, security: "tls" });
     const result = await test(await bySmtp(receiver.port, { smtp_security: "tls" }));
     expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("certificate") });
+    expect(receiver.connections()).toBe(1);
     expect(receiver.mails).toEqual([]);
     expect(receiver.signIns()).toBe(0);
   });

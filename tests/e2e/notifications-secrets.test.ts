@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FailureAnswer } from "../../src/contract/failure.ts";
+import { NotificationTestAnswer } from "../../src/contract/notification.ts";
 import { reference } from "../support/configurations.ts";
 import { Api, type Cluster, type JsonObject, until } from "../support/http-client.ts";
 import { type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
@@ -206,7 +207,8 @@ describe("a secret", () => {
     await using echo = await startRawReceiver((client, heard) => {
       client.write(`220 we know ${NAMED.SMTP_PASSWORD}\r\n`);
       heard((line) => {
-        client.write(`550 ${NAMED.SMTP_PASSWORD} and ${btoa(NAMED.SMTP_PASSWORD)} after ${line}\r\n`);
+        if (line.startsWith("EHLO")) client.write("250-localhost\r\n250 STARTTLS\r\n");
+        else client.write(`550 ${NAMED.SMTP_PASSWORD} and ${btoa(NAMED.SMTP_PASSWORD)} after ${line}\r\n`);
       });
     });
     const cluster = api.cluster();
@@ -220,7 +222,10 @@ describe("a secret", () => {
       },
     });
     const answer = await cluster.post("/notifications/test");
-    expect(answer.text).toContain("email");
+    const { results } = answer.as(200, NotificationTestAnswer);
+    const { error } = results.find(({ channel }) => channel === "email") ?? { error: null };
+    // The rest of what it said is told.
+    expect(error).toContain("refused STARTTLS, so nothing was sent: 550 … and … after STARTTLS");
     expectNoSecret(answer.text, "the outcome of a test");
     expectNoSecret((await cluster.get("/notifications")).text, "the delivery log");
     expectNoSecret(api.server.output(), "the log");

@@ -7,6 +7,7 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
+import { IncidentPage } from "../../src/contract/incident.ts";
 import {
   type Notification,
   NotificationAnswer,
@@ -389,17 +390,24 @@ describe("a newer message about the same incident", () => {
 });
 
 describe("a digest that failed", () => {
+  /** What fails later than this after another is an incident of its own. */
+  const GROUP_WAIT_SECONDS = 0.1;
+
   it("is not tried again once a part of it is told anew: the rest comes by itself", async () => {
     await using receiver = await startHttpReceiver(answer(200), answer(500), answer(200));
     const cluster = await clusterTelling(
       receiver.url,
       { retry_schedule_seconds: [60] },
-      { group_wait_seconds: 0.1, group_interval_seconds: 1.5, max_messages_per_interval: 1 },
+      { group_wait_seconds: GROUP_WAIT_SECONDS, group_interval_seconds: 1.5, max_messages_per_interval: 1 },
     );
     // The first takes the room of this interval. The others are apart, so that each is an incident of its own.
     await messageOnce(cluster, await fail(cluster, "a1"), "delivered");
     const back = await fail(cluster, "a2");
-    await delay(200);
+    const opened = await until(async () => {
+      const { items } = (await cluster.get("/incidents")).as(200, IncidentPage);
+      return items.find(({ entries }) => entries.some(({ agent_id }) => agent_id === "a2"));
+    }, "its incident");
+    await delay(Math.max(0, Date.parse(opened.opened_at) + 2000 * GROUP_WAIT_SECONDS - Date.now()));
     const stillDown = await fail(cluster, "a3");
     const digest = await messageOnce(cluster, back, "pending", 1);
     expect(digest).toMatchObject({ kind: "digest", dedup_keys: [expect.any(String), expect.any(String)] });

@@ -7,6 +7,7 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BundleFacts } from "../../scripts/server/bundle.ts";
 import type { Mail, MailOutcome, SmtpServer } from "../../src/notifications/carriers.ts";
+import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
 import { writeProbeBundle } from "../support/probe-bundle.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 import {
@@ -16,12 +17,10 @@ import {
   hangUpAfterGreeting,
   MAIL_PASSWORD,
   MAIL_USERNAME,
-  makeCertificates,
   silence,
   startMailReceiver,
   startRawReceiver,
   stripped,
-  type TestCertificates,
 } from "../support/smtp-receiver.ts";
 
 /** Far more than a mail on loopback takes, on a busy machine as well. */
@@ -68,17 +67,14 @@ const MAIL: Mail = {
   html: "<p>agent1 fell silent. — 𝄞</p>",
 };
 
+const { certificates, caFile } = await certificatesOfThisFile();
 let folder = "";
-let certificates: TestCertificates;
 let worker: Server;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "failover-smtp-"));
-  certificates = await makeCertificates();
-  const trusted = join(folder, "ca.pem");
-  writeFileSync(trusted, certificates.ca);
   worker = await startServer({
-    env: { BUNDLE_DIR: await bundleProbe(), ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: trusted },
+    env: { BUNDLE_DIR: await bundleProbe(), ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: caFile },
   });
 });
 
@@ -269,6 +265,8 @@ describe("mail by SMTP", () => {
   });
 
   describe("when somebody in between", () => {
+    const UNTRUSTED = failure(/no certificate for this name that is trusted/, false);
+
     it("takes STARTTLS out, sends nothing and keeps the password", async () => {
       await using receiver = await startRawReceiver(stripped);
       expect(await send({ port: receiver.port })).toEqual(
@@ -305,8 +303,9 @@ describe("mail by SMTP", () => {
       async (security) => {
         const other = await makeCertificates("mail.example.org", certificates);
         await using receiver = await startMailReceiver({ certificates: other, security });
-        expect(await send({ port: receiver.port, security })).toEqual(failure(/./, false));
+        expect(await send({ port: receiver.port, security })).toEqual(UNTRUSTED);
         await receiver.allGone();
+        expect(receiver.connections()).toBe(1);
         expect(receiver.mails).toEqual([]);
         expect(receiver.signIns()).toBe(0);
       },
@@ -316,8 +315,9 @@ describe("mail by SMTP", () => {
       "has a certificate of nobody that is trusted over %s, gets nothing",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates: await makeCertificates(), security });
-        expect(await send({ port: receiver.port, security })).toEqual(failure(/./, false));
+        expect(await send({ port: receiver.port, security })).toEqual(UNTRUSTED);
         await receiver.allGone();
+        expect(receiver.connections()).toBe(1);
         expect(receiver.mails).toEqual([]);
         expect(receiver.signIns()).toBe(0);
       },
@@ -341,28 +341,29 @@ describe("mail by SMTP", () => {
     });
 
     it.each([
-      ["before it greets", hangUp],
-      ["after its greeting", hangUpAfterGreeting],
-      ["when asked for STARTTLS", answerToStartTls("", true)],
-      ["when TLS starts", answerToStartTls("220 go\r\n", true)],
-    ])("because it hangs up %s, goes on with other things", async (_when, conduct) => {
+      ["before it greets", hangUp, /while waiting for its greeting: it hung up/],
+      ["after its greeting", hangUpAfterGreeting, /while asking for STARTTLS: it hung up/],
+      ["when asked for STARTTLS", answerToStartTls("", true), /while asking for STARTTLS: it hung up/],
+      ["when TLS starts", answerToStartTls("220 go\r\n", true), /could not start TLS/],
+    ])("because it hangs up %s, goes on with other things", async (_when, conduct, reason) => {
       await using receiver = await startRawReceiver(conduct);
-      expect(await send({ port: receiver.port })).toEqual(failure(/./, false));
+      expect(await send({ port: receiver.port })).toEqual(failure(reason, false));
       await receiver.allGone();
       await expectPing();
     });
 
-    it.each(["signIn", "recipient", "data"] as const)(
-      "because it hangs up at %s, goes on with other things",
-      async (hangsUpAt) => {
-        for (const security of ["starttls", "tls"] as const) {
-          await using receiver = await startMailReceiver({ certificates, security, hangsUpAt });
-          expect(await send({ port: receiver.port, security })).toEqual(failure(/./, false));
-          await receiver.allGone();
-          await expectPing();
-        }
-      },
-    );
+    it.each([
+      ["signIn", /failed while signing in/],
+      ["recipient", /failed while sending the mail/],
+      ["data", /failed while sending the mail/],
+    ] as const)("because it hangs up at %s, goes on with other things", async (hangsUpAt, reason) => {
+      for (const security of ["starttls", "tls"] as const) {
+        await using receiver = await startMailReceiver({ certificates, security, hangsUpAt });
+        expect(await send({ port: receiver.port, security })).toEqual(failure(reason, false));
+        await receiver.allGone();
+        await expectPing();
+      }
+    });
   });
 
   describe("when the server hangs", () => {

@@ -4,20 +4,11 @@
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { generate } from "selfsigned";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
+import type { TestCertificates } from "./certificates.ts";
 
 export const MAIL_USERNAME = "alerts@example.org";
 export const MAIL_PASSWORD = "correct horse battery staple";
-
-export type TestCertificates = {
-  /** Of the authority, in PEM: what a client has to trust. */
-  readonly ca: string;
-  readonly caKey: string;
-  /** Of one host name, signed by the authority. */
-  readonly cert: string;
-  readonly key: string;
-};
 
 export type ReceivedMail = {
   readonly from: string;
@@ -61,40 +52,6 @@ export interface MailReceiver extends AsyncDisposable {
   mailArrived(): Promise<unknown>;
   /** Takes no more clients, and resolves when none is connected any more. */
   allGone(): Promise<unknown>;
-}
-
-/** Valid for a day from now. @param authorityOf whose authority signs, instead of a new one */
-export async function makeCertificates(
-  hostname = "localhost",
-  authorityOf?: TestCertificates,
-): Promise<TestCertificates> {
-  const common = {
-    algorithm: "sha256",
-    keyType: "ec",
-    notAfterDate: new Date(Date.now() + 86_400_000),
-  } as const;
-  const authority = authorityOf ?? (await makeAuthority(common));
-  const server = await generate([{ name: "commonName", value: hostname }], {
-    ...common,
-    ca: { key: authority.caKey, cert: authority.ca },
-    extensions: [
-      { name: "basicConstraints", cA: false },
-      { name: "extKeyUsage", serverAuth: true },
-      { name: "subjectAltName", altNames: [{ type: 2, value: hostname }] },
-    ],
-  });
-  return { ca: authority.ca, caKey: authority.caKey, cert: server.cert, key: server.private };
-}
-
-async function makeAuthority(common: object): Promise<{ ca: string; caKey: string }> {
-  const authority = await generate([{ name: "commonName", value: "Authority of the tests" }], {
-    ...common,
-    extensions: [
-      { name: "basicConstraints", cA: true, critical: true },
-      { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
-    ],
-  });
-  return { ca: authority.cert, caKey: authority.private };
 }
 
 /** A server that speaks SMTP as it should, and refuses what it is told to. */

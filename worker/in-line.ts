@@ -24,6 +24,7 @@ export async function acquireInLine(c: Context<Vars>, call: LockCall): Promise<L
   const object = () => groupOf(c.env, cluster, group);
   const caller = c.req.raw.signal;
   const untilMs = Date.now() + waitMs;
+  let place: number | null = null;
   let waitsUntilMs = 0;
   const leave = () => object().leaveLine(resource, request.agent_id, waitsUntilMs);
   // Who has gone does not come back for it: the next in line need not wait for that.
@@ -32,23 +33,17 @@ export async function acquireInLine(c: Context<Vars>, call: LockCall): Promise<L
 
   const ask = async (): Promise<Lock | null> => {
     if (caller.aborted) return null;
-    const leftMs = untilMs - Date.now();
-    if (leftMs <= 0) {
-      await leave();
-      return unwrap(await object().acquire(resource, incarnation, request));
-    }
-    const answer = unwrap(await object().queueForLock(resource, incarnation, request, leftMs));
-    if (answer.lock === null) waitsUntilMs = answer.waitsUntilMs;
+    const leftMs = Math.max(0, untilMs - Date.now());
+    if (leftMs === 0) await leave();
+    const answer = unwrap(await object().queueForLock(resource, incarnation, request, leftMs, place));
+    if (answer.lock === null) ({ place, waitsUntilMs } = answer);
     return answer.lock;
   };
   const topic = lockTopic(request.agent_id);
   try {
-    const lock = await readUntil(ask, (answer) => answer !== null, {
-      object,
-      topic,
-      limitMs: waitMs,
-      caller,
-    });
+    const isLock = (answer: Lock | null) => answer !== null;
+    // The time may run out while it is put in line: then it asks for the last time.
+    const lock = (await readUntil(ask, isLock, { object, topic, limitMs: waitMs, caller })) ?? (await ask());
     if (lock !== null) return lock;
   } finally {
     caller.removeEventListener("abort", giveUp);

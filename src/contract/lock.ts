@@ -5,7 +5,7 @@ import { Id, Instant, pageOf, ResourceId } from "./common.ts";
 /** Seconds a grant lasts unless renewed; `lock_config.max_ttl_seconds` bounds it further. */
 export const LockTtlSeconds = z.number().min(0.1).max(86_400);
 
-/** Seconds that somebody waits in line for a lock. */
+/** Seconds that somebody waits in line for a lock; 0 gives up the place that it has, left out it is kept. */
 export const LockWaitSeconds = z.number().min(0).max(30);
 
 export const LockAcquisition = z
@@ -13,7 +13,8 @@ export const LockAcquisition = z
     agent_id: Id,
     ttl_seconds: LockTtlSeconds.optional(),
     wait_seconds: LockWaitSeconds.optional().meta({
-      description: "Waits in line, first come first served; 0: not at all.",
+      description:
+        "Waits in line, first come first served. 0: not at all, and the place that the agent has in line is given up.",
     }),
   })
   .meta({ id: "LockAcquisition" });

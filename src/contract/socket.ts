@@ -30,6 +30,8 @@ export const CLOSE_CODES = {
   session_expired: 4410,
   /** Too many frames at once. */
   policy: 1008,
+  /** Too much of what it was told was never read. */
+  unread: 1008,
 } as const;
 
 const RequestId = z.string().min(1).max(64);

@@ -85,8 +85,14 @@ export class AgentGroup extends Shell<Service> {
     return this.service.locks.acquire(resource, incarnation, request);
   }
 
-  queueForLock(resource: string, incarnation: number | null, request: LockAcquisition, waitMs: number) {
-    return this.service.locks.queue(resource, incarnation, request, waitMs);
+  queueForLock(
+    resource: string,
+    incarnation: number | null,
+    request: LockAcquisition,
+    waitMs: number,
+    place: number | null,
+  ) {
+    return this.service.locks.queue(resource, incarnation, request, waitMs, place);
   }
 
   leaveLine(resource: string, agentId: string, waitsUntilMs: number) {

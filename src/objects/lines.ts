@@ -2,7 +2,6 @@
  * The sockets of a group's agents: hibernatable, so that a quiet one costs nothing, and with an automatic answer,
  * so that a `ping` wakes nobody. Each is tagged with the number of its connection, and carries whom it speaks for.
  */
-import type { ServerFrame } from "../contract/socket.ts";
 import type { Connection, Lines } from "../services/host.ts";
 
 const PING = "ping";
@@ -31,10 +30,10 @@ export class DurableLines implements Lines {
     return socket.deserializeAttachment() as Connection | null;
   }
 
-  send(connection: number, frame: ServerFrame): void {
+  send(connection: number, frame: string): void {
     for (const socket of this.#sockets(connection)) {
       try {
-        socket.send(JSON.stringify(frame));
+        socket.send(frame);
       } catch {
         // It is closing: its end will be told.
       }

@@ -15,7 +15,7 @@ import {
   until,
 } from "../support/http-client.ts";
 import { figures } from "../support/measure.ts";
-import { shakeHands } from "../support/raw-socket.ts";
+import { shakeHands, textFrame } from "../support/raw-socket.ts";
 
 const api = apiOfThisFile();
 
@@ -292,6 +292,42 @@ describe("over its socket an agent", () => {
     expect(await socket.closed).toMatchObject({ code: 1008 });
     await calm.socket.ping();
     expect((await cluster.agent("a1")).status).toBe("active");
+  });
+
+  it("is cut off when it asks on and on and reads nothing, and costs no more than a bound", async () => {
+    const cluster = api.cluster();
+    const holder = await registered(cluster, "a1");
+    const resource = '"'.repeat(256);
+    await holder.agent.acquire(encodeURIComponent(resource), { ttl_seconds: 600 });
+    const waiting: AgentSocket[] = [];
+    for (let index = 0; index < 10; index++) {
+      const { socket } = await connected(cluster, `${index}`.repeat(128));
+      waiting.push(socket);
+      await socket.ask({ type: "lock_acquire", resource, wait_seconds: 30 });
+    }
+    const { wire } = await shakeHands(holder.url, { Authorization: `Bearer ${holder.token}` });
+    if (wire === null) throw new Error("not connected");
+
+    // Answers of about 2 KB each, twice as much as it may leave unread; in frames not enough for a flood.
+    const ask = { type: "lock_acquire", request_id: "1", resource, ttl_seconds: 60 };
+    const batch = textFrame(
+      JSON.stringify({ type: "batch", frames: Array.from({ length: 1000 }, () => ask) }),
+    );
+    for (let sent = 0; sent < 18; sent++) {
+      wire.write(batch);
+      // Served in between: others are not kept waiting.
+      expect(await waiting[0]?.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
+    }
+    // Now it reads: answers, and at the end the close frame with its code and reason.
+    let heardBytes = 0;
+    for await (const chunk of wire as AsyncIterable<Buffer>) {
+      heardBytes += chunk.length;
+      if (chunk.subarray(-8).toString("latin1") === "\x03\xf0unread") break;
+    }
+    expect(heardBytes).toBeGreaterThan(16 * 1024 * 1024);
+    expect(heardBytes).toBeLessThan(24 * 1024 * 1024);
+    expect((await cluster.agent("a1")).status).toBe("active");
+    for (const socket of waiting) socket.close();
   });
 
   it("has its older connection closed by a newer one", async () => {

@@ -7,9 +7,21 @@ export type Handshake = {
   headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Of an answer that is no upgrade. */
   body: string;
+  /** The connection, of which nothing was read yet; null if there is none. */
+  wire: Duplex | null;
   /** Ends the connection as the death of its process would. Does nothing when there is none. */
   destroy: () => void;
 };
+
+/** A text frame as a client sends it: masked, with a mask that changes nothing (RFC 6455, section 5.2). */
+export function textFrame(text: string): Buffer {
+  const payload = Buffer.from(text);
+  const header = Buffer.alloc(14);
+  header[0] = 0x81;
+  header[1] = 0x80 | 127;
+  header.writeBigUInt64BE(BigInt(payload.length), 2);
+  return Buffer.concat([header, payload]);
+}
 
 /** @param url as the registration told it */
 export function shakeHands(url: string, headers: Readonly<Record<string, string>>): Promise<Handshake> {
@@ -26,7 +38,13 @@ export function shakeHands(url: string, headers: Readonly<Record<string, string>
     });
     call.once("upgrade", ({ statusCode = 0, headers: answered }, socket: Duplex) => {
       socket.on("error", () => {});
-      resolve({ status: statusCode, headers: answered, body: "", destroy: () => socket.destroy() });
+      resolve({
+        status: statusCode,
+        headers: answered,
+        body: "",
+        wire: socket,
+        destroy: () => socket.destroy(),
+      });
     });
     call.once("response", (response) => {
       let body = "";
@@ -34,7 +52,13 @@ export function shakeHands(url: string, headers: Readonly<Record<string, string>
         body += chunk;
       });
       response.once("end", () => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body, destroy: () => {} });
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body,
+          wire: null,
+          destroy: () => {},
+        });
       });
     });
     call.once("error", reject);

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
-import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** Enough for messages between objects to arrive. */
 const MESSAGE_MS = 50;
@@ -36,10 +36,9 @@ class Locksmith extends ScriptedCluster {
     ).lock;
   }
 
-  tryAcquire(id: string, resource = "disk", ttlSeconds = 600) {
-    return this.serve((service) =>
-      service.locks.acquire(resource, this.incarnationOf(id), { agent_id: id, ttl_seconds: ttlSeconds }),
-    );
+  tryAcquire(id: string, resource = "disk", ttlSeconds = 600, waitSeconds?: number) {
+    const asked = { agent_id: id, ttl_seconds: ttlSeconds, wait_seconds: waitSeconds };
+    return this.serve((service) => service.locks.acquire(resource, this.incarnationOf(id), asked));
   }
 
   release({ resource, fencing_token }: Lock): Lock {
@@ -196,6 +195,40 @@ describe("a place in line", () => {
     expect(smith.waiters()).toEqual(["b"]);
     smith.serve((service) => service.locks.leaveLine("disk", "b", waitsUntilMs + 10));
     expect(smith.waiters()).toEqual([]);
+  });
+
+  it("is given up by who asks again with a wait of 0, and kept by who asks without one", async () => {
+    const smith = await smithWith(["a", "b", "c"]);
+    const held = smith.queue("a");
+    smith.queue("b");
+    smith.queue("c");
+    expect(bad(smith.tryAcquire("b"))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
+    expect(smith.waiters()).toEqual(["b", "c"]);
+    expect(bad(smith.tryAcquire("b", "disk", 600, 0))).toMatchObject({ code: "lock_held" });
+    expect(smith.waiters()).toEqual(["c"]);
+    expect(smith.rows()).toBe(1);
+    if (held !== null) smith.release(held);
+    expect(smith.holder()).toBe("c");
+  });
+
+  it("does not come back with the call that lost it, and the lock does not either", async () => {
+    const smith = await smithWith(["a", "b"]);
+    const held = smith.queue("a");
+    const ask = (waitMs: number, place: number | null) =>
+      smith.serve((service) =>
+        service.locks.queue("disk", smith.incarnationOf("b"), { agent_id: "b" }, waitMs, place),
+      );
+    const asked = good(ask(WAIT_MS, null));
+    const place = asked.lock === null ? asked.place : null;
+    expect(good(ask(WAIT_MS, place))).toMatchObject({ lock: null, place });
+    smith.tryAcquire("b", "disk", 600, 0);
+    expect(bad(ask(WAIT_MS, place))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
+    if (held !== null) smith.release(held);
+    expect(bad(ask(WAIT_MS, place))).toMatchObject({ code: "lock_held", evidence: { holder: null } });
+    expect(smith.holder()).toBeNull();
+    // Another call of the same agent has nothing to do with it.
+    expect(good(ask(WAIT_MS, null)).lock).toMatchObject({ holder: "b" });
+    expect(good(ask(0, place)).lock).toMatchObject({ holder: "b" });
   });
 
   it("is kept over a restart, with the whole wait again", async () => {

@@ -66,6 +66,13 @@ export class AgentGroup {
     this.locks = new LockDesk(this.#ledger);
     this.messages = new MessageDesk(this.#ledger, this.#pushes);
     this.#requests = new Requests(this.#ledger, this.locks, this.messages);
+    this.#ledger.answers.listen({
+      read: (connection) => this.#pushes.resume(connection),
+      ended: (connection) => {
+        this.#pushes.forget(connection);
+        this.#requests.forget(connection);
+      },
+    });
     this.#connectionNumbers = new Counter(host.sql, "connection");
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
@@ -120,8 +127,6 @@ export class AgentGroup {
   /** A socket ended. @param isClean in good order, by a close frame or by us */
   disconnected({ agentId, number }: Connection, isClean: boolean): void {
     this.#ledger.answers.forget(number);
-    this.#pushes.forget(number);
-    this.#requests.forget(number);
     const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
     // One that was replaced, or whose incarnation is over, says nothing.
     if (session?.connection !== number) return;

@@ -33,10 +33,12 @@ export type LockRequest = {
   waitMs: number;
   /** Of the frame that asks; null for a call. */
   requestId: string | null;
+  /** The place that this call was given before; null if it asks for the first time. */
+  place: number | null;
 };
 
-/** The lock, or a place in line until that instant. */
-export type LockAnswer = { lock: Lock } | { lock: null; waitsUntilMs: number };
+/** The lock, or a place in line, by its number, until that instant. */
+export type LockAnswer = { lock: Lock } | { lock: null; place: number; waitsUntilMs: number };
 
 export class LockDesk {
   readonly #ledger: Ledger;
@@ -45,22 +47,40 @@ export class LockDesk {
     this.#ledger = ledger;
   }
 
-  /** Without waiting. */
+  /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
   acquire(resource: string, incarnation: number | null, request: LockAcquisition): Outcome<Lock> {
-    const asked = this.#acquire(resource, incarnation, request, 0);
-    if (!asked.ok) return asked;
+    const asked = this.queue(resource, incarnation, request, 0);
+    if (!asked.ok) {
+      const { agent_id: agentId, wait_seconds } = request;
+      if (wait_seconds === 0 && asked.problem.code === "lock_held") {
+        this.#ledger.unit.commit(() => this.giveUp(resource, agentId));
+      }
+      return asked;
+    }
     if (asked.value.lock === null) throw new Error("nobody waits who did not ask to");
     return ok(asked.value.lock);
   }
 
-  /** Stands in line if need be; asking again keeps the place. */
+  /**
+   * Stands in line if need be; asking again keeps the place.
+   * @param place that the same call was given before: once it was given up, the call gets neither it nor the lock
+   */
   queue(
     resource: string,
     incarnation: number | null,
-    request: LockAcquisition,
+    { agent_id: agentId, ttl_seconds }: LockAcquisition,
     waitMs: number,
+    place: number | null = null,
   ): Outcome<LockAnswer> {
-    return this.#acquire(resource, incarnation, request, waitMs);
+    if (incarnation !== null) this.#ledger.sign(agentId, incarnation);
+    const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
+    const { unit, line, locks } = this.#ledger;
+    // In a commit of its own: what the line is given stands, whatever becomes of this call.
+    if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
+      unit.commit((nowMs) => this.serveLine(resource, nowMs));
+    }
+    const request = { resource, agentId, incarnation, ttlMs, waitMs, requestId: null, place };
+    return unit.commit((nowMs) => this.ask(request, nowMs));
   }
 
   /**
@@ -76,7 +96,7 @@ export class LockDesk {
 
   /** In the present transaction, in which the line of a free lock has been served. */
   ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
-    const { resource, agentId, incarnation, waitMs, requestId } = request;
+    const { resource, agentId, incarnation, waitMs, requestId, place } = request;
     const { sessions, settings, locks, line, handover } = this.#ledger;
     const session = sessions.find(agentId);
     if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
@@ -88,6 +108,8 @@ export class LockDesk {
     if (lock?.holder === agentId && lock.incarnation === session.incarnation) {
       return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
     }
+    // Nobody may wait for this call any more, so it must not get what it would have to release.
+    if (place !== null && line.find(resource, agentId)?.number !== place) return refuseHeld(lock, nowMs);
     if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
       const refusal = handover.refuseMore(agentId);
       if (refusal !== null) return refusal;
@@ -97,7 +119,13 @@ export class LockDesk {
     const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
     if (refusal !== null) return refusal;
     const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
-    return ok({ lock: null, waitsUntilMs: handover.queue(draft, nowMs).endsAtMs });
+    const { number, endsAtMs } = handover.queue(draft, nowMs);
+    return ok({ lock: null, place: number, waitsUntilMs: endsAtMs });
+  }
+
+  /** The agent waits no longer. In the present transaction. */
+  giveUp(resource: string, agentId: string): void {
+    this.#ledger.handover.giveUp(resource, agentId);
   }
 
   /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
@@ -177,23 +205,6 @@ export class LockDesk {
 
   lockedCount(): number {
     return this.#ledger.unit.read(() => this.#ledger.locks.heldCount);
-  }
-
-  #acquire(
-    resource: string,
-    incarnation: number | null,
-    { agent_id: agentId, ttl_seconds }: LockAcquisition,
-    waitMs: number,
-  ): Outcome<LockAnswer> {
-    if (incarnation !== null) this.#ledger.sign(agentId, incarnation);
-    const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
-    const { unit, line, locks } = this.#ledger;
-    // In a commit of its own: what the line is given stands, whatever becomes of this call.
-    if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
-      unit.commit((nowMs) => this.serveLine(resource, nowMs));
-    }
-    const request = { resource, agentId, incarnation, ttlMs, waitMs, requestId: null };
-    return unit.commit((nowMs) => this.ask(request, nowMs));
   }
 
   #refuseLine(resource: string, agentId: string): Outcome<never> | null {

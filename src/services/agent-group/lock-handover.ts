@@ -87,6 +87,15 @@ export class LockHandover {
     return waiter;
   }
 
+  /** It does not wait any more, however it asked. In the present transaction. */
+  giveUp(resource: string, agentId: string): void {
+    const waiter = this.#parts.line.find(resource, agentId);
+    if (waiter === undefined) return;
+    this.#parts.line.leave(waiter);
+    const detail = "asked again with wait_seconds 0, which gives up the place in line";
+    this.#tellMissed(waiter, { code: "lock_held", detail });
+  }
+
   /** The incarnation is over, and its places with it. */
   leaveAllOf(agentId: string): void {
     for (const waiter of this.#parts.line.placesOf(agentId)) this.#parts.line.leave(waiter);
@@ -175,10 +184,14 @@ export function heldProblem(lock: LockRecord | undefined, nowMs: number): Proble
       evidence: { holder: lock.holder, expires_at: instant(lock.expiresAtMs ?? nowMs) },
     };
   }
+  const grantableAtMs = lock?.grantableAtMs ?? nowMs;
   return {
     code: "lock_held",
-    detail: "its holder failed and the lock delay has not passed yet",
-    evidence: { holder: null, expires_at: instant(lock?.grantableAtMs ?? nowMs) },
+    detail:
+      grantableAtMs > nowMs
+        ? "its holder failed and the lock delay has not passed yet"
+        : "the place in line was given up; ask again",
+    evidence: { holder: null, expires_at: instant(grantableAtMs) },
   };
 }
 

@@ -72,15 +72,20 @@ export class Requests {
     // A newer connection has taken its place.
     if (session.connection !== number) return;
     const characters = typeof data === "string" ? data.length : data.byteLength;
+    const { answers } = this.#ledger;
+    if (answers.isStuck(number)) {
+      this.#cutOff(session, number, "unread");
+      return;
+    }
     // Nothing is read of what is too much already.
     const isTooMuch = this.#isFlooding(number, { frames: 1, characters });
     const readings = isTooMuch ? [] : framesIn(data);
     if (isTooMuch || this.#isFlooding(number, { frames: readings.length - 1, characters: 0 })) {
-      this.#cutOff(session, number);
+      this.#cutOff(session, number, "policy");
       return;
     }
     for (const reading of readings) {
-      const answer = this.#ledger.answers.expect(number);
+      const answer = answers.expect(number);
       if (!reading.ok) answer(errorFrame(reading.requestId, reading.problem));
       else this.#take({ connection, frame: reading.frame, characters: reading.characters, answer });
     }
@@ -96,16 +101,16 @@ export class Requests {
     return isFlood(meter);
   }
 
-  /** Whoever says more than anybody can have to say is not listened to. */
-  #cutOff(session: Session, connection: number): void {
-    const { agentId } = session;
-    this.#ledger.host.log.line("warn", "socket_flood", { agent: agentId });
+  /** Whoever says more than anybody can have to say, or never reads, is not listened to. */
+  #cutOff(session: Session, connection: number, why: "policy" | "unread"): void {
+    this.#ledger.host.log.line("warn", "socket_cut_off", { agent: session.agentId, why });
     this.#ledger.unit.commit((nowMs) => this.#ledger.disconnect(session, nowMs));
-    this.#ledger.answers.close(connection, "policy");
+    this.#ledger.answers.close(connection, why);
   }
 
   #take(request: Request<AgentFrame>): void {
-    const { frame, characters, answer } = request;
+    const { connection, frame, characters, answer } = request;
+    this.#ledger.answers.heard(connection.number, frame);
     if (this.#waitingFrames >= WAITING_FRAMES || this.#waitingCharacters >= WAITING_CHARACTERS) {
       const detail = "too many frames wait to be answered; try again in a moment";
       answer(errorFrame(frame.request_id, { code: "rate_limited", detail }));
@@ -129,16 +134,26 @@ export class Requests {
   }
 
   #serveOwn(requests: readonly Request<OwnFrame>[]): void {
-    let answers: ServerFrame[] = [];
+    let answers: ServerFrame[];
     try {
       answers = this.#ledger.unit.commit((nowMs) =>
         requests.map((request) => this.#serveOne(request, nowMs)),
       );
     } catch (error) {
-      this.#ledger.host.log.line("error", "frames_failed", { count: requests.length, error: String(error) });
+      // One that breaks must not take the others with it.
+      if (requests.length > 1) {
+        for (const request of requests) this.#serveOwn([request]);
+        return;
+      }
+      answers = requests.map(({ frame }) => errorFrame(frame.request_id, FAILED));
+      this.#ledger.host.log.line("error", "frame_failed", {
+        type: requests[0]?.frame.type,
+        error: String(error),
+      });
     }
     requests.forEach((request, index) => {
-      this.#answer(request, answers[index] ?? errorFrame(request.frame.request_id, FAILED));
+      const answer = answers[index];
+      if (answer !== undefined) this.#answer(request, answer);
     });
   }
 
@@ -148,7 +163,7 @@ export class Requests {
     if (session?.incarnation !== connection.incarnation) return outcomeFrame(request_id, sessionExpired());
     switch (frame.type) {
       case "lock_acquire": {
-        const { resource, ttl_seconds, wait_seconds = 0 } = frame;
+        const { resource, ttl_seconds, wait_seconds } = frame;
         this.#locks.serveLine(resource, nowMs);
         const asked = this.#locks.ask(
           {
@@ -156,12 +171,16 @@ export class Requests {
             agentId: connection.agentId,
             incarnation: connection.incarnation,
             ttlMs: ttl_seconds === undefined ? null : ttl_seconds * 1000,
-            waitMs: wait_seconds * 1000,
+            waitMs: (wait_seconds ?? 0) * 1000,
             requestId: request_id,
+            place: null,
           },
           nowMs,
         );
-        if (!asked.ok) return errorFrame(request_id, asked.problem);
+        if (!asked.ok) {
+          if (wait_seconds === 0) this.#locks.giveUp(resource, connection.agentId);
+          return errorFrame(request_id, asked.problem);
+        }
         const { lock } = asked.value;
         if (lock === null) return { type: "ack", request_id, queued: true };
         return { type: "ack", request_id, lock: withFewWaiters(lock) };

@@ -77,9 +77,9 @@ export class SimulatedLines implements Lines {
     this.#sockets.clear();
   }
 
-  send(connection: number, frame: ServerFrame): void {
+  send(connection: number, frame: string): void {
     const socket = this.#sockets.get(connection);
-    if (socket?.closed === null) socket.received.push(structuredClone(frame));
+    if (socket?.closed === null) socket.received.push(JSON.parse(frame) as ServerFrame);
   }
 
   close(connection: number, code: number, reason: string): void {

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { keepServersIn } from "../tests/support/server.ts";
+import { keepGroupsIn } from "../tests/support/groups.ts";
 import { isMet } from "./benchmark.ts";
 import { BENCHMARKS } from "./registry.ts";
 import { json, type Result, table } from "./report.ts";
@@ -60,7 +60,7 @@ if (!results.every(({ figures }) => figures.every(isMet))) {
 /** A server is a process group of its own, which no Ctrl-C reaches: it is ended when this process exits. */
 function cleanUpAtExit(): void {
   const runDir = mkdtempSync(join(tmpdir(), "failover-bench-"));
-  keepServersIn(runDir);
+  keepGroupsIn(runDir);
   // Runs after the one of server.ts that kills; what was killed may still be writing.
   process.once("exit", () => rmSync(runDir, { recursive: true, force: true, maxRetries: 10 }));
   for (const [signal, code] of Object.entries(SIGNAL_CODES)) process.once(signal, () => process.exit(code));

@@ -3,20 +3,20 @@ import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
 import { buildClient } from "../../scripts/client-build.ts";
+import { temporaryFolder } from "../support/groups.ts";
 import { until } from "../support/http-client.ts";
 import { ProcessGroup } from "../support/process-group.ts";
 import { chromium, fromNpm, nodeOf } from "../support/runtimes/found.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
 /** The client, and the programs that use it. */
-const dir = mkdtempSync(join(tmpdir(), "failover-runtimes-"));
+const dir = temporaryFolder("failover-runtimes-");
 /** Runtimes that were installed for this. */
-const installed = mkdtempSync(join(tmpdir(), "failover-installed-"));
+const installed = temporaryFolder("failover-installed-");
 const PROGRAMS = join(PROJECT_ROOT, "tests", "support", "runtimes");
 
 const NODE_20 = nodeOf(20);

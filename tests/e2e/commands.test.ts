@@ -17,11 +17,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { makeCertificates } from "../support/certificates.ts";
+import { groupEnd } from "../support/groups.ts";
 import { writeProbeBundle } from "../support/probe-bundle.ts";
 import { ProcessGroup } from "../support/process-group.ts";
 import {
   commandEnvironment,
-  groupEnd,
   PROJECT_ROOT,
   type ServerOptions,
   startServer,

@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { groupMembers } from "../support/groups.ts";
 import { ProcessGroup } from "../support/process-group.ts";
-import { commandEnvironment, groupMembers, startServer } from "../support/server.ts";
+import { commandEnvironment, startServer } from "../support/server.ts";
 
 /** Some 10 s on an idle machine; the demo's own limit is 75 s. */
 const DEMO_TIMEOUT_MS = 120_000;

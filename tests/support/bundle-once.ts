@@ -6,12 +6,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle } from "../../scripts/server/bundle.ts";
-import { keepServersIn, killServersIn, PROJECT_ROOT } from "./server.ts";
+import { keepGroupsIn, killGroupsIn } from "./groups.ts";
+import { PROJECT_ROOT } from "./server.ts";
 
 const runDir = mkdtempSync(join(tmpdir(), "failover-test-run-"));
 
 export async function setup(): Promise<void> {
-  keepServersIn(runDir);
+  keepGroupsIn(runDir);
   if (process.env.BUNDLE_DIR) return;
   const bundle = await buildBundle(PROJECT_ROOT, join(runDir, "bundle"), join(runDir, "logs"));
   if (!bundle.ok) throw new Error(bundle.lines.join("\n"));
@@ -19,6 +20,6 @@ export async function setup(): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
-  await killServersIn(runDir);
+  await killGroupsIn(runDir);
   rmSync(runDir, { recursive: true, force: true });
 }

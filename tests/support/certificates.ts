@@ -1,9 +1,9 @@
 /** Certificates for TLS on loopback, and the authorities that sign them. Nobody outside the tests trusts them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate } from "selfsigned";
 import { afterAll } from "vitest";
+import { temporaryFolder } from "./groups.ts";
 
 export type TestCertificates = {
   /** Of the authority, in PEM: what a client has to trust. */
@@ -57,7 +57,7 @@ async function makeAuthority(common: object): Promise<{ ca: string; caKey: strin
  */
 export async function certificatesOfThisFile(): Promise<{ certificates: TestCertificates; caFile: string }> {
   // In the folder of the run, if there is one: it is cleared up also after a worker that died.
-  const folder = mkdtempSync(join(process.env.TEST_RUN_DIR ?? tmpdir(), "failover-certificates-"));
+  const folder = temporaryFolder("failover-certificates-");
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const certificates = await makeCertificates();
   const caFile = join(folder, "ca.pem");

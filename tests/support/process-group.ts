@@ -3,11 +3,10 @@
  * test ends; so does the end of the test run, should a worker of the test runner die.
  */
 import { spawn } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { groupEnd, killGroup, register, unregister } from "./groups.ts";
 import { Stream } from "./measure.ts";
-import { groupEnd, killGroup, PROJECT_ROOT } from "./server.ts";
+import { PROJECT_ROOT } from "./server.ts";
 
 /** For a program that has to start and to be answered, on a busy machine. */
 const PATIENCE_MS = 30_000;
@@ -79,33 +78,4 @@ export class ProcessGroup implements AsyncDisposable {
     await this.ended;
     unregister(this.pid);
   }
-}
-
-const running = new Set<number>();
-process.once("exit", () => {
-  for (const groupId of running) {
-    try {
-      process.kill(-groupId, "SIGKILL");
-    } catch {
-      // All of it has ended.
-    }
-  }
-});
-
-function register(groupId: number): void {
-  running.add(groupId);
-  const note = noteOf(groupId);
-  if (note !== null) writeFileSync(note, "");
-}
-
-function unregister(groupId: number): void {
-  running.delete(groupId);
-  const note = noteOf(groupId);
-  if (note !== null) rmSync(note, { force: true });
-}
-
-/** As servers do it: for whoever clears up after the test runner. */
-function noteOf(groupId: number): string | null {
-  const { TEST_RUN_DIR } = process.env;
-  return TEST_RUN_DIR === undefined ? null : join(TEST_RUN_DIR, `${groupId}.group`);
 }

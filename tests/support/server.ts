@@ -3,12 +3,19 @@
  * free port, with a data folder of its own. `await using` ends it however the test ends.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { listProcesses, type Process } from "../../scripts/server/process-tree.ts";
+import type { Process } from "../../scripts/server/process-tree.ts";
 import { SETTINGS } from "../../scripts/server/settings.ts";
+import {
+  groupMembers,
+  killGroup,
+  register,
+  signalGroup,
+  temporaryFolder,
+  unregister,
+  untilSo,
+} from "./groups.ts";
 
 export type ServerOptions = {
   /** On top of settings that make it independent of the machine; an empty value unsets one. */
@@ -47,15 +54,6 @@ export interface Server extends AsyncDisposable {
 export const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 export const TEST_ADMIN_TOKEN = "test-admin-token.0123456789abcdef";
 export const TEST_SIGNING_KEY = "test-signing-key.0123456789abcdef0123456789abcdef";
-
-/**
- * The folder of a test run: data folders, and notes of the groups that run, for whoever clears up after a
- * worker of the test runner that died.
- */
-const RUN_DIR_VARIABLE = "TEST_RUN_DIR";
-const LOOK_INTERVAL_MS = 10;
-/** SIGKILL and SIGSTOP need no consent; a machine under load needs some time. */
-const SIGNAL_LIMIT_MS = 10_000;
 
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = new RunningServer(options);
@@ -101,8 +99,7 @@ class RunningServer implements Server {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.dataDir =
-      options.dataDir ?? mkdtempSync(join(process.env[RUN_DIR_VARIABLE] ?? tmpdir(), "failover-server-"));
+    this.dataDir = options.dataDir ?? temporaryFolder("failover-server-");
     this.#env = commandEnvironment({ PORT: "0", ...options.env, DATA_DIR: this.dataDir });
   }
 
@@ -139,7 +136,7 @@ class RunningServer implements Server {
 
   async pause() {
     signalGroup(this.pid, "SIGSTOP");
-    await until(() => this.processes().every(({ stopped }) => stopped), "the group to stand still");
+    await untilSo(() => this.processes().every(({ stopped }) => stopped), "the group to stand still");
   }
 
   resume() {
@@ -186,72 +183,5 @@ class RunningServer implements Server {
   async [Symbol.asyncDispose]() {
     if (this.pid !== 0) await this.kill();
     if (this.#options.dataDir === undefined) rmSync(this.dataDir, { recursive: true, force: true });
-  }
-}
-
-/** All that lives in a process group. A zombie has ended, and may wait long to be noticed by a careless init. */
-export const groupMembers = (groupId: number): Process[] =>
-  groupId === 0 ? [] : listProcesses().filter((entry) => entry.groupId === groupId);
-
-/** Resolves when no more than `left` processes of a group live. */
-export const groupEnd = (groupId: number, left = 0): Promise<void> =>
-  until(() => groupMembers(groupId).length <= left, "the group to end");
-
-export async function killGroup(groupId: number): Promise<void> {
-  await until(() => {
-    signalGroup(groupId, "SIGKILL");
-    return groupMembers(groupId).length === 0;
-  }, "the group to end");
-}
-
-function signalGroup(groupId: number, name: NodeJS.Signals): void {
-  // 0 would be our own group.
-  if (groupId <= 1) return;
-  try {
-    process.kill(-groupId, name);
-  } catch {
-    // All of it has ended.
-  }
-}
-
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  const untilMs = performance.now() + SIGNAL_LIMIT_MS;
-  while (!isSo()) {
-    if (performance.now() > untilMs) throw new Error(`waited too long for ${what}`);
-    await delay(LOOK_INTERVAL_MS);
-  }
-}
-
-const running = new Set<number>();
-process.once("exit", () => {
-  for (const groupId of running) signalGroup(groupId, "SIGKILL");
-});
-
-function register(groupId: number): void {
-  running.add(groupId);
-  const note = noteOf(groupId);
-  if (note !== null) writeFileSync(note, "");
-}
-
-function unregister(groupId: number): void {
-  running.delete(groupId);
-  const note = noteOf(groupId);
-  if (note !== null) rmSync(note, { force: true });
-}
-
-function noteOf(groupId: number): string | null {
-  const runDir = process.env[RUN_DIR_VARIABLE];
-  return runDir === undefined ? null : join(runDir, `${groupId}.group`);
-}
-
-/** From now on, also in workers of the test runner started later, all that servers leave lies in `runDir`. */
-export function keepServersIn(runDir: string): void {
-  process.env[RUN_DIR_VARIABLE] = runDir;
-}
-
-/** Ends what the workers of the test runner have left running. */
-export async function killServersIn(runDir: string): Promise<void> {
-  for (const name of readdirSync(runDir)) {
-    if (name.endsWith(".group")) await killGroup(Number.parseInt(name, 10));
   }
 }

@@ -1,10 +1,6 @@
-/** The shapes that a webhook's body can have, by the name in the configuration. */
+/** A shape that a webhook's body can have. */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import type { Notice } from "../notice.ts";
-import { cloudEventPreset } from "./cloud-event.ts";
-import { discordPreset } from "./discord.ts";
-import { pagerDutyPreset } from "./pagerduty.ts";
-import { slackPreset } from "./slack.ts";
 
 export type Preset = {
   /** Where it goes when no address is set, or null if one must be. */
@@ -13,11 +9,4 @@ export type Preset = {
   readonly missing: (config: WebhookNotificationConfig) => string | null;
   /** What is sent, a request each, in this order. */
   readonly bodies: (notice: Notice, config: WebhookNotificationConfig) => readonly object[];
-};
-
-export const PRESETS: Readonly<Record<WebhookNotificationConfig["preset"], Preset>> = {
-  cloudevents: cloudEventPreset,
-  slack: slackPreset,
-  discord: discordPreset,
-  pagerduty: pagerDutyPreset,
 };

@@ -10,7 +10,7 @@ import { type Channel, DELIVERED, type Delivery, failed } from "../channel.ts";
 import { retryAfterMs } from "../retry-after.ts";
 import { withoutSecrets } from "../secrets.ts";
 import { printable } from "../wording.ts";
-import { PRESETS } from "./preset.ts";
+import { PRESETS } from "./presets.ts";
 import { signedHeaders } from "./signature.ts";
 
 const DEFAULT_HEADERS = { "content-type": "application/json", "user-agent": "failover-coordinator" };

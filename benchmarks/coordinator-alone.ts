@@ -101,10 +101,10 @@ export class CoordinatorAlone implements Disposable {
       lines: { send() {}, close() {}, isKnown: () => false, lastPingMs: () => null },
       peers: {
         deliver: async (_, { letters }) => ({ through: letters.at(-1)?.number ?? 0, refused: [] }),
-        ringDoorbell() {},
+        ringDoorbell: async () => {},
         // Only groups ask these, and there is none.
         report: async () => [],
-        unstartedTasks: async () => ({ items: [], next_cursor: null }),
+        unstartedTasks: async () => [],
       },
       log: {
         line(level, event, fields) {

@@ -2,14 +2,15 @@
  * The life of a task. Pure: each step returns the next record and touches nothing.
  *
  *   pending --assigned--> assigned --begun--> running --completed--> completed
- *      ^                     |                   |
+ *      ^  '-------resumed----|------------------>|
  *      |<------parked--------+-------------------+---failed--> failed --retried--> pending
  *      '--- any unfinished one --cancelled--> cancelled
  *
  *   any unfinished one, failed --completedLate--> completed
  *
  * Only `retried`, and `completedLate` of a failed one, leave a terminal state. Every assignment is a new attempt, and what
- * decides whether a report counts is the attempt, not the standing of who reports.
+ * decides whether a report counts is the attempt, not the standing of who reports. A completed task is of the attempt
+ * that completed it.
  */
 import { MAX_CREDITS } from "./liveness.ts";
 import type { TaskRecord } from "./task.ts";
@@ -70,13 +71,45 @@ export function parked(task: TaskRecord, reason: string, notBeforeMs: number | n
   };
 }
 
+/**
+ * Its last holder was thought gone and is not: it goes on under the same attempt. How much of its time it had used
+ * is not on record, so it has all of it again.
+ */
+export function resumed(task: TaskRecord, assignedAtMs: number, nowMs: number): TaskRecord {
+  return timed({
+    ...task,
+    status: "running",
+    pendingReason: null,
+    notBeforeMs: null,
+    assignedAtMs,
+    startedAtMs: nowMs,
+    progressAtMs: nowMs,
+    creditedAtMs: 0,
+    credits: 0,
+  });
+}
+
 export function completed(task: TaskRecord, result: unknown, nowMs: number): TaskRecord {
   return finished({ ...task, status: "completed", result, error: null, progress: 1 }, nowMs);
 }
 
-/** With the result of an attempt that is over: whoever did that one did the task. The attempt never goes back. */
-export function completedLate(task: TaskRecord, agentId: string, result: unknown, nowMs: number): TaskRecord {
-  return { ...completed(task, result, nowMs), holder: agentId };
+/** The attempt that a late result is of. */
+export type PastAttempt = { agentId: string; attempt: number; assignedAtMs: number | null };
+
+/**
+ * With the result of an attempt that is over: from then on the task is that attempt's. Nothing leaves this end,
+ * so no further attempt can be given the number of a later one.
+ */
+export function completedLate(
+  task: TaskRecord,
+  { agentId, attempt, assignedAtMs }: PastAttempt,
+  result: unknown,
+  nowMs: number,
+): TaskRecord {
+  const done = completed(task, result, nowMs);
+  if (attempt === task.attempt) return done;
+  // When it started is not on record.
+  return { ...done, holder: agentId, attempt, assignedAtMs, startedAtMs: null, progressAtMs: null };
 }
 
 export function failed(task: TaskRecord, error: NonNullable<TaskRecord["error"]>, nowMs: number): TaskRecord {

@@ -12,9 +12,9 @@ export type TaskRecord = {
   readonly priority: number;
   readonly data: Json;
   readonly status: TaskStatus;
-  /** Whom the current attempt was given to; kept while the task waits for its next holder. */
+  /** Whom the attempt was given to; kept while the task waits for its next holder. */
   readonly holder: string | null;
-  /** Grows by one at each assignment, for ever. 0 before the first. */
+  /** The last one; of a completed task the one that did it. Grows by one at each assignment, for ever. 0 before the first. */
   readonly attempt: number;
   readonly reassignmentCount: number;
   readonly previousAgents: readonly string[];

@@ -15,7 +15,7 @@ import type {
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
 import type { Registrar } from "../services/coordinator/registration.ts";
 import type { Speaker } from "../services/coordinator/reports.ts";
-import type { Parcel, Report } from "../services/host.ts";
+import type { Parcel, Report, UnstartedRead } from "../services/host.ts";
 import { baseConfig } from "./base-config.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
@@ -82,8 +82,8 @@ export class Coordinator extends Shell<Service> {
     return this.service.reportAll(reports);
   }
 
-  unstartedTasks(agentId: string, cursor: string | null) {
-    return this.service.unstartedTasks(agentId, cursor);
+  unstartedTasks(reads: readonly UnstartedRead[]) {
+    return this.service.queries.unstartedTasks(reads);
   }
 
   lateResults(taskId: string, limit: number, cursor: string | null) {

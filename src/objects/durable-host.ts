@@ -16,6 +16,7 @@ import type {
   Peers,
   Receipt,
   Report,
+  UnstartedRead,
 } from "../services/host.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
@@ -88,7 +89,7 @@ type Group = Receiver & Remote<{ ringDoorbell(doorbell: Doorbell): void }>;
 type Coordinator = Receiver &
   Remote<{
     reportAll(reports: readonly Report[]): Outcome<TaskStanding>[];
-    unstartedTasks(agentId: string, cursor: string | null): Page<Task>;
+    unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[];
   }>;
 
 function peersOf(env: Env, cluster: string): Peers {
@@ -102,15 +103,9 @@ function peersOf(env: Env, cluster: string): Peers {
   };
   return {
     deliver: (address, parcel) => receiverAt(address).receive(parcel),
-    ringDoorbell(name, doorbell) {
-      group(name)
-        .ringDoorbell(doorbell)
-        .catch(() => {
-          // A doorbell may be lost: it is rung again until it is answered.
-        });
-    },
+    ringDoorbell: async (name, doorbell) => group(name).ringDoorbell(doorbell),
     report: (reports) => coordinator().reportAll(reports),
-    unstartedTasks: (agentId, cursor) => coordinator().unstartedTasks(agentId, cursor),
+    unstartedTasks: (reads) => coordinator().unstartedTasks(reads),
   };
 }
 
@@ -128,13 +123,39 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     // isolate answered its first request.
     reachableSinceMs: env.BOOT_ID === undefined ? () => null : reachableSinceMs,
     randomId: () => crypto.randomUUID().replaceAll("-", ""),
-    defer: (work) => void setTimeout(() => runSafely(work), 0),
+    defer: gatheredDefer(),
     after: (delayMs, work) => {
       const timer = setTimeout(() => runSafely(work), delayMs);
       return () => clearTimeout(timer);
     },
   };
 }
+
+/**
+ * Each timer of the platform costs a millisecond or two in which no other fires, so what is deferred by many in a
+ * short time shares them.
+ */
+function gatheredDefer(): Host["defer"] {
+  const waiting: (() => void)[] = [];
+  let isSet = false;
+  const set = () => {
+    if (isSet || waiting.length === 0) return;
+    isSet = true;
+    setTimeout(run, 0);
+  };
+  const run = () => {
+    isSet = false;
+    for (const work of waiting.splice(0, WORKS_PER_EVENT)) runSafely(work);
+    set();
+  };
+  return (work) => {
+    waiting.push(work);
+    set();
+  };
+}
+
+/** Some tens of milliseconds of work, so that requests pass in between. */
+const WORKS_PER_EVENT = 50;
 
 /** Work that nobody waits for must not take the object down with it. */
 function runSafely(work: () => void): void {

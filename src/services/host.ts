@@ -5,7 +5,7 @@
  */
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
-import type { AgentFrame, RevocationReason, ServerFrame } from "../contract/socket.ts";
+import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
 import type { Task, TaskStanding } from "../contract/task.ts";
 import type { Message } from "../domain/message.ts";
 import type { Sql } from "../storage/sql.ts";
@@ -32,7 +32,7 @@ export type Connection = { agentId: string; incarnation: number; number: number 
 /** The sockets of agents, by the numbers of their connections. They outlive the instance, not the process. */
 export interface Lines {
   /** Lost if the socket is closing or gone. */
-  send(connection: number, frame: ServerFrame): void;
+  send(connection: number, frame: string): void;
   /** @param code see CLOSE_CODES */
   close(connection: number, code: number, reason: string): void;
   /** Whether there is such a socket, or its end is still to be told. Not whether anybody is at its other end. */
@@ -54,11 +54,14 @@ export type Receipt = { through: number; refused: { number: number; reason: stri
 export type Doorbell = {
   agentId: string;
   assignedTasks: number;
-  /** Attempts that were taken from it. Lost with the doorbell: a report then says so. */
+  /** Attempts that were taken from it; the same one perhaps more than once. */
   revoked?: readonly Revocation[];
 };
 
 export type Revocation = { taskId: string; attempt: number; reason: RevocationReason };
+
+/** Which page of an agent's unstarted tasks is asked for; the cursor is null for the first. */
+export type UnstartedRead = { agentId: string; cursor: string | null };
 
 /** A holder's report that came over a socket. */
 export type Report = {
@@ -69,12 +72,15 @@ export type Report = {
 export interface Peers {
   /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
   deliver(receiver: Address, parcel: Parcel): Promise<Receipt>;
-  /** Tells a group that an agent's task list changed. May be lost. */
-  ringDoorbell(group: string, doorbell: Doorbell): void;
+  /** Tells a group that an agent's task list changed. Rejects when it may not have heard. */
+  ringDoorbell(group: string, doorbell: Doorbell): Promise<void>;
   /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
   report(reports: readonly Report[]): Promise<Outcome<TaskStanding>[]>;
-  /** The tasks of an agent that wait to be started, as the coordinator has them, page by page. */
-  unstartedTasks(agentId: string, cursor: string | null): Promise<Page<Task>>;
+  /**
+   * The tasks of agents that wait to be started, as the coordinator has them, page by page. A page for each, in
+   * order, of as many as one answer has room for, and of one at least; the others are to be asked again.
+   */
+  unstartedTasks(reads: readonly UnstartedRead[]): Promise<Page<Task>[]>;
 }
 
 /** One structured line; `fields` hold no secrets. */
@@ -96,7 +102,7 @@ export interface Host {
   reachableSinceMs(): number | null;
   /** A fresh random id of 32 hexadecimal digits. */
   randomId(): string;
-  /** Runs `work` soon, in an event of its own, so that requests can pass in between. Lost in a crash. */
+  /** Runs `work` soon, in a later event, so that requests can pass in between. Lost in a crash. */
   defer(work: () => void): void;
   /** Runs `work` after that many milliseconds unless cancelled by the returned function. Lost in a crash. */
   after(delayMs: number, work: () => void): () => void;

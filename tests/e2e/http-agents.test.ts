@@ -237,6 +237,25 @@ describe("registration", () => {
     expect(await cluster.task("t1")).toMatchObject({ status: "assigned", assigned_to: "a1", attempt: 1 });
   });
 
+  it("gives back what the agent still works on, and nobody else was given since it failed", async () => {
+    const cluster = api.cluster();
+    const first = await cluster.register("a1");
+    await cluster.submit({ id: "t1" });
+    await first.reported("start", "t1");
+    await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+    expect(await cluster.task("t1")).toMatchObject({ status: "pending", attempt: 1 });
+
+    const second = await cluster.register("a1", { running_tasks: [{ task_id: "t1", attempt: 1 }] });
+
+    expect(await cluster.task("t1")).toMatchObject({ status: "running", assigned_to: "a1", attempt: 1 });
+    expect(await lastDecision(cluster, "t1")).toMatchObject({
+      reason: "agent_reregistered",
+      selected: "a1",
+      attempt: 1,
+    });
+    expect((await second.reported("complete", "t1")).status).toBe("completed");
+  });
+
   it("lets a task submitted after its answer go to the agent at once", async () => {
     const cluster = api.cluster();
     for (let n = 0; n < 5; n++) {

@@ -40,10 +40,11 @@ describe("a late result", () => {
 
     const { task } = (await accept(cluster, 1)).as(200, TaskAnswer);
 
-    expect(task).toMatchObject({ status: "completed", assigned_to: "a1", attempt: 2, result: { rows: 7 } });
+    expect(task).toMatchObject({ status: "completed", assigned_to: "a1", attempt: 1, result: { rows: 7 } });
     expect(await cluster.task("t1")).toEqual(task);
     expect((await accept(cluster, 1)).as(200, TaskAnswer).task).toEqual(task);
-    (await holder.report("progress", "t1", { attempt: 2, progress: 0.5 })).problem(409, "stale_attempt");
+    const overtaken = await holder.report("progress", "t1", { attempt: 2, progress: 0.5 });
+    expect(overtaken.problem(409, "stale_attempt")).toMatchObject({ attempt: 1, assigned_to: "a1" });
     expect(await cluster.agent("a1")).toMatchObject({ status: "inactive", tasks_completed: 1 });
     const ends = (await cluster.eventsSoFar()).filter(({ type }) => type === "task.completed");
     expect(ends).toMatchObject([{ subject: "t1", data: { agent_id: "a1", attempt: 1, late: true } }]);
@@ -102,6 +103,9 @@ describe("a late result", () => {
     (await accept(cluster, "x")).problem(400, "invalid_request");
     (await old.report("complete", "t1", { result: "late" })).problem(409, "stale_attempt");
     await holder.reported("complete", "t1", { attempt: 2, result: "in time" });
+    expect(
+      (await old.report("complete", "t1", { result: "late" })).problem(409, "stale_attempt"),
+    ).toMatchObject({ late_result: "kept", detail: expect.stringContaining("to be read") });
 
     (await accept(cluster, 1)).problem(409, "invalid_transition");
 

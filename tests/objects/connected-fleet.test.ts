@@ -1,9 +1,10 @@
 /** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { AgentGroup } from "../../src/objects/agent-group.ts";
+import { Coordinator } from "../../src/objects/coordinator.ts";
 import { connectUrl } from "../../src/objects/names.ts";
 import { Shell } from "../../src/objects/shell.ts";
-import { inside, newCluster } from "./objects.ts";
+import { good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
 
 const FLEET = 1000;
 /** A minute's, at one every 10 s. */
@@ -87,6 +88,43 @@ describe("a thousand connected agents", () => {
     await answered;
     expect(calls.made()).toEqual(["alarm", "liveness", "webSocketMessage"]);
     for (const socket of sockets) socket.close(1000);
+  });
+});
+
+describe("agents that connect at once", () => {
+  it("are told of their tasks after few calls to the coordinator", { timeout: 60_000 }, async () => {
+    const count = 200;
+    const { coordinator, group } = newCluster();
+    const ids = Array.from({ length: count }, (_, index) => `agent-${index}`);
+    const incarnations: number[] = [];
+    for (const id of ids) {
+      const capable = registration({ capabilities: [id] });
+      incarnations.push(good(await coordinator.register("north", id, capable, OPERATOR)).agent.incarnation);
+    }
+    await coordinator.submitBatch(ids.map((id) => submission({ id: `${id}-task`, type: id })));
+    const calls = vi.spyOn(Coordinator.prototype, "unstartedTasks");
+
+    const told = await Promise.all(
+      ids.map(async (id, index) => {
+        const { webSocket } = await group("north").fetch(connectUrl(id, incarnations[index] ?? 0), {
+          headers: { Upgrade: "websocket" },
+        });
+        if (webSocket === null) throw new Error("not connected");
+        const first = new Promise<string>((resolve) => {
+          webSocket.addEventListener("message", ({ data }) => resolve(String(data)), { once: true });
+        });
+        webSocket.accept();
+        const frame = JSON.parse(await first) as { type: string; task?: { id: string } };
+        webSocket.close(1000);
+        return frame;
+      }),
+    );
+
+    for (const [index, id] of ids.entries()) {
+      expect(told[index]).toMatchObject({ type: "task_assigned", task: { id: `${id}-task` } });
+    }
+    console.log(`${count} agents connected at once: ${calls.mock.calls.length} calls to the coordinator`);
+    expect(calls.mock.calls.length).toBeLessThan(count / 4);
   });
 });
 

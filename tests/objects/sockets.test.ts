@@ -273,12 +273,12 @@ describe("a line for a lock", () => {
     expect(
       await b.ask({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 }),
     ).toMatchObject({ queued: true });
-    good(await north.queueForLock("disk", incarnationOf("c"), { agent_id: "c" }, 30_000));
+    good(await north.queueForLock("disk", incarnationOf("c"), { agent_id: "c" }, 30_000, null));
 
     await evictDurableObject(north);
 
     expect(good(await north.lock("disk")).waiters).toEqual(["b", "c"]);
-    good(await north.queueForLock("disk", incarnationOf("b"), { agent_id: "b" }, 30_000));
+    good(await north.queueForLock("disk", incarnationOf("b"), { agent_id: "b" }, 30_000, null));
     expect(good(await north.lock("disk")).waiters).toEqual(["b", "c"]);
 
     await evictDurableObject(north);

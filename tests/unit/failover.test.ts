@@ -1,5 +1,8 @@
 /** Failover as the origin document tells it, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
+import type { Registration } from "../../src/contract/agent.ts";
+import type { ConfigInput } from "../../src/contract/config.ts";
+import type { TaskSubmission } from "../../src/contract/task.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** The timeout of the scripted agents, the second look, and messages between objects. */
@@ -188,6 +191,180 @@ describe("an agent that registers again", () => {
       problem: { code: "session_expired" },
     });
     expect(cluster.failures()).toEqual([]);
+  });
+});
+
+describe("a claim to a task that waits again", () => {
+  /** `t` was a's under attempt 1 and running; a was declared dead, and nobody else could take it. */
+  async function stranded(submission: Partial<TaskSubmission> = {}, config: ConfigInput = {}) {
+    const cluster = new ScriptedCluster(config);
+    await cluster.register("a");
+    await cluster.submit({ ...submission, id: "t" });
+    good(cluster.start("t", "a", 1));
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1, reassignment_count: 1 });
+    return cluster;
+  }
+  const CLAIM: Partial<Registration> = { running_tasks: [{ task_id: "t", attempt: 1 }] };
+
+  it("is honoured: the agent goes on with it under the same attempt, and nothing more is counted", async () => {
+    const cluster = await stranded({ timeout_seconds: 60 });
+    await cluster.register("a", CLAIM);
+    expect(cluster.task("t")).toMatchObject({
+      status: "running",
+      assigned_to: "a",
+      attempt: 1,
+      reassignment_count: 1,
+      pending_reason: null,
+    });
+    const { assigned_at, started_at, deadline_at, created_at } = cluster.task("t");
+    expect(assigned_at).toBe(created_at);
+    // What it still has of its time is not on record: it has all of it again.
+    expect(Date.parse(deadline_at ?? "")).toBe(Date.parse(started_at ?? "") + 60_000);
+    expect(cluster.agent("a").task_count).toBe(1);
+    expect(cluster.decisions("t").at(-1)).toMatchObject({
+      reason: "agent_reregistered",
+      attempt: 1,
+      from_agent: "a",
+      selected: "a",
+      explanation: expect.stringContaining("goes on"),
+    });
+    expect(cluster.eventTypes().slice(-2)).toEqual(["task.assigned", "task.started"]);
+    good(cluster.progress("t", "a", 1, 0.5));
+    cluster.cluster.coordinator.end();
+    expect(good(cluster.complete("t", "a", 1, "done once")).status).toBe("completed");
+    expect(cluster.agent("a")).toMatchObject({ tasks_completed: 1, task_count: 0 });
+  });
+
+  it("fences as before: when the agent is lost again, the next attempt is another", async () => {
+    const cluster = await stranded();
+    await cluster.register("a", CLAIM);
+    await cluster.register("b");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({ assigned_to: "b", attempt: 2, reassignment_count: 2 });
+    expect(cluster.progress("t", "a", 1, 0.5)).toMatchObject({ problem: { code: "stale_attempt" } });
+  });
+
+  it("is honoured of an agent that has left, and of a task that an operator put back in line", async () => {
+    const left = new ScriptedCluster();
+    await left.register("a");
+    await left.submit({ id: "t" });
+    left.silence("a");
+    left.cluster.group("default").serve((service) => service.unregister("a", null));
+    await left.pass(50);
+    await left.register("a", CLAIM);
+    expect(left.task("t")).toMatchObject({ status: "running", assigned_to: "a", attempt: 1 });
+
+    const retried = new ScriptedCluster({ failover_config: { max_reassignment_attempts: 0 } });
+    await retried.register("a");
+    await retried.submit({ id: "t" });
+    retried.silence("a");
+    await retried.pass(NOTICED_MS);
+    expect(retried.task("t").status).toBe("failed");
+    good(retried.cluster.coordinator.serve((service) => service.retry("t")));
+    await retried.register("a", CLAIM);
+    expect(retried.task("t")).toMatchObject({ status: "running", assigned_to: "a", attempt: 1 });
+  });
+
+  it("comes before new work for the agent's slots, and is honoured beyond them", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a", { max_concurrent_tasks: 2 });
+    await cluster.submit({ id: "one" });
+    await cluster.submit({ id: "two" });
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    await cluster.submit({ id: "urgent", priority: 10 });
+    const running_tasks = ["one", "two"].map((task_id) => ({ task_id, attempt: 1 }));
+    await cluster.register("a", { max_concurrent_tasks: 1, running_tasks });
+    expect(cluster.agent("a").task_count).toBe(2);
+    expect(cluster.task("urgent").status).toBe("pending");
+    for (const id of ["one", "two"])
+      expect(cluster.task(id)).toMatchObject({ status: "running", attempt: 1 });
+  });
+
+  it("is honoured of more tasks than are looked at at a time", async () => {
+    const count = 250;
+    const cluster = new ScriptedCluster();
+    await cluster.register("a", { max_concurrent_tasks: count });
+    for (let index = 0; index < count; index++) await cluster.submit({ id: `t${index}` });
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    const running_tasks = Array.from({ length: count }, (_, index) => ({ task_id: `t${index}`, attempt: 1 }));
+    await cluster.register("a", { max_concurrent_tasks: count, running_tasks });
+    expect(cluster.agent("a").task_count).toBe(count);
+    expect(cluster.task("t249")).toMatchObject({ status: "running", attempt: 1 });
+  });
+
+  it.each([
+    { why: "it is not the last attempt", claim: { task_id: "t", attempt: 2 } },
+    { why: "there is no such task", claim: { task_id: "nothing", attempt: 1 } },
+  ])("is not honoured when $why", async ({ claim }) => {
+    const cluster = await stranded();
+    await cluster.register("a", { running_tasks: [claim] });
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 2 });
+  });
+
+  it("is not honoured of another agent's task", async () => {
+    const cluster = await stranded();
+    await cluster.register("b", { capabilities: ["else"] });
+    await cluster.register("b", { capabilities: ["resize"], ...CLAIM });
+    expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "b", attempt: 2 });
+  });
+
+  it.each([
+    { what: "its group", submission: { group: "default" }, overrides: {}, group: "other" },
+    { what: "its capabilities", submission: {}, overrides: { capabilities: ["else"] }, group: "default" },
+  ])("is not honoured when the agent came back without $what", async ({ submission, overrides, group }) => {
+    const cluster = await stranded(submission);
+    await cluster.register("a", { ...CLAIM, ...overrides }, group);
+    expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
+    expect(good(cluster.complete("t", "a", 1, "done all the same")).status).toBe("completed");
+  });
+
+  it("is not honoured of what the agent was told to give up, or gave up itself", async () => {
+    const timedOut = new ScriptedCluster();
+    await timedOut.register("a");
+    await timedOut.submit({ id: "t", timeout_seconds: 1 });
+    good(timedOut.start("t", "a", 1));
+    good(timedOut.drain("a"));
+    await timedOut.pass(1100);
+    expect(timedOut.task("t").status).toBe("pending");
+    await timedOut.register("a", CLAIM);
+    expect(timedOut.task("t")).toMatchObject({ status: "pending", attempt: 1 });
+
+    const reported = new ScriptedCluster();
+    await reported.register("a");
+    await reported.submit({ id: "t" });
+    good(reported.fail("t", "a", 1));
+    await reported.register("a", CLAIM);
+    expect(reported.task("t").status).toBe("pending");
+  });
+
+  it("is not honoured of a task that has ended", async () => {
+    const cluster = await stranded();
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("t")));
+    await cluster.register("a", CLAIM);
+    expect(cluster.task("t")).toMatchObject({ status: "cancelled", attempt: 1 });
+    expect(cluster.agent("a").task_count).toBe(0);
+  });
+
+  it("is honoured under an operator's drain, until the drain is over", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    good(cluster.start("t", "a", 1));
+    good(cluster.drain("a", { deadline_seconds: 30 }));
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    await cluster.register("a", CLAIM);
+    expect(cluster.agent("a").status).toBe("draining");
+    expect(cluster.task("t")).toMatchObject({ status: "running", assigned_to: "a", attempt: 1 });
+    await cluster.pass(30_000);
+    expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
+    await cluster.register("a", CLAIM);
+    expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
   });
 });
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { ServerFrame } from "../../src/contract/socket.ts";
+import type { UnstartedRead } from "../../src/services/host.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 import type { SimulatedSocket } from "../support/simulation/simulated-lines.ts";
 import { Unreachable } from "../support/simulation/world.ts";
@@ -34,6 +35,29 @@ class Switchboard extends ScriptedCluster {
   liveness(id: string) {
     const [known] = this.group.serve((service) => service.liveness([id]));
     return known;
+  }
+
+  /** The network carries nothing until it is reconnected. */
+  cutOff() {
+    const { call } = this.world;
+    this.world.call = () => Promise.reject(new Unreachable());
+    return {
+      reconnect: () => {
+        this.world.call = call;
+      },
+    };
+  }
+
+  /** Of how many agents each call reads the tasks. */
+  countReads() {
+    const perCall: number[] = [];
+    const { queries } = this.cluster.coordinator.serve((service) => service);
+    const { unstartedTasks } = queries;
+    queries.unstartedTasks = (reads) => {
+      perCall.push(reads.length);
+      return unstartedTasks.call(queries, reads);
+    };
+    return { perCall };
   }
 
   sessions(): Record<string, unknown>[] {
@@ -190,6 +214,84 @@ describe("what waits for an agent", () => {
     expect(socket.frames("task_assigned")).toHaveLength(count);
   });
 
+  it("is read in few calls when many agents connect at once", async () => {
+    const cluster = await board();
+    const ids = Array.from({ length: 250 }, (_, index) => `agent-${index}`);
+    for (const id of ids) await cluster.register(id, { heartbeat_timeout_seconds: 86_400 });
+    // One has more than an answer has room for, others have one task or none.
+    await cluster.register("busy", { capabilities: ["index"], max_concurrent_tasks: 1000 });
+    const busy = Array.from({ length: 700 }, (_, index) => `busy-${index}`);
+    for (const id of busy) await cluster.submit({ id, type: "index" });
+    for (let index = 0; index < 200; index++) await cluster.submit({ id: `task-${index}` });
+    const reads = cluster.countReads();
+
+    const sockets = ["busy", ...ids].map((id) => cluster.connect(id));
+    await cluster.pass(100);
+
+    const told = sockets.map((socket) => socket.frames("task_assigned").map(({ task }) => task.id));
+    expect(told[0]).toEqual(busy);
+    expect(told.slice(1).flat().sort()).toEqual(
+      Array.from({ length: 200 }, (_, index) => `task-${index}`).sort(),
+    );
+    for (const [index, id] of ["busy", ...ids].entries()) {
+      const holders = sockets[index]?.frames("task_assigned").map(({ task }) => task.assigned_to) ?? [];
+      expect(new Set([id, ...holders])).toEqual(new Set([id]));
+    }
+    // The first go alone, and doorbells that are repeated just then have some lists read twice.
+    expect(reads.perCall.length).toBeLessThan(ids.length / 10);
+    expect(Math.max(...reads.perCall)).toBeLessThanOrEqual(100);
+  });
+
+  it("is read in answers of some size: what has no room is asked again, and nothing is left out", async () => {
+    const cluster = await board();
+    const agents = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
+    const tasksOf = (id: string) => Array.from({ length: 5 }, (_, index) => `${id}-task-${index}`);
+    for (const id of agents) {
+      await cluster.register(id, { heartbeat_timeout_seconds: 86_400, capabilities: [id] });
+      for (const task of tasksOf(id)) await cluster.submit({ id: task, type: id, data: "x".repeat(250_000) });
+    }
+    const read = (reads: UnstartedRead[]) =>
+      cluster.cluster.coordinator.serve((service) => service.queries.unstartedTasks(reads));
+
+    const found = new Map<string, string[]>(agents.map((id) => [id, []]));
+    let reads: UnstartedRead[] = agents.map((agentId) => ({ agentId, cursor: null }));
+    for (let calls = 0; reads.length > 0 && calls < 10; calls++) {
+      const pages = read(reads);
+      const characters = JSON.stringify(pages).length;
+      expect(characters).toBeGreaterThan(0);
+      expect(characters).toBeLessThan(9_000_000);
+      const further: UnstartedRead[] = [];
+      pages.forEach(({ items, next_cursor }, index) => {
+        const agentId = reads[index]?.agentId ?? "";
+        found.get(agentId)?.push(...items.map(({ id }) => id));
+        if (next_cursor !== null) further.push({ agentId, cursor: next_cursor });
+      });
+      reads = [...further, ...reads.slice(pages.length)];
+    }
+
+    expect(reads).toEqual([]);
+    for (const id of agents) expect(found.get(id)).toEqual(tasksOf(id));
+  });
+
+  it("is read by others though a call that reads is not answered", async () => {
+    const cluster = await board();
+    for (const id of ["a", "b"]) await cluster.register(id, { heartbeat_timeout_seconds: 86_400 });
+    for (const id of ["one", "two"]) await cluster.submit({ id });
+    const { world } = cluster;
+    const { call } = world;
+    world.call = () => new Promise(() => {});
+    const a = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    world.call = call;
+    const b = cluster.connect("b");
+    await cluster.pass(MESSAGE_MS);
+    expect(b.frames("task_assigned")).toHaveLength(1);
+    expect(a.frames("task_assigned")).toEqual([]);
+    // Given up after 10 s, and tried again.
+    await cluster.pass(11_000);
+    expect(a.frames("task_assigned")).toHaveLength(1);
+  });
+
   it("is pushed though the coordinator cannot be reached at first", async () => {
     const cluster = await board();
     await cluster.register("a");
@@ -248,6 +350,124 @@ describe("what waits for an agent", () => {
     send("three");
     await cluster.pass(MESSAGE_MS);
     expect(socket.frames("message").map(({ message }) => message.content)).toEqual(["one", "two", "three"]);
+  });
+});
+
+describe("what was taken while the group could not be reached", () => {
+  /** `a` is connected and runs `one`, whose cancellation its group is not told of at first. */
+  async function untold() {
+    const cluster = await board();
+    const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 86_400 });
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    good(cluster.start("one", "a", 1));
+    const cutOff = cluster.cutOff();
+    cluster.cluster.revoked.length = 0;
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("one")));
+    return { cluster, socket, ...cutOff };
+  }
+  const REVOKED = { type: "task_revoked", task_id: "one", attempt: 1, reason: "cancelled" };
+  const rings = (cluster: Switchboard) => cluster.cluster.revoked.length;
+
+  it("is told as soon as it can be", async () => {
+    const { cluster, socket, reconnect } = await untold();
+    await cluster.pass(500);
+    reconnect();
+    expect(socket.frames("task_revoked")).toEqual([]);
+    await cluster.pass(1000);
+    expect(socket.frames("task_revoked")).toEqual([REVOKED]);
+    await cluster.pass(10_000_000);
+    expect(rings(cluster)).toBe(2);
+  });
+
+  it("is told with back-off until it was heard, though the agent reads its list meanwhile", async () => {
+    const { cluster, socket, reconnect } = await untold();
+    await cluster.pass(20_000);
+    cluster.cluster.coordinator.serve((service) =>
+      service.queries.tasksOf("a", ["assigned"], true, 50, null),
+    );
+    await cluster.pass(20_000);
+    // At once, and after 1, 3, 7, 15 and 31 s.
+    expect(rings(cluster)).toBe(6);
+    reconnect();
+    await cluster.pass(32_000);
+    expect(socket.frames("task_revoked")).toEqual([REVOKED]);
+  });
+
+  it("is told with what is taken next", async () => {
+    const { cluster, socket, reconnect } = await untold();
+    await cluster.submit({ id: "two" });
+    await cluster.pass(15_000);
+    reconnect();
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("two")));
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("task_revoked").map(({ task_id }) => task_id)).toEqual(["one", "two"]);
+  });
+
+  it("outlives a failover that is merely imagined", async () => {
+    const { cluster, socket, reconnect } = await untold();
+    await cluster.pass(500);
+    good(
+      cluster.cluster.coordinator.serve((service) => service.simulateFailover({ agents: ["a"], groups: [] })),
+    );
+    reconnect();
+    await cluster.pass(1000);
+    expect(socket.frames("task_revoked")).toEqual([REVOKED]);
+  });
+
+  it("is told again if only the answer was lost, and nothing else is", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.submit({ id: "two" });
+    await cluster.pass(MESSAGE_MS);
+    const { world } = cluster;
+    const { call } = world;
+    world.call = async (serve) => {
+      await call.call(world, serve);
+      throw new Unreachable();
+    };
+    good(cluster.fail("one", "a", 1));
+    good(cluster.cluster.coordinator.serve((service) => service.cancel("two")));
+    await cluster.pass(MESSAGE_MS);
+    world.call = call;
+    await cluster.pass(2000);
+    expect(socket.frames("task_revoked")).toEqual([
+      { type: "task_revoked", task_id: "two", attempt: 1, reason: "cancelled" },
+      { type: "task_revoked", task_id: "two", attempt: 1, reason: "cancelled" },
+    ]);
+    expect(socket.frames("task_assigned").map(({ task }) => `${task.id}/${task.attempt}`)).toEqual([
+      "one/1",
+      "two/1",
+      "one/2",
+    ]);
+  });
+
+  it.each([
+    { when: "registers again", go: (c: Switchboard) => c.register("a") },
+    {
+      when: "is not live any more",
+      go: async (c: Switchboard) =>
+        void c.group.serve((service) => service.reportFailure("a", { failure_type: "x" })),
+    },
+  ])("is not told any more once the agent $when", async ({ go }) => {
+    const { cluster, reconnect } = await untold();
+    await cluster.pass(3500);
+    reconnect();
+    const before = rings(cluster);
+    await go(cluster);
+    await cluster.pass(100_000);
+    expect(rings(cluster)).toBe(before);
+  });
+
+  it("is given up after an hour or so", async () => {
+    const { cluster, reconnect } = await untold();
+    await cluster.pass(10_000_000);
+    // At once, and after 1 s, 3 s, … 4,095 s.
+    expect(rings(cluster)).toBe(13);
+    reconnect();
+    await cluster.pass(10_000_000);
+    expect(rings(cluster)).toBe(13);
   });
 });
 
@@ -424,6 +644,27 @@ describe("what an agent asks", () => {
     expect(answers(socket).at(-1)).toMatchObject({ type: "ack", request_id: "2" });
   });
 
+  it("is refused alone when it breaks, and what came with it is served", async () => {
+    const cluster = await board();
+    const [a, b] = [await cluster.connected("a"), await cluster.connected("b")];
+    const { locks } = cluster.group.serve((service) => service);
+    const { ask } = locks;
+    locks.ask = (request, nowMs) => {
+      if (request.resource === "broken") throw new Error("a bug");
+      return ask.call(locks, request, nowMs);
+    };
+    a.say({ type: "lock_acquire", request_id: "1", resource: "disk" });
+    b.say({ type: "lock_acquire", request_id: "1", resource: "broken" });
+    b.say({ type: "lock_acquire", request_id: "2", resource: "tape" });
+    await cluster.pass(MESSAGE_MS);
+    expect(answers(a)).toMatchObject([{ type: "ack", lock: { resource: "disk", holder: "a" } }]);
+    expect(answers(b)).toMatchObject([
+      { type: "error", request_id: "1", code: "internal" },
+      { type: "ack", request_id: "2", lock: { resource: "tape", holder: "b" } },
+    ]);
+    expect(cluster.group.serve((service) => service.locks.lockedCount())).toBe(2);
+  });
+
   it("is not heard any more when it is a flood", async () => {
     const cluster = await board();
     const socket = await cluster.connected("a");
@@ -447,6 +688,72 @@ describe("what an agent asks", () => {
     await cluster.pass(MESSAGE_MS);
     expect(answers(socket)).toEqual([{ type: "ack", request_id: "1" }]);
     expect(good(cluster.heartbeat("a")).unread_messages).toBe(0);
+  });
+});
+
+describe("an agent that does not read", () => {
+  const LONG = "x".repeat(60_000);
+
+  it("is told no more than it reads, and everything in the end", async () => {
+    const cluster = await board();
+    for (let index = 0; index < 100; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
+    const socket = await cluster.connected("a", { max_concurrent_tasks: 100 });
+    expect(socket.frames("task_assigned").length).toBeLessThan(20);
+
+    const started = new Set<string>();
+    const startNext = () => {
+      const next = socket.frames("task_assigned").find(({ task }) => !started.has(task.id))?.task;
+      if (next === undefined) return false;
+      started.add(next.id);
+      socket.say({ type: "task_start", request_id: next.id, task_id: next.id, attempt: next.attempt });
+      return true;
+    };
+    while (startNext()) await cluster.pass(MESSAGE_MS);
+    expect(started.size).toBe(100);
+    expect(socket.frames("task_assigned")).toHaveLength(100);
+  });
+
+  it("gets the next message when it has acknowledged one, each once", async () => {
+    const cluster = await board();
+    await cluster.register("a");
+    for (let index = 0; index < 60; index++) {
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content: LONG }),
+      );
+    }
+    const socket = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("message").length).toBeLessThan(20);
+    // Messages that nobody takes hold up no task.
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("task_assigned")).toHaveLength(1);
+
+    for (let index = 0; index < socket.frames("message").length; index++) {
+      const message_id = socket.frames("message")[index]?.message.id;
+      socket.say({ type: "message_ack", request_id: `${index}`, message_id });
+      await cluster.pass(MESSAGE_MS);
+    }
+    const told = socket.frames("message").map(({ message }) => message.id);
+    expect(told).toHaveLength(60);
+    expect(new Set(told).size).toBe(60);
+  });
+
+  it("is not heard any more when it goes on asking", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const ask = { type: "lock_acquire", request_id: "1", resource: "\\".repeat(256) };
+    const frames = Array.from({ length: 1000 }, () => ask);
+    for (let asked = 0; asked < 100 && socket.closed === null; asked++) {
+      socket.say({ type: "batch", frames });
+      await cluster.pass(1000);
+      socket.ping();
+    }
+    expect(socket.closed).toEqual({ code: 1008, reason: "unread" });
+    const told = socket.received.reduce((sum, frame) => sum + JSON.stringify(frame).length, 0);
+    expect(told).toBeLessThan(18 * 1024 * 1024);
+    // No crash: it is given its timeout.
+    expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }]);
   });
 });
 

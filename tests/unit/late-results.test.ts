@@ -176,10 +176,12 @@ describe("accepting a late result", () => {
     expect(task).toMatchObject({
       status: "completed",
       assigned_to: "a",
-      attempt: 2,
+      attempt: 1,
+      started_at: null,
       result: "precious",
       late_results: 1,
     });
+    expect(task.assigned_at).toBe(task.created_at);
     expect(cluster.cluster.revoked).toEqual([
       { agentId: "b", taskId: "t", attempt: 2, reason: "late_result_accepted" },
     ]);
@@ -189,8 +191,15 @@ describe("accepting a late result", () => {
     expect(eventsOf(cluster, "task.completed")).toMatchObject([
       { subject: "t", data: { agent_id: "a", attempt: 1, late: true } },
     ]);
-    expect(cluster.complete("t", "b", 2, "too late now")).toMatchObject(KEPT);
-    expect(cluster.task("t").result).toBe("precious");
+    expect(cluster.complete("t", "b", 2, "too late now")).toMatchObject({
+      problem: {
+        detail: expect.stringContaining("to be read"),
+        evidence: { attempt: 1, assigned_to: "a", task_status: "completed", late_result: "kept" },
+      },
+    });
+    expect(cluster.task("t")).toMatchObject({ attempt: 1, result: "precious", late_results: 2 });
+    expect(accept(cluster, 2)).toMatchObject({ problem: { code: "invalid_transition" } });
+    expect(good(cluster.complete("t", "a", 1, "precious"))).toMatchObject({ attempt: 1, result: "precious" });
   });
 
   it("answers a repeat as the first time, and the agent that repeats its report too", async () => {
@@ -211,10 +220,8 @@ describe("accepting a late result", () => {
     expect(cluster.task("t")).toMatchObject({ assigned_to: "a", attempt: 2 });
     cluster.complete("t", "a", 1, "first");
     good(accept(cluster, 1));
-    expect(cluster.complete("t", "a", 2, "second")).toMatchObject({
-      problem: { code: "invalid_transition", evidence: { late_result: "kept" } },
-    });
-    expect(cluster.task("t").result).toBe("first");
+    expect(cluster.complete("t", "a", 2, "second")).toMatchObject(KEPT);
+    expect(cluster.task("t")).toMatchObject({ attempt: 1, result: "first" });
     expect(good(cluster.complete("t", "a", 1, "first")).result).toBe("first");
   });
 
@@ -253,6 +260,28 @@ describe("accepting a late result", () => {
     expect(accept(cancelled, 1)).toMatchObject({ problem: { code: "invalid_transition" } });
   });
 
+  it("is promised of a kept result only while the task can still be completed", async () => {
+    const told = async (settle: (cluster: ScriptedCluster) => Outcome<Task>) => {
+      const cluster = await moved();
+      good(settle(cluster));
+      const refused = cluster.complete("t", "a", 1, "late");
+      expect(refused).toMatchObject({ problem: { evidence: { late_result: "kept" } } });
+      expect(lateResults(cluster)).toHaveLength(1);
+      const { detail } = refused.ok ? { detail: "" } : refused.problem;
+      return { detail, isAcceptable: accept(cluster, 1).ok };
+    };
+    const outcomes = [
+      await told((cluster) => cluster.start("t", "b", 2)),
+      await told((cluster) => cluster.fail("t", "b", 2, false)),
+      await told((cluster) => cluster.complete("t", "b", 2, "in time")),
+      await told((cluster) => cluster.cluster.coordinator.serve((service) => service.cancel("t"))),
+    ];
+    expect(outcomes.map(({ isAcceptable }) => isAcceptable)).toEqual([true, true, false, false]);
+    for (const { detail, isAcceptable } of outcomes) {
+      expect(detail).toContain(isAcceptable ? "until it is accepted" : "to be read");
+    }
+  });
+
   it("finds nothing where nothing is kept", async () => {
     const cluster = await moved();
     expect(accept(cluster, 1)).toMatchObject({ problem: { code: "not_found" } });
@@ -268,6 +297,7 @@ describe("a late result that is accepted by itself", () => {
     expect(task).toMatchObject({
       status: "completed",
       assigned_to: "a",
+      attempt: 1,
       result: "precious",
       late_results: 0,
     });

@@ -15,6 +15,7 @@ import {
   lost,
   parked,
   progressed,
+  resumed,
   retried,
   standingOf,
 } from "../../src/domain/task-life.ts";
@@ -63,6 +64,8 @@ const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
   progress: (task, nowMs) => (isHeld(task.status) ? progressed(task, 0.5, nowMs) : task),
   lose: (task) => (isHeld(task.status) ? parked(lost(task, false), "its agent failed", null) : task),
   leave: (task) => (isHeld(task.status) ? parked(avoiding(task), "its agent left", null) : task),
+  resume: (task, nowMs) =>
+    task.status === "pending" && task.attempt > 0 ? resumed(task, nowMs, nowMs) : task,
   credit: (task, nowMs) => (task.deadlineAtMs === null ? task : creditedTask(task, nowMs)),
   complete: (task, nowMs) => (isFinished(task.status) ? task : completed(task, "done", nowMs)),
   fail: (task, nowMs) =>
@@ -70,7 +73,12 @@ const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
   completeLate: (task, nowMs) =>
     task.attempt === 0 || task.status === "completed" || task.status === "cancelled"
       ? task
-      : completedLate(task, "late", "done", nowMs),
+      : completedLate(
+          task,
+          { agentId: "late", attempt: 1 + (nowMs % task.attempt), assignedAtMs: nowMs },
+          "done",
+          nowMs,
+        ),
   cancel: (task, nowMs) => (isFinished(task.status) ? task : cancelled(task, nowMs)),
   retry: (task) => (task.status === "failed" ? retried(task) : task),
 };
@@ -81,26 +89,32 @@ const walks = fc.array(fc.record({ move: fc.constantFrom(...Object.keys(MOVES)),
 
 function walk(
   moves: { move: string; afterMs: number }[],
-  look: (before: TaskRecord, after: TaskRecord) => void,
+  look: (before: TaskRecord, after: TaskRecord, move: string) => void,
 ): void {
   let nowMs = 1000;
   let task = NEW;
   for (const { move, afterMs } of moves) {
     nowMs += afterMs;
     const next = MOVES[move]?.(task, nowMs) ?? task;
-    look(task, next);
+    look(task, next, move);
     task = next;
   }
 }
 
 describe("a task", () => {
-  it("grows its attempt by one at each assignment and never otherwise", () => {
+  it("has an attempt that no assignment before had, the next in number, and otherwise keeps it or ends with it", () => {
     fc.assert(
       fc.property(walks, (moves) => {
-        walk(moves, (before, after) => {
-          const isAssignment = after.status === "assigned" && after.assignedAtMs !== before.assignedAtMs;
-          if (after.attempt !== before.attempt) expect(after.attempt).toBe(before.attempt + 1);
-          if (isAssignment) expect(after.attempt).toBe(before.attempt + 1);
+        let given = 0;
+        walk(moves, (before, after, move) => {
+          if (move === "assign" && after !== before) {
+            given += 1;
+            expect(after.attempt).toBe(given);
+          } else if (after.attempt !== before.attempt) {
+            // A late result: the attempt is the one that did the task, and none follows.
+            expect(after).toMatchObject({ status: "completed", holder: "late" });
+            expect(after.attempt).toBeLessThan(before.attempt);
+          }
         });
       }),
       { numRuns: 1000 },

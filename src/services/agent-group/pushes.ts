@@ -10,6 +10,7 @@ import { instantOrNull } from "../instant.ts";
 import type { Ledger } from "./ledger.ts";
 import { messageView } from "./message-view.ts";
 import type { Session } from "./sessions.ts";
+import { TaskReads } from "./task-reads.ts";
 
 /** Messages pushed in one event, so that requests pass in between. */
 const MESSAGES_PER_EVENT = 50;
@@ -34,14 +35,18 @@ type Delivery = {
   /** The number of the last message; null if an earlier instance pushed some. */
   messagesThrough: number | null;
   isPushingMessages: boolean;
+  /** What is held back until the agent has read more. */
+  heldBack: { tasks: boolean; messages: boolean };
 };
 
 export class Pushes {
   readonly #ledger: Ledger;
+  readonly #reads: TaskReads;
   readonly #byConnection = new Map<number, Delivery>();
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
+    this.#reads = new TaskReads(ledger.host);
   }
 
   /** The agent has just connected: everything that waits for it. */
@@ -91,6 +96,16 @@ export class Pushes {
     });
   }
 
+  /** The agent has read more: what was held back follows. */
+  resume(connection: number): void {
+    const delivery = this.#byConnection.get(connection);
+    if (delivery === undefined) return;
+    const { tasks, messages } = delivery.heldBack;
+    delivery.heldBack = { tasks: false, messages: false };
+    if (messages && !delivery.isPushingMessages) this.#pushMessages(delivery);
+    if (tasks) this.#readTasks(delivery);
+  }
+
   forget(connection: number): void {
     this.#byConnection.delete(connection);
   }
@@ -114,6 +129,7 @@ export class Pushes {
         revokedMeanwhile: new Set(),
         messagesThrough: null,
         isPushingMessages: false,
+        heldBack: { tasks: false, messages: false },
       };
       this.#byConnection.set(connection, delivery);
     }
@@ -133,6 +149,10 @@ export class Pushes {
       messages.page(session, delivery.messagesThrough ?? 0, MESSAGES_PER_EVENT),
     );
     for (const item of items) {
+      if (!answers.hasRoomFor(delivery.connection, "message")) {
+        delivery.heldBack.messages = true;
+        return;
+      }
       answers.push(delivery.connection, { type: "message", message: messageView(item) });
       delivery.messagesThrough = item.number;
     }
@@ -153,25 +173,35 @@ export class Pushes {
 
   /** @param seen the attempts of the pages before */
   #readPage(delivery: Delivery, cursor: string | null, seen: Set<string>): void {
-    this.#ledger.host.peers.unstartedTasks(delivery.agentId, cursor).then(
+    this.#reads.read(delivery.agentId, cursor).then(
       ({ items, next_cursor }) => {
         if (!this.#isCurrent(delivery)) return;
-        this.#pushTasks(delivery, items, seen);
-        if (next_cursor !== null && seen.size < TASKS_LIMIT) this.#readPage(delivery, next_cursor, seen);
+        if (!this.#pushTasks(delivery, items, seen)) this.#holdBackTasks(delivery);
+        else if (next_cursor !== null && seen.size < TASKS_LIMIT) this.#readPage(delivery, next_cursor, seen);
         else this.#endReading(delivery, seen);
       },
       () => this.#readTasksLater(delivery),
     );
   }
 
-  #pushTasks(delivery: Delivery, tasks: readonly Task[], seen: Set<string>): void {
+  /** @returns whether there was room for all of them */
+  #pushTasks(delivery: Delivery, tasks: readonly Task[], seen: Set<string>): boolean {
+    const { answers } = this.#ledger;
     for (const task of tasks) {
       const key = keyOf(task.id, task.attempt);
       seen.add(key);
       if (delivery.tasks.has(key) || delivery.revokedMeanwhile.has(key)) continue;
+      if (!answers.hasRoomFor(delivery.connection, "task")) return false;
       delivery.tasks.add(key);
-      this.#ledger.answers.push(delivery.connection, { type: "task_assigned", task });
+      answers.push(delivery.connection, { type: "task_assigned", task });
     }
+    return true;
+  }
+
+  /** The list is read anew when there is room: by then it may be another. */
+  #holdBackTasks(delivery: Delivery): void {
+    delivery.reading = "idle";
+    delivery.heldBack.tasks = true;
   }
 
   #endReading(delivery: Delivery, seen: ReadonlySet<string>): void {

@@ -1,14 +1,13 @@
 /** What follows when a task is done: it ends, and whoever did it has the credit. */
+import type { EventDraft } from "../../contract/event.ts";
 import { withCompletion } from "../../domain/experience.ts";
 import { withEvent } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 
-/** The attempt that did the task. */
+/** How the attempt that did the task did it. */
 export type Deed = {
-  agentId: string | null;
-  attempt: number;
   tookMs: number;
   /** It was over when its result came. */
   isLate: boolean;
@@ -23,19 +22,19 @@ export class Completions {
     this.#losses = losses;
   }
 
-  /** @param before the task as it is stored; @param done as it is to be */
-  complete(before: TaskRecord, done: TaskRecord, deed: Deed, nowMs: number): TaskRecord {
+  /** @param before the task as it is stored; @param done as it is to be: of the attempt that did it */
+  complete(before: TaskRecord, done: TaskRecord, { tookMs, isLate }: Deed, nowMs: number): TaskRecord {
     this.#ledger.saveTask(before, done);
-    this.#ledger.attempts.end(done.id, deed.attempt, "completed", nowMs);
-    this.#credit(done, deed, nowMs);
-    const data = deed.isLate ? { attempt: deed.attempt, late: true } : {};
+    this.#ledger.attempts.end(done.id, done.attempt, "completed", nowMs);
+    this.#credit(done, tookMs, nowMs);
+    const data: EventDraft["data"] = isLate ? { late: true } : {};
     this.#losses.ended(done, { type: "task.completed", data }, nowMs);
     return done;
   }
 
   /** A completed task speaks for its agent. */
-  #credit({ type }: TaskRecord, { agentId, tookMs }: Deed, nowMs: number): void {
-    const agent = agentId === null ? undefined : this.#ledger.roster.find(agentId);
+  #credit({ type, holder }: TaskRecord, tookMs: number, nowMs: number): void {
+    const agent = holder === null ? undefined : this.#ledger.roster.find(holder);
     if (agent === undefined) return;
     this.#ledger.roster.save({
       ...agent,

@@ -8,7 +8,6 @@
  *   Queries, ConfigDesk --> Ledger (records, outbox, doorbells)
  */
 import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
-import type { Page } from "../../contract/common.ts";
 import type { Config } from "../../contract/config.ts";
 import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/foresight.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
@@ -48,9 +47,6 @@ import { standingOf } from "./views.ts";
 
 /** How long a registration waits for the group to watch over the agent. */
 const HEARD_LIMIT_MS = 5000;
-
-/** Unstarted tasks an agent is told of at a time: as many as a page of a list may have. */
-const UNSTARTED_LIMIT = 500;
 
 export class Coordinator {
   readonly queries: Queries;
@@ -221,11 +217,6 @@ export class Coordinator {
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
     return this.#unit.commit(() => this.#desk.setBackups(taskId, backups));
-  }
-
-  /** For an agent's group to tell it of; its doorbell goes on until it answers. */
-  unstartedTasks(agentId: string, cursor: string | null): Page<Task> {
-    return this.queries.tasksOf(agentId, ["assigned"], false, UNSTARTED_LIMIT, cursor);
   }
 
   // Failures tried before they happen

@@ -1,15 +1,17 @@
 /**
  * Telling agents that their task list changed, and which attempts were taken from them. A
  * doorbell may be lost, so it is repeated with back-off until the agent starts a task or reads
- * its list; what was taken is said once, since a report of it is refused anyway. Nothing is
+ * its list; what was taken is said until the group has heard it. Nothing is
  * stored: after a restart every agent with unstarted tasks is told again, at the pace of how
- * long they have waited.
+ * long they have waited, and of what was taken only a refused report tells.
  */
-import { isLive } from "../../domain/agent.ts";
+import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import { earliest } from "../earliest.ts";
 import type { Host, Revocation } from "../host.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Roster } from "./roster.ts";
 import type { TaskBook } from "./task-book.ts";
+import { type Unheard, UnheardRevocations } from "./unheard-revocations.ts";
 
 /** The first repetition; each further one comes after twice the time. */
 const FIRST_REPEAT_MS = 1000;
@@ -26,6 +28,8 @@ export class Doorbells {
   #due = new Map<string, { atMs: number; repeatMs: number }>();
   /** Whom the present work rings when it is committed, with what was taken from each. */
   #ringing = new Map<string, Revocation[]>();
+  /** Of committed work alone, so it outlives a reading anew. */
+  readonly #unheard = new UnheardRevocations();
 
   constructor(host: Host, unit: UnitOfWork, roster: Roster, tasks: TaskBook) {
     this.#host = host;
@@ -62,11 +66,14 @@ export class Doorbells {
   nextWorkMs(): number | null {
     let earliestMs: number | null = null;
     for (const { atMs } of this.#due.values()) earliestMs = Math.min(earliestMs ?? atMs, atMs);
-    return earliestMs;
+    return earliest(earliestMs, this.#unheard.nextWorkMs());
   }
 
-  /** Repeats the bells that were not answered. */
+  /** Repeats the bells that were not answered, and the revocations that were not heard. */
   repeatDue(nowMs: number): void {
+    for (const agentId of this.#unheard.due((id) => this.#roster.find(id), nowMs)) {
+      this.#ringAfterCommit(agentId);
+    }
     for (const [agentId, { atMs, repeatMs }] of this.#due) {
       if (atMs > nowMs) continue;
       this.#due.delete(agentId);
@@ -96,10 +103,31 @@ export class Doorbells {
   #ring(agentId: string, revoked: readonly Revocation[]): void {
     const agent = this.#roster.find(agentId);
     if (agent === undefined) return;
-    this.#host.peers.ringDoorbell(agent.group, {
-      agentId,
-      assignedTasks: this.#tasks.unstartedOf(agentId),
-      ...(revoked.length === 0 ? {} : { revoked }),
+    const unheard = this.#unheard.take(agent);
+    const all = [...(unheard?.revoked ?? []), ...revoked];
+    this.#host.peers
+      .ringDoorbell(agent.group, {
+        agentId,
+        assignedTasks: this.#tasks.unstartedOf(agentId),
+        ...(all.length === 0 ? {} : { revoked: all }),
+      })
+      .catch(() => {
+        if (all.length > 0) this.#keepUnheard(agent, all, unheard);
+      })
+      .catch((error: unknown) => {
+        this.#host.log.line("error", "doorbell_failed", { agent: agentId, error: String(error) });
+      });
+  }
+
+  /** In a commit, which sets the alarm. */
+  #keepUnheard(
+    { id, incarnation }: AgentRecord,
+    revoked: readonly Revocation[],
+    before: Unheard | null,
+  ): void {
+    this.#unit.commit((nowMs) => {
+      const agent = this.#roster.find(id);
+      if (agent?.incarnation === incarnation) this.#unheard.add(agent, revoked, before, nowMs);
     });
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Results that come when their attempt is over. Such work may have cost real money: as the
  * task's policy says it is kept with the task for somebody to accept, or accepted at once.
+ * What comes for a task that is completed or cancelled is kept too, to be read.
  * Only what was in truth given to the agent counts, one result an attempt.
  */
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
@@ -51,15 +52,15 @@ export class LateResults {
     const given = this.#ledger.attempts.find(task.id, attempt);
     const isOwn =
       given?.agentId === agentId && (speaker === null || speaker.incarnation >= given.incarnation);
-    if (!isOwn) return withFate(refused, "rejected");
+    if (!isOwn) return rejected(refused);
     // It completed the task: a repeat is answered as the first time.
     if (given.outcome === "completed") return ok(task);
-    if (this.#ledger.lateResults.has(task.id, attempt)) return withFate(refused, "kept");
+    if (this.#ledger.lateResults.has(task.id, attempt)) return kept(refused, task);
     if (task.lateResultPolicy === "accept_if_unfinished" && !isFinished(task.status)) {
       return ok(this.#complete(task, { agentId, attempt, result, receivedAtMs: nowMs }, nowMs));
     }
     const isKept = task.lateResultPolicy !== "reject" && this.#keep(task, agentId, attempt, result, nowMs);
-    return withFate(refused, isKept ? "kept" : "rejected");
+    return isKept ? kept(refused, task) : rejected(refused);
   }
 
   /** Somebody wants the task done with it. */
@@ -70,7 +71,7 @@ export class LateResults {
     if (late === undefined) return refuse("not_found", "no late result of this attempt is kept");
     const isAccepted = this.#ledger.attempts.find(taskId, attempt)?.outcome === "completed";
     if (isAccepted) return ok(taskView(task));
-    if (task.status === "completed" || task.status === "cancelled") return finishedAlready(task);
+    if (!isAcceptable(task)) return finishedAlready(task);
     return ok(taskView(this.#complete(task, late, nowMs)));
   }
 
@@ -92,11 +93,12 @@ export class LateResults {
   #complete(task: TaskRecord, { agentId, attempt, result, receivedAtMs }: Deed, nowMs: number): TaskRecord {
     if (isHeld(task.status)) this.#ledger.attempts.end(task.id, task.attempt, "overtaken", nowMs);
     this.#losses.tellHolder(task, "late_result_accepted", nowMs);
-    const assignedAtMs = this.#ledger.attempts.find(task.id, attempt)?.assignedAtMs ?? receivedAtMs;
+    const assignedAtMs = this.#ledger.attempts.find(task.id, attempt)?.assignedAtMs ?? null;
+    const tookMs = receivedAtMs - (assignedAtMs ?? receivedAtMs);
     const done = this.#completions.complete(
       task,
-      completedLate(task, agentId, result, nowMs),
-      { agentId, attempt, tookMs: receivedAtMs - assignedAtMs, isLate: true },
+      completedLate(task, { agentId, attempt, assignedAtMs }, result, nowMs),
+      { tookMs, isLate: true },
       nowMs,
     );
     // It failed for good without ever having moved, and that is on somebody's desk.
@@ -111,8 +113,26 @@ export function isKept(outcome: Outcome<unknown>): boolean {
   return !outcome.ok && outcome.problem.evidence?.late_result === "kept";
 }
 
-function withFate(refused: Outcome<never>, fate: "kept" | "rejected"): Outcome<never> {
+/** A completed task has its result, and a cancelled one is to have none: what comes for these is for reading alone. */
+function isAcceptable({ status }: TaskRecord): boolean {
+  return status !== "completed" && status !== "cancelled";
+}
+
+/** The detail promises no more than the task can bear. */
+function kept(refused: Outcome<never>, task: TaskRecord): Outcome<never> {
+  const purpose = isAcceptable(task) ? "until it is accepted" : "to be read, and cannot be accepted any more";
+  return withFate(refused, "kept", `; its result is kept ${purpose}`);
+}
+
+function rejected(refused: Outcome<never>): Outcome<never> {
+  return withFate(refused, "rejected", "");
+}
+
+function withFate(refused: Outcome<never>, fate: "kept" | "rejected", words: string): Outcome<never> {
   if (refused.ok) return refused;
-  const { problem } = refused;
-  return { ok: false, problem: { ...problem, evidence: { ...problem.evidence, late_result: fate } } };
+  const { detail, evidence } = refused.problem;
+  return {
+    ok: false,
+    problem: { ...refused.problem, detail: detail + words, evidence: { ...evidence, late_result: fate } },
+  };
 }

@@ -5,7 +5,7 @@
 import type { Decision, DecisionReason } from "../../contract/decision.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
-import { assigned, parked } from "../../domain/task-life.ts";
+import { assigned, parked, resumed } from "../../domain/task-life.ts";
 import type { PlaceInLine, WaitingTask } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
 import { hardExclusion } from "../../strategies/eligibility.ts";
@@ -72,20 +72,33 @@ export class Placement {
   reissue(before: TaskRecord, agentId: string, nowMs: number): void {
     const task = { ...before, decisionCount: before.decisionCount + 1 };
     const given = this.#give(before, task, agentId, nowMs);
-    const { failover_config } = this.#ledger.settings.config;
-    const verdict: Verdict = {
-      strategy: strategyFor(failover_config).name,
-      priorityLevel: priorityLevel(task.priority, failover_config.task_priority_levels),
-      selected: agentId,
-      explanation: `${agentId} registered again and keeps ${task.id} (${task.type}) under a new attempt.`,
-      weights: {},
-      candidates: [],
-      runnersUp: [],
-      candidateCount: 0,
-      excluded: [],
-      excludedCounts: {},
-    };
-    this.#record(given, verdict, "agent_reregistered", agentId, nowMs);
+    this.#recordReturn(given, agentId, `keeps ${task.id} (${task.type}) under a new attempt`, nowMs);
+  }
+
+  /** A waiting task goes back to its last holder, which still works on it. @param assignedAtMs of its attempt */
+  giveBack(before: TaskRecord, agentId: string, assignedAtMs: number, nowMs: number): void {
+    const numbered = { ...before, decisionCount: before.decisionCount + 1 };
+    const task = resumed(numbered, assignedAtMs, nowMs);
+    this.#ledger.saveTask(before, task);
+    this.#ledger.attempts.reopen(task.id, task.attempt);
+    for (const type of ["task.assigned", "task.started"]) {
+      this.#ledger.note(
+        { type, subject: task.id, data: { agent_id: agentId, attempt: task.attempt } },
+        nowMs,
+      );
+    }
+    this.#recordReturn(
+      task,
+      agentId,
+      `goes on with ${task.id} (${task.type}), which it had not given up, under the same attempt`,
+      nowMs,
+    );
+  }
+
+  /** Whether the agent can do the task at all, however much it has to do. */
+  suits(agentId: string, task: TaskRecord): boolean {
+    const candidate = this.#ledger.roster.unburdened(agentId);
+    return candidate !== undefined && hardExclusion(task, candidate) === null;
   }
 
   /**
@@ -178,6 +191,24 @@ export class Placement {
     const typicalMs = this.#ledger.roster.typicalMs(task.type);
     const context = { nowMs, config, fromAgent, typicalMs };
     return decide(strategyFor(config), task, this.#ledger.roster.candidates(nowMs), context);
+  }
+
+  /** Nobody had to be chosen: whoever registered again has what it had. @param what it does, in words */
+  #recordReturn(task: TaskRecord, agentId: string, what: string, nowMs: number): void {
+    const { failover_config } = this.#ledger.settings.config;
+    const verdict: Verdict = {
+      strategy: strategyFor(failover_config).name,
+      priorityLevel: priorityLevel(task.priority, failover_config.task_priority_levels),
+      selected: agentId,
+      explanation: `${agentId} registered again and ${what}.`,
+      weights: {},
+      candidates: [],
+      runnersUp: [],
+      candidateCount: 0,
+      excluded: [],
+      excludedCounts: {},
+    };
+    this.#record(task, verdict, "agent_reregistered", agentId, nowMs);
   }
 
   #give(before: TaskRecord | null, task: TaskRecord, agentId: string, nowMs: number): TaskRecord {

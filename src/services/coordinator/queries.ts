@@ -13,9 +13,10 @@ import {
   type TaskFilter,
   type TaskStatus,
 } from "../../contract/task.ts";
-import type { PlaceInLine } from "../../storage/coordinator/tasks.ts";
+import type { PlacedInLine, PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
+import type { UnstartedRead } from "../host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Placement } from "./placement.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
@@ -23,6 +24,9 @@ import { agentView, lateResultView, taskView } from "./views.ts";
 
 /** Failures shown in the status. */
 const RECENT_FAILURES = 10;
+
+/** Unstarted tasks told of in one answer, of all agents together: as many as a page of a list may have. */
+const UNSTARTED_LIMIT = 500;
 
 const DAY_MS = 86_400_000;
 
@@ -94,11 +98,20 @@ export class Queries {
     return this.#ledger.unit.read(() => {
       if (isItself) this.#ledger.doorbells.answered(agentId);
       const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
-      return pageOfSlice(
-        found,
-        ({ task }) => taskView(task),
-        ({ place }) => `${place.urgency}:${place.number}`,
-      );
+      return pageOfSlice(found, viewOfPlaced, cursorOfPlaced);
+    });
+  }
+
+  /**
+   * The tasks that agents have not started, for their groups to tell them of; their doorbells go on until they answer.
+   * A page for each read, in order, as far as one answer reaches: the last may have more behind it, and reads
+   * beyond it have none.
+   */
+  unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[] {
+    return this.#ledger.unit.read(() => {
+      const lines = reads.map(({ agentId, cursor }) => ({ agentId, after: placeOf(cursor) }));
+      const slices = this.#ledger.tasks.store.unstartedPages(lines, UNSTARTED_LIMIT);
+      return slices.map((slice) => pageOfSlice(slice, viewOfPlaced, cursorOfPlaced));
     });
   }
 
@@ -181,6 +194,9 @@ function numberOf(cursor: string | null): number | null {
   const number = Number(cursor);
   return cursor === null || !Number.isSafeInteger(number) ? null : number;
 }
+
+const viewOfPlaced = ({ task }: PlacedInLine) => taskView(task);
+const cursorOfPlaced = ({ place }: PlacedInLine) => `${place.urgency}:${place.number}`;
 
 function placeOf(cursor: string | null): PlaceInLine | null {
   const [urgency, number] = (cursor ?? "").split(":").map(Number);

@@ -1,13 +1,15 @@
 /**
  * Who is in the cluster: reserves ids, issues incarnations, and tells the group whom to
  * watch. A new incarnation ends the one before it, wherever it comes from; what the agent
- * still works on stays as it is, the rest of its tasks stays with it under a new attempt.
+ * still works on stays as it is, or is its own again if nobody has it meanwhile; the rest of
+ * its tasks stays with it under a new attempt.
  */
 import type { Agent, Registration as RegistrationBody, RunningTask } from "../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { TaskStatus } from "../../contract/task.ts";
 import { type AgentRecord, type Drain, isLive, standingStatus } from "../../domain/agent.ts";
 import { newTrack } from "../../domain/reliability.ts";
+import type { AttemptOutcome } from "../../storage/coordinator/attempts.ts";
 import type { PlacedInLine, PlaceInLine } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import type { Drains } from "./drains.ts";
@@ -24,6 +26,9 @@ const AGENTS_PER_GROUP = 10_000;
 /** What an agent holds is gone through in pages of this many. */
 const PAGE = 100;
 const HELD: readonly TaskStatus[] = ["assigned", "running"];
+
+/** How attempts end whose holder was not told to give them up, nor did so itself. */
+const THOUGHT_GONE: readonly (AttemptOutcome | null)[] = ["agent_failed", "agent_unregistered"];
 
 /** Groups a cluster has at most: a change of the configuration goes to each. */
 const GROUP_LIMIT = 1000;
@@ -197,7 +202,28 @@ export class Registration {
         this.#ledger.attempts.end(task.id, task.attempt, "reregistered", nowMs);
         this.#placement.reissue(task, agent.id, nowMs);
       }
-      if (!page.hasMore) return;
+      if (!page.hasMore) break;
+    }
+    this.#giveBack(agent.id, claimed, nowMs);
+  }
+
+  /**
+   * What it says it still works on and what waits for somebody, though nobody told it to give that up: else the
+   * work would be done twice.
+   */
+  #giveBack(agentId: string, claimed: ReadonlyMap<string, number>, nowMs: number): void {
+    const { tasks, attempts } = this.#ledger;
+    const ids = [...claimed.keys()];
+    for (let from = 0; from < ids.length; from += PAGE) {
+      for (const id of tasks.store.waitingSinceHeldBy(agentId, ids.slice(from, from + PAGE))) {
+        const task = tasks.store.find(id);
+        if (task === undefined || task.attempt !== claimed.get(id)) continue;
+        const given = attempts.find(id, task.attempt);
+        if (given?.agentId !== agentId || !THOUGHT_GONE.includes(given.outcome)) continue;
+        if (this.#placement.suits(agentId, task)) {
+          this.#placement.giveBack(task, agentId, given.assignedAtMs, nowMs);
+        }
+      }
     }
   }
 }

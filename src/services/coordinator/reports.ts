@@ -77,8 +77,7 @@ export class Reports {
       if (standing === "settled") return late(task, finishedAlready(task));
       const done = completed(task, report.result ?? null, nowMs);
       const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
-      const deed = { agentId: task.holder, attempt: task.attempt, tookMs, isLate: false };
-      return ok(this.#completions.complete(task, done, deed, nowMs));
+      return ok(this.#completions.complete(task, done, { tookMs, isLate: false }, nowMs));
     });
   }
 

@@ -125,6 +125,12 @@ export class Roster {
     return entry;
   }
 
+  /** The agent as it would be with nothing to do and no drain: for what it can do at all. */
+  unburdened(agentId: string): Candidate | undefined {
+    const agent = this.find(agentId);
+    return agent && new Entry({ ...agent, status: "active" }, 0);
+  }
+
   candidates(nowMs: number): Iterable<Candidate> {
     for (const entry of this.#entries.values()) entry.nowMs = nowMs;
     return this.#entries.values();

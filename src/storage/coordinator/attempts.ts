@@ -54,6 +54,15 @@ export class AttemptStore {
     );
   }
 
+  /** Its holder has it again. */
+  reopen(taskId: string, attempt: number): void {
+    this.#sql.all(
+      "UPDATE attempts SET ended_at = NULL, outcome = NULL WHERE task_id = ? AND attempt = ?",
+      taskId,
+      attempt,
+    );
+  }
+
   find(taskId: string, attempt: number): AttemptRow | undefined {
     return first<AttemptRow>(
       this.#sql,

@@ -102,22 +102,44 @@ export class TaskStore {
     limit: number,
   ): Slice<PlacedInLine> {
     let last = after;
-    const rows = bounded<TaskRow & PlaceInLine>(limit, (count) => {
-      const page = this.#sql.all<TaskRow & PlaceInLine>(
-        `SELECT * FROM tasks WHERE is_held = 1 AND holder = ? AND (urgency, number) > (?, ?)
-           AND status IN (SELECT value FROM json_each(?)) ORDER BY urgency, number LIMIT ?`,
-        agentId,
-        ...placeOrStart(last),
-        JSON.stringify(statuses),
-        count,
-      );
+    const rows = bounded<HeldRow>(limit, (count) => {
+      const page = this.#heldRows(agentId, statuses, last, count);
       last = page.at(-1) ?? last;
       return page;
     });
-    return mapped(rows, (row) => ({
-      task: recordOf(row),
-      place: { urgency: row.urgency, number: row.number },
-    }));
+    return mapped(rows, placedOf);
+  }
+
+  /**
+   * What each of these agents has not started, behind a place in its line: a slice for each, in order, as far as
+   * `limit` tasks reach, and fewer if they are large.
+   */
+  unstartedPages(
+    lines: readonly { agentId: string; after: PlaceInLine | null }[],
+    limit: number,
+  ): Slice<PlacedInLine>[] {
+    let line = 0;
+    let last: PlaceInLine | null = null;
+    const { items, hasMore } = bounded<HeldRow & { line: number }>(limit, (count) => {
+      const found: (HeldRow & { line: number })[] = [];
+      for (let read = lines[line]; read !== undefined && found.length < count; read = lines[line]) {
+        const wanted = count - found.length;
+        const page = this.#heldRows(read.agentId, ["assigned"], last ?? read.after, wanted);
+        for (const row of page) found.push({ ...row, line });
+        last = page.at(-1) ?? last;
+        if (page.length === wanted) continue;
+        line += 1;
+        last = null;
+      }
+      return found;
+    });
+    // There may be more behind the last row, of that line or of the next.
+    const reached = hasMore ? 1 + (items.at(-1)?.line ?? 0) : lines.length;
+    const slices = Array.from({ length: reached }, (_, index): Slice<PlacedInLine> => {
+      return { items: [], hasMore: hasMore && index === reached - 1 };
+    });
+    for (const row of items) slices[row.line]?.items.push(placedOf(row));
+    return slices;
   }
 
   /** What an agent holds, oldest first. */
@@ -184,6 +206,18 @@ export class TaskStore {
       nowMs,
       limit,
     );
+  }
+
+  /** Which of these tasks wait, and were this agent's before. */
+  waitingSinceHeldBy(agentId: string, ids: readonly string[]): string[] {
+    return this.#sql
+      .all<{ id: string }>(
+        `SELECT id FROM tasks WHERE id IN (SELECT value FROM json_each(?))
+           AND status = 'pending' AND holder = ?`,
+        JSON.stringify(ids),
+        agentId,
+      )
+      .map((row) => row.id);
   }
 
   backedOff(nowMs: number, limit: number): TaskRecord[] {
@@ -279,6 +313,22 @@ export class TaskStore {
     return mapped(rows, (row) => ({ number: row.number, task: recordOf(row) }));
   }
 
+  #heldRows(
+    agentId: string,
+    statuses: readonly TaskStatus[],
+    after: PlaceInLine | null,
+    limit: number,
+  ): HeldRow[] {
+    return this.#sql.all<HeldRow>(
+      `SELECT * FROM tasks WHERE is_held = 1 AND holder = ? AND (urgency, number) > (?, ?)
+         AND status IN (SELECT value FROM json_each(?)) ORDER BY urgency, number LIMIT ?`,
+      agentId,
+      ...placeOrStart(after),
+      JSON.stringify(statuses),
+      limit,
+    );
+  }
+
   #records(statement: string, ...bindings: (string | number)[]): TaskRecord[] {
     return this.#sql.all<TaskRow>(statement, ...bindings).map(recordOf);
   }
@@ -286,6 +336,12 @@ export class TaskStore {
   #earliest(statement: string): number | null {
     return first<{ at: number | null }>(this.#sql, statement)?.at ?? null;
   }
+}
+
+type HeldRow = TaskRow & PlaceInLine;
+
+function placedOf(row: HeldRow): PlacedInLine {
+  return { task: recordOf(row), place: { urgency: row.urgency, number: row.number } };
 }
 
 /** A waiting task without what may be large: most that are looked at are not taken. */

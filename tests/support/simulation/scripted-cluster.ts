@@ -3,7 +3,7 @@ import type { Agent, DrainRequest, Registration } from "../../../src/contract/ag
 import type { ConfigInput } from "../../../src/contract/config.ts";
 import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
-import type { Outcome } from "../../../src/contract/problem.ts";
+import type { Outcome, Problem } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
 import type { ToCoordinator } from "../../../src/domain/message.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
@@ -172,6 +172,12 @@ export class ScriptedCluster {
 export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
+}
+
+/** Why it was refused. */
+export function bad(outcome: Outcome<unknown>): Problem {
+  if (outcome.ok) throw new Error(`not refused: ${JSON.stringify(outcome.value)}`);
+  return outcome.problem;
 }
 
 /** `a` runs `running` and has not started `waiting`; `b` is there to take over. */

@@ -2,6 +2,7 @@
  * A simulated agent: registers, beats, reads its list, works and reports, over the simulated
  * network. It can be killed, or frozen for a while and so become a zombie.
  */
+import type { RunningTask } from "../../../src/contract/agent.ts";
 import type { Outcome } from "../../../src/contract/problem.ts";
 import type { Task } from "../../../src/contract/task.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
@@ -41,6 +42,8 @@ export class SimulatedAgent {
   #isAlive = true;
   #frozenUntilMs = 0;
   readonly #working = new Set<string>();
+  /** Started, and not reported yet. */
+  readonly #running = new Map<string, RunningTask>();
 
   constructor(cluster: SimulatedCluster, options: AgentOptions) {
     this.#cluster = cluster;
@@ -85,7 +88,10 @@ export class SimulatedAgent {
 
   async #register(): Promise<void> {
     while (this.#isAlive) {
-      const sinceMs = Math.floor(this.#cluster.world.nowMs);
+      const { world } = this.#cluster;
+      const sinceMs = Math.floor(world.nowMs);
+      // Some know what they still work on, others have forgotten.
+      const running_tasks = world.random.chance(0.5) ? [...this.#running.values()] : [];
       const registered = await this.#call(() =>
         this.#cluster.coordinator.serve((service) =>
           service.register(
@@ -98,7 +104,7 @@ export class SimulatedAgent {
               heartbeat_interval_seconds: this.#intervalMs / 1000,
               heartbeat_timeout_seconds: this.timeoutMs / 1000,
               labels: {},
-              running_tasks: [],
+              running_tasks,
             },
             OPERATOR,
           ),
@@ -151,11 +157,14 @@ export class SimulatedAgent {
       coordinator.serve((service) => service.start(taskId, holder, speaker)),
     );
     if (started === null || !started.ok) return;
+    const key = `${taskId}/${attempt}`;
+    this.#running.set(key, { task_id: taskId, attempt });
     await this.#pause(this.#options.workMs());
     const result = `${this.id}/${attempt}/${world.random.id()}`;
     const done = await this.#insist(() =>
       coordinator.serve((service) => service.complete(taskId, { ...holder, result }, speaker)),
     );
+    this.#running.delete(key);
     if (done?.ok) this.results.push({ taskId, attempt, result });
   }
 

@@ -156,17 +156,15 @@ export class SimulatedCluster {
       ringDoorbell: (group, doorbell) => {
         const { agentId, revoked = [] } = doorbell;
         this.revoked.push(...revoked.map((revocation) => ({ agentId, ...revocation })));
-        this.world
-          .call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)))
-          .catch(() => {});
+        return this.world.call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)));
       },
       // Copied, as what objects tell each other is.
       report: (reports) => {
         const copy = structuredClone(reports);
         return this.world.call(() => this.coordinator.serve((service) => service.reportAll(copy)));
       },
-      unstartedTasks: (agentId, cursor) =>
-        this.world.call(() => this.coordinator.serve((service) => service.unstartedTasks(agentId, cursor))),
+      unstartedTasks: (reads) =>
+        this.world.call(() => this.coordinator.serve((service) => service.queries.unstartedTasks(reads))),
     };
   }
 

@@ -52,7 +52,11 @@ export const Task = z
     data: JsonValue,
     status: TaskStatus,
     assigned_to: Id.nullable(),
-    attempt: z.int().meta({ description: "Grows by one at each assignment, for ever." }),
+    attempt: z
+      .int()
+      .meta({
+        description: "Grows by one at each assignment, for ever. Of a completed task: the one that did it.",
+      }),
     reassignment_count: z.int(),
     previous_agents: z.array(Id),
     backups: z.array(Id).meta({

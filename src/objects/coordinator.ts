@@ -14,7 +14,7 @@ import type {
 } from "../contract/task.ts";
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
 import type { Registrar } from "../services/coordinator/registration.ts";
-import type { Speaker } from "../services/coordinator/reports.ts";
+import type { Speaker } from "../services/coordinator/speaker.ts";
 import type { Parcel, Report, UnstartedRead } from "../services/host.ts";
 import { baseConfig } from "./base-config.ts";
 import { nameOf } from "./durable-host.ts";

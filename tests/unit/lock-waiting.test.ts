@@ -55,6 +55,14 @@ class Locksmith extends ScriptedCluster {
     return lock.ok ? lock.value.waiters : [];
   }
 
+  /** Who stands in line, also while nobody holds the lock. */
+  line(resource: string): string[] {
+    const rows = this.group.database.prepare(
+      "SELECT agent_id FROM lock_waiters WHERE resource = ? ORDER BY number",
+    );
+    return rows.all(resource).map(({ agent_id }) => String(agent_id));
+  }
+
   /** The lock as its holder gets it when it asks again. */
   held(id: string, resource = "disk"): Lock {
     return good(this.tryAcquire(id, resource));
@@ -351,7 +359,7 @@ describe("a frame that waits", () => {
 /** What happens. Agents are few and locks fewer, so that they meet. */
 type Step =
   | { do: "queue"; id: string; name: string; waitMs: number }
-  | { do: "acquire" | "leave"; id: string; name: string }
+  | { do: "acquire" | "leave" | "give up"; id: string; name: string }
   | { do: "release" | "break"; name: string }
   | { do: "reregister"; id: string }
   | { do: "evict" | "crash" | "restart" }
@@ -367,7 +375,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     6,
     fc.record({ do: fc.constant("queue" as const), id, name, waitMs: fc.constantFrom(500, 5000, WAIT_MS) }),
   ),
-  weighted(2, fc.record({ do: fc.constantFrom("acquire" as const, "leave" as const), id, name })),
+  weighted(
+    3,
+    fc.record({ do: fc.constantFrom("acquire" as const, "leave" as const, "give up" as const), id, name }),
+  ),
   weighted(3, fc.record({ do: fc.constant("release" as const), name })),
   weighted(1, fc.record({ do: fc.constant("break" as const), name })),
   weighted(1, fc.record({ do: fc.constant("reregister" as const), id })),
@@ -404,6 +415,9 @@ class Model {
       case "leave":
         this.#smith.serve((service) => service.locks.leaveLine(next.name, next.id, Number.POSITIVE_INFINITY));
         this.#line(next.name).delete(next.id);
+        return;
+      case "give up":
+        if (!this.#smith.tryAcquire(next.id, next.name, 600, 0).ok) this.#line(next.name).delete(next.id);
         return;
       case "release": {
         const holder = this.#smith.holder(next.name);
@@ -471,7 +485,7 @@ class Model {
     const known = line.get(one);
     // Its place may have ended in this very moment; then it stands at the end now.
     const isKept =
-      known !== undefined && this.#smith.waiters(resource).indexOf(one) <= [...line.keys()].indexOf(one);
+      known !== undefined && this.#smith.line(resource).indexOf(one) <= [...line.keys()].indexOf(one);
     if (known !== undefined && !isKept) line.delete(one);
     const untilMs = Math.max(isKept ? known.untilMs : 0, this.#nowMs + waitMs);
     line.set(one, { untilMs, waitMs, credits: 0 });

@@ -18,7 +18,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Moves } from "./moves.ts";
 import type { Placement } from "./placement.ts";
 import { incarnationOver, noSuchAgent } from "./refusals.ts";
-import type { Speaker } from "./reports.ts";
+import type { Speaker } from "./speaker.ts";
 
 export class Drains {
   readonly #ledger: Ledger;

@@ -13,7 +13,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
 import { finishedAlready, noSuchTask } from "./refusals.ts";
-import type { Speaker } from "./reports.ts";
+import type { Speaker } from "./speaker.ts";
 import { taskView } from "./views.ts";
 
 /** Late results kept of one task; a further one is rejected, since the first were told that they are kept. */

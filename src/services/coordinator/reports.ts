@@ -23,10 +23,8 @@ import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
 import { finishedAlready, noSuchTask, staleAttempt } from "./refusals.ts";
+import type { Speaker } from "./speaker.ts";
 import { taskView } from "./views.ts";
-
-/** Who speaks, as the token says; null for an operator. */
-export type Speaker = { agentId: string; incarnation: number } | null;
 
 /** What becomes of a report that no longer counts, and would be refused like this. */
 type Late = (task: TaskRecord, refused: Outcome<never>) => Outcome<TaskRecord>;

@@ -98,7 +98,14 @@ export class CoordinatorAlone implements Disposable {
       clock: { nowMs: () => START_MS },
       alarm: { set() {}, clear() {} },
       bells: { ring() {} },
-      lines: { send() {}, close() {}, isKnown: () => false, lastPingMs: () => null },
+      lines: {
+        send() {},
+        close() {},
+        holdBack() {},
+        isHeldBack: () => false,
+        isKnown: () => false,
+        lastPingMs: () => null,
+      },
       peers: {
         deliver: async (_, { letters }) => ({ through: letters.at(-1)?.number ?? 0, refused: [] }),
         ringDoorbell: async () => {},

@@ -30,8 +30,8 @@ export const CLOSE_CODES = {
   session_expired: 4410,
   /** Too many frames at once. */
   policy: 1008,
-  /** Too much of what it was told was never read. */
-  unread: 1008,
+  /** Much was said on it, and it may be that nobody read it: a new connection begins anew. */
+  renewed: 4001,
 } as const;
 
 const RequestId = z.string().min(1).max(64);

@@ -52,11 +52,9 @@ export const Task = z
     data: JsonValue,
     status: TaskStatus,
     assigned_to: Id.nullable(),
-    attempt: z
-      .int()
-      .meta({
-        description: "Grows by one at each assignment, for ever. Of a completed task: the one that did it.",
-      }),
+    attempt: z.int().meta({
+      description: "Grows by one at each assignment, for ever. Of a completed task: the one that did it.",
+    }),
     reassignment_count: z.int(),
     previous_agents: z.array(Id),
     backups: z.array(Id).meta({

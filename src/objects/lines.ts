@@ -1,6 +1,6 @@
 /**
  * The sockets of a group's agents: hibernatable, so that a quiet one costs nothing, and with an automatic answer,
- * so that a `ping` wakes nobody. Each is tagged with the number of its connection, and carries whom it speaks for.
+ * so that a `ping` wakes nobody. Each is tagged with the number of its connection, and carries whom it speaks for, and whether something is held back from it.
  */
 import type { Connection, Lines } from "../services/host.ts";
 
@@ -42,6 +42,16 @@ export class DurableLines implements Lines {
 
   close(connection: number, code: number, reason: string): void {
     for (const socket of this.#sockets(connection)) closeSocket(socket, code, reason);
+  }
+
+  holdBack(connection: number, isHeldBack: boolean): void {
+    for (const socket of this.#sockets(connection)) {
+      socket.serializeAttachment({ ...socket.deserializeAttachment(), isHeldBack });
+    }
+  }
+
+  isHeldBack(connection: number): boolean {
+    return this.#sockets(connection).some((socket) => socket.deserializeAttachment()?.isHeldBack === true);
   }
 
   isKnown(connection: number): boolean {

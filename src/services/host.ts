@@ -37,6 +37,9 @@ export interface Lines {
   close(connection: number, code: number, reason: string): void;
   /** Whether there is such a socket, or its end is still to be told. Not whether anybody is at its other end. */
   isKnown(connection: number): boolean;
+  /** Keeps with a socket, for later instances too, that something is held back from its agent. */
+  holdBack(connection: number, isHeldBack: boolean): void;
+  isHeldBack(connection: number): boolean;
   /** When the agent last sent a `ping`, which wakes nobody; null if it has not. */
   lastPingMs(connection: number): number | null;
 }

@@ -248,6 +248,29 @@ describe("a socket that breaks", () => {
   });
 });
 
+describe("what is held back", () => {
+  it("follows after an eviction too, when what went before is acknowledged", async () => {
+    const { north, connect } = await group("a");
+    const content = "x".repeat(60_000);
+    for (let index = 0; index < 40; index++) {
+      good(await north.sendMessage("a", { from: "operator", message_type: "note", content }));
+    }
+    const a = await connect("a");
+    const messages = () =>
+      a.frames.flatMap((frame) => (frame.type === "message" ? [frame.message as { id: string }] : []));
+    await a.until(() => messages().length > 0);
+    const acknowledged = new Set<string>();
+    while (acknowledged.size < 40) {
+      await evictDurableObject(north);
+      const next = messages().find(({ id }) => !acknowledged.has(id));
+      if (next === undefined) throw new Error(`held back for ever after ${acknowledged.size}`);
+      acknowledged.add(next.id);
+      await a.ask({ type: "message_ack", request_id: next.id, message_id: next.id });
+    }
+    expect(acknowledged.size).toBe(40);
+  });
+});
+
 describe("who may connect", () => {
   it("is a live incarnation alone, and an untouched group stores nothing of one that is not", async () => {
     const { north } = await group("a");

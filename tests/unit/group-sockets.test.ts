@@ -691,10 +691,10 @@ describe("what an agent asks", () => {
   });
 });
 
-describe("an agent that does not read", () => {
+describe("an agent to which there is much to say", () => {
   const LONG = "x".repeat(60_000);
 
-  it("is told no more than it reads, and everything in the end", async () => {
+  it("is given no more tasks at a time than it starts, and all in the end", async () => {
     const cluster = await board();
     for (let index = 0; index < 100; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
     const socket = await cluster.connected("a", { max_concurrent_tasks: 100 });
@@ -739,21 +739,120 @@ describe("an agent that does not read", () => {
     expect(new Set(told).size).toBe(60);
   });
 
-  it("is not heard any more when it goes on asking", async () => {
+  it("is given the rest of its tasks though it starts them by calls", async () => {
+    const cluster = await board();
+    for (let index = 0; index < 60; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
+    const socket = await cluster.connected("a", { max_concurrent_tasks: 100 });
+    const begun = new Set<string>();
+    for (let round = 0; round < 10; round++) {
+      for (const { task } of socket.frames("task_assigned")) {
+        if (begun.has(task.id)) continue;
+        begun.add(task.id);
+        good(cluster.start(task.id, "a", task.attempt));
+      }
+      await cluster.pingFor(socket, 5000);
+    }
+    expect(begun.size).toBe(60);
+  });
+
+  it("is told of all that was held back though its group's instance is gone", async () => {
+    const cluster = await board();
+    for (let index = 0; index < 40; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
+    const send = () =>
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content: LONG }),
+      );
+    await cluster.register("a", { max_concurrent_tasks: 100 });
+    for (let index = 0; index < 40; index++) send();
+    const socket = cluster.connect("a");
+    await cluster.pass(MESSAGE_MS);
+    expect(socket.frames("task_assigned").length).toBeLessThan(20);
+    expect(socket.isHeldBack).toBe(true);
+    cluster.group.evict();
+    send();
+    const done = new Set<string>();
+    for (let second = 0; second < 200; second++) {
+      const task = socket.frames("task_assigned").find((frame) => !done.has(frame.task.id))?.task;
+      const message = socket.frames("message").find((frame) => !done.has(frame.message.id))?.message;
+      if (task !== undefined) {
+        done.add(task.id);
+        socket.say({ type: "task_start", request_id: "1", task_id: task.id, attempt: task.attempt });
+      }
+      if (message !== undefined) {
+        done.add(message.id);
+        socket.say({ type: "message_ack", request_id: "2", message_id: message.id });
+      }
+      if (second === 20) cluster.group.evict();
+      socket.ping();
+      await cluster.pass(1000);
+    }
+    expect(done.size).toBe(81);
+    expect(socket.isHeldBack).toBe(false);
+  });
+
+  it("hears its messages for ever, though it acknowledges them by calls", async () => {
     const cluster = await board();
     const socket = await cluster.connected("a");
+    const acknowledged = new Set<string>();
+    for (let sent = 0; sent < 60; sent++) {
+      cluster.group.serve((service) =>
+        service.messages.send("a", { from: "operator", message_type: "note", content: LONG }),
+      );
+      await cluster.pass(MESSAGE_MS);
+      for (const { message } of socket.frames("message")) {
+        if (acknowledged.has(message.id)) continue;
+        acknowledged.add(message.id);
+        const incarnation = cluster.incarnationOf("a");
+        cluster.group.serve((service) => service.messages.acknowledge("a", incarnation, message.id));
+      }
+      socket.ping();
+    }
+    expect(acknowledged.size).toBe(60);
+  });
+
+  it("is to connect anew when it goes on asking, and loses no place in a line", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const holder = await cluster.connected("b");
+    good(
+      cluster.group.serve((service) =>
+        service.locks.acquire("tape", null, { agent_id: "b", ttl_seconds: 600 }),
+      ),
+    );
+    socket.say({ type: "lock_acquire", request_id: "1", resource: "tape", wait_seconds: 30 });
     const ask = { type: "lock_acquire", request_id: "1", resource: "\\".repeat(256) };
     const frames = Array.from({ length: 1000 }, () => ask);
     for (let asked = 0; asked < 100 && socket.closed === null; asked++) {
       socket.say({ type: "batch", frames });
       await cluster.pass(1000);
       socket.ping();
+      holder.ping();
     }
-    expect(socket.closed).toEqual({ code: 1008, reason: "unread" });
+    expect(socket.closed).toEqual({ code: 4001, reason: "renewed" });
     const told = socket.received.reduce((sum, frame) => sum + JSON.stringify(frame).length, 0);
     expect(told).toBeLessThan(18 * 1024 * 1024);
     // No crash: it is given its timeout.
-    expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }]);
+    expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }, {}]);
+    expect(cluster.group.serve((service) => good(service.locks.get("tape")).waiters)).toEqual(["a"]);
+  });
+
+  it("shows by what it does that it reads, and stays connected", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    const frames = Array.from({ length: 1000 }, () => ({
+      type: "lock_acquire",
+      request_id: "1",
+      resource: "\\".repeat(256),
+    }));
+    for (let round = 0; round < 40; round++) {
+      socket.say({ type: "batch", frames });
+      await cluster.submit({ id: `task-${round}` });
+      await cluster.pass(1000);
+      const task = socket.frames("task_assigned").at(-1)?.task;
+      socket.say({ type: "task_complete", request_id: "2", task_id: task?.id, attempt: 1 });
+    }
+    expect(socket.closed).toBeNull();
+    expect(socket.frames("task_assigned")).toHaveLength(40);
   });
 });
 

@@ -518,6 +518,23 @@ class Model {
   }
 }
 
+describe("a frame whose socket has ended before it was served", () => {
+  it("takes no place, and no lock", async () => {
+    const smith = await smithWith(["a", "b"]);
+    const held = smith.queue("a");
+    const b = smith.connect("b");
+    await smith.pass(50);
+    b.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    b.say({ type: "lock_acquire", request_id: "2", resource: "tape" });
+    b.close();
+    await smith.pass(50);
+    expect(smith.waiters()).toEqual([]);
+    expect(smith.holder("tape")).toBeNull();
+    if (held !== null) smith.release(held);
+    expect(smith.holder()).toBeNull();
+  });
+});
+
 describe("the line for a lock, whatever happens", () => {
   it.each([{ delayMs: 0 }, { delayMs: 1000 }])(
     "has one holder at a time, keeps its order, and forgets nobody (delay $delayMs ms)",

@@ -25,7 +25,6 @@ import { instant } from "../instant.ts";
 import { agentTopic } from "../topics.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { type Cause, type Ending, Ledger } from "./ledger.ts";
-import { isWorthReporting } from "./load-reports.ts";
 import { LockDesk } from "./lock-desk.ts";
 import { MessageDesk } from "./message-desk.ts";
 import { Pushes } from "./pushes.ts";
@@ -65,13 +64,10 @@ export class AgentGroup {
     this.#pushes = new Pushes(this.#ledger);
     this.locks = new LockDesk(this.#ledger);
     this.messages = new MessageDesk(this.#ledger, this.#pushes);
-    this.#requests = new Requests(this.#ledger, this.locks, this.messages);
-    this.#ledger.answers.listen({
-      read: (connection) => this.#pushes.resume(connection),
-      ended: (connection) => {
-        this.#pushes.forget(connection);
-        this.#requests.forget(connection);
-      },
+    this.#requests = new Requests(this.#ledger, this.locks, this.messages, this.#pushes);
+    this.#ledger.connections.onEnd((connection) => {
+      this.#pushes.forget(connection);
+      this.#requests.forget(connection);
     });
     this.#connectionNumbers = new Counter(host.sql, "connection");
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
@@ -105,7 +101,7 @@ export class AgentGroup {
       const number = this.#connectionNumbers.take();
       this.#ledger.sessions.connected(session, number);
       if (replaced !== null) {
-        this.#unit.afterCommit(() => this.#ledger.answers.close(replaced, "replaced"));
+        this.#unit.afterCommit(() => this.#ledger.connections.close(replaced, "replaced"));
       }
       return ok({ agentId, incarnation, number });
     });
@@ -126,7 +122,7 @@ export class AgentGroup {
 
   /** A socket ended. @param isClean in good order, by a close frame or by us */
   disconnected({ agentId, number }: Connection, isClean: boolean): void {
-    this.#ledger.answers.forget(number);
+    this.#ledger.connections.forget(number);
     const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
     // One that was replaced, or whose incarnation is over, says nothing.
     if (session?.connection !== number) return;
@@ -141,11 +137,8 @@ export class AgentGroup {
   heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
     const session = this.#ledger.sign(agentId, incarnation);
     if (session === null) return sessionExpired();
-    if (load !== undefined) {
-      session.load = load;
-      if (isWorthReporting(session.reportedLoad, load, this.#unit.nowMs())) {
-        this.#unit.commit((nowMs) => this.#ledger.reportLoad(session, load, nowMs));
-      }
+    if (load !== undefined && this.#ledger.noteLoad(session, load)) {
+      this.#unit.commit((nowMs) => this.#ledger.reportLoad(session, load, nowMs));
     }
     const answer: HeartbeatAnswer = {
       // Never suspect: this very call shows that it lives.

@@ -8,7 +8,8 @@ import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
 import { agentTopic, messageTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import { Answers } from "./answers.ts";
+import { Connections } from "./connections.ts";
+import { isWorthReporting } from "./load-reports.ts";
 import { LockHandover } from "./lock-handover.ts";
 import { LockLine } from "./lock-line.ts";
 import { LockTable } from "./lock-table.ts";
@@ -44,7 +45,7 @@ export class Ledger {
   readonly line: LockLine;
   readonly handover: LockHandover;
   readonly messages: MessageBoxes;
-  readonly answers: Answers;
+  readonly connections: Connections;
   readonly outbox: Outbox;
   #settings = SETTINGS_AT_FIRST;
 
@@ -56,9 +57,9 @@ export class Ledger {
     this.sessions = new Sessions(host.sql, host.lines);
     this.locks = new LockTable(host.sql);
     this.line = new LockLine(host.sql);
-    this.answers = new Answers(host.lines);
-    const { sessions, locks, line, answers } = this;
-    this.handover = new LockHandover({ host, unit, group, sessions, locks, line, answers });
+    this.connections = new Connections(host.lines);
+    const { sessions, locks, line, connections } = this;
+    this.handover = new LockHandover({ host, unit, group, sessions, locks, line, connections });
     this.messages = new MessageBoxes(host.sql);
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
@@ -125,11 +126,22 @@ export class Ledger {
     this.outbox.post("coordinator", { type: "agent_suspect", agentId, incarnation, untilMs });
   }
 
-  /** Its socket was closed, by it or by us. In the present transaction. */
+  /** Its socket was closed in good order, and with it whatever it waited for over it. In the present transaction. */
   disconnect(session: Session, nowMs: number): void {
+    this.unplug(session, nowMs);
+    this.handover.leaveFramesOf(session.agentId);
+  }
+
+  /** Its socket was closed by us, to be followed by another, which finds what waited. In the present transaction. */
+  unplug(session: Session, nowMs: number): void {
     this.sessions.disconnected(session, session.suspectUntilMs);
     if (this.sessions.isFlushDue(nowMs)) this.sessions.flush(nowMs);
-    this.handover.leaveFramesOf(session.agentId);
+  }
+
+  /** Notes a load. @returns whether it is worth a message to the coordinator */
+  noteLoad(session: Session, load: Load): boolean {
+    session.load = load;
+    return isWorthReporting(session.reportedLoad, load, this.unit.nowMs());
   }
 
   /** Tells the coordinator of a load, in the present transaction. */
@@ -178,7 +190,7 @@ export class Ledger {
   ): void {
     this.handover.leaveAllOf(agentId);
     for (const resource of locksReleased) this.handover.handOn(resource, nowMs);
-    if (connection !== null) this.unit.afterCommit(() => this.answers.expire(connection));
+    if (connection !== null) this.unit.afterCommit(() => this.connections.expire(connection));
   }
 
   #clear(session: Session): void {

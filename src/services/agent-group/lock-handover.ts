@@ -9,7 +9,7 @@ import type { Host } from "../host.ts";
 import { instant } from "../instant.ts";
 import { lockTopic } from "../topics.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import { type Answers, errorFrame } from "./answers.ts";
+import { type Connections, errorFrame } from "./connections.ts";
 import type { LockLine } from "./lock-line.ts";
 import type { LockTable } from "./lock-table.ts";
 import { lockView } from "./lock-view.ts";
@@ -25,7 +25,7 @@ export type HandoverParts = {
   sessions: Sessions;
   locks: LockTable;
   line: LockLine;
-  answers: Answers;
+  connections: Connections;
 };
 
 export class LockHandover {
@@ -135,7 +135,7 @@ export class LockHandover {
   }
 
   #tellGranted({ agentId, requestId, resource }: LockWaiter, lock: LockRecord): void {
-    const { sessions, unit, answers, line, group } = this.#parts;
+    const { sessions, unit, connections, line, group } = this.#parts;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
@@ -144,15 +144,15 @@ export class LockHandover {
       request_id: requestId,
       lock: lockView(lock, group, line.waiters(resource)),
     };
-    unit.afterCommit(() => answers.follow(connection, frame));
+    unit.afterCommit(() => connections.follow(connection, frame));
   }
 
   #tellMissed({ agentId, requestId }: LockWaiter, problem: Problem): void {
-    const { sessions, unit, answers } = this.#parts;
+    const { sessions, unit, connections } = this.#parts;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
-    unit.afterCommit(() => answers.follow(connection, errorFrame(requestId, problem)));
+    unit.afterCommit(() => connections.follow(connection, errorFrame(requestId, problem)));
   }
 
   /** Wakes the agent's waiting calls, which ask again. */

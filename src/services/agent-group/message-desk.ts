@@ -106,6 +106,7 @@ export class MessageDesk {
     if (session !== undefined && session.messagesFrom !== readThrough) {
       this.#ledger.sessions.readThrough(session, readThrough);
     }
+    this.#ledger.unit.afterCommit(() => this.#pushes.acknowledged(agentId, messageId));
   }
 
   /** No broadcast is for an agent that is not live. */

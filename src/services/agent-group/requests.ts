@@ -3,7 +3,6 @@
  * one commit, and the reports on tasks in one call to the coordinator, which is one commit there. A frame is in
  * memory alone until it is answered; an agent that gets no answer asks again.
  */
-import type { Load } from "../../contract/agent.ts";
 import type { Lock } from "../../contract/lock.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../contract/problem.ts";
 import type { AgentFrame, ServerFrame } from "../../contract/socket.ts";
@@ -11,11 +10,11 @@ import type { TaskStanding } from "../../contract/task.ts";
 import { type Heard, isFlood, type Meter, metered } from "../../domain/flood.ts";
 import { framesIn } from "../../domain/frame.ts";
 import type { Connection, Report } from "../host.ts";
-import { errorFrame } from "./answers.ts";
+import { errorFrame } from "./connections.ts";
 import type { Ledger } from "./ledger.ts";
-import { isWorthReporting } from "./load-reports.ts";
 import type { LockDesk } from "./lock-desk.ts";
 import type { MessageDesk } from "./message-desk.ts";
+import type { Pushes } from "./pushes.ts";
 import { sessionExpired } from "./refusals.ts";
 import type { Session } from "./sessions.ts";
 
@@ -46,6 +45,7 @@ export class Requests {
   readonly #ledger: Ledger;
   readonly #locks: LockDesk;
   readonly #messages: MessageDesk;
+  readonly #pushes: Pushes;
   readonly #meters = new Map<number, Meter>();
   /** Of this tick. */
   #own: Request<OwnFrame>[] = [];
@@ -55,10 +55,11 @@ export class Requests {
   #waitingFrames = 0;
   #waitingCharacters = 0;
 
-  constructor(ledger: Ledger, locks: LockDesk, messages: MessageDesk) {
+  constructor(ledger: Ledger, locks: LockDesk, messages: MessageDesk, pushes: Pushes) {
     this.#ledger = ledger;
     this.#locks = locks;
     this.#messages = messages;
+    this.#pushes = pushes;
   }
 
   /** Takes what came over a socket; the answers leave later, in order. */
@@ -66,26 +67,26 @@ export class Requests {
     const session = this.#ledger.sign(connection.agentId, connection.incarnation);
     const { number } = connection;
     if (session === null) {
-      this.#ledger.answers.expire(number);
+      this.#ledger.connections.expire(number);
       return;
     }
     // A newer connection has taken its place.
     if (session.connection !== number) return;
     const characters = typeof data === "string" ? data.length : data.byteLength;
-    const { answers } = this.#ledger;
-    if (answers.isStuck(number)) {
-      this.#cutOff(session, number, "unread");
+    const { connections } = this.#ledger;
+    if (connections.isWornOut(number)) {
+      this.#renew(session, number);
       return;
     }
     // Nothing is read of what is too much already.
     const isTooMuch = this.#isFlooding(number, { frames: 1, characters });
     const readings = isTooMuch ? [] : framesIn(data);
     if (isTooMuch || this.#isFlooding(number, { frames: readings.length - 1, characters: 0 })) {
-      this.#cutOff(session, number, "policy");
+      this.#cutOff(session, number);
       return;
     }
     for (const reading of readings) {
-      const answer = answers.expect(number);
+      const answer = connections.expect(number);
       if (!reading.ok) answer(errorFrame(reading.requestId, reading.problem));
       else this.#take({ connection, frame: reading.frame, characters: reading.characters, answer });
     }
@@ -101,16 +102,22 @@ export class Requests {
     return isFlood(meter);
   }
 
-  /** Whoever says more than anybody can have to say, or never reads, is not listened to. */
-  #cutOff(session: Session, connection: number, why: "policy" | "unread"): void {
-    this.#ledger.host.log.line("warn", "socket_cut_off", { agent: session.agentId, why });
+  /** Whoever says more than anybody can have to say is not listened to. */
+  #cutOff(session: Session, connection: number): void {
+    this.#ledger.host.log.line("warn", "socket_flood", { agent: session.agentId });
     this.#ledger.unit.commit((nowMs) => this.#ledger.disconnect(session, nowMs));
-    this.#ledger.answers.close(connection, why);
+    this.#ledger.connections.close(connection, "policy");
+  }
+
+  /** Whoever reads connects anew, and has lost nothing; whoever does not is told no more. */
+  #renew(session: Session, connection: number): void {
+    this.#ledger.host.log.line("info", "socket_renewed", { agent: session.agentId });
+    this.#ledger.unit.commit((nowMs) => this.#ledger.unplug(session, nowMs));
+    this.#ledger.connections.close(connection, "renewed");
   }
 
   #take(request: Request<AgentFrame>): void {
     const { connection, frame, characters, answer } = request;
-    this.#ledger.answers.heard(connection.number, frame);
     if (this.#waitingFrames >= WAITING_FRAMES || this.#waitingCharacters >= WAITING_CHARACTERS) {
       const detail = "too many frames wait to be answered; try again in a moment";
       answer(errorFrame(frame.request_id, { code: "rate_limited", detail }));
@@ -118,8 +125,10 @@ export class Requests {
     }
     this.#waitingFrames += 1;
     this.#waitingCharacters += characters;
-    if (isReport(request)) this.#reports.push(request);
-    else this.#own.push(request as Request<OwnFrame>);
+    if (isReport(request)) {
+      this.#pushes.reported(connection.agentId, request.frame.task_id, request.frame.attempt);
+      this.#reports.push(request);
+    } else this.#own.push(request as Request<OwnFrame>);
     if (this.#isDeferred) return;
     this.#isDeferred = true;
     this.#ledger.host.defer(() => this.#serve());
@@ -163,6 +172,8 @@ export class Requests {
     if (session?.incarnation !== connection.incarnation) return outcomeFrame(request_id, sessionExpired());
     switch (frame.type) {
       case "lock_acquire": {
+        // Its socket has ended meanwhile: nobody would hear of the grant.
+        if (session.connection !== connection.number) return errorFrame(request_id, UNHEARD);
         const { resource, ttl_seconds, wait_seconds } = frame;
         this.#locks.serveLine(resource, nowMs);
         const asked = this.#locks.ask(
@@ -199,17 +210,17 @@ export class Requests {
         this.#messages.remove(connection.agentId, frame.message_id);
         return { type: "ack", request_id };
       case "heartbeat":
-        if (frame.load !== undefined) this.#noteLoad(session, frame.load, nowMs);
+        if (frame.load !== undefined && this.#ledger.noteLoad(session, frame.load)) {
+          this.#ledger.reportLoad(session, frame.load, nowMs);
+        }
         return { type: "ack", request_id };
     }
   }
 
-  #noteLoad(session: Session, load: Load, nowMs: number): void {
-    session.load = load;
-    if (isWorthReporting(session.reportedLoad, load, nowMs)) this.#ledger.reportLoad(session, load, nowMs);
-  }
-
-  /** One call at a time: reports arrive in the order in which they came, and those that come meanwhile go together. */
+  /**
+   * One call at a time, and those that come meanwhile go together: reports arrive in the order in which they came. One
+   * whose call was given up for lost may still arrive later; it was answered `unavailable`.
+   */
   #sendReports(): void {
     if (this.#isReporting || this.#reports.length === 0) return;
     const sent = this.#reports.splice(0, callLength(this.#reports));
@@ -254,6 +265,7 @@ export class Requests {
 }
 
 const FAILED: Problem = { code: "internal", detail: "the frame could not be served; the log has more" };
+const UNHEARD: Problem = { code: "unavailable", detail: "the socket has ended: ask again over another" };
 const UNREACHABLE = refuse(
   "unavailable",
   "the coordinator did not answer; it may have heard the report: send it again",

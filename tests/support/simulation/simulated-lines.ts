@@ -11,6 +11,8 @@ export class SimulatedSocket {
   /** What the server said, in order. */
   readonly received: ServerFrame[] = [];
   closed: { code: number; reason: string } | null = null;
+  /** As the server has noted with its end. */
+  isHeldBack = false;
   /** Of the last `ping`. */
   pingedAtMs: number | null = null;
   readonly #ends: SocketEnds;
@@ -87,6 +89,15 @@ export class SimulatedLines implements Lines {
     if (socket === undefined) return;
     socket.closed ??= { code, reason };
     this.#sockets.delete(connection);
+  }
+
+  holdBack(connection: number, isHeldBack: boolean): void {
+    const socket = this.#sockets.get(connection);
+    if (socket !== undefined) socket.isHeldBack = isHeldBack;
+  }
+
+  isHeldBack(connection: number): boolean {
+    return this.#sockets.get(connection)?.isHeldBack ?? false;
   }
 
   isKnown(connection: number): boolean {

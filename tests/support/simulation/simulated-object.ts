@@ -119,6 +119,10 @@ export class SimulatedObject<Service extends object> {
         close: (connection, code, reason) => {
           if (isMine()) this.lines.close(connection, code, reason);
         },
+        holdBack: (connection, isHeldBack) => {
+          if (isMine()) this.lines.holdBack(connection, isHeldBack);
+        },
+        isHeldBack: (connection) => this.lines.isHeldBack(connection),
         isKnown: (connection) => this.lines.isKnown(connection),
         lastPingMs: (connection) => this.lines.lastPingMs(connection),
       },

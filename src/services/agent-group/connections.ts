@@ -1,40 +1,42 @@
 /**
- * What is said to agents over their sockets. The answers to what an agent asked leave in the order in which it
- * asked, though some take longer than others. In memory alone: whoever asked over a socket that is gone asks again.
+ * The sockets of agents as the group speaks over them. Answers leave in the order in which they were asked for,
+ * though some take longer than others; what is pushed goes in between. How much of it nobody has shown to have read is
+ * counted, since the platform tells nobody what it still holds for a reader that is slow or stuck. In memory alone:
+ * whoever asked over a socket that is gone asks again.
  */
 import { type Problem, problemItem } from "../../contract/problem.ts";
-import { type AgentFrame, CLOSE_CODES, type ErrorFrame, type ServerFrame } from "../../contract/socket.ts";
+import { CLOSE_CODES, type ErrorFrame, type ServerFrame } from "../../contract/socket.ts";
 import type { Lines } from "../host.ts";
-import { Backlog } from "./backlog.ts";
+
+/** In UTF-16 units. A connection with more than this unread, as far as anybody knows, is to be a new one. */
+const UNREAD_LIMIT = 16 * 1024 * 1024;
 
 /** What is known of one connection. */
 type Wire = {
-  backlog: Backlog;
+  /** Everything said so far, and how much of it was surely read; in UTF-16 units. */
+  said: number;
+  readThrough: number;
   /** The answers that wait for their own turn or for one before them. */
   waiting: Place[];
 };
 
 type Place = { frame: ServerFrame | null };
 
-/** Told what becomes of a connection. */
-export type Listeners = {
-  /** The agent has read more. */
-  read(connection: number): void;
-  /** It is over. */
-  ended(connection: number): void;
-};
+/** Where something ends in all that is said on a connection, and how long it is; in UTF-16 units. */
+export type Said = { through: number; characters: number };
 
-export class Answers {
+export class Connections {
   readonly #lines: Lines;
   readonly #wires = new Map<number, Wire>();
-  #listeners: Listeners = { read() {}, ended() {} };
+  #onEnd: (connection: number) => void = () => {};
 
   constructor(lines: Lines) {
     this.#lines = lines;
   }
 
-  listen(listeners: Listeners): void {
-    this.#listeners = listeners;
+  /** Whoever keeps something of a connection forgets it when it is over. */
+  onEnd(forget: (connection: number) => void): void {
+    this.#onEnd = forget;
   }
 
   /** Keeps a place for an answer. @returns what gives it */
@@ -56,23 +58,20 @@ export class Answers {
   }
 
   /** Something that answers nothing. */
-  push(connection: number, frame: ServerFrame): void {
-    this.#send(connection, this.#wire(connection), frame);
+  push(connection: number, frame: ServerFrame): Said {
+    return this.#send(connection, this.#wire(connection), frame);
   }
 
-  /** Whether something may be pushed, or is to wait until more was read. */
-  hasRoomFor(connection: number, kind: "task" | "message"): boolean {
-    return this.#wires.get(connection)?.backlog.hasRoomFor(kind) ?? true;
+  /** The agent has shown to have read as far as that. */
+  readThrough(connection: number, through: number): void {
+    const wire = this.#wires.get(connection);
+    if (wire !== undefined) wire.readThrough = Math.max(wire.readThrough, through);
   }
 
-  /** A frame came: it may show what was read. */
-  heard(connection: number, frame: AgentFrame): void {
-    if (this.#wires.get(connection)?.backlog.heard(frame)) this.#listeners.read(connection);
-  }
-
-  /** Whether so much is unread that nothing more may be said. */
-  isStuck(connection: number): boolean {
-    return this.#wires.get(connection)?.backlog.isStuck ?? false;
+  /** Whether so much may be unread that the agent should connect anew. */
+  isWornOut(connection: number): boolean {
+    const wire = this.#wires.get(connection);
+    return wire !== undefined && wire.said - wire.readThrough > UNREAD_LIMIT;
   }
 
   /** The incarnation is over. */
@@ -86,16 +85,16 @@ export class Answers {
     this.#lines.close(connection, CLOSE_CODES[why], why);
   }
 
-  /** The connection is over. */
+  /** It is over. */
   forget(connection: number): void {
     this.#wires.delete(connection);
-    this.#listeners.ended(connection);
+    this.#onEnd(connection);
   }
 
   #wire(connection: number): Wire {
     const known = this.#wires.get(connection);
     if (known !== undefined) return known;
-    const wire = { backlog: new Backlog(), waiting: [] };
+    const wire = { said: 0, readThrough: 0, waiting: [] };
     this.#wires.set(connection, wire);
     return wire;
   }
@@ -112,10 +111,11 @@ export class Answers {
     wire.waiting.splice(0, given);
   }
 
-  #send(connection: number, wire: Wire, frame: ServerFrame): void {
+  #send(connection: number, wire: Wire, frame: ServerFrame): Said {
     const text = JSON.stringify(frame);
-    wire.backlog.said(frame, text.length);
+    wire.said += text.length;
     this.#lines.send(connection, text);
+    return { through: wire.said, characters: text.length };
   }
 }
 

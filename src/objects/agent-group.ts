@@ -30,7 +30,7 @@ export class AgentGroup extends Shell<Service> {
   }
 
   override webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): void {
-    const connection = this.host.lines.connectionOf(socket);
+    const connection = this.host.lines.hear(socket);
     if (connection !== null) this.service.hear(connection, data);
   }
 

@@ -7,8 +7,16 @@ import type { Connection, Lines } from "../services/host.ts";
 const PING = "ping";
 const PONG = "pong";
 
+/** How often, and for how long, a socket that is to be closed is looked at that has said nothing yet. */
+const LOOK_MS = 200;
+const PATIENCE_MS = 60_000;
+
 export class DurableLines implements Lines {
   readonly #ctx: DurableObjectState;
+  /** Those that sent a message to this instance. */
+  readonly #spoken = new WeakSet<WebSocket>();
+  /** What is to be closed as soon as it says something. */
+  readonly #closing = new Map<WebSocket, { code: number; reason: string; untilMs: number }>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
@@ -23,6 +31,12 @@ export class DurableLines implements Lines {
     this.#ctx.acceptWebSocket(server, [tagOf(connection.number)]);
     server.serializeAttachment(connection);
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Whom a socket that says something speaks for; null if it is no agent's. */
+  hear(socket: WebSocket): Connection | null {
+    this.#spoken.add(socket);
+    return this.connectionOf(socket);
   }
 
   /** Whom a socket speaks for; null if it is no agent's. */
@@ -40,8 +54,33 @@ export class DurableLines implements Lines {
     }
   }
 
+  /**
+   * workerd never lets go of a connection on which our close frame came before the first frame of the other end, so
+   * one that has said nothing is closed when it does. Agents ping as soon as they are connected.
+   */
   close(connection: number, code: number, reason: string): void {
-    for (const socket of this.#sockets(connection)) closeSocket(socket, code, reason);
+    for (const socket of this.#sockets(connection)) {
+      if (this.#hasSpoken(socket)) closeSocket(socket, code, reason);
+      else this.#closeWhenItSpeaks(socket, code, reason);
+    }
+  }
+
+  #hasSpoken(socket: WebSocket): boolean {
+    return this.#spoken.has(socket) || this.#ctx.getWebSocketAutoResponseTimestamp(socket) !== null;
+  }
+
+  #closeWhenItSpeaks(socket: WebSocket, code: number, reason: string): void {
+    if (this.#closing.size === 0) setTimeout(() => this.#closeWhoSpoke(), LOOK_MS);
+    this.#closing.set(socket, { code, reason, untilMs: Date.now() + PATIENCE_MS });
+  }
+
+  #closeWhoSpoke(): void {
+    for (const [socket, { code, reason, untilMs }] of this.#closing) {
+      const isOver = socket.readyState !== WebSocket.OPEN || Date.now() > untilMs;
+      if (isOver || this.#hasSpoken(socket)) this.#closing.delete(socket);
+      if (!isOver && this.#hasSpoken(socket)) closeSocket(socket, code, reason);
+    }
+    if (this.#closing.size > 0) setTimeout(() => this.#closeWhoSpoke(), LOOK_MS);
   }
 
   holdBack(connection: number, isHeldBack: boolean): void {

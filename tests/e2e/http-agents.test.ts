@@ -51,6 +51,21 @@ describe("registration", () => {
     expect(Date.parse(deadline_at ?? "") - Date.parse(last_heartbeat_at ?? "")).toBe(20_000);
   });
 
+  it("is told of a socket over TLS when a proxy with TLS stands before the server", async () => {
+    const response = await fetch(`${api.server.url}/v1/clusters/behind-a-proxy/groups/default/agents/a1`, {
+      method: "PUT",
+      headers: {
+        Authorization: `Bearer ${api.server.adminToken}`,
+        "Content-Type": "application/json",
+        "X-Forwarded-Proto": "https",
+      },
+      body: JSON.stringify({ type: "worker", capabilities: [] }),
+    });
+    expect(RegistrationAnswer.parse(await response.json()).websocket_url).toMatch(
+      /^wss:\/\/127\.0\.0\.1:\d+\/v1\//,
+    );
+  });
+
   it("takes what was left out from the configuration and the contract", async () => {
     const cluster = api.cluster();
 

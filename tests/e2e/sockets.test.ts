@@ -1,6 +1,7 @@
 /** Agents on sockets: who may connect, what is pushed and answered, and how soon a crash is found. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { RegistrationAnswer } from "../../src/contract/agent.ts";
@@ -39,6 +40,13 @@ async function connected(cluster: Cluster, id: string, registering: Registering 
 
 const problemOf = ({ status, headers, body }: Awaited<ReturnType<typeof shakeHands>>) =>
   new Answer(status, new Headers(headers as Record<string, string>), body);
+
+/** Connections to the port that the other end has closed and ours has not: CLOSE_WAIT, as the kernel lists it. */
+function halfClosed(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const lines = ["tcp", "tcp6"].flatMap((table) => readFileSync(`/proc/net/${table}`, "utf8").split("\n"));
+  return lines.filter((line) => line.includes(local) && / 08 /.test(line) && line.indexOf(local) < 30).length;
+}
 
 /** A process that connects and stays. */
 const CLIENT = `
@@ -328,6 +336,24 @@ describe("over its socket an agent", () => {
     expect(heardBytes).toBeLessThan(24 * 1024 * 1024);
     expect((await cluster.agent("a1")).status).toBe("active");
     for (const socket of waiting) socket.close();
+  });
+
+  it("leaves no connection behind in a storm of newer ones that break before they have said much", async () => {
+    const cluster = api.cluster();
+    const { url, token } = await registered(cluster, "a1");
+    for (let round = 0; round < 3; round++) {
+      const shaken = await Promise.all(
+        Array.from({ length: 40 }, async () => {
+          const handshake = await shakeHands(url, { Authorization: `Bearer ${token}` });
+          handshake.wire?.write(textFrame("ping"));
+          return handshake;
+        }),
+      );
+      for (const { destroy } of shaken) destroy();
+    }
+    await until(async () => halfClosed(api.server.port) === 0, "the server to let go of them");
+    using newest = await AgentSocket.open(url, token);
+    expect(await newest.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
   });
 
   it("has its older connection closed by a newer one", async () => {

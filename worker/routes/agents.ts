@@ -166,7 +166,7 @@ export function agentRoutes(app: App): void {
         token,
         heartbeat_interval_seconds: agent.heartbeat_interval_seconds,
         heartbeat_timeout_seconds: agent.heartbeat_timeout_seconds,
-        websocket_url: websocketUrl(c.req.url),
+        websocket_url: websocketUrl(c.req.url, c.req.header("X-Forwarded-Proto")),
       },
       isNew ? 201 : 200,
     );
@@ -278,9 +278,11 @@ async function currentIncarnation(
   return (await agentIn(c, cluster, group, agentId)).incarnation;
 }
 
-function websocketUrl(requestUrl: string): string {
+/** @param forwarded what a proxy with TLS says of the caller's side; it touches this answer alone */
+function websocketUrl(requestUrl: string, forwarded: string | undefined): string {
   const url = new URL(requestUrl);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  const isSecure = url.protocol === "https:" || forwarded?.split(",")[0]?.trim().toLowerCase() === "https";
+  url.protocol = isSecure ? "wss:" : "ws:";
   url.search = "";
   return `${url}/connect`;
 }

@@ -70,8 +70,11 @@ export class Requests {
       this.#ledger.connections.expire(number);
       return;
     }
-    // A newer connection has taken its place.
-    if (session.connection !== number) return;
+    // Another has taken its place, or is to.
+    if (session.connection !== number) {
+      this.#ledger.connections.close(number, "replaced");
+      return;
+    }
     const characters = typeof data === "string" ? data.length : data.byteLength;
     const { connections } = this.#ledger;
     if (connections.isWornOut(number)) {

@@ -7,6 +7,7 @@
  */
 import { TaskRevokedError } from "./errors.ts";
 import { type ClientOptions, Http } from "./http.ts";
+import { askLoad } from "./load.ts";
 import { LockDesk, type LockOptions } from "./lock.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
@@ -49,6 +50,8 @@ export type AgentOptions = ClientOptions & {
   graceSeconds?: number | undefined;
 };
 
+/** As the coordinator wants it. */
+const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 /** After the grace handlers that listen to their signal get so much time to end. */
 const LAST_WORDS_MS = 1000;
 
@@ -73,6 +76,11 @@ export class Agent {
    * console.log(agent.id);
    */
   constructor(options: AgentOptions) {
+    if (!AGENT_ID.test(options.id ?? "")) {
+      throw new TypeError(
+        `id: 1 to 128 of A-Z a-z 0-9 . _ : - are needed, not ${JSON.stringify(options.id)}`,
+      );
+    }
     this.id = options.id;
     this.#options = options;
     const group = options.group ?? "default";
@@ -86,7 +94,7 @@ export class Agent {
       work: this.#work,
       mailbox: this.#mailbox,
       emitter: this.#emitter,
-      load: options.load,
+      load: askLoad(options.load, this.#emitter),
       abortWhenOutOfTouch: options.abortWhenOutOfTouch,
       transport: options.transport,
       ending: this.#ending.signal,
@@ -215,6 +223,9 @@ export class Agent {
     const { path, over } = this.#session;
     try {
       this.#work.close();
+      // A registration that is under way may be heard: then this agent has to leave.
+      if (this.#session.incarnation === null)
+        await Promise.race([this.#session.asking?.catch(() => {}), sleep(LAST_WORDS_MS)]);
       if (this.#session.incarnation === null) return;
       const grace = linked(this.#ending.signal);
       const later = sleep(graceSeconds * 1000, grace.signal);
@@ -224,7 +235,10 @@ export class Agent {
       await Promise.race([Promise.all([told, this.#work.allSettled()]), later]);
       grace.abort();
       this.#work.revokeAll("stopping");
-      await Promise.race([this.#work.allSettled(), sleep(LAST_WORDS_MS)]);
+      // Its locks are free when it has left.
+      this.#session.endLife();
+      const settled = Promise.all([this.#work.allSettled(), this.#locks.allSettled()]);
+      await Promise.race([settled, sleep(LAST_WORDS_MS)]);
       await this.#session.unregister();
     } finally {
       this.#ending.abort(new TaskRevokedError("stopping"));

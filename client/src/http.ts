@@ -62,8 +62,12 @@ export class Http {
   readonly #options: ClientOptions;
 
   constructor(options: ClientOptions) {
-    const { url = "http://127.0.0.1:8787", cluster = "default" } = options;
-    this.base = `${url.replace(/\/+$/, "")}/v1/clusters/${encodeURIComponent(cluster)}`;
+    const { cluster = "default" } = options;
+    const url = (options.url || "http://127.0.0.1:8787").replace(/\/+$/, "");
+    if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
+      throw new TypeError(`url: http://… or https://… is needed, not ${JSON.stringify(options.url)}`);
+    }
+    this.base = `${url}/v1/clusters/${encodeURIComponent(cluster)}`;
     this.#options = options;
   }
 
@@ -106,6 +110,11 @@ export class Http {
       const response = await this.#fetch(method, path, call, abort.signal);
       const body = parsed(await response.text());
       if (!response.ok) throw errorOf(response.status, body, response.headers.get("Retry-After"));
+      if (body === undefined) {
+        throw new Error(
+          `no coordinator answers so: ${response.status} ${response.headers.get("Content-Type")}`,
+        );
+      }
       return { body: body as Body, headers: response.headers };
     } catch (error) {
       if (error instanceof FailoverError) throw error;
@@ -147,12 +156,13 @@ function pauseMs(error: unknown, isRepeatable: boolean, tries: number): number |
   return after * 1000 + backoffMs(tries, FIRST_RETRY_MS, LONGEST_RETRY_MS);
 }
 
+/** @returns undefined if it is no JSON, null if it is nothing */
 function parsed(text: string): unknown {
   try {
     return text === "" ? null : JSON.parse(text);
   } catch {
-    // A page of some proxy.
-    return null;
+    // A page of some proxy, or of something else altogether.
+    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Holding a lock while something is done. The holder's own monotonic clock decides how long it may believe in its
- * lock: counted from when it last asked with success, so that it gives up before the coordinator does.
+ * lock: counted from when it last asked with success, so that it gives up before the TTL has passed. A lock ends with
+ * the incarnation that holds it, and so does the belief in it.
  */
 import { LockHeldError, LockLostError } from "./errors.ts";
 import { isWorthRepeating } from "./http.ts";
@@ -28,11 +29,18 @@ export class LockDesk {
   readonly #calls: LockCalls;
   /** The coordinator knows one holder, this agent: its own tasks queue here. */
   readonly #lines = new Map<string, Promise<unknown>>();
+  /** What is done with a lock at present. */
+  readonly #uses = new Set<Promise<unknown>>();
 
   constructor(session: Session, agentId: string, group: string) {
     this.#agentId = agentId;
     this.#session = session;
     this.#calls = new LockCalls(session, agentId, group);
+  }
+
+  /** Resolves when nothing more is done with a lock. */
+  async allSettled(): Promise<void> {
+    await Promise.allSettled(this.#uses);
   }
 
   async hold<Value>(
@@ -48,11 +56,16 @@ export class LockDesk {
     });
     const line = Promise.all([before, mine]);
     this.#lines.set(resource, line);
+    // Not when this one leaves: another may hold the lock still, and whoever comes has to wait for that.
+    void line.then(() => {
+      if (this.#lines.get(resource) === line) this.#lines.delete(resource);
+    });
     try {
-      return await this.#use(use, await this.#grant(resource, ttlSeconds, before, untilMs, signal), signal);
+      const used = this.#use(use, await this.#grant(resource, ttlSeconds, before, untilMs, signal), signal);
+      this.#uses.add(used);
+      return await used.finally(() => this.#uses.delete(used));
     } finally {
       leave();
-      if (this.#lines.get(resource) === line) this.#lines.delete(resource);
     }
   }
 
@@ -90,6 +103,11 @@ export class LockDesk {
   async #use<Value>(use: Use<Value>, grant: Grant, signal?: AbortSignal): Promise<Value> {
     const held = linked(signal);
     const done = new AbortController();
+    const { life } = this.#session;
+    const die = () =>
+      held.abort(new LockLostError(`${grant.lock.resource}: this agent's incarnation is over`));
+    if (life.aborted) die();
+    life.addEventListener("abort", die);
     const renewing = this.#keep(grant, held, done.signal);
     try {
       const value = await use(grant.lock.fencing_token, held.signal);
@@ -98,6 +116,7 @@ export class LockDesk {
     } finally {
       done.abort();
       held.dispose();
+      life.removeEventListener("abort", die);
       await renewing;
       await this.#calls.release(grant.lock);
     }

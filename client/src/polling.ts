@@ -1,13 +1,14 @@
 /** An agent over HTTP: a heartbeat at each interval, and long polls for tasks and for messages. */
 import type { Holdings } from "./holdings.ts";
 import { isWorthRepeating } from "./http.ts";
+import type { AskLoad } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import { insist } from "./patience.ts";
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
 import type { Touch } from "./touch.ts";
 import { backoffMs, linked, orAborted, sleep } from "./wait.ts";
-import type { HeartbeatAnswer, Load } from "./wire.ts";
+import type { HeartbeatAnswer } from "./wire.ts";
 import type { Work } from "./work.ts";
 
 export type PollingParts = {
@@ -17,7 +18,7 @@ export type PollingParts = {
   mailbox: Mailbox;
   emitter: Emitter;
   touch: Touch;
-  load: (() => Load) | undefined;
+  load: AskLoad;
   /** Aborted when the agent has left. */
   ending: AbortSignal;
 };
@@ -68,7 +69,7 @@ export class Polling {
     for (let tries = 0; !signal.aborted; ) {
       const sentAtMs = performance.now();
       const { intervalMs } = session;
-      const load = this.#parts.load?.();
+      const load = this.#parts.load();
       try {
         const body = load === undefined ? {} : { load };
         const call = { body, signal, timeoutSeconds: Math.max(1, intervalMs / 1000) };

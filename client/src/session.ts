@@ -4,7 +4,7 @@
  * noticed.
  */
 import type { Registered } from "./coordinator.ts";
-import { FailoverError, SessionExpiredError, UnauthorizedError } from "./errors.ts";
+import { ConnectionError, FailoverError, SessionExpiredError, UnauthorizedError } from "./errors.ts";
 import { type Call, type Http, isWorthRepeating } from "./http.ts";
 import type { Emitter } from "./signals.ts";
 import { backoffMs, limited, orAborted, sleep } from "./wait.ts";
@@ -12,6 +12,8 @@ import type { Registration } from "./wire.ts";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
+/** So many in a row are no accident. */
+const SHORT_LIVES_OF_NAMESAKES = 3;
 /** Whoever leaves waits for no longer for the incarnation that is to leave. */
 const LAST_RENEWAL_LIMIT_MS = 5000;
 
@@ -26,6 +28,8 @@ export class Session {
   #registeredAtMs = Number.NEGATIVE_INFINITY;
   #shortLives = 0;
   #isLeaving = false;
+  #life = new AbortController();
+  #asking: Promise<Registered> | null = null;
   /** Ends everything that waits in the agent's name. */
   readonly over = new AbortController();
 
@@ -43,6 +47,21 @@ export class Session {
 
   get incarnation(): number | null {
     return this.#current?.incarnation ?? null;
+  }
+
+  /** Aborted when the present incarnation is over, or may be. */
+  get life(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  /** Its registration that is under way, if one is. */
+  get asking(): Promise<unknown> | null {
+    return this.#asking;
+  }
+
+  /** Where its socket is opened: as all else is reached, whatever stands between. */
+  get socketUrl(): string {
+    return `${this.#http.base.replace(/^http/, "ws")}${this.path}/connect`;
   }
 
   get intervalMs(): number {
@@ -71,10 +90,16 @@ export class Session {
   async register(): Promise<void> {
     for (let tries = 0; ; tries++) {
       const sentAtMs = performance.now();
+      // Whether it is answered or not, it may end the incarnation before.
+      this.endLife();
       try {
         const body = this.#registration();
         const signal = this.over.signal;
-        this.#current = await this.#http.call<Registered>("PUT", this.path, { body, signal, retries: 0 });
+        this.#asking = this.#http.call<Registered>("PUT", this.path, { body, signal, retries: 0 });
+        const answered = await this.#asking;
+        if (typeof answered?.incarnation !== "number") throw new ConnectionError("no coordinator answers so");
+        this.#current = answered;
+        this.#life = new AbortController();
         this.touched(sentAtMs);
         this.#registeredAtMs = sentAtMs;
         this.#emitter.emit("registered", { incarnation: this.#current.incarnation });
@@ -83,6 +108,8 @@ export class Session {
         this.over.signal.throwIfAborted();
         if (!isWorthRepeating(error)) throw error;
         this.#emitter.emit("disconnected", { reason: String(error) });
+      } finally {
+        this.#asking = null;
       }
       await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), this.over.signal);
     }
@@ -95,6 +122,7 @@ export class Session {
    */
   renew(ended: Registered): Promise<void> {
     if (this.#current !== ended) return this.#renewal ?? Promise.resolve();
+    this.endLife();
     if (this.#isLeaving) return orAborted(new Promise(() => {}), this.over.signal);
     this.#renewal ??= this.#renew().finally(() => {
       this.#renewal = null;
@@ -115,6 +143,11 @@ export class Session {
     await this.#http.call("DELETE", this.path, call).catch(() => {});
   }
 
+  /** The present incarnation is over, or soon will be. */
+  endLife(): void {
+    this.#life.abort();
+  }
+
   /** Resolves when no new incarnation is under way. */
   get renewal(): Promise<void> {
     return this.#renewal ?? Promise.resolve();
@@ -123,6 +156,12 @@ export class Session {
   async #renew(): Promise<void> {
     const isShort = performance.now() - this.#registeredAtMs < this.timeoutMs;
     this.#shortLives = isShort ? this.#shortLives + 1 : 0;
+    if (this.#shortLives === SHORT_LIVES_OF_NAMESAKES) {
+      const error = new Error(
+        `${this.path} is registered again and again: does another process use this id?`,
+      );
+      this.#emitter.emit("error", { error });
+    }
     for (let tries = this.#shortLives; ; tries++) {
       await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), this.over.signal);
       this.over.signal.throwIfAborted();

@@ -8,7 +8,7 @@ export type AgentEvents = {
   registered: { incarnation: number };
   /** In touch: by a socket, or by asking over HTTP. */
   connected: { transport: "socket" | "http" };
-  /** Out of reach for now; what runs goes on. */
+  /** Out of reach for now; what runs goes on. Printed, the first time, if nobody listens. */
   disconnected: { reason: string };
   /** Not in touch for the whole timeout: by now the coordinator may have declared this agent failed. */
   outOfTouch: { seconds: number };
@@ -29,6 +29,8 @@ export type AgentEvents = {
 export type Listener<Name extends keyof AgentEvents> = (event: AgentEvents[Name]) => void;
 
 export class Emitter {
+  /** As was last told; null before. */
+  #isInTouch: boolean | null = null;
   readonly #listeners = new Map<string, Set<(event: never) => void>>();
 
   /** @returns ends it */
@@ -42,6 +44,10 @@ export class Emitter {
   emit<Name extends keyof AgentEvents>(name: Name, event: AgentEvents[Name]): void {
     const listeners = this.#listeners.get(name);
     if (name === "error" && !listeners?.size) console.error((event as AgentEvents["error"]).error);
+    if (name === "disconnected" && !listeners?.size && this.#isInTouch !== false) {
+      console.warn(`out of reach, and trying again: ${(event as AgentEvents["disconnected"]).reason}`);
+    }
+    if (name === "disconnected" || name === "connected") this.#isInTouch = name === "connected";
     for (const listener of listeners ?? []) {
       queueMicrotask(() => (listener as Listener<Name>)(event));
     }

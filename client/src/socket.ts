@@ -3,8 +3,9 @@
  * It breaks when a `ping` is not answered in time, and everything that waits for an answer is told.
  */
 import { ConnectionError, errorOf } from "./errors.ts";
+import type { AskLoad } from "./load.ts";
 import type { Session } from "./session.ts";
-import type { Load, ServerFrame } from "./wire.ts";
+import type { ServerFrame } from "./wire.ts";
 
 type Answer = Extract<ServerFrame, { type: "ack" }>;
 export type Push = Exclude<ServerFrame, { type: "ack" | "error" }>;
@@ -33,11 +34,10 @@ export class Socket {
   #lastId = 0;
 
   /** @returns null if it could not be opened */
-  static open(session: Session, onPush: (push: Push) => void, load?: () => Load): Promise<Socket | null> {
+  static open(session: Session, onPush: (push: Push) => void, load: AskLoad): Promise<Socket | null> {
     return new Promise((resolve) => {
-      const { websocket_url, token } = session.current;
       const askedAtMs = performance.now();
-      const raw = new WebSocket(websocket_url, ["failover.v1", `bearer.${token}`]);
+      const raw = new WebSocket(session.socketUrl, ["failover.v1", `bearer.${session.current.token}`]);
       const timer = setTimeout(() => raw.close(), OPEN_LIMIT_MS);
       raw.onopen = () => {
         clearTimeout(timer);
@@ -52,7 +52,7 @@ export class Socket {
     });
   }
 
-  private constructor(raw: WebSocket, session: Session, onPush: (push: Push) => void, load?: () => Load) {
+  private constructor(raw: WebSocket, session: Session, onPush: (push: Push) => void, load: AskLoad) {
     this.#socket = raw;
     this.#session = session;
     let end = (_reason: string) => {};
@@ -72,7 +72,13 @@ export class Socket {
       end(reason);
     };
     raw.onclose = ({ code, reason }) => finish(`${code} ${reason}`.trim());
-    raw.onmessage = ({ data }) => this.#hear(String(data), onPush);
+    raw.onmessage = ({ data }) => {
+      try {
+        this.#hear(String(data), onPush);
+      } catch (error) {
+        this.close(`the server is not understood: ${error}`);
+      }
+    };
     this.close = (reason) => {
       raw.close();
       // Whoever does not answer does not close either.
@@ -104,7 +110,7 @@ export class Socket {
     return JSON.stringify(frame).length < FRAME_LIMIT - 256;
   }
 
-  #beat(load?: () => Load): void {
+  #beat(askLoad: AskLoad): void {
     if (this.#pingedAtMs !== null) return;
     this.#pingedAtMs = performance.now();
     this.#socket.send("ping");
@@ -115,7 +121,8 @@ export class Socket {
       // If this process stood still, the answer may have come and is still to be read.
       this.#patience = setTimeout(() => this.close("no answer to a ping"), LAST_LOOK_MS);
     }, patienceMs);
-    if (load !== undefined) this.request({ type: "heartbeat", load: load() }).catch(() => {});
+    const load = askLoad();
+    if (load !== undefined) this.request({ type: "heartbeat", load }).catch(() => {});
   }
 
   #hear(data: string, onPush: (push: Push) => void): void {

@@ -5,7 +5,9 @@
  *   opening a socket --open--> socket --broken--> HTTP, and opening a socket anew
  *          '--- not soon: HTTP meanwhile
  */
+import type { Registered } from "./coordinator.ts";
 import { Holdings } from "./holdings.ts";
+import type { AskLoad } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import { insist } from "./patience.ts";
 import { Polling } from "./polling.ts";
@@ -14,7 +16,6 @@ import type { Emitter } from "./signals.ts";
 import { type Push, Socket } from "./socket.ts";
 import { Touch, type Way } from "./touch.ts";
 import { backoffMs, orAborted, sleep } from "./wait.ts";
-import type { Load } from "./wire.ts";
 import type { Work } from "./work.ts";
 
 export type TransportParts = {
@@ -22,7 +23,7 @@ export type TransportParts = {
   work: Work;
   mailbox: Mailbox;
   emitter: Emitter;
-  load: (() => Load) | undefined;
+  load: AskLoad;
   abortWhenOutOfTouch: boolean | undefined;
   /** `http` never opens a socket. */
   transport: Way | undefined;
@@ -54,7 +55,7 @@ export class Transport {
     const wantsSocket = this.#parts.transport !== "http" && typeof WebSocket !== "undefined";
     if (wantsSocket) void this.#keepSocket();
     else this.#polling.start();
-    void this.#touch.watch(() => void this.#renew());
+    void this.#touch.watch(() => void this.#renew(this.#parts.session.current));
   }
 
   async #keepSocket(): Promise<void> {
@@ -64,7 +65,8 @@ export class Transport {
       await orAborted(session.renewal, ending).catch(() => {});
       const isFirst = tries === 0 && !this.#polling.isOn;
       const headStartMs = isFirst ? Math.min(SOCKET_HEAD_START_MS, session.intervalMs / 2) : 0;
-      const opening = Socket.open(session, (push) => this.#hear(push), load);
+      const registered = session.current;
+      const opening = Socket.open(session, (push) => this.#hear(push, registered), load);
       const early = await Promise.race([opening, sleep(headStartMs, ending)]);
       if (!early) this.#polling.start();
       const socket = await opening;
@@ -100,7 +102,8 @@ export class Transport {
     this.#touch.lost(reason);
   }
 
-  #hear(push: Push): void {
+  /** @param registered the incarnation that opened the socket */
+  #hear(push: Push, registered: Registered): void {
     const { work, mailbox, emitter } = this.#parts;
     switch (push.type) {
       case "task_assigned":
@@ -116,17 +119,17 @@ export class Transport {
         emitter.emit("drain", { mode: push.mode, deadline_at: push.deadline_at });
         break;
       case "session_expired":
-        void this.#renew();
+        void this.#renew(registered);
         break;
       default:
       // Of something that this client does not know yet, or did not ask for.
     }
   }
 
-  /** The next incarnation, and what became of its tasks. */
-  async #renew(): Promise<void> {
+  /** The next incarnation after one that is over, and what became of its tasks. */
+  async #renew(ended: Registered): Promise<void> {
     const { session, emitter, ending } = this.#parts;
-    await orAborted(session.renew(session.current), ending).catch(() => {});
+    await orAborted(session.renew(ended), ending).catch(() => {});
     if (!ending.aborted) await insist(() => this.#holdings.reconcile(ending), ending, emitter);
   }
 }

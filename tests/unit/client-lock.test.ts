@@ -342,7 +342,66 @@ describe("a wait that is given up", () => {
   });
 });
 
+describe("the signal of a lock that is held", () => {
+  it("is aborted before its agent unregisters, which frees the lock", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const lock = holding(agent, { ttlSeconds: 3600 });
+    await pass(1);
+    let wasAborted: boolean | null = null;
+    fake.on("DELETE", /agents/, () => {
+      wasAborted = lock.abortedAtMs !== null;
+      return json({});
+    });
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(2);
+    await stopping;
+    expect(wasAborted).toBe(true);
+    lock.end();
+    expect(await lock.outcome).toBeInstanceOf(LockLostError);
+  });
+
+  it("is aborted at once when its agent's incarnation is over, however it learns of it", async () => {
+    const { fake, agent } = await agentWithLocks();
+    fake.on("POST", /messages$/, ({ headers }) =>
+      headers.get("Authorization") === "Bearer token-1"
+        ? problem(410, "session_expired")
+        : json({ message: {} }),
+    );
+    const lock = holding(agent, { ttlSeconds: 3600 });
+    await pass(1);
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(0);
+    expect(lock.abortedAtMs).not.toBeNull();
+    lock.end();
+    expect(await lock.outcome).toBeInstanceOf(LockLostError);
+    await pass(1);
+    // The next incarnation's locks are its own.
+    const next = holding(agent, { ttlSeconds: 3600 });
+    await pass(60);
+    expect([next.token, next.abortedAtMs]).toEqual([2, null]);
+    next.end();
+    expect(await next.outcome).toBe("done");
+  });
+});
+
 describe("two tasks of one agent that want the same lock", () => {
+  it("never hold it together, though one in between has given up", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const first = holding(agent, { ttlSeconds: 3600 });
+    const second = holding(agent, { waitSeconds: 1 });
+    await pass(1.5);
+    expect(await second.outcome).toBeInstanceOf(LockHeldError);
+    const third = holding(agent, { waitSeconds: 60 });
+    await pass(5);
+    expect([first.token, third.token]).toEqual([1, null]);
+    expect(fake.made("POST", ACQUIRE)).toHaveLength(1);
+    first.end();
+    await pass(0);
+    expect(third.token).toBe(2);
+    third.end();
+    expect(await third.outcome).toBe("done");
+  });
+
   it("take turns, each with a grant of its own", async () => {
     const { fake, agent } = await agentWithLocks();
     const first = holding(agent);

@@ -1,7 +1,16 @@
 /** The agent of the client over a socket, and over HTTP whenever that is broken. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Agent, type AgentEvents, type AgentOptions } from "../../client/src/index.ts";
-import { coordinatorWithAgents, FakeSocket, json, pass, startTime, stopTime, task } from "./client-fakes.ts";
+import {
+  coordinatorWithAgents,
+  FakeSocket,
+  json,
+  pass,
+  problem,
+  startTime,
+  stopTime,
+  task,
+} from "./client-fakes.ts";
 
 beforeEach(() => {
   stopTime();
@@ -62,7 +71,9 @@ function acknowledge(type: string, more: object = {}): void {
 describe("an agent with a socket", () => {
   it("signs in by subprotocols, and beats by pings alone", async () => {
     const { heard, beats, coordinator } = await connectedAgent();
-    expect(FakeSocket.latest.url).toBe("ws://coordinator.test/connect");
+    expect(FakeSocket.latest.url).toBe(
+      "ws://coordinator.test/v1/clusters/default/groups/default/agents/a/connect",
+    );
     expect(FakeSocket.latest.protocols).toEqual(["failover.v1", "bearer.token-1"]);
     await pass(40);
     expect(FakeSocket.latest.sent).toEqual(["ping", "ping", "ping", "ping", "ping"]);
@@ -72,6 +83,51 @@ describe("an agent with a socket", () => {
     expect(coordinator.fake.made("GET", /tasks$/).map(({ query }) => query.get("status"))).toEqual([
       "assigned,running",
     ]);
+  });
+
+  it("beats without its load when that cannot be told, and tells the nearest bound of one out of range", async () => {
+    let tell = (): { cpu: number; memory: number } => ({ cpu: 1.4, memory: -1 });
+    const { heard, beats } = await connectedAgent({ load: () => tell() });
+    expect(FakeSocket.latest.requests("heartbeat")).toMatchObject([{ load: { cpu: 1, memory: 0 } }]);
+    for (const broken of [() => ({ cpu: Number.NaN, memory: 0 }), () => JSON.parse("{")]) {
+      tell = broken;
+      await pass(10);
+    }
+    expect(heard.filter((event) => event.startsWith("error"))).toHaveLength(2);
+    expect(FakeSocket.latest.sent.filter((text) => text === "ping")).toHaveLength(3);
+    FakeSocket.isOpen = false;
+    FakeSocket.latest.break();
+    await pass(25);
+    expect(beats()).toBeGreaterThan(1);
+  });
+
+  it.each(["hello", "null", '{"type":"task_assigned"}'])(
+    "leaves a server that says %s, and goes on over HTTP",
+    async (said) => {
+      const { heard, beats } = await connectedAgent();
+      FakeSocket.isOpen = false;
+      FakeSocket.latest.onmessage?.({ data: said });
+      await pass(12);
+      expect(heard.some((event) => event.startsWith("disconnected the server is not understood"))).toBe(true);
+      expect(beats()).toBeGreaterThan(0);
+    },
+  );
+
+  it("does not take the last words of an old socket for the end of its new incarnation", async () => {
+    const { agent, coordinator } = await connectedAgent();
+    coordinator.fake.on("POST", /messages$/, ({ headers }) =>
+      headers.get("Authorization") === "Bearer token-1"
+        ? problem(410, "session_expired")
+        : json({ message: {} }),
+    );
+    const [old] = FakeSocket.opened;
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(1);
+    expect(coordinator.registrations).toHaveLength(2);
+    old?.push({ type: "session_expired" });
+    old?.break(4410);
+    await pass(30);
+    expect(coordinator.registrations).toHaveLength(2);
   });
 
   it("tells its load if it has one to tell", async () => {

@@ -79,6 +79,7 @@ export function resumed(task: TaskRecord, assignedAtMs: number, nowMs: number): 
   return timed({
     ...task,
     status: "running",
+    previousAgents: task.previousAgents.filter((id) => id !== task.holder),
     pendingReason: null,
     notBeforeMs: null,
     assignedAtMs,
@@ -138,6 +139,18 @@ export function lost(task: TaskRecord, preservesPriority: boolean): TaskRecord {
     ...avoiding(task),
     reassignmentCount: task.reassignmentCount + 1,
     priority: preservesPriority ? task.priority : Math.max(0, task.priority - 1),
+  };
+}
+
+/**
+ * Its holder had not lost it after all: what `lost` did is undone. A priority that has come to 0 stays there, since it may
+ * have been 0 before.
+ */
+export function regained(task: TaskRecord, preservesPriority: boolean): TaskRecord {
+  return {
+    ...task,
+    reassignmentCount: task.reassignmentCount - 1,
+    priority: preservesPriority || task.priority === 0 ? task.priority : task.priority + 1,
   };
 }
 

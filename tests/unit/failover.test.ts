@@ -208,14 +208,15 @@ describe("a claim to a task that waits again", () => {
   }
   const CLAIM: Partial<Registration> = { running_tasks: [{ task_id: "t", attempt: 1 }] };
 
-  it("is honoured: the agent goes on with it under the same attempt, and nothing more is counted", async () => {
+  it("is honoured: the agent goes on with it under the same attempt, and nothing is counted", async () => {
     const cluster = await stranded({ timeout_seconds: 60 });
     await cluster.register("a", CLAIM);
     expect(cluster.task("t")).toMatchObject({
       status: "running",
       assigned_to: "a",
       attempt: 1,
-      reassignment_count: 1,
+      reassignment_count: 0,
+      previous_agents: [],
       pending_reason: null,
     });
     const { assigned_at, started_at, deadline_at, created_at } = cluster.task("t");
@@ -237,13 +238,29 @@ describe("a claim to a task that waits again", () => {
     expect(cluster.agent("a")).toMatchObject({ tasks_completed: 1, task_count: 0 });
   });
 
+  it("is honoured however often: a task that never moved does not fail for having moved", async () => {
+    const cluster = await stranded({ priority: 8 });
+    for (let time = 0; time < 6; time++) {
+      await cluster.register("a", CLAIM);
+      expect(cluster.task("t")).toMatchObject({
+        status: "running",
+        attempt: 1,
+        reassignment_count: 0,
+        priority: 8,
+      });
+      cluster.silence("a");
+      await cluster.pass(NOTICED_MS);
+      expect(cluster.task("t")).toMatchObject({ status: "pending", reassignment_count: 1 });
+    }
+  });
+
   it("fences as before: when the agent is lost again, the next attempt is another", async () => {
     const cluster = await stranded();
     await cluster.register("a", CLAIM);
     await cluster.register("b");
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
-    expect(cluster.task("t")).toMatchObject({ assigned_to: "b", attempt: 2, reassignment_count: 2 });
+    expect(cluster.task("t")).toMatchObject({ assigned_to: "b", attempt: 2, reassignment_count: 1 });
     expect(cluster.progress("t", "a", 1, 0.5)).toMatchObject({ problem: { code: "stale_attempt" } });
   });
 

@@ -691,6 +691,22 @@ describe("what an agent asks", () => {
   });
 });
 
+describe("a task whose doorbell was lost", () => {
+  it("is pushed all the same, though the agent starts another meanwhile", async () => {
+    const cluster = await board();
+    const socket = await cluster.connected("a");
+    await cluster.submit({ id: "one" });
+    await cluster.pass(MESSAGE_MS);
+    const network = cluster.cutOff();
+    await cluster.submit({ id: "two" });
+    await cluster.pass(MESSAGE_MS);
+    network.reconnect();
+    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    await cluster.pingFor(socket, 300_000);
+    expect(socket.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
+  });
+});
+
 describe("an agent to which there is much to say", () => {
   const LONG = "x".repeat(60_000);
 

@@ -1,6 +1,6 @@
 /**
  * Telling agents that their task list changed, and which attempts were taken from them. A
- * doorbell may be lost, so it is repeated with back-off until the agent starts a task or reads
+ * doorbell may be lost, so it is repeated with back-off until the agent has started its tasks or reads
  * its list; what was taken is said until the group has heard it. Nothing is
  * stored: after a restart every agent with unstarted tasks is told again, at the pace of how
  * long they have waited, and of what was taken only a refused report tells.
@@ -59,8 +59,14 @@ export class Doorbells {
     this.#ringing.get(agentId)?.push(revocation);
   }
 
+  /** The agent has read its list. */
   answered(agentId: string): void {
     this.#due.delete(agentId);
+  }
+
+  /** The agent has started a task. What its bell rang for may be another. */
+  started(agentId: string): void {
+    if (this.#tasks.unstartedOf(agentId) === 0) this.answered(agentId);
   }
 
   nextWorkMs(): number | null {

@@ -5,7 +5,8 @@
 import type { Decision, DecisionReason } from "../../contract/decision.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
-import { assigned, parked, resumed } from "../../domain/task-life.ts";
+import { assigned, parked, regained, resumed } from "../../domain/task-life.ts";
+import type { AttemptRow } from "../../storage/coordinator/attempts.ts";
 import type { PlaceInLine, WaitingTask } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
 import { hardExclusion } from "../../strategies/eligibility.ts";
@@ -75,9 +76,11 @@ export class Placement {
     this.#recordReturn(given, agentId, `keeps ${task.id} (${task.type}) under a new attempt`, nowMs);
   }
 
-  /** A waiting task goes back to its last holder, which still works on it. @param assignedAtMs of its attempt */
-  giveBack(before: TaskRecord, agentId: string, assignedAtMs: number, nowMs: number): void {
-    const numbered = { ...before, decisionCount: before.decisionCount + 1 };
+  /** A waiting task goes back to its last holder, which still works on it. @param given its attempt, which had ended */
+  giveBack(before: TaskRecord, { agentId, assignedAtMs, outcome }: AttemptRow, nowMs: number): void {
+    const { preserve_task_priority } = this.#ledger.settings.config.failover_config;
+    const kept = outcome === "agent_failed" ? regained(before, preserve_task_priority) : before;
+    const numbered = { ...kept, decisionCount: before.decisionCount + 1 };
     const task = resumed(numbered, assignedAtMs, nowMs);
     this.#ledger.saveTask(before, task);
     this.#ledger.attempts.reopen(task.id, task.attempt);

@@ -96,7 +96,7 @@ export class Queries {
     cursor: string | null,
   ): Page<Task> {
     return this.#ledger.unit.read(() => {
-      if (isItself) this.#ledger.doorbells.answered(agentId);
+      if (isItself && statuses.includes("assigned")) this.#ledger.doorbells.answered(agentId);
       const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
       return pageOfSlice(found, viewOfPlaced, cursorOfPlaced);
     });

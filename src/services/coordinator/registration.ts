@@ -221,7 +221,7 @@ export class Registration {
         const given = attempts.find(id, task.attempt);
         if (given?.agentId !== agentId || !THOUGHT_GONE.includes(given.outcome)) continue;
         if (this.#placement.suits(agentId, task)) {
-          this.#placement.giveBack(task, agentId, given.assignedAtMs, nowMs);
+          this.#placement.giveBack(task, given, nowMs);
         }
       }
     }

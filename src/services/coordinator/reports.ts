@@ -170,7 +170,7 @@ export class Reports {
         { type: "task.started", subject: after.id, data: { agent_id: after.holder, attempt: after.attempt } },
         nowMs,
       );
-      if (after.holder !== null) this.#ledger.doorbells.answered(after.holder);
+      if (after.holder !== null) this.#ledger.doorbells.started(after.holder);
     }
     return after;
   }

@@ -21,6 +21,8 @@ export async function buildClient(dir: string): Promise<void> {
     // What Node 20 and browsers of its age understand.
     target: "es2022",
     legalComments: "none",
+    // An error that nobody catches prints its line.
+    lineLimit: 160,
     logLevel: "warning",
   } as const;
   await build({ ...options, entryPoints: [join(CLIENT, "src", "index.ts")], outfile: join(dir, "index.js") });

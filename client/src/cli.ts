@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The command `failover-coordinator`: reads its words, does one thing, and ends with a code that says how. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { type Command, UsageError } from "./cli/command.ts";
+import { type Command, Disappointment, UsageError } from "./cli/command.ts";
 import { COMMANDS } from "./cli/commands.ts";
 import { Printer } from "./cli/printer.ts";
-import { ConnectionError, DistributedCoordinator, FailoverError } from "./index.ts";
+import { ConnectionError, DistributedCoordinator, FailoverError, UnauthorizedError } from "./index.ts";
 
 declare const CLIENT_VERSION: string | undefined;
 
@@ -23,7 +23,8 @@ const GENERAL_HELP = `options of every command:
   --json             for programs: what the coordinator answered, as JSON
   --help
 
-ends with: 0 done, 1 no answer or an error over there, 2 wrong words, 3 refused or not found, 4 not allowed
+ends with: 0 done, 1 no answer or an error over there, 2 wrong words, 3 refused or not found, 4 not allowed,
+5 the task that was waited for failed or was cancelled, 6 it goes on
 `;
 
 const CODES = { done: 0, failed: 1, usage: 2, refused: 3, forbidden: 4 } as const;
@@ -39,7 +40,8 @@ async function run(words: string[]): Promise<number> {
     return CODES.done;
   }
   const command = COMMANDS.find((one) => one.name === name);
-  if (command === undefined) throw new UsageError(`there is no command ${name}`);
+  if (command === undefined)
+    throw new UsageError(`there is no command ${name}; see failover-coordinator --help`);
   const { values, positionals } = parseWords(command, rest);
   if (values.help === true) {
     process.stdout.write(helpOf(command));
@@ -86,9 +88,22 @@ function overview(): string {
 
 function codeOf(error: unknown): number {
   if (error instanceof UsageError) return CODES.usage;
+  if (error instanceof Disappointment) return error.code;
   if (!(error instanceof FailoverError)) return CODES.failed;
+  if (error.code === "invalid_request") return CODES.usage;
   if (error.status === 401 || error.status === 403) return CODES.forbidden;
   return error.status >= 400 && error.status < 500 ? CODES.refused : CODES.failed;
+}
+
+function saidOf(error: unknown): string {
+  if (error instanceof UnauthorizedError)
+    return `${error.message}; set --token, FAILOVER_TOKEN or ADMIN_TOKEN`;
+  const isExpected = [UsageError, Disappointment, FailoverError, ConnectionError].some(
+    (kind) => error instanceof kind,
+  );
+  if (isExpected && error instanceof Error) return error.message;
+  if (error instanceof TypeError) return `the coordinator's answer is not understood: ${error.message}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 // Whoever reads no further, such as `head`, has had enough.
@@ -96,8 +111,6 @@ process.stdout.on("error", () => process.exit(CODES.done));
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  const isExpected =
-    error instanceof UsageError || error instanceof FailoverError || error instanceof ConnectionError;
-  process.stderr.write(`${isExpected ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(`${saidOf(error)}\n`);
   process.exitCode = codeOf(error);
 }

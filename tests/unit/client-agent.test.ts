@@ -7,6 +7,7 @@ import {
   noAnswer,
   pass,
   problem,
+  silence,
   startTime,
   stopTime,
   task,
@@ -499,6 +500,88 @@ describe("an agent that stops", () => {
     await pass(1);
     await agent.stop();
     expect(await starting).toBeInstanceOf(TaskRevokedError);
+  });
+
+  it("while its first registration is under way leaves as soon as that is answered", async () => {
+    const coordinator = coordinatorWithAgents();
+    const { fake } = coordinator;
+    const answer = Promise.withResolvers<void>();
+    const registered = {
+      incarnation: 1,
+      token: "token-1",
+      heartbeat_interval_seconds: 10,
+      heartbeat_timeout_seconds: 30,
+    };
+    fake.on("PUT", /agents/, async () => {
+      await answer.promise;
+      return json(registered);
+    });
+    const { agent } = agentOf(coordinator);
+    const starting = agent.start().catch((error: unknown) => error);
+    await pass(0);
+    const stopping = agent.stop({ graceSeconds: 1 });
+    await pass(4);
+    expect(fake.made("DELETE", /./)).toEqual([]);
+    answer.resolve();
+    await pass(1);
+    await stopping;
+    await starting;
+    const left = fake.made("DELETE", /./).map(({ path, headers }) => [path, headers.get("Authorization")]);
+    expect(left).toEqual([["/groups/default/agents/a", "Bearer token-1"]]);
+    const calls = fake.calls.length;
+    await pass(60);
+    expect(fake.calls).toHaveLength(calls);
+  });
+
+  it("does not wait for long for a registration that nobody answers", async () => {
+    const coordinator = coordinatorWithAgents();
+    coordinator.fake.on("PUT", /agents/, silence);
+    const { agent } = agentOf(coordinator);
+    const starting = agent.start().catch((error: unknown) => error);
+    await pass(1);
+    const stopping = agent.stop();
+    await pass(5);
+    await stopping;
+    expect(await starting).toBeInstanceOf(TaskRevokedError);
+    expect(coordinator.fake.calls).toHaveLength(1);
+  });
+
+  it("leaves once more as an incarnation that was answered while it left as the one before", async () => {
+    const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
+    const { fake } = coordinator;
+    const { agent } = agentOf(coordinator);
+    await agent.start();
+    const [registration, left] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    fake.on("POST", /heartbeat$/, () => problem(410, "session_expired"));
+    fake.on("PUT", /agents/, async () => {
+      await registration.promise;
+      return json({
+        incarnation: 2,
+        token: "token-2",
+        heartbeat_interval_seconds: 1,
+        heartbeat_timeout_seconds: 3,
+      });
+    });
+    fake.inTurn(
+      "DELETE",
+      /agents/,
+      async () => {
+        await left.promise;
+        return problem(410, "session_expired");
+      },
+      () => json(undefined),
+    );
+    await pass(2);
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(7);
+    expect(fake.made("DELETE", /./)).toHaveLength(1);
+    registration.resolve();
+    await pass(0);
+    left.resolve();
+    await pass(1);
+    await stopping;
+    const tokens = fake.made("DELETE", /./).map(({ headers }) => headers.get("Authorization"));
+    expect(tokens).toEqual(["Bearer token-1", "Bearer token-2"]);
   });
 });
 

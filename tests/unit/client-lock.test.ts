@@ -33,13 +33,14 @@ const RELEASE = /\/release$/;
 const ACQUIRE = /\/acquire$/;
 const held = () => problem(409, "lock_held", { holder: "other" });
 
-async function agentWithLocks() {
-  const { fake } = coordinatorWithAgents({ intervalSeconds: 1000, timeoutSeconds: 3000 });
+async function agentWithLocks(times = { intervalSeconds: 1000, timeoutSeconds: 3000 }) {
+  const { fake } = coordinatorWithAgents(times);
   let fencing_token = 0;
-  const grant: Answering = ({ body }) =>
+  const grant: Answering = ({ body, headers }) =>
     json({
       lock: {
         resource: "db/orders",
+        incarnation: Number(headers.get("Authorization")?.split("-")[1]),
         fencing_token: ++fencing_token,
         ttl_seconds: (body as { ttl_seconds: number }).ttl_seconds,
       },
@@ -382,6 +383,61 @@ describe("the signal of a lock that is held", () => {
     next.end();
     expect(await next.outcome).toBe("done");
   });
+
+  it("is aborted when its agent has been out of touch for its timeout, for then it counts as failed", async () => {
+    const { fake, agent } = await agentWithLocks({ intervalSeconds: 10, timeoutSeconds: 30 });
+    const lock = holding(agent, { ttlSeconds: 3600 });
+    await pass(1);
+    const lastAnsweredMs = performance.now() - 1000;
+    fake.on("POST", /./, noAnswer).on("GET", /./, noAnswer);
+    await pass(28.9);
+    expect(lock.abortedAtMs).toBeNull();
+    await pass(1);
+    expect(lock.abortedAtMs).toBeLessThanOrEqual(lastAnsweredMs + 30_000);
+    lock.end();
+    await pass(30);
+    expect(await lock.outcome).toBeInstanceOf(LockLostError);
+  });
+
+  it("is not aborted any more when the coordinator that was away has kept the incarnation", async () => {
+    const { fake, agent, grant } = await agentWithLocks({ intervalSeconds: 10, timeoutSeconds: 30 });
+    const answers = [json, noAnswer];
+    const answer = () => answers[0]?.({}) ?? noAnswer();
+    fake.on("POST", /heartbeat$/, answer).on("GET", /./, noAnswer);
+    answers.shift();
+    await pass(45);
+    answers.unshift(json);
+    await pass(20);
+    fake.on("POST", ACQUIRE, grant);
+    const lock = holding(agent, { ttlSeconds: 3600 });
+    await pass(20);
+    expect([lock.token, lock.abortedAtMs]).toEqual([1, null]);
+    lock.end();
+    await pass(1);
+    expect(await lock.outcome).toBe("done");
+  });
+
+  it("is not believed in at all if the grant is told to the incarnation after the one it was made to", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const late = Promise.withResolvers<Response>();
+    fake.on("POST", ACQUIRE, () => late.promise);
+    fake.inTurn(
+      "POST",
+      /messages$/,
+      () => problem(410, "session_expired"),
+      () => json({ message: {} }),
+    );
+    const lock = holding(agent);
+    await pass(0);
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(1);
+    expect(agent.incarnation).toBe(2);
+    late.resolve(
+      json({ lock: { resource: "db/orders", incarnation: 1, fencing_token: 1, ttl_seconds: 30 } }),
+    );
+    expect(await lock.outcome).toBeInstanceOf(LockLostError);
+    expect(lock.token).toBeNull();
+  });
 });
 
 describe("two tasks of one agent that want the same lock", () => {
@@ -392,6 +448,25 @@ describe("two tasks of one agent that want the same lock", () => {
     await pass(1.5);
     expect(await second.outcome).toBeInstanceOf(LockHeldError);
     const third = holding(agent, { waitSeconds: 60 });
+    await pass(5);
+    expect([first.token, third.token]).toEqual([1, null]);
+    expect(fake.made("POST", ACQUIRE)).toHaveLength(1);
+    first.end();
+    await pass(0);
+    expect(third.token).toBe(2);
+    third.end();
+    expect(await third.outcome).toBe("done");
+  });
+
+  it("never hold it together, though one in between was told to give up", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const first = holding(agent);
+    const caller = new AbortController();
+    const second = holding(agent, { signal: caller.signal });
+    await pass(1);
+    caller.abort(new Error("enough"));
+    expect(await second.outcome).toEqual(new Error("enough"));
+    const third = holding(agent);
     await pass(5);
     expect([first.token, third.token]).toEqual([1, null]);
     expect(fake.made("POST", ACQUIRE)).toHaveLength(1);

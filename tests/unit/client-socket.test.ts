@@ -68,6 +68,20 @@ function acknowledge(type: string, more: object = {}): void {
   FakeSocket.latest.push({ type: "ack", request_id: request.request_id, ...more });
 }
 
+async function agentWithMessages() {
+  const { fake } = coordinatorWithAgents();
+  fake
+    .on("GET", /messages$/, () => json({ items: [], next_cursor: null }))
+    .on("POST", /ack$/, () => json(undefined));
+  const agent = new Agent({ ...fake.options, id: "a", handleSignals: false });
+  started.push(agent);
+  const handled: string[] = [];
+  agent.onMessage(({ id }) => handled.push(id));
+  await agent.start();
+  await pass(0.1);
+  return { handled, acknowledgedOverHttp: () => fake.made("POST", /ack$/).map(({ path }) => path) };
+}
+
 describe("an agent with a socket", () => {
   it("signs in by subprotocols, and beats by pings alone", async () => {
     const { heard, beats, coordinator } = await connectedAgent();
@@ -128,6 +142,28 @@ describe("an agent with a socket", () => {
     old?.break(4410);
     await pass(30);
     expect(coordinator.registrations).toHaveLength(2);
+  });
+
+  it("does not take what an old socket refuses for the end of its new incarnation", async () => {
+    const { agent, coordinator, running } = await connectedAgent();
+    coordinator.fake.on("POST", /messages$/, ({ headers }) =>
+      headers.get("Authorization") === "Bearer token-1"
+        ? problem(410, "session_expired")
+        : json({ message: {} }),
+    );
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(1);
+    expect(coordinator.registrations).toHaveLength(2);
+    running[0]?.end("done");
+    await pass(0.1);
+    const request_id = FakeSocket.latest.requests("task_complete")[0]?.request_id;
+    FakeSocket.latest.push({ type: "error", request_id, code: "session_expired", status: 410, title: "", detail: "" });
+    await pass(5);
+    expect(coordinator.registrations).toHaveLength(2);
+    expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
   });
 
   it("tells its load if it has one to tell", async () => {
@@ -220,23 +256,33 @@ describe("an agent with a socket", () => {
     expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
   });
 
-  it("handles messages, and acknowledges them", async () => {
-    const coordinator = coordinatorWithAgents();
-    coordinator.fake
-      .on("GET", /messages$/, () => json({ items: [], next_cursor: null }))
-      .on("POST", /ack$/, () => json(undefined));
-    const agent = new Agent({ ...coordinator.fake.options, id: "a", handleSignals: false });
-    started.push(agent);
-    const handled: string[] = [];
-    agent.onMessage(({ id }) => handled.push(id));
-    await agent.start();
-    await pass(0.1);
+  it("handles messages, and acknowledges them over the socket", async () => {
+    const { handled, acknowledgedOverHttp } = await agentWithMessages();
     FakeSocket.latest.push({ type: "message", message: { id: "7" } });
     await pass(0.1);
     expect(handled).toEqual(["7"]);
-    expect(coordinator.fake.made("POST", /ack$/).map(({ path }) => path)).toEqual([
-      "/groups/default/agents/a/messages/7/ack",
-    ]);
+    expect(FakeSocket.latest.requests("message_ack")).toMatchObject([{ message_id: "7" }]);
+    acknowledge("message_ack");
+    FakeSocket.latest.push({ type: "message", message: { id: "8" } });
+    await pass(0.1);
+    expect(handled).toEqual(["7", "8"]);
+    acknowledge("message_ack");
+    await pass(20);
+    expect(acknowledgedOverHttp()).toEqual([]);
+  });
+
+  it("acknowledges over HTTP what the socket did not answer, and handles it once", async () => {
+    const { handled, acknowledgedOverHttp } = await agentWithMessages();
+    FakeSocket.latest.push({ type: "message", message: { id: "7" } });
+    await pass(0.1);
+    FakeSocket.latest.break();
+    await pass(0.1);
+    expect(acknowledgedOverHttp()).toEqual(["/groups/default/agents/a/messages/7/ack"]);
+    await pass(2);
+    FakeSocket.latest.push({ type: "message", message: { id: "7" } });
+    await pass(0.1);
+    expect(FakeSocket.latest.requests("message_ack")).toMatchObject([{ message_id: "7" }]);
+    expect(handled).toEqual(["7"]);
   });
 
   it("is told of a drain", async () => {

@@ -1,7 +1,9 @@
 /** Commands that change something: drain, resume, submit. */
 import { readFileSync } from "node:fs";
-import type { JsonValue, TaskSubmission } from "../index.ts";
-import { type Command, keyValue, list, number, string, text, UsageError } from "./command.ts";
+import { isFinished, type JsonValue, type TaskSubmission } from "../index.ts";
+import { type Command, Disappointment, keyValue, list, number, string, text, UsageError } from "./command.ts";
+
+const CODES = { failedTask: 5, unfinished: 6 } as const;
 
 export const ACTING: readonly Command[] = [
   {
@@ -42,7 +44,7 @@ export const ACTING: readonly Command[] = [
   --label KEY=VALUE  only agents with this label; may be repeated
   --backup AGENT     to fail over to; may be repeated, in order
   --timeout S        seconds from its start
-  --wait S           waits so many seconds for its end
+  --wait S           waits so many seconds for its end; ends with 5 if it failed or was cancelled, with 6 if it goes on
 `,
     arity: [1, 1],
     options: {
@@ -75,8 +77,11 @@ export const ACTING: readonly Command[] = [
       const ended = await coordinator.tasks.wait(placed.task.id, { waitSeconds });
       printer.show(ended, () => {
         printer.line(ended.id, ended.status, ended.assigned_to);
-        printer.line(JSON.stringify(ended.error ?? ended.result));
+        printer.line(ended.pending_reason ?? JSON.stringify(ended.error ?? ended.result));
       });
+      if (!isFinished(ended)) throw new Disappointment(`not ended within ${waitSeconds} s`, CODES.unfinished);
+      if (ended.status !== "completed")
+        throw new Disappointment(`the task is ${ended.status}`, CODES.failedTask);
     },
   },
 ];

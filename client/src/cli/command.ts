@@ -21,6 +21,16 @@ export type Command = {
   run(deed: Deed): Promise<void>;
 };
 
+/** It was done as asked, and what came of it is not what was hoped for: said by the code that the command ends with. */
+export class Disappointment extends Error {
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** The words were wrong; nothing was done. */
 export class UsageError extends Error {}
 

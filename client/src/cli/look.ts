@@ -16,6 +16,10 @@ export const LOOKING: readonly Command[] = [
     async run({ coordinator, printer }) {
       const status = await coordinator.getClusterStatus();
       printer.show(status, () => {
+        const isUntouched =
+          status.total_agents === 0 && Object.values(status.tasks).every((count) => count === 0);
+        if (isUntouched)
+          printer.line("nothing was ever registered or submitted in this cluster: is its name right?");
         const counts = (of: Record<string, number>) =>
           Object.entries(of)
             .map(([name, count]) => `${count} ${name}`)
@@ -198,6 +202,7 @@ export const LOOKING: readonly Command[] = [
     arity: [0, 0],
     options: { after: string },
     async run({ coordinator, options, printer }) {
+      await coordinator.getClusterStatus();
       for await (const event of coordinator.events({ after: number(options.after, "--after") })) {
         printer.show(event, () =>
           printer.line(

@@ -45,7 +45,7 @@ export class Fleet {
           retry_schedule_seconds: Array.from({ length: 20 }, () => 1),
         },
       },
-      onGroupCommit: (group, database) => this.auditor.watchLocks(group, database),
+      onGroupCommit: (group, database) => this.auditor.watchLocks(group, database, this.world.nowMs),
     });
   }
 
@@ -57,7 +57,7 @@ export class Fleet {
         group: index % 2 === 0 ? "north" : "south",
         capabilities: TASK_TYPES,
         workMs: options.workMs ?? (() => this.world.random.between(100, 4000)),
-        locks: ["orders", "stock"],
+        locks: ["orders"],
         maxConcurrentTasks: options.maxConcurrentTasks ?? 20,
       });
       this.agents.push(agent);

@@ -10,28 +10,74 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 type TaskRow = { id: string; status: string; attempt: number; result: string };
 type AttemptRow = { task_id: string; attempt: number; outcome: string | null; ended_at: number | null };
 
+type LockRow = {
+  resource: string;
+  holder: string | null;
+  incarnation: number | null;
+  token: number;
+  expiresAtMs: number | null;
+  releasedToken: number | null;
+};
+type Session = { id: string; incarnation: number };
+type Waiter = { resource: string; id: string; endsAtMs: number };
+
 export class Auditor {
   readonly findings: string[] = [];
-  readonly #lastToken = new Map<string, number>();
+  /** As each stood after the last commit, with its line. */
+  readonly #locks = new Map<string, LockRow & { line: Waiter[] }>();
 
-  /** At each commit of a group: a lock changes hands only under a token greater than any before. */
-  watchLocks(group: string, database: DatabaseSync): void {
+  /**
+   * At each commit of a group, by its rows alone: a lock has one holder, who is live; it changes hands when its holder
+   * let it go, its TTL has passed or its holder is gone, under a token greater than any before, and to nobody who
+   * came after another that waits for it.
+   */
+  watchLocks(group: string, database: DatabaseSync, nowMs: number): void {
     const hasLocks = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'locks'").all().length > 0;
     if (!hasLocks) return;
     const rows = database
-      .prepare("SELECT resource, holder, incarnation, fencing_token AS token FROM locks")
-      .all() as { resource: string; holder: string | null; incarnation: number | null; token: number }[];
+      .prepare(
+        `SELECT resource, holder, incarnation, fencing_token AS token, expires_at AS expiresAtMs,
+         released_token AS releasedToken FROM locks`,
+      )
+      .all() as LockRow[];
+    const sessions = database.prepare("SELECT agent_id AS id, incarnation FROM sessions").all() as Session[];
+    const waiters = database
+      .prepare("SELECT resource, agent_id AS id, ends_at AS endsAtMs FROM lock_waiters ORDER BY number")
+      .all() as Waiter[];
+    const isLive = (id: string | null, incarnation: number | null) =>
+      sessions.some((session) => session.id === id && session.incarnation === incarnation);
     const highest = Math.max(
       0,
-      ...[...this.#lastToken].filter(([key]) => key.startsWith(`${group}/`)).map(([, token]) => token),
+      ...[...this.#locks].filter(([key]) => key.startsWith(`${group}/`)).map(([, { token }]) => token),
     );
-    for (const { resource, token } of rows) {
+    for (const lock of rows) {
+      const { resource, holder, incarnation, token, releasedToken } = lock;
       const key = `${group}/${resource}`;
-      const known = this.#lastToken.get(key);
-      if (known === token) continue;
-      if (token <= highest)
-        this.findings.push(`lock ${key} was granted under token ${token}, not above ${highest}`);
-      this.#lastToken.set(key, token);
+      const known = this.#locks.get(key);
+      const line = waiters.filter((waiter) => waiter.resource === resource);
+      if (holder !== null && !isLive(holder, incarnation))
+        this.findings.push(`lock ${key} is held by ${holder} (${incarnation}), who is gone`);
+      if (known?.token !== token) {
+        if (token <= highest)
+          this.findings.push(`lock ${key} was granted under token ${token}, not above ${highest}`);
+        const isOver =
+          known === undefined ||
+          known.holder === null ||
+          releasedToken === known.token ||
+          (known.expiresAtMs ?? 0) <= nowMs ||
+          !isLive(known.holder, known.incarnation);
+        if (!isOver) this.findings.push(`lock ${key} was taken from ${known.holder} for ${holder}`);
+        const place = known?.line.findIndex(({ id }) => id === holder) ?? -1;
+        const before = place < 0 ? known?.line : known?.line.slice(0, place);
+        const passed = before?.find(
+          ({ id, endsAtMs }) => endsAtMs > nowMs && line.some((waiter) => waiter.id === id),
+        );
+        if (holder !== null && passed !== undefined)
+          this.findings.push(`lock ${key} went to ${holder}, and ${passed.id} had come before`);
+      } else if (holder !== known.holder && holder !== null) {
+        this.findings.push(`lock ${key} went from ${known.holder} to ${holder} under one token`);
+      }
+      this.#locks.set(key, { ...lock, line });
     }
   }
 

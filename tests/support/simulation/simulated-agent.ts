@@ -2,7 +2,9 @@
  * A simulated agent: registers, beats, reads its list, works and reports, over the simulated
  * network. It can be killed, or frozen for a while and so become a zombie.
  */
+
 import type { RunningTask } from "../../../src/contract/agent.ts";
+import type { Lock } from "../../../src/contract/lock.ts";
 import type { Outcome } from "../../../src/contract/problem.ts";
 import type { Task } from "../../../src/contract/task.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
@@ -170,22 +172,56 @@ export class SimulatedAgent {
 
   async #useLock(): Promise<void> {
     const { locks } = this.#options;
-    if (locks === undefined || !this.#cluster.world.random.chance(0.3)) return;
+    if (locks === undefined || !this.#cluster.world.random.chance(0.5)) return;
     const resource = this.#cluster.world.random.pick(locks);
     const incarnation = this.#incarnation;
     const group = this.#cluster.group(this.group);
-    const acquired = await this.#call(() =>
-      group.serve((service) =>
-        service.locks.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: 2 }),
-      ),
-    );
-    if (!acquired?.ok) return;
-    const token = acquired.value.fencing_token;
+    const { random } = this.#cluster.world;
+    // Some outlast the timeout of who holds them.
+    const ttlSeconds = random.pick([2, 20]);
+    const lock = random.chance(0.7)
+      ? await this.#acquireInLine(resource, incarnation, ttlSeconds)
+      : await this.#call(() =>
+          group.serve((service) =>
+            service.locks.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: ttlSeconds }),
+          ),
+        ).then((acquired) => (acquired?.ok ? acquired.value : null));
+    if (lock === null) return;
+    const token = lock.fencing_token;
     this.grants.push({ resource, token });
-    await this.#pause(this.#cluster.world.random.between(0, 1500));
+    await this.#pause(random.between(0, 1500));
+    if (random.chance(0.3)) {
+      const proof = { agentId: this.id, incarnation };
+      await this.#call(() => group.serve((service) => service.locks.renew(resource, token, proof)));
+      await this.#pause(random.between(0, 3000));
+    }
     await this.#call(() =>
       group.serve((service) => service.locks.release(resource, token, { agentId: this.id, incarnation })),
     );
+  }
+
+  /** As a call does that is held until its turn comes; now and then it is given up. */
+  async #acquireInLine(resource: string, incarnation: number, ttlSeconds: number): Promise<Lock | null> {
+    const { world } = this.#cluster;
+    const group = this.#cluster.group(this.group);
+    const request = { agent_id: this.id, ttl_seconds: ttlSeconds };
+    const untilMs = world.nowMs + 3000;
+    let place: number | null = null;
+    while (this.#isAlive && world.nowMs < untilMs) {
+      const leftMs = untilMs - world.nowMs;
+      const asked = await this.#call(() =>
+        group.serve((service) => service.locks.queue(resource, incarnation, request, leftMs, place)),
+      );
+      if (asked !== null && !asked.ok) return null;
+      if (asked?.value.lock) return asked.value.lock;
+      if (asked !== null && asked.value.lock === null) place = asked.value.place;
+      if (world.random.chance(0.1)) break;
+      await this.#pause(200);
+    }
+    const left = await this.#call(() =>
+      group.serve((service) => service.locks.acquire(resource, incarnation, { ...request, wait_seconds: 0 })),
+    );
+    return left?.ok ? left.value : null;
   }
 
   /** Repeats a call until it is answered: reports are safe to repeat. */

@@ -168,8 +168,10 @@ export class Agent {
 
   /**
    * Does something while it holds a lock, which it renews meanwhile and releases at the end. Tasks of this agent
-   * that want the same lock take turns. `signal` is aborted before the lock can be another's; pass the fencing
-   * token to what the lock protects, and let that refuse smaller ones.
+   * that want the same lock take turns. `signal` is aborted after nine tenths of the TTL without a renewal, after a
+   * heartbeat timeout out of touch, when this agent hears that its incarnation is over, and before `stop` unregisters.
+   * A broken connection ends an agent that is not heard again within the server's `reconnect_grace_seconds` (5), before
+   * it knows. So pass the fencing token to what the lock protects, and let that refuse smaller ones.
    * @throws {LockHeldError} not free within `waitSeconds` (default 30)
    * @throws {LockLostError} it was lost before `use` was done
    * @example
@@ -223,10 +225,7 @@ export class Agent {
     const { path, over } = this.#session;
     try {
       this.#work.close();
-      // A registration that is under way may be heard: then this agent has to leave.
-      if (this.#session.incarnation === null)
-        await Promise.race([this.#session.asking?.catch(() => {}), sleep(LAST_WORDS_MS)]);
-      if (this.#session.incarnation === null) return;
+      if (!(await this.#session.isRegistered())) return;
       const grace = linked(this.#ending.signal);
       const later = sleep(graceSeconds * 1000, grace.signal);
       // An older coordinator drains nobody: then what is not started moves when the agent unregisters.

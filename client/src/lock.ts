@@ -103,13 +103,14 @@ export class LockDesk {
   async #use<Value>(use: Use<Value>, grant: Grant, signal?: AbortSignal): Promise<Value> {
     const held = linked(signal);
     const done = new AbortController();
-    const { life } = this.#session;
+    const { life, incarnation } = this.#session;
     const die = () =>
       held.abort(new LockLostError(`${grant.lock.resource}: this agent's incarnation is over`));
-    if (life.aborted) die();
+    if (life.aborted || grant.lock.incarnation !== incarnation) die();
     life.addEventListener("abort", die);
     const renewing = this.#keep(grant, held, done.signal);
     try {
+      held.signal.throwIfAborted();
       const value = await use(grant.lock.fencing_token, held.signal);
       if (held.signal.reason instanceof LockLostError) throw held.signal.reason;
       return value;

@@ -1,6 +1,7 @@
 /** An agent's messages: each is handled once, in order, and acknowledged after that. */
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
+import type { Socket } from "./socket.ts";
 import { sleep } from "./wait.ts";
 import type { AgentMessage } from "./wire.ts";
 
@@ -14,6 +15,8 @@ const REMEMBERED = 1000;
 
 export class Mailbox {
   handler: MessageHandler | null = null;
+  /** Acknowledgements go over it while it is open. */
+  socket: Socket | null = null;
   readonly #session: Session;
   readonly #emitter: Emitter;
   readonly #handled = new Set<string>();
@@ -70,9 +73,15 @@ export class Mailbox {
     }
     this.#handled.add(message.id);
     for (const id of this.#handled) if (this.#handled.size > REMEMBERED) this.#handled.delete(id);
-    const path = `${this.#session.path}/messages/${encodeURIComponent(message.id)}/ack`;
     // Unacknowledged, it comes again, and is known.
-    await this.#session.call("POST", path, { signal, isRepeatable: true, retries: 5 }).catch(() => {});
+    await this.#acknowledge(message.id, signal).catch(() => {});
     return true;
+  }
+
+  /** May be said more than once, and over both ways. */
+  async #acknowledge(message_id: string, signal: AbortSignal): Promise<void> {
+    if (await this.socket?.request({ type: "message_ack", message_id }).catch(() => null)) return;
+    const path = `${this.#session.path}/messages/${encodeURIComponent(message_id)}/ack`;
+    await this.#session.call("POST", path, { signal, isRepeatable: true, retries: 5 });
   }
 }

@@ -94,10 +94,12 @@ export class Polling {
     if (work.isClosed) await sleep(session.intervalMs, signal);
     // So would what is about to be started.
     await orAborted(work.allStarted(), signal);
-    await sleep(POLL_PAUSE_MS, signal);
   }
 
   async #repeat(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) await insist(step, signal, this.#parts.emitter);
+    while (!signal.aborted) {
+      await insist(step, signal, this.#parts.emitter);
+      await sleep(POLL_PAUSE_MS, signal);
+    }
   }
 }

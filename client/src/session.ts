@@ -14,8 +14,8 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
 /** So many in a row are no accident. */
 const SHORT_LIVES_OF_NAMESAKES = 3;
-/** Whoever leaves waits for no longer for the incarnation that is to leave. */
-const LAST_RENEWAL_LIMIT_MS = 5000;
+/** Whoever leaves waits for no longer for the incarnation that is to leave. Unanswered, it ends by its timeout. */
+const LAST_REGISTRATION_LIMIT_MS = 5000;
 
 export class Session {
   readonly path: string;
@@ -49,14 +49,9 @@ export class Session {
     return this.#current?.incarnation ?? null;
   }
 
-  /** Aborted when the present incarnation is over, or may be. */
+  /** Aborted when what the present incarnation holds may be another's. */
   get life(): AbortSignal {
     return this.#life.signal;
-  }
-
-  /** Its registration that is under way, if one is. */
-  get asking(): Promise<unknown> | null {
-    return this.#asking;
   }
 
   /** Where its socket is opened: as all else is reached, whatever stands between. */
@@ -130,22 +125,46 @@ export class Session {
     return this.#renewal;
   }
 
+  /** Whether it is registered, a registration that is under way included: that may have been heard. */
+  async isRegistered(): Promise<boolean> {
+    if (this.#current === null) await this.#briefly(this.#asking);
+    return this.#current !== null;
+  }
+
   /**
    * Leaves for good; if nobody answers, they will notice by themselves. Its end is heard over the socket or by a call
    * that waits, before this is answered perhaps: then no new incarnation follows.
    */
   async unregister(): Promise<void> {
-    const { signal, dispose } = limited(LAST_RENEWAL_LIMIT_MS);
-    await orAborted(this.renewal, signal).catch(() => {});
-    dispose();
+    await this.#briefly(this.#renewal);
     this.#isLeaving = true;
-    const call = { token: this.current.token, isRepeatable: true, retries: 2, timeoutSeconds: 5 };
-    await this.#http.call("DELETE", this.path, call).catch(() => {});
+    let left: Registered;
+    do {
+      left = this.current;
+      // Whoever has left holds nothing.
+      this.endLife();
+      const call = { token: left.token, isRepeatable: true, retries: 2, timeoutSeconds: 5 };
+      await this.#http.call("DELETE", this.path, call).catch(() => {});
+      // A registration that took long may have been answered meanwhile: there is one more that has to leave.
+    } while (this.#current !== left);
+  }
+
+  async #briefly(registration: Promise<unknown> | null): Promise<void> {
+    const { signal, dispose } = limited(LAST_REGISTRATION_LIMIT_MS);
+    await orAborted(Promise.resolve(registration), signal).catch(() => {});
+    dispose();
   }
 
   /** The present incarnation is over, or soon will be. */
   endLife(): void {
     this.#life.abort();
+  }
+
+  /** It may be over, unknown to this agent. If not, what it takes from now on is its own. */
+  doubtLife(): void {
+    if (this.life.aborted) return;
+    this.endLife();
+    this.#life = new AbortController();
   }
 
   /** Resolves when no new incarnation is under way. */

@@ -2,6 +2,7 @@
  * A socket to the coordinator: `ping` as heartbeat, requests each with its answer, and what the server pushes.
  * It breaks when a `ping` is not answered in time, and everything that waits for an answer is told.
  */
+import type { Registered } from "./coordinator.ts";
 import { ConnectionError, errorOf } from "./errors.ts";
 import type { AskLoad } from "./load.ts";
 import type { Session } from "./session.ts";
@@ -9,6 +10,8 @@ import type { ServerFrame } from "./wire.ts";
 
 type Answer = Extract<ServerFrame, { type: "ack" }>;
 export type Push = Exclude<ServerFrame, { type: "ack" | "error" }>;
+/** What was pushed, and to which incarnation. */
+type OnPush = (push: Push, registered: Registered) => void;
 type Waiting = {
   resolve(answer: Answer): void;
   reject(error: Error): void;
@@ -25,6 +28,8 @@ const FRAME_LIMIT = 262_144;
 export class Socket {
   /** Resolves with the reason when it is no more. */
   readonly closed: Promise<string>;
+  /** The incarnation that opened it: what is said on it is said to that one, even if there is a later one. */
+  readonly registered: Registered;
   readonly #socket: WebSocket;
   readonly #session: Session;
   readonly #waiting = new Map<string, Waiting>();
@@ -34,15 +39,16 @@ export class Socket {
   #lastId = 0;
 
   /** @returns null if it could not be opened */
-  static open(session: Session, onPush: (push: Push) => void, load: AskLoad): Promise<Socket | null> {
+  static open(session: Session, onPush: OnPush, load: AskLoad): Promise<Socket | null> {
     return new Promise((resolve) => {
+      const registered = session.current;
       const askedAtMs = performance.now();
-      const raw = new WebSocket(session.socketUrl, ["failover.v1", `bearer.${session.current.token}`]);
+      const raw = new WebSocket(session.socketUrl, ["failover.v1", `bearer.${registered.token}`]);
       const timer = setTimeout(() => raw.close(), OPEN_LIMIT_MS);
       raw.onopen = () => {
         clearTimeout(timer);
         session.touched(askedAtMs);
-        resolve(new Socket(raw, session, onPush, load));
+        resolve(new Socket(raw, session, registered, onPush, load));
       };
       raw.onerror = () => {};
       raw.onclose = () => {
@@ -52,7 +58,14 @@ export class Socket {
     });
   }
 
-  private constructor(raw: WebSocket, session: Session, onPush: (push: Push) => void, load: AskLoad) {
+  private constructor(
+    raw: WebSocket,
+    session: Session,
+    registered: Registered,
+    onPush: OnPush,
+    load: AskLoad,
+  ) {
+    this.registered = registered;
     this.#socket = raw;
     this.#session = session;
     let end = (_reason: string) => {};
@@ -125,7 +138,7 @@ export class Socket {
     if (load !== undefined) this.request({ type: "heartbeat", load }).catch(() => {});
   }
 
-  #hear(data: string, onPush: (push: Push) => void): void {
+  #hear(data: string, onPush: OnPush): void {
     if (data === "pong") {
       if (this.#pingedAtMs !== null) this.#session.touched(this.#pingedAtMs);
       this.#pingedAtMs = null;
@@ -134,7 +147,7 @@ export class Socket {
     }
     const frame = JSON.parse(data) as ServerFrame;
     if (frame.type !== "ack" && frame.type !== "error") {
-      onPush(frame);
+      onPush(frame, this.registered);
       return;
     }
     const waiting = this.#waiting.get(frame.request_id ?? "");

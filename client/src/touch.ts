@@ -44,6 +44,7 @@ export class Touch {
       const leftMs = session.timeoutMs - session.silentForMs;
       if (leftMs <= 0 && !isOut) {
         emitter.emit("outOfTouch", { seconds: session.silentForMs / 1000 });
+        session.doubtLife();
         if (abortWhenOutOfTouch) {
           work.revokeAll("out_of_touch");
           gaveUpAtMs = performance.now();

@@ -65,8 +65,7 @@ export class Transport {
       await orAborted(session.renewal, ending).catch(() => {});
       const isFirst = tries === 0 && !this.#polling.isOn;
       const headStartMs = isFirst ? Math.min(SOCKET_HEAD_START_MS, session.intervalMs / 2) : 0;
-      const registered = session.current;
-      const opening = Socket.open(session, (push) => this.#hear(push, registered), load);
+      const opening = Socket.open(session, (push, registered) => this.#hear(push, registered), load);
       const early = await Promise.race([opening, sleep(headStartMs, ending)]);
       if (!early) this.#polling.start();
       const socket = await opening;
@@ -87,7 +86,7 @@ export class Transport {
     const { work, mailbox, emitter, ending } = this.#parts;
     const end = () => socket.close("stopping");
     ending.addEventListener("abort", end);
-    work.socket = socket;
+    work.socket = mailbox.socket = socket;
     this.#polling.stop();
     this.#touch.found("socket");
     // What was pushed while there was no socket.
@@ -97,7 +96,7 @@ export class Transport {
     };
     void insist(catchUp, ending, emitter);
     const reason = await socket.closed;
-    work.socket = null;
+    work.socket = mailbox.socket = null;
     ending.removeEventListener("abort", end);
     this.#touch.lost(reason);
   }

@@ -272,16 +272,16 @@ export class Work {
   async #reportOnce({ task }: Entry, kind: string, fields: object): Promise<Task | undefined> {
     const frame = { type: `task_${kind}`, task_id: task.id, attempt: task.attempt, ...fields };
     // A frame that is too long would end the socket; over HTTP it is refused in order.
-    if (this.socket?.fits(frame)) {
-      const used = this.#session.current;
+    const { socket } = this;
+    if (socket?.fits(frame)) {
       try {
-        const { task: standing } = await this.socket.request(frame);
+        const { task: standing } = await socket.request(frame);
         // An answer over a socket leaves out what a task carries; the result is what was just sent.
         const result = "result" in fields ? (fields.result as Task["result"]) : task.result;
         return standing === undefined ? undefined : { ...task, ...standing, result };
       } catch (error) {
         if (!isExpiry(error)) throw error;
-        await this.#session.renew(used);
+        await this.#session.renew(socket.registered);
       }
     }
     const body = { agent_id: this.#agentId, attempt: task.attempt, ...fields };

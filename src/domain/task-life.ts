@@ -71,18 +71,24 @@ export function parked(task: TaskRecord, reason: string, notBeforeMs: number | n
   };
 }
 
+/** The task when its attempt was given, as far as that is on record. */
+export type Given = { assignedAtMs: number; priority: number | null; reassignmentCount: number | null };
+
 /**
- * Its last holder was thought gone and is not: it goes on under the same attempt. How much of its time it had used
- * is not on record, so it has all of it again.
+ * Its last holder was thought gone and is not: it goes on under the same attempt, and what losing it had counted
+ * is undone. How much of its time it had used is not on record, so it has all of it again.
  */
-export function resumed(task: TaskRecord, assignedAtMs: number, nowMs: number): TaskRecord {
+export function resumed(task: TaskRecord, given: Given, nowMs: number): TaskRecord {
   return timed({
     ...task,
     status: "running",
+    priority: given.priority ?? task.priority,
+    // A retry has begun the count anew.
+    reassignmentCount: Math.min(task.reassignmentCount, given.reassignmentCount ?? task.reassignmentCount),
     previousAgents: task.previousAgents.filter((id) => id !== task.holder),
     pendingReason: null,
     notBeforeMs: null,
-    assignedAtMs,
+    assignedAtMs: given.assignedAtMs,
     startedAtMs: nowMs,
     progressAtMs: nowMs,
     creditedAtMs: 0,
@@ -139,18 +145,6 @@ export function lost(task: TaskRecord, preservesPriority: boolean): TaskRecord {
     ...avoiding(task),
     reassignmentCount: task.reassignmentCount + 1,
     priority: preservesPriority ? task.priority : Math.max(0, task.priority - 1),
-  };
-}
-
-/**
- * Its holder had not lost it after all: what `lost` did is undone. A priority that has come to 0 stays there, since it may
- * have been 0 before.
- */
-export function regained(task: TaskRecord, preservesPriority: boolean): TaskRecord {
-  return {
-    ...task,
-    reassignmentCount: task.reassignmentCount - 1,
-    priority: preservesPriority || task.priority === 0 ? task.priority : task.priority + 1,
   };
 }
 

@@ -95,8 +95,20 @@ async function wrongWith(command: string): Promise<string | null> {
 
 const { scripts } = JSON.parse(readDocument("package.json")) as { scripts: Record<string, string> };
 
+/** What npm makes of the folder `client/`. */
+const CLIENT_FILE = (() => {
+  const { name, version } = JSON.parse(readDocument("client/package.json")) as {
+    name: string;
+    version: string;
+  };
+  return `${name}-${version}.tgz`;
+})();
+
 function wrongWithNpm([verb = "", name = ""]: string[]): string | null {
   if (verb === "ci") return null;
+  if (verb === "pack") return inProject(join(name, "package.json")) ? null : `${name} is no package`;
+  if (verb === "install")
+    return basename(name) === CLIENT_FILE ? null : `the client is packed as ${CLIENT_FILE}`;
   const script = verb === "run" ? name : verb;
   return script in scripts ? null : `package.json has no script ${script}`;
 }
@@ -222,6 +234,17 @@ describe("shell scripts in the documents", () => {
     const { code, output } = await runInBash(script, cwd, env);
     expect(code, output).toBe(0);
     for (const printed of PRINTED[name] ?? []) expect(output).toContain(printed);
+  });
+
+  it("docs/agents.md: shows the same to a reader who comes from README.md", async () => {
+    const { server, cwd, adminToken } = await startInFolder("readme-then-agents");
+    await using _ = server;
+    const env = { URL: server.url, ADMIN_TOKEN: adminToken };
+    for (const name of ["README.md", "docs/agents.md"]) {
+      const { code, output } = await runInBash(shellBlocks(name).scripts.join("\n"), cwd, env);
+      expect(code, output).toBe(0);
+      for (const printed of PRINTED[name] ?? []) expect(output).toContain(printed);
+    }
   });
 
   const missing = AGENT_LANGUAGES.flatMap(missingFor);

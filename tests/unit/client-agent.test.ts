@@ -586,6 +586,19 @@ describe("an agent that stops", () => {
 });
 
 describe("messages", () => {
+  it("are not asked for in a storm when the answer comes at once", async () => {
+    const coordinator = coordinatorWithAgents();
+    coordinator.fake.on("GET", /messages$/, () => {
+      if (coordinator.fake.calls.length > 1000) throw new Error("a storm");
+      return json({ items: [], next_cursor: null });
+    });
+    const { agent } = agentOf(coordinator);
+    agent.onMessage(() => {});
+    await agent.start();
+    await pass(1);
+    expect(coordinator.fake.made("GET", /messages$/).length).toBeLessThanOrEqual(51);
+  });
+
   const message = (id: string) => ({ id, from: "operator", message_type: "m", content: id, sent_at: "" });
 
   it("are acknowledged when they were handled, and come again when that failed", async () => {

@@ -361,6 +361,23 @@ describe("the signal of a lock that is held", () => {
     expect(await lock.outcome).toBeInstanceOf(LockLostError);
   });
 
+  it("is aborted early enough for its holder to end before the agent unregisters", async () => {
+    const { fake, agent } = await agentWithLocks();
+    const lock = agent
+      .withLock(
+        "db/orders",
+        (_, signal) => new Promise((resolve) => signal.addEventListener("abort", resolve)),
+      )
+      .catch((error: unknown) => error);
+    await pass(1);
+    const stopping = agent.stop({ graceSeconds: 0 });
+    await pass(2);
+    await stopping;
+    expect(await lock).toBeInstanceOf(LockLostError);
+    const last = fake.calls.slice(-2).map(({ method, path }) => `${method} ${path.split("/").at(-1)}`);
+    expect(last).toEqual(["POST release", "DELETE a"]);
+  });
+
   it("is aborted at once when its agent's incarnation is over, however it learns of it", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", /messages$/, ({ headers }) =>
@@ -401,14 +418,10 @@ describe("the signal of a lock that is held", () => {
 
   it("is not aborted any more when the coordinator that was away has kept the incarnation", async () => {
     const { fake, agent, grant } = await agentWithLocks({ intervalSeconds: 10, timeoutSeconds: 30 });
-    const answers = [json, noAnswer];
-    const answer = () => answers[0]?.({}) ?? noAnswer();
-    fake.on("POST", /heartbeat$/, answer).on("GET", /./, noAnswer);
-    answers.shift();
+    fake.on("POST", /./, noAnswer);
     await pass(45);
-    answers.unshift(json);
+    fake.on("POST", /heartbeat$|release$/, () => json({})).on("POST", ACQUIRE, grant);
     await pass(20);
-    fake.on("POST", ACQUIRE, grant);
     const lock = holding(agent, { ttlSeconds: 3600 });
     await pass(20);
     expect([lock.token, lock.abortedAtMs]).toEqual([1, null]);

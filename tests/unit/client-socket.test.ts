@@ -160,7 +160,14 @@ describe("an agent with a socket", () => {
     running[0]?.end("done");
     await pass(0.1);
     const request_id = FakeSocket.latest.requests("task_complete")[0]?.request_id;
-    FakeSocket.latest.push({ type: "error", request_id, code: "session_expired", status: 410, title: "", detail: "" });
+    FakeSocket.latest.push({
+      type: "error",
+      request_id,
+      code: "session_expired",
+      status: 410,
+      title: "",
+      detail: "",
+    });
     await pass(5);
     expect(coordinator.registrations).toHaveLength(2);
     expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Registration } from "../../src/contract/agent.ts";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { TaskSubmission } from "../../src/contract/task.ts";
-import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** The timeout of the scripted agents, the second look, and messages between objects. */
 const NOTICED_MS = 3000 + 250;
@@ -254,6 +254,50 @@ describe("a claim to a task that waits again", () => {
     }
   });
 
+  it.each([0, 1, 5, 10])(
+    "leaves a priority of %i as it was, whatever the loss made of it",
+    async (priority) => {
+      const cluster = await stranded({ priority }, { failover_config: { preserve_task_priority: false } });
+      expect(cluster.task("t").priority).toBe(Math.max(0, priority - 1));
+      await cluster.register("a", CLAIM);
+      expect(cluster.task("t")).toMatchObject({ status: "running", priority, reassignment_count: 0 });
+    },
+  );
+
+  it("takes nothing from the counts that a retry has begun anew", async () => {
+    const cluster = new ScriptedCluster({
+      failover_config: { max_reassignment_attempts: 0, preserve_task_priority: false },
+    });
+    await cluster.register("a");
+    await cluster.submit({ id: "t", priority: 5 });
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({ status: "failed", priority: 5 });
+    good(cluster.cluster.coordinator.serve((service) => service.retry("t")));
+    await cluster.register("a", CLAIM);
+    expect(cluster.task("t")).toMatchObject({ status: "running", reassignment_count: 0, priority: 5 });
+  });
+
+  it("undoes no loss that was one: what moved before has moved", async () => {
+    const cluster = new ScriptedCluster({ failover_config: { preserve_task_priority: false } });
+    await cluster.register("a");
+    await cluster.submit({ id: "t", priority: 5 });
+    await cluster.register("b");
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    cluster.silence("b");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t")).toMatchObject({ status: "pending", reassignment_count: 2, priority: 3 });
+    await cluster.register("b", { running_tasks: [{ task_id: "t", attempt: 2 }] });
+    expect(cluster.task("t")).toMatchObject({
+      status: "running",
+      assigned_to: "b",
+      reassignment_count: 1,
+      previous_agents: ["a"],
+      priority: 4,
+    });
+  });
+
   it("fences as before: when the agent is lost again, the next attempt is another", async () => {
     const cluster = await stranded();
     await cluster.register("a", CLAIM);
@@ -382,6 +426,26 @@ describe("a claim to a task that waits again", () => {
     expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
     await cluster.register("a", CLAIM);
     expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
+  });
+});
+
+describe("a task that was taken from its holder and waits", () => {
+  it("is not begun nor got on with under the attempt that is over, and says where it is", async () => {
+    const cluster = new ScriptedCluster();
+    await cluster.register("a");
+    await cluster.submit({ id: "t" });
+    cluster.silence("a");
+    await cluster.pass(NOTICED_MS);
+    expect(cluster.task("t").status).toBe("pending");
+    for (const answer of [cluster.start("t", "a", 1), cluster.progress("t", "a", 1, 0.5)]) {
+      expect(bad(answer)).toEqual({
+        code: "invalid_transition",
+        detail:
+          "the task was taken from this attempt and waits for an agent; until one has it, a result still counts",
+        evidence: { attempt: 1, assigned_to: null, task_status: "pending" },
+      });
+    }
+    expect(good(cluster.complete("t", "a", 1, "done all the same")).status).toBe("completed");
   });
 });
 

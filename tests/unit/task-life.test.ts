@@ -65,7 +65,9 @@ const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
   lose: (task) => (isHeld(task.status) ? parked(lost(task, false), "its agent failed", null) : task),
   leave: (task) => (isHeld(task.status) ? parked(avoiding(task), "its agent left", null) : task),
   resume: (task, nowMs) =>
-    task.status === "pending" && task.attempt > 0 ? resumed(task, nowMs, nowMs) : task,
+    task.status === "pending" && task.attempt > 0
+      ? resumed(task, { assignedAtMs: nowMs, priority: 5, reassignmentCount: 0 }, nowMs)
+      : task,
   credit: (task, nowMs) => (task.deadlineAtMs === null ? task : creditedTask(task, nowMs)),
   complete: (task, nowMs) => (isFinished(task.status) ? task : completed(task, "done", nowMs)),
   fail: (task, nowMs) =>
@@ -164,6 +166,27 @@ describe("a task", () => {
     expect(standingOf(assigned(held, "a", 3), "a", 1)).toBe("stale");
     expect(standingOf(parked(lost(held, true), "", null), "a", 1)).toBe("last");
     expect(standingOf(completed(held, null, 3), "a", 1)).toBe("settled");
+  });
+
+  it("that is given back is as it was when its attempt was given, however it was lost", () => {
+    const given = assigned({ ...NEW, priority: 1, reassignmentCount: 2, previousAgents: ["b"] }, "a", 1);
+    const asItWas = { ...given, assignedAtMs: 1 };
+    const { priority, reassignmentCount, previousAgents, attempt, holder } = given;
+    const kept = { priority, reassignmentCount, previousAgents, attempt, holder, assignedAtMs: 1 };
+    for (const left of [lost(given, false), lost(given, true), avoiding(given)]) {
+      expect(resumed(parked(left, "", null), asItWas, 5)).toMatchObject({ ...kept, status: "running" });
+    }
+    const anew = retried(failed(given, { message: "", retryable: true }, 3));
+    expect(resumed(anew, asItWas, 5)).toMatchObject({
+      priority: 1,
+      reassignmentCount: 0,
+      previousAgents: [],
+    });
+    const unknown = { assignedAtMs: 1, priority: null, reassignmentCount: null };
+    expect(resumed(parked(lost(given, false), "", null), unknown, 5)).toMatchObject({
+      priority: 0,
+      reassignmentCount: 3,
+    });
   });
 
   it("waits in an order that the passing of time alone never changes", () => {

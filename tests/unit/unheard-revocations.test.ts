@@ -33,4 +33,27 @@ describe("revocations that were not heard", () => {
     expect(unheard.due(() => agent("a", 3), 1000)).toEqual([]);
     expect(unheard.nextWorkMs()).toBeNull();
   });
+
+  it("are told again after 1 s, 2 s, 4 s and so on, and given up after an hour or so; what came meanwhile is kept", () => {
+    const unheard = new UnheardRevocations();
+    const find = () => agent("a");
+    const waits: number[] = [];
+    unheard.add(agent("a"), revocations(1), null, 0);
+    for (let lastMs = 0; ; ) {
+      const nowMs = unheard.nextWorkMs();
+      if (nowMs === null) break;
+      waits.push((nowMs - lastMs) / 1000);
+      lastMs = nowMs;
+      expect(unheard.due(find, nowMs)).toEqual(["a"]);
+      const before = unheard.take(agent("a"));
+      // Another telling, begun later, may fail earlier.
+      const isLast = waits.at(-1) === 2048;
+      if (isLast) unheard.add(agent("a"), revocations(3), null, nowMs);
+      unheard.add(agent("a"), revocations(1), before, nowMs);
+      if (isLast) break;
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]);
+    expect(unheard.take(agent("a"))).toEqual({ revoked: revocations(3), waitedMs: 1000 });
+    expect(unheard.nextWorkMs()).toBeNull();
+  });
 });

@@ -1,9 +1,17 @@
 /** Commands that change something: drain, resume, submit. */
 import { readFileSync } from "node:fs";
 import { isFinished, type JsonValue, type TaskSubmission } from "../index.ts";
-import { type Command, Disappointment, keyValue, list, number, string, text, UsageError } from "./command.ts";
-
-const CODES = { failedTask: 5, unfinished: 6 } as const;
+import {
+  CODES,
+  type Command,
+  Disappointment,
+  keyValue,
+  list,
+  number,
+  string,
+  text,
+  UsageError,
+} from "./command.ts";
 
 export const ACTING: readonly Command[] = [
   {
@@ -44,7 +52,7 @@ export const ACTING: readonly Command[] = [
   --label KEY=VALUE  only agents with this label; may be repeated
   --backup AGENT     to fail over to; may be repeated, in order
   --timeout S        seconds from its start
-  --wait S           waits so many seconds for its end; ends with 5 if it failed or was cancelled, with 6 if it goes on
+  --wait S           waits so many seconds for its end
 `,
     arity: [1, 1],
     options: {
@@ -65,8 +73,8 @@ export const ACTING: readonly Command[] = [
         ...(labels.length === 0 ? {} : { required_labels: Object.fromEntries(labels) }),
         ...(backups.length === 0 ? {} : { backups }),
       };
-      const placed = await coordinator.tasks.submit(task);
       const waitSeconds = number(options.wait, "--wait");
+      const placed = await coordinator.tasks.submit(task);
       if (waitSeconds === undefined) {
         printer.show(placed, () => {
           printer.line(placed.task.id, placed.task.status, placed.task.assigned_to ?? "");
@@ -77,7 +85,9 @@ export const ACTING: readonly Command[] = [
       const ended = await coordinator.tasks.wait(placed.task.id, { waitSeconds });
       printer.show(ended, () => {
         printer.line(ended.id, ended.status, ended.assigned_to);
-        printer.line(ended.pending_reason ?? JSON.stringify(ended.error ?? ended.result));
+        if (ended.pending_reason !== null) printer.line(ended.pending_reason);
+        if (ended.status === "completed" || ended.error !== null)
+          printer.line(JSON.stringify(ended.error ?? ended.result));
       });
       if (!isFinished(ended)) throw new Disappointment(`not ended within ${waitSeconds} s`, CODES.unfinished);
       if (ended.status !== "completed")

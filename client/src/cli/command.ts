@@ -3,8 +3,11 @@ import type { ParseArgsOptionsConfig } from "node:util";
 import type { DistributedCoordinator } from "../index.ts";
 import type { Printer } from "./printer.ts";
 
-export type Deed = {
+/** One call of a command, with what it was given. */
+export type Invocation = {
   coordinator: DistributedCoordinator;
+  /** Its name. */
+  cluster: string;
   words: string[];
   options: Record<string, string | boolean | (string | boolean)[] | undefined>;
   printer: Printer;
@@ -18,15 +21,21 @@ export type Command = {
   /** Fewest and most words after the name. */
   arity: readonly [number, number];
   options: ParseArgsOptionsConfig;
-  run(deed: Deed): Promise<void>;
+  run(invocation: Invocation): Promise<void>;
 };
 
-/** It was done as asked, and what came of it is not what was hoped for: said by the code that the command ends with. */
+/** What it ends with. */
+export const CODES = {
+  ...{ done: 0, failed: 1, usage: 2, refused: 3, forbidden: 4 },
+  ...{ failedTask: 5, unfinished: 6 },
+} as const;
+
+/** What came of it is not what was hoped for: said in words, and by the code that the command ends with. */
 export class Disappointment extends Error {
   readonly code: number;
 
-  constructor(message: string, code: number) {
-    super(message);
+  constructor(message: string, code: number, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
   }
 }
@@ -44,6 +53,7 @@ export function number(value: unknown, name: string): number | undefined {
   if (value === undefined) return undefined;
   const parsed = Number(value);
   if (value === "" || !Number.isFinite(parsed)) throw new UsageError(`${name} takes a number`);
+  if (parsed < 0) throw new UsageError(`${name} is 0 or more`);
   return parsed;
 }
 

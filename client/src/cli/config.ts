@@ -14,10 +14,12 @@ export const CONFIGURING: readonly Command[] = [
       if (verb === "get" && words.length <= 1) {
         const { config } = await coordinator.config.get();
         const [key] = words;
-        const value = key === undefined ? config : valueAt(config, key);
-        printer.show(value, () =>
-          printer.line(typeof value === "object" ? JSON.stringify(value, null, 2) : String(value)),
-        );
+        const value = key === undefined || Object(config) !== config ? config : valueAt(config, key);
+        const show = () => {
+          const shown = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+          for (const line of shown.split("\n")) printer.line(line);
+        };
+        printer.show(config, show, value);
         return;
       }
       if (verb !== "set" || words.length === 0)

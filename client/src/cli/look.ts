@@ -1,6 +1,6 @@
 /** What is there: commands that show records. */
 import type { Listing, Page } from "../index.ts";
-import { type Command, type Deed, number, string, text, UsageError } from "./command.ts";
+import { type Command, type Invocation, number, string, text, UsageError } from "./command.ts";
 import { clock } from "./printer.ts";
 
 const LIST = { limit: string };
@@ -13,13 +13,12 @@ export const LOOKING: readonly Command[] = [
     summary: "the cluster at a glance",
     arity: [0, 0],
     options: {},
-    async run({ coordinator, printer }) {
+    async run({ coordinator, cluster, printer }) {
       const status = await coordinator.getClusterStatus();
       printer.show(status, () => {
         const isUntouched =
           status.total_agents === 0 && Object.values(status.tasks).every((count) => count === 0);
-        if (isUntouched)
-          printer.line("nothing was ever registered or submitted in this cluster: is its name right?");
+        if (isUntouched) printer.line(`nothing is registered in the cluster ${cluster}: is its name right?`);
         const counts = (of: Record<string, number>) =>
           Object.entries(of)
             .map(([name, count]) => `${count} ${name}`)
@@ -202,7 +201,10 @@ export const LOOKING: readonly Command[] = [
     arity: [0, 0],
     options: { after: string },
     async run({ coordinator, options, printer }) {
-      await coordinator.getClusterStatus();
+      // The stream is tried again without a word.
+      coordinator.getClusterStatus({ timeoutSeconds: 5 }).catch((error: Error & { status?: number }) => {
+        if ((error.status ?? 500) >= 500) printer.warn(`${error.message}; trying until somebody answers`);
+      });
       for await (const event of coordinator.events({ after: number(options.after, "--after") })) {
         printer.show(event, () =>
           printer.line(
@@ -218,7 +220,10 @@ export const LOOKING: readonly Command[] = [
 ];
 
 /** One page with the filters that were given; the coordinator says what is wrong with their values. */
-function page<Item>(options: Deed["options"], read: (filter: object) => Listing<Item>): Promise<Page<Item>> {
+function page<Item>(
+  options: Invocation["options"],
+  read: (filter: object) => Listing<Item>,
+): Promise<Page<Item>> {
   const { json: _json, help: _help, url: _url, token: _token, cluster: _cluster, limit, ...filter } = options;
   return read({ limit: number(limit, "--limit"), ...filter });
 }

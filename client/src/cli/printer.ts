@@ -31,9 +31,13 @@ export class Printer {
     this.isJson = isJson;
   }
 
-  /** For programs what was answered, for people what they want to know of it. */
-  show(answered: unknown, forPeople: () => void): void {
-    if (this.isJson) process.stdout.write(`${JSON.stringify(answered)}\n`);
+  /**
+   * For programs what was answered, or a part of it; for people what they want to know of it.
+   * @throws {TypeError} no coordinator answers so
+   */
+  show(answered: unknown, forPeople: () => void, part = answered): void {
+    if (Object(answered) !== answered) throw new TypeError(`it answered ${JSON.stringify(answered)}`);
+    if (this.isJson) process.stdout.write(`${JSON.stringify(part)}\n`);
     else forPeople();
   }
 

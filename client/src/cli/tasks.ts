@@ -1,6 +1,5 @@
 /** What operators do with tasks that are there: cancel, retry, and accept what came late. */
 import {
-  type FailoverError,
   InvalidRequestError,
   InvalidTransitionError,
   type JsonValue,
@@ -8,7 +7,7 @@ import {
   NotFoundError,
   type Task,
 } from "../index.ts";
-import { ANY, type Command, number, string, text, UsageError } from "./command.ts";
+import { ANY, CODES, type Command, Disappointment, number, string, text, UsageError } from "./command.ts";
 import { clock, type Printer } from "./printer.ts";
 
 const SEVERAL_HELP = `  One line for each task, with --json {"id", "task"} or {"id", "error"}. One that is refused does not hold up
@@ -92,14 +91,13 @@ export const TENDING: readonly Command[] = [
   },
 ];
 
-/** Does it to one after the other, in order. @throws {FailoverError} at the end, if one was refused */
+/** Does it to one after the other, in order. @throws {Disappointment} at the end, if one of several was refused */
 async function forEach(
   ids: readonly string[],
   act: (id: string) => Promise<Task>,
   printer: Printer,
 ): Promise<void> {
   let refused = 0;
-  let last: FailoverError | undefined;
   for (const [at, id] of ids.entries()) {
     try {
       const task = await act(id);
@@ -111,22 +109,19 @@ async function forEach(
         throw error;
       }
       const { evidence, code, status, detail, errors } = error;
+      // Alone, people are told it as any other refusal.
       printer.show({ id, error: { ...evidence, code, status, detail, errors } }, () => {
-        // Alone, it is told as any other refusal.
         if (ids.length > 1) printer.warn(`${id}: ${error.message}`);
       });
+      if (ids.length === 1) throw error;
       refused += 1;
-      last = error;
     }
   }
-  if (last === undefined) return;
-  // Each has been told, and the code is the same for all of them.
-  if (ids.length > 1) last.message = `${refused} of ${ids.length} were refused`;
-  throw last;
+  if (refused > 0) throw new Disappointment(`${refused} of ${ids.length} were refused`, CODES.refused);
 }
 
 /** A refusal that says nothing of the other tasks. */
-const isOfThisTask = (error: unknown): error is FailoverError =>
+const isOfThisTask = (error: unknown) =>
   error instanceof NotFoundError ||
   error instanceof InvalidTransitionError ||
   error instanceof InvalidRequestError;

@@ -7,7 +7,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 
 /** How the attempt that did the task did it. */
-export type Deed = {
+export type Completion = {
   tookMs: number;
   /** It was over when its result came. */
   isLate: boolean;
@@ -23,7 +23,7 @@ export class Completions {
   }
 
   /** @param before the task as it is stored; @param done as it is to be: of the attempt that did it */
-  complete(before: TaskRecord, done: TaskRecord, { tookMs, isLate }: Deed, nowMs: number): TaskRecord {
+  complete(before: TaskRecord, done: TaskRecord, { tookMs, isLate }: Completion, nowMs: number): TaskRecord {
     this.#ledger.saveTask(before, done);
     this.#ledger.attempts.end(done.id, done.attempt, "completed", nowMs);
     this.#credit(done, tookMs, nowMs);

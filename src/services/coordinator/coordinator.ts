@@ -132,7 +132,10 @@ export class Coordinator {
     return ok({ agent, isNew });
   }
 
-  /** @param speaker the agent itself, or null for an operator */
+  /**
+   * Refused as `not_found`, `session_expired` or `invalid_transition` (it is inactive), and then nothing is stored.
+   * @param speaker the agent itself, or null for an operator
+   */
   drain(agentId: string, request: DrainRequest, speaker: Speaker): Outcome<Agent> {
     const drained = this.#unit.commit((nowMs) => this.#drains.drain(agentId, request, speaker, nowMs));
     if (!drained.ok) return drained;
@@ -140,7 +143,10 @@ export class Coordinator {
     return this.queries.agent(agentId);
   }
 
-  /** @param speaker the agent itself, or null for an operator */
+  /**
+   * Refused as `not_found`, `session_expired` or `forbidden` (an operator's drain), and then nothing is stored.
+   * @param speaker the agent itself, or null for an operator
+   */
   resume(agentId: string, speaker: Speaker): Outcome<Agent> {
     const resumed = this.#unit.commit((nowMs) => this.#drains.resume(agentId, speaker, nowMs));
     if (!resumed.ok) return resumed;
@@ -167,14 +173,23 @@ export class Coordinator {
     );
   }
 
+  /** Refused as a progress is. A repeat changes nothing. */
   start(taskId: string, report: TaskStart, speaker: Speaker): Outcome<Task> {
     return this.#unit.commit((nowMs) => this.#reports.start(taskId, report, speaker, nowMs));
   }
 
+  /**
+   * Refused as `not_found`, `forbidden`, `stale_attempt`, `invalid_transition` (it waits for an agent, or has ended)
+   * or `session_expired`, and then nothing is stored.
+   */
   progress(taskId: string, report: TaskProgress, speaker: Speaker): Outcome<Task> {
     return this.#unit.commit((nowMs) => this.#reports.progress(taskId, report, speaker, nowMs));
   }
 
+  /**
+   * Refused as `not_found`, `forbidden`, `stale_attempt` or `invalid_transition` (it has ended). With one of the last two
+   * the result may be stored all the same, and `late_result` says so.
+   */
   complete(taskId: string, report: TaskCompletion, speaker: Speaker): Outcome<Task> {
     const answered = this.#unit.commit((nowMs): Outcome<Task> | { kept: Outcome<Task> } => {
       const outcome = this.#reports.complete(taskId, report, speaker, nowMs);
@@ -184,6 +199,10 @@ export class Coordinator {
     return "kept" in answered ? answered.kept : answered;
   }
 
+  /**
+   * Refused as `not_found`, `forbidden`, `stale_attempt` or `invalid_transition` (it has ended), and then nothing is
+   * stored.
+   */
   fail(taskId: string, report: TaskFailure, speaker: Speaker): Outcome<Task> {
     return this.#unit.commit((nowMs) => this.#reports.fail(taskId, report, speaker, nowMs));
   }

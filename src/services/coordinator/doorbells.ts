@@ -1,31 +1,26 @@
 /**
  * Telling agents that their task list changed, and which attempts were taken from them. A
- * doorbell may be lost, so it is repeated with back-off until the agent has started its tasks or reads
- * its list; what was taken is said until the group has heard it. Nothing is
- * stored: after a restart every agent with unstarted tasks is told again, at the pace of how
- * long they have waited, and of what was taken only a refused report tells.
+ * doorbell may be lost, so it is repeated with back-off until the agent has started its tasks or read
+ * of them all; what was taken is said until the group has heard it. Nothing is
+ * stored: after a start the repetitions go on at the pace of how long the tasks have waited, and of what was
+ * taken only a refused report tells.
  */
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
 import { earliest } from "../earliest.ts";
 import type { Host, Revocation } from "../host.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
+import { Repetitions } from "./repetitions.ts";
 import type { Roster } from "./roster.ts";
 import type { TaskBook } from "./task-book.ts";
 import { type Unheard, UnheardRevocations } from "./unheard-revocations.ts";
-
-/** The first repetition; each further one comes after twice the time. */
-const FIRST_REPEAT_MS = 1000;
-
-/** An hour: by then the agent reads its list or is gone. */
-const LAST_REPEAT_MS = 3_600_000;
 
 export class Doorbells {
   readonly #host: Host;
   readonly #unit: UnitOfWork;
   readonly #roster: Roster;
   readonly #tasks: TaskBook;
-  /** When each unanswered bell is rung next, and how long after that again. */
-  #due = new Map<string, { atMs: number; repeatMs: number }>();
+  /** Of the bells that were not answered. */
+  #repetitions = new Repetitions();
   /** Whom the present work rings when it is committed, with what was taken from each. */
   #ringing = new Map<string, Revocation[]>();
   /** Of committed work alone, so it outlives a reading anew. */
@@ -39,17 +34,16 @@ export class Doorbells {
   }
 
   load(nowMs: number): void {
-    this.#due = new Map();
+    this.#repetitions = new Repetitions();
     this.#ringing = new Map();
     for (const { agentId, oldestAssignedAtMs } of this.#tasks.store.unstartedByAgent()) {
-      const waitedMs = Math.max(FIRST_REPEAT_MS, nowMs - oldestAssignedAtMs);
-      this.#schedule(agentId, nowMs + waitedMs, waitedMs * 2);
+      this.#repetitions.takeUp(agentId, oldestAssignedAtMs, nowMs);
     }
   }
 
   /** The agent's list changed: rings once the present work is committed. */
   changed(agentId: string, nowMs: number): void {
-    this.#schedule(agentId, nowMs + FIRST_REPEAT_MS, FIRST_REPEAT_MS * 2);
+    this.#repetitions.begin(agentId, nowMs);
     this.#ringAfterCommit(agentId);
   }
 
@@ -59,20 +53,18 @@ export class Doorbells {
     this.#ringing.get(agentId)?.push(revocation);
   }
 
-  /** The agent has read its list. */
-  answered(agentId: string): void {
-    this.#due.delete(agentId);
-  }
-
   /** The agent has started a task. What its bell rang for may be another. */
   started(agentId: string): void {
-    if (this.#tasks.unstartedOf(agentId) === 0) this.answered(agentId);
+    this.read(agentId, 0);
+  }
+
+  /** The agent has read its list. @param unstarted how many tasks that it has not started it was shown */
+  read(agentId: string, unstarted: number): void {
+    if (unstarted === this.#tasks.unstartedOf(agentId)) this.#repetitions.end(agentId);
   }
 
   nextWorkMs(): number | null {
-    let earliestMs: number | null = null;
-    for (const { atMs } of this.#due.values()) earliestMs = Math.min(earliestMs ?? atMs, atMs);
-    return earliest(earliestMs, this.#unheard.nextWorkMs());
+    return earliest(this.#repetitions.nextWorkMs(), this.#unheard.nextWorkMs());
   }
 
   /** Repeats the bells that were not answered, and the revocations that were not heard. */
@@ -80,18 +72,20 @@ export class Doorbells {
     for (const agentId of this.#unheard.due((id) => this.#roster.find(id), nowMs)) {
       this.#ringAfterCommit(agentId);
     }
-    for (const [agentId, { atMs, repeatMs }] of this.#due) {
-      if (atMs > nowMs) continue;
-      this.#due.delete(agentId);
-      const agent = this.#roster.find(agentId);
-      if (agent === undefined || !isLive(agent.status)) continue;
-      this.#schedule(agentId, nowMs + repeatMs, repeatMs * 2);
-      this.#ringAfterCommit(agentId);
+    for (const { id, waitedMs } of this.#repetitions.due(nowMs)) {
+      if (this.#isWaitedFor(id)) {
+        this.#repetitions.goOn(id, waitedMs, nowMs);
+        this.#ringAfterCommit(id);
+      } else {
+        this.#repetitions.end(id);
+      }
     }
   }
 
-  #schedule(agentId: string, atMs: number, repeatMs: number): void {
-    if (repeatMs <= LAST_REPEAT_MS) this.#due.set(agentId, { atMs, repeatMs });
+  /** Its tasks may also have ended, or gone elsewhere, with no word of their start. */
+  #isWaitedFor(agentId: string): boolean {
+    const agent = this.#roster.find(agentId);
+    return agent !== undefined && isLive(agent.status) && this.#tasks.unstartedOf(agentId) > 0;
   }
 
   /** Once for each agent, whatever was done to its list. */

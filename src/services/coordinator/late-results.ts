@@ -8,6 +8,7 @@ import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { Task, TaskCompletion } from "../../contract/task.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../domain/task.ts";
 import { completedLate } from "../../domain/task-life.ts";
+import type { LateResultRecord } from "../../storage/coordinator/late-results.ts";
 import type { Completions } from "./completions.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
@@ -21,8 +22,6 @@ const KEPT = 20;
 
 /** As a body over HTTP; in a batch a result may be larger. */
 const RESULT_LIMIT_CHARACTERS = 262_144;
-
-type Deed = { agentId: string; attempt: number; result: unknown; receivedAtMs: number };
 
 export class LateResults {
   readonly #ledger: Ledger;
@@ -90,7 +89,11 @@ export class LateResults {
     return true;
   }
 
-  #complete(task: TaskRecord, { agentId, attempt, result, receivedAtMs }: Deed, nowMs: number): TaskRecord {
+  #complete(
+    task: TaskRecord,
+    { agentId, attempt, result, receivedAtMs }: LateResultRecord,
+    nowMs: number,
+  ): TaskRecord {
     if (isHeld(task.status)) this.#ledger.attempts.end(task.id, task.attempt, "overtaken", nowMs);
     this.#losses.tellHolder(task, "late_result_accepted", nowMs);
     const assignedAtMs = this.#ledger.attempts.find(task.id, attempt)?.assignedAtMs ?? null;

@@ -5,7 +5,7 @@
 import type { Decision, DecisionReason } from "../../contract/decision.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
-import { assigned, parked, regained, resumed } from "../../domain/task-life.ts";
+import { assigned, parked, resumed } from "../../domain/task-life.ts";
 import type { AttemptRow } from "../../storage/coordinator/attempts.ts";
 import type { PlaceInLine, WaitingTask } from "../../storage/coordinator/tasks.ts";
 import { decide } from "../../strategies/decide.ts";
@@ -77,11 +77,10 @@ export class Placement {
   }
 
   /** A waiting task goes back to its last holder, which still works on it. @param given its attempt, which had ended */
-  giveBack(before: TaskRecord, { agentId, assignedAtMs, outcome }: AttemptRow, nowMs: number): void {
-    const { preserve_task_priority } = this.#ledger.settings.config.failover_config;
-    const kept = outcome === "agent_failed" ? regained(before, preserve_task_priority) : before;
-    const numbered = { ...kept, decisionCount: before.decisionCount + 1 };
-    const task = resumed(numbered, assignedAtMs, nowMs);
+  giveBack(before: TaskRecord, given: AttemptRow, nowMs: number): void {
+    const { agentId } = given;
+    const numbered = { ...before, decisionCount: before.decisionCount + 1 };
+    const task = resumed(numbered, given, nowMs);
     this.#ledger.saveTask(before, task);
     this.#ledger.attempts.reopen(task.id, task.attempt);
     for (const type of ["task.assigned", "task.started"]) {
@@ -219,7 +218,7 @@ export class Placement {
     if (agent === undefined) throw new Error("a task was given to an agent nobody knows");
     const given = assigned(task, agentId, nowMs);
     this.#ledger.saveTask(before, given);
-    this.#ledger.attempts.insert(given.id, given.attempt, agentId, agent.incarnation, nowMs);
+    this.#ledger.attempts.insert(given, agent, nowMs);
     this.#ledger.note(
       { type: "task.assigned", subject: given.id, data: { agent_id: agentId, attempt: given.attempt } },
       nowMs,

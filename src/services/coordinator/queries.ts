@@ -87,7 +87,7 @@ export class Queries {
     });
   }
 
-  /** The tasks an agent holds, most urgent first. @param isItself it reads them itself, which answers its doorbell */
+  /** The tasks an agent holds, most urgent first. @param isItself it reads them itself, which may answer its doorbell */
   tasksOf(
     agentId: string,
     statuses: readonly TaskStatus[],
@@ -96,8 +96,11 @@ export class Queries {
     cursor: string | null,
   ): Page<Task> {
     return this.#ledger.unit.read(() => {
-      if (isItself && statuses.includes("assigned")) this.#ledger.doorbells.answered(agentId);
       const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
+      if (isItself) {
+        const unstarted = found.items.filter(({ task }) => task.status === "assigned").length;
+        this.#ledger.doorbells.read(agentId, unstarted);
+      }
       return pageOfSlice(found, viewOfPlaced, cursorOfPlaced);
     });
   }

@@ -15,11 +15,16 @@ export function incarnationOver(): Outcome<never> {
 }
 
 export function staleAttempt(task: TaskRecord): Outcome<never> {
-  return refuse("stale_attempt", "this attempt of this agent is not the current one", {
-    attempt: task.attempt,
-    assigned_to: task.status === "pending" ? null : task.holder,
-    task_status: task.status,
-  });
+  return refuse("stale_attempt", "this attempt of this agent is not the current one", whereItIs(task));
+}
+
+/** The attempt is the last one, and is over. */
+export function takenAway(task: TaskRecord): Outcome<never> {
+  return refuse(
+    "invalid_transition",
+    "the task was taken from this attempt and waits for an agent; until one has it, a result still counts",
+    whereItIs(task),
+  );
 }
 
 export function finishedAlready(task: TaskRecord): Outcome<never> {
@@ -27,4 +32,12 @@ export function finishedAlready(task: TaskRecord): Outcome<never> {
     task_status: task.status,
     attempt: task.attempt,
   });
+}
+
+function whereItIs(task: TaskRecord) {
+  return {
+    attempt: task.attempt,
+    assigned_to: task.status === "pending" ? null : task.holder,
+    task_status: task.status,
+  };
 }

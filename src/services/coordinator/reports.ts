@@ -13,6 +13,7 @@ import type {
   TaskResult,
   TaskStart,
 } from "../../contract/task.ts";
+import { isLive } from "../../domain/agent.ts";
 import { backoffMs, TASK_RETRY } from "../../domain/backoff.ts";
 import { isHeld, type TaskRecord } from "../../domain/task.ts";
 import { begun, completed, failed, progressed, type Standing, standingOf } from "../../domain/task-life.ts";
@@ -22,9 +23,11 @@ import type { LateResults } from "./late-results.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Losses } from "./losses.ts";
 import type { Placement } from "./placement.ts";
-import { finishedAlready, noSuchTask, staleAttempt } from "./refusals.ts";
+import { finishedAlready, noSuchTask, staleAttempt, takenAway } from "./refusals.ts";
 import type { Speaker } from "./speaker.ts";
 import { taskView } from "./views.ts";
+
+type Counted = Exclude<Standing, "stale">;
 
 /** What becomes of a report that no longer counts, and would be refused like this. */
 type Late = (task: TaskRecord, refused: Outcome<never>) => Outcome<TaskRecord>;
@@ -54,16 +57,16 @@ export class Reports {
 
   start(taskId: string, report: TaskStart, speaker: Speaker, nowMs: number): Outcome<Task> {
     return this.#report(taskId, report, speaker, worthless, (task, standing) => {
-      if (standing !== "current") return finishedAlready(task);
-      return this.#endedSpeaker(task, speaker) ?? ok(this.#keep(task, begun(task, nowMs), nowMs));
+      return (
+        this.#refuseUnlessHeld(task, standing, speaker) ?? ok(this.#keep(task, begun(task, nowMs), nowMs))
+      );
     });
   }
 
   progress(taskId: string, report: TaskProgress, speaker: Speaker, nowMs: number): Outcome<Task> {
     return this.#report(taskId, report, speaker, worthless, (task, standing) => {
-      if (standing !== "current") return finishedAlready(task);
       return (
-        this.#endedSpeaker(task, speaker) ??
+        this.#refuseUnlessHeld(task, standing, speaker) ??
         ok(this.#keep(task, progressed(task, report.progress, nowMs), nowMs))
       );
     });
@@ -122,7 +125,7 @@ export class Reports {
     { agent_id, attempt }: TaskStart,
     speaker: Speaker,
     late: Late,
-    count: (task: TaskRecord, standing: Exclude<Standing, "stale">) => Outcome<TaskRecord>,
+    count: (task: TaskRecord, standing: Counted) => Outcome<TaskRecord>,
   ): Outcome<Task> {
     const task = this.#ledger.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
@@ -152,11 +155,13 @@ export class Reports {
     return given !== undefined && speaker.incarnation < given.incarnation;
   }
 
-  /** Starting and getting on is for live incarnations; results are taken from ended ones too. */
-  #endedSpeaker(task: TaskRecord, speaker: Speaker): Outcome<never> | null {
+  /** Starting and getting on is for holders that live; results are taken from others too. */
+  #refuseUnlessHeld(task: TaskRecord, standing: Counted, speaker: Speaker): Outcome<never> | null {
+    if (standing === "settled") return finishedAlready(task);
+    if (standing === "last") return takenAway(task);
     if (speaker === null) return null;
     const agent = this.#ledger.roster.find(speaker.agentId);
-    if (agent?.incarnation === speaker.incarnation && agent.status !== "inactive") return null;
+    if (agent?.incarnation === speaker.incarnation && isLive(agent.status)) return null;
     return refuse("session_expired", "this incarnation is over; register again", {
       task_id: task.id,
     });

@@ -4,77 +4,73 @@
  */
 import { type AgentRecord, isLive } from "../../domain/agent.ts";
 import type { Revocation } from "../host.ts";
+import { isLastWait, Repetitions } from "./repetitions.ts";
 
 /** Revocations kept of all agents together; a report of what is beyond them is refused anyway. */
 const KEPT = 10_000;
 
-/** The first repetition; each further one comes after twice the time. */
-const FIRST_REPEAT_MS = 1000;
-const LAST_REPEAT_MS = 3_600_000;
-
 type Agent = Pick<AgentRecord, "id" | "incarnation" | "status">;
 
-/** What one agent is still to be told. */
-export type Unheard = {
-  incarnation: number;
-  revoked: readonly Revocation[];
-  atMs: number;
-  /** How long after that it is told again. */
-  repeatMs: number;
-};
+type Kept = { incarnation: number; revoked: readonly Revocation[] };
+
+/** What one agent is told again, and how long that was waited for. */
+export type Unheard = { revoked: readonly Revocation[]; waitedMs: number };
 
 export class UnheardRevocations {
-  readonly #byAgent = new Map<string, Unheard>();
+  readonly #byAgent = new Map<string, Kept>();
+  readonly #repetitions = new Repetitions();
   #count = 0;
 
   /** Telling the agent has failed. @param before what of it had failed before, if anything */
   add(agent: Agent, revoked: readonly Revocation[], before: Unheard | null, nowMs: number): void {
-    const waitMs = before?.repeatMs ?? FIRST_REPEAT_MS;
-    if (waitMs > LAST_REPEAT_MS || !isLive(agent.status)) return;
+    if (!isLive(agent.status) || (before !== null && isLastWait(before.waitedMs))) return;
     const meanwhile = this.take(agent)?.revoked ?? [];
     const all = [...meanwhile, ...revoked].slice(0, KEPT - this.#count);
     if (all.length === 0) return;
-    this.#count += all.length;
     const { id, incarnation } = agent;
-    this.#byAgent.set(id, { incarnation, revoked: all, atMs: nowMs + waitMs, repeatMs: waitMs * 2 });
+    if (before === null) this.#repetitions.begin(id, nowMs);
+    else this.#repetitions.goOn(id, before.waitedMs, nowMs);
+    this.#count += all.length;
+    this.#byAgent.set(id, { incarnation, revoked: all });
   }
 
   /** Takes out what the agent is still to be told. */
   take(agent: Agent): Unheard | null {
-    const unheard = this.#remove(agent.id);
-    return unheard !== null && isFor(unheard, agent) ? unheard : null;
+    const kept = this.#byAgent.get(agent.id);
+    const waitedMs = this.#remove(agent.id);
+    if (kept === undefined || waitedMs === null || !isFor(kept, agent)) return null;
+    return { revoked: kept.revoked, waitedMs };
   }
 
   nextWorkMs(): number | null {
-    let earliestMs: number | null = null;
-    for (const { atMs } of this.#byAgent.values()) earliestMs = Math.min(earliestMs ?? atMs, atMs);
-    return earliestMs;
+    return this.#repetitions.nextWorkMs();
   }
 
   /** Whom to tell again now; nobody twice. @param find an agent as it is now */
   due(find: (agentId: string) => Agent | undefined, nowMs: number): string[] {
     const due: string[] = [];
-    for (const [id, unheard] of this.#byAgent) {
-      if (unheard.atMs > nowMs) continue;
+    for (const { id, waitedMs } of this.#repetitions.due(nowMs)) {
       const agent = find(id);
-      if (agent === undefined || !isFor(unheard, agent)) {
+      const kept = this.#byAgent.get(id);
+      if (agent === undefined || kept === undefined || !isFor(kept, agent)) {
         this.#remove(id);
         continue;
       }
-      this.#byAgent.set(id, { ...unheard, atMs: nowMs + unheard.repeatMs });
+      // Until it is taken out to be told.
+      this.#repetitions.wait(id, waitedMs, nowMs);
       due.push(id);
     }
     return due;
   }
 
-  #remove(agentId: string): Unheard | null {
-    const unheard = this.#byAgent.get(agentId) ?? null;
+  /** @returns how long the wait was, or null if nothing was kept */
+  #remove(agentId: string): number | null {
+    this.#count -= this.#byAgent.get(agentId)?.revoked.length ?? 0;
     this.#byAgent.delete(agentId);
-    this.#count -= unheard?.revoked.length ?? 0;
-    return unheard;
+    return this.#repetitions.end(agentId);
   }
 }
 
-function isFor({ incarnation }: Unheard, agent: Agent): boolean {
+function isFor({ incarnation }: Kept, agent: Agent): boolean {
   return agent.incarnation === incarnation && isLive(agent.status);
 }

@@ -1,4 +1,6 @@
 /** Whom each attempt was given to, and how it ended; `overtaken` by the late result of another. */
+import type { AgentRecord } from "../../domain/agent.ts";
+import type { TaskRecord } from "../../domain/task.ts";
 import { first, type Sql } from "../sql.ts";
 
 const ATTEMPT_OUTCOMES = [
@@ -20,6 +22,9 @@ export type AttemptRow = {
   incarnation: number;
   assignedAtMs: number;
   outcome: AttemptOutcome | null;
+  /** Of the task when it was given; null if that is not on record. */
+  priority: number | null;
+  reassignmentCount: number | null;
 };
 
 /** Attempts kept of one task; the oldest go first. */
@@ -32,16 +37,24 @@ export class AttemptStore {
     this.#sql = sql;
   }
 
-  insert(taskId: string, attempt: number, agentId: string, incarnation: number, nowMs: number): void {
+  /** @param task as it was given to the agent */
+  insert(
+    { id, attempt, priority, reassignmentCount }: TaskRecord,
+    agent: Pick<AgentRecord, "id" | "incarnation">,
+    nowMs: number,
+  ): void {
     this.#sql.all(
-      "INSERT INTO attempts (task_id, attempt, agent_id, incarnation, assigned_at) VALUES (?, ?, ?, ?, ?)",
-      taskId,
+      `INSERT INTO attempts (task_id, attempt, agent_id, incarnation, assigned_at, priority, reassignment_count)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      id,
       attempt,
-      agentId,
-      incarnation,
+      agent.id,
+      agent.incarnation,
       nowMs,
+      priority,
+      reassignmentCount,
     );
-    this.#sql.all("DELETE FROM attempts WHERE task_id = ? AND attempt <= ?", taskId, attempt - KEPT);
+    this.#sql.all("DELETE FROM attempts WHERE task_id = ? AND attempt <= ?", id, attempt - KEPT);
   }
 
   end(taskId: string, attempt: number, outcome: AttemptOutcome, nowMs: number): void {
@@ -66,7 +79,8 @@ export class AttemptStore {
   find(taskId: string, attempt: number): AttemptRow | undefined {
     return first<AttemptRow>(
       this.#sql,
-      "SELECT agent_id AS agentId, incarnation, assigned_at AS assignedAtMs, outcome FROM attempts WHERE task_id = ? AND attempt = ?",
+      `SELECT agent_id AS agentId, incarnation, assigned_at AS assignedAtMs, outcome, priority,
+         reassignment_count AS reassignmentCount FROM attempts WHERE task_id = ? AND attempt = ?`,
       taskId,
       attempt,
     );

@@ -73,4 +73,9 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        task_id TEXT NOT NULL, attempt INTEGER NOT NULL, agent_id TEXT NOT NULL, result TEXT NOT NULL,
        received_at INTEGER NOT NULL, PRIMARY KEY (task_id, attempt)) WITHOUT ROWID`,
   ],
+  [
+    // Of the task when the attempt was given, for a holder that is given it back; null of earlier ones.
+    "ALTER TABLE attempts ADD COLUMN priority INTEGER",
+    "ALTER TABLE attempts ADD COLUMN reassignment_count INTEGER",
+  ],
 ];

@@ -143,7 +143,8 @@ export class Work {
   }
 
   #revokeEntry({ task, abort, phase }: Entry, reason: string): void {
-    if (abort.signal.aborted) return;
+    // What is done can only be reported: it may be missing from a list because the report has just been heard.
+    if (abort.signal.aborted || phase === "reporting") return;
     abort.abort(new TaskRevokedError(reason));
     if (phase === "running") this.#emitter.emit("revoked", { task, reason });
   }

@@ -77,7 +77,10 @@ async function group(...ids: string[]) {
         headers: { Upgrade: "websocket" },
       });
       if (webSocket === null) throw new Error("not connected");
-      return new Socket(webSocket);
+      const socket = new Socket(webSocket);
+      // As every agent does: a socket is not closed before it has said something.
+      await socket.ping();
+      return socket;
     },
     liveness: async (id: string) => (await north.liveness([id]))[0],
     /** What is on record of an agent's socket. */

@@ -275,6 +275,29 @@ describe("tasks", () => {
     expect(heard.revoked).toHaveLength(1);
   });
 
+  it("that are done are not given up because a list without them comes before the answer to their report", async () => {
+    const coordinator = coordinatorWithAgents({ intervalSeconds: 10 });
+    coordinator.fake.on("POST", /complete$/, () => new Promise(() => {}));
+    const { agent, heard } = agentOf(coordinator);
+    const running = worker(agent);
+    await agent.start();
+    coordinator.hold(task("t1"));
+    await pass(1);
+    let list = (_: Response) => {};
+    coordinator.fake.on("GET", /tasks$/, ({ query }) =>
+      query.has("status") ? new Promise<Response>((resolve) => (list = resolve)) : new Promise(() => {}),
+    );
+    await pass(9.5);
+    // The list was asked for while it ran, and is answered when it is done.
+    running[0]?.end("done");
+    await pass(0.1);
+    list(json({ items: [], next_cursor: null }));
+    await pass(1);
+    expect(reportsOf(coordinator, "complete")).toHaveLength(1);
+    expect(running[0]?.signal.aborted).toBe(false);
+    expect(heard.revoked).toBeUndefined();
+  });
+
   it("that come again as a new attempt wait until the old one has ended", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator);

@@ -5,7 +5,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { Config } from "../src/contract/config.ts";
 import type { AgentRecord } from "../src/domain/agent.ts";
-import { Roster } from "../src/services/coordinator/roster.ts";
+import { Roster } from "../src/services/coordinator/agents/agent-registry.ts";
 import { COORDINATOR_MIGRATIONS } from "../src/storage/coordinator/schema.ts";
 import { migrate } from "../src/storage/migrations.ts";
 import { decide } from "../src/strategies/decide.ts";

@@ -3,10 +3,10 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { done } from "./server/outcome.ts";
+import { done } from "./server/exit-codes.ts";
 import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
-import { serve } from "./server/serve.ts";
 import { variablesFile } from "./server/worker-variables.ts";
+import { serve } from "./server/workerd-process.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "./server/wrangler.ts";
 
 await serve("dev", async (plan) => {

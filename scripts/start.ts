@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { authority } from "./server/address.ts";
 import { type Bundle, buildBundle, openBundle, withoutHash } from "./server/bundle.ts";
 import { CONFIGURATION_FILE } from "./server/configuration-file.ts";
-import { done } from "./server/outcome.ts";
-import type { Plan } from "./server/plan.ts";
+import { done } from "./server/exit-codes.ts";
 import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
-import { serve } from "./server/serve.ts";
+import type { Plan } from "./server/start-checks.ts";
 import { workerdConfig } from "./server/workerd-config.ts";
+import { serve } from "./server/workerd-process.ts";
 import { workerdBinary } from "./server/wrangler.ts";
 
 await serve("start", async (plan) => {

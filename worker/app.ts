@@ -2,12 +2,14 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { ValidationTargets } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { fieldErrors, schemaIssues } from "../src/domain/schema-issues.ts";
+import { fieldErrors, schemaIssues } from "../src/validation/schema-issues.ts";
+import { allowedMethods } from "./allowed-methods.ts";
+import type { App, Vars } from "./app-types.ts";
 import { authenticate } from "./authenticate.ts";
-import { checkBody, limitBody, SEND_JSON } from "./body.ts";
 import { allowPages } from "./cors.ts";
 import { problemResponse, Refused } from "./errors.ts";
-import { allowedMethods } from "./methods.ts";
+import { checkBody, limitBody, SEND_JSON } from "./request-body.ts";
+import { schemaOf } from "./route-schemas.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { connectRoutes } from "./routes/connect.ts";
@@ -19,8 +21,6 @@ import { messageRoutes } from "./routes/messages.ts";
 import { notificationRoutes } from "./routes/notifications.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
-import { schemaOf } from "./schemas.ts";
-import type { App, Vars } from "./vars.ts";
 
 /** What people call the part of a request that a schema refused. */
 const PLACES: Record<keyof ValidationTargets, string> = {

@@ -1,10 +1,10 @@
 /** Every route under /v1 needs a token, and a deployment without its secrets serves none. Fail closed. */
 import type { Context, MiddlewareHandler } from "hono";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../src/contract/socket.ts";
-import { configFile } from "../src/objects/base-config.ts";
+import { configFile } from "../src/objects/bundled-config.ts";
+import type { Vars } from "./app-types.ts";
 import { Refused } from "./errors.ts";
 import { principalOf } from "./principal.ts";
-import type { Vars } from "./vars.ts";
 
 /** Only a client that opens a socket may be unable to set headers. */
 const SOCKET_PATH = /^\/v1\/clusters\/[^/]+\/groups\/[^/]+\/agents\/[^/]+\/connect$/;

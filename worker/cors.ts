@@ -4,7 +4,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import type { Vars } from "./vars.ts";
+import type { Vars } from "./app-types.ts";
 
 const ANY = "*";
 

@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import { type Outcome, PROBLEMS, type Problem, problemItem } from "../src/contract/problem.ts";
-import type { Vars } from "./vars.ts";
+import type { Vars } from "./app-types.ts";
 
 export { problemItem };
 

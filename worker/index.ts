@@ -1,12 +1,12 @@
 /** The Worker: the HTTP application, the three kinds of object, and where mail is sent, wired together. */
 import type { Env } from "../src/objects/env.ts";
-import { noteReachable } from "../src/objects/reachable.ts";
+import { noteReachable } from "../src/objects/reachable-since.ts";
 import { createApp } from "./app.ts";
 
 export { AgentGroup } from "../src/objects/agent-group.ts";
 export { Coordinator } from "../src/objects/coordinator.ts";
 export { Notifier } from "../src/objects/notifier.ts";
-export { SmtpClient } from "../src/objects/smtp.ts";
+export { SmtpClient } from "../src/objects/transports/smtp.ts";
 
 const app = createApp();
 

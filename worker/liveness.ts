@@ -1,7 +1,7 @@
 /** What the groups know of agents, added to what the coordinator does: when each was last heard of, and its load. */
 import type { Agent } from "../src/contract/agent.ts";
 import type { Env } from "../src/objects/env.ts";
-import { groupOf } from "./objects.ts";
+import { groupOf } from "./object-stubs.ts";
 
 export async function withLiveness(env: Env, cluster: string, agent: Agent): Promise<Agent> {
   const [shown] = await withLivenessAll(env, cluster, [agent]);

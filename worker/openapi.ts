@@ -5,7 +5,7 @@
  */
 import type { RouteConfig } from "@hono/zod-openapi";
 import * as z from "zod";
-import type { App } from "./vars.ts";
+import type { App } from "./app-types.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 type Direction = "input" | "output";

@@ -12,10 +12,10 @@ import { LockDesk, type LockOptions } from "./lock.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
 import { type AgentEvents, Emitter, type Listener } from "./signals.ts";
+import { type Handler, Work } from "./task-runner.ts";
 import { Transport } from "./transport.ts";
 import { linked, sleep } from "./wait.ts";
 import type { AgentMessage, JsonValue, Load, MessageSending } from "./wire.ts";
-import { type Handler, Work } from "./work.ts";
 
 export type AgentOptions = ClientOptions & {
   /** Its name in the cluster: 1 to 128 of `A-Z a-z 0-9 . _ : -`. One process at a time. */

@@ -1,7 +1,7 @@
 /** The tasks that the coordinator says an agent holds, brought to its work. */
 import type { Session } from "./session.ts";
+import type { Work } from "./task-runner.ts";
 import type { Task } from "./wire.ts";
-import type { Work } from "./work.ts";
 
 export class Holdings {
   readonly #session: Session;

@@ -10,6 +10,7 @@ export type { Listing, Page, PageOptions } from "./listing.ts";
 export type { LockOptions } from "./lock.ts";
 export type { MessageHandler } from "./mailbox.ts";
 export type { AgentEvents, Listener } from "./signals.ts";
+export type { Attempt, Handler } from "./task-runner.ts";
 export { isFinished, type Placement, type Submitted, type WaitOptions } from "./tasks.ts";
 export type {
   AgentFilter,
@@ -44,4 +45,3 @@ export type {
   TaskStatus,
   TaskSubmission,
 } from "./wire.ts";
-export type { Attempt, Handler } from "./work.ts";

@@ -1,15 +1,16 @@
 /** An agent over HTTP: a heartbeat at each interval, and long polls for tasks and for messages. */
+
+import type { Touch } from "./contact-monitor.ts";
 import type { Holdings } from "./holdings.ts";
 import { isWorthRepeating } from "./http.ts";
 import type { AskLoad } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { insist } from "./patience.ts";
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
-import type { Touch } from "./touch.ts";
+import type { Work } from "./task-runner.ts";
+import { insist } from "./time-limit.ts";
 import { backoffMs, linked, orAborted, sleep } from "./wait.ts";
 import type { HeartbeatAnswer } from "./wire.ts";
-import type { Work } from "./work.ts";
 
 export type PollingParts = {
   session: Session;

@@ -5,18 +5,19 @@
  *   opening a socket --open--> socket --broken--> HTTP, and opening a socket anew
  *          '--- not soon: HTTP meanwhile
  */
+
+import { Touch, type Way } from "./contact-monitor.ts";
 import type { Registered } from "./coordinator.ts";
 import { Holdings } from "./holdings.ts";
 import type { AskLoad } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { insist } from "./patience.ts";
 import { Polling } from "./polling.ts";
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
 import { type Push, Socket } from "./socket.ts";
-import { Touch, type Way } from "./touch.ts";
+import type { Work } from "./task-runner.ts";
+import { insist } from "./time-limit.ts";
 import { backoffMs, orAborted, sleep } from "./wait.ts";
-import type { Work } from "./work.ts";
 
 export type TransportParts = {
   session: Session;

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join, matchesGlob } from "node:path";
-import { done, type Outcome, refuse } from "./outcome.ts";
+import { done, type Outcome, refuse } from "./exit-codes.ts";
 import type { ModuleType } from "./workerd-config.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "./wrangler.ts";
 

@@ -2,7 +2,7 @@
  * What may stand behind `npm start --` and `npm run dev --`: nothing but a wish for help.
  * Everything else is set by the environment, so a mistyped flag must not pass silently.
  */
-import { done, EXIT_CODES, type Outcome, refuse } from "./outcome.ts";
+import { done, EXIT_CODES, type Outcome, refuse } from "./exit-codes.ts";
 import { SETTINGS } from "./settings.ts";
 
 export type Command = "start" | "dev";

@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FieldError } from "../../src/contract/problem.ts";
-import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
-import { secretNamesIn } from "../../src/domain/configuration/secrets.ts";
-import { done, type Outcome, refuse } from "./outcome.ts";
+import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
+import { secretNamesIn } from "../../src/validation/configuration/secrets.ts";
+import { done, type Outcome, refuse } from "./exit-codes.ts";
 
 export const CONFIGURATION_FILE = "distributed_config.json";
 

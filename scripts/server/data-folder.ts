@@ -16,7 +16,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Command, NPM_COMMANDS } from "./command-line.ts";
-import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
+import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
 import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
 import { findProcess, isAlive } from "./process-tree.ts";
 

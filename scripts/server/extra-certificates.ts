@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { done, type Outcome, refuse } from "./outcome.ts";
+import { done, type Outcome, refuse } from "./exit-codes.ts";
 
 export function readExtraCertificates(path: string | null): Outcome<string[]> {
   if (path === null) return done([]);

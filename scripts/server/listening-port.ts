@@ -3,7 +3,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
+import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
 import { nameOf } from "./process-tree.ts";
 
 /**

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
+import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
 import { keepPrivate, writePrivateFile } from "./private-file.ts";
 
 /** 256 bits: as much as the hash that signs with it. */

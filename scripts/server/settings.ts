@@ -4,7 +4,7 @@
  */
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
-import { done, type Outcome, refuse } from "./outcome.ts";
+import { done, type Outcome, refuse } from "./exit-codes.ts";
 
 export type Settings = {
   /** A host name or IP address, IPv6 without brackets. */

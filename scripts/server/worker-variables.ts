@@ -1,8 +1,9 @@
 /**
  * The text bindings that the Worker gets, and from where each one comes. Pure.
  */
+
+import { done, type Outcome, refuse } from "./exit-codes.ts";
 import type { Secrets } from "./local-secrets.ts";
-import { done, type Outcome, refuse } from "./outcome.ts";
 import { SETTINGS, type Settings } from "./settings.ts";
 
 export type VariableSources = {

@@ -6,9 +6,9 @@
  *   any of these --> inactive                    its incarnation ended; the next one begins active or draining
  */
 import type { AgentStatus, DrainMode, Load } from "../contract/agent.ts";
-import type { ExperienceByType } from "./experience.ts";
 import { MAX_CREDITS } from "./liveness.ts";
 import type { Track } from "./reliability.ts";
+import type { ExperienceByType } from "./task-type-performance.ts";
 
 export type AgentRecord = {
   readonly id: string;

@@ -5,8 +5,8 @@
  */
 import type { Config } from "../contract/config.ts";
 import type { ChannelName } from "../contract/notification.ts";
-import type { Carriers } from "./carriers.ts";
-import type { Notice } from "./notice.ts";
+import type { Notice } from "./notification-message.ts";
+import type { Carriers } from "./transports.ts";
 
 export type NotificationConfig = Pick<
   Config,

@@ -4,7 +4,7 @@
  */
 
 import type { EmailNotificationConfig } from "../contract/config/notification.ts";
-import { literalSecretsOf, secretNamesIn } from "../domain/configuration/secrets.ts";
+import { literalSecretsOf, secretNamesIn } from "../validation/configuration/secrets.ts";
 import type { NotificationConfig } from "./channel.ts";
 
 export type FilledIn = {

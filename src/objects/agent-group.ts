@@ -2,13 +2,13 @@
 import type { FailureReport, Heartbeat, HeartbeatBatch } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
-import type { Caller } from "../services/agent-group/lock-desk.ts";
-import type { OutgoingMessage } from "../services/agent-group/message-desk.ts";
+import type { Caller } from "../services/agent-group/locks/lock-service.ts";
+import type { OutgoingMessage } from "../services/agent-group/mailbox/mailbox-service.ts";
 import type { Doorbell, Parcel } from "../services/host.ts";
+import { Shell } from "./base-object.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
-import { CONNECT_PATH, partsOfGroupName } from "./names.ts";
-import { Shell } from "./shell.ts";
+import { CONNECT_PATH, partsOfGroupName } from "./object-names.ts";
 
 export class AgentGroup extends Shell<Service> {
   constructor(ctx: DurableObjectState, env: Env) {

@@ -1,7 +1,7 @@
 /** The Durable Object of a cluster's coordinator: a shell over the service. */
 import type { AgentFilter, DrainRequest, Registration } from "../contract/agent.ts";
+import type { FailoverSimulation } from "../contract/failover-simulation.ts";
 import type { FailureFilter } from "../contract/failure.ts";
-import type { FailoverSimulation } from "../contract/foresight.ts";
 import type {
   TaskCompletion,
   TaskFailure,
@@ -12,14 +12,14 @@ import type {
   TaskStatus,
   TaskSubmission,
 } from "../contract/task.ts";
+import type { Registrar } from "../services/coordinator/agents/registration.ts";
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
-import type { Registrar } from "../services/coordinator/registration.ts";
 import type { Speaker } from "../services/coordinator/speaker.ts";
 import type { Parcel, Report, UnstartedRead } from "../services/host.ts";
-import { baseConfig } from "./base-config.ts";
+import { Shell } from "./base-object.ts";
+import { baseConfig } from "./bundled-config.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
-import { Shell } from "./shell.ts";
 
 export class Coordinator extends Shell<Service> {
   constructor(ctx: DurableObjectState, env: Env) {

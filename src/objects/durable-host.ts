@@ -18,12 +18,12 @@ import type {
   Report,
   UnstartedRead,
 } from "../services/host.ts";
+import { DurableLines } from "./agent-sockets.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
-import { DurableLines } from "./lines.ts";
-import { groupName } from "./names.ts";
-import { reachableSinceMs } from "./reachable.ts";
-import type { Remote } from "./remote.ts";
+import { groupName } from "./object-names.ts";
+import { reachableSinceMs } from "./reachable-since.ts";
+import type { Remote } from "./rpc-types.ts";
 
 export type DurableHost = Host & {
   readonly sql: DurableSql;

@@ -4,11 +4,11 @@ import type { IncidentFilter } from "../contract/incident.ts";
 import type { NotificationFilter } from "../contract/notification.ts";
 import type { Parcel } from "../services/host.ts";
 import { Notifier as Service } from "../services/notifier/notifier.ts";
-import type { Outside } from "../services/notifier/outside.ts";
-import { baseConfig } from "./base-config.ts";
-import { carriersOf } from "./carriers.ts";
+import type { Outside } from "../services/notifier/notifier-environment.ts";
+import { baseConfig } from "./bundled-config.ts";
 import { type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
 import { type Env, secretOf } from "./env.ts";
+import { carriersOf } from "./transports/transports.ts";
 
 export class Notifier extends DurableObject<Env> {
   readonly #host: DurableHost;

@@ -7,7 +7,7 @@ import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
 import type { Task, TaskStanding } from "../contract/task.ts";
-import type { Message } from "../domain/message.ts";
+import type { Message } from "../protocol/messages.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface Clock {

@@ -2,8 +2,8 @@
  * The receiving half of messages between objects: applies each message once, in order,
  * in a transaction of its own together with the mark that says so.
  */
-import type { Message } from "../domain/message.ts";
-import { InboxStore } from "../storage/post.ts";
+import type { Message } from "../protocol/messages.ts";
+import { InboxStore } from "../storage/outbox.ts";
 import type { Host, Parcel, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 

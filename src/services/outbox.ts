@@ -5,9 +5,9 @@
  * refuses for good is parked and reported, and the rest flows on.
  */
 import { backoffMs } from "../domain/backoff.ts";
-import type { Message } from "../domain/message.ts";
+import type { Message } from "../protocol/messages.ts";
 import type { MetaStore } from "../storage/meta.ts";
-import { type Letter, OutboxStore } from "../storage/post.ts";
+import { type Letter, OutboxStore } from "../storage/outbox.ts";
 import type { Address, Host, Parcel, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 

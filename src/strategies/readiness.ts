@@ -3,7 +3,7 @@
  * hold. Pure. Tasks come in counted by what they need, so that a hundred thousand of a kind
  * cost as much as one.
  */
-import type { Readiness } from "../contract/foresight.ts";
+import type { Readiness } from "../contract/failover-simulation.ts";
 import { hardExclusion } from "./eligibility.ts";
 import type { Candidate, PlaceableTask } from "./strategy.ts";
 

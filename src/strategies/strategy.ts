@@ -7,7 +7,7 @@
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/decision.ts";
-import type { ExperienceByType } from "../domain/experience.ts";
+import type { ExperienceByType } from "../domain/task-type-performance.ts";
 
 /** What a strategy may know of the task. */
 export type PlaceableTask = {

@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SETTINGS } from "../../scripts/server/settings.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "../../scripts/server/wrangler.ts";
-import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
+import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
 import { LANGUAGES as AGENT_LANGUAGES, missingFor } from "../support/example-agents.ts";
 import { anchors, fencedBlocks, inlineCode, linkTargets, prose } from "../support/markdown.ts";
 import { ProcessGroup } from "../support/process-group.ts";

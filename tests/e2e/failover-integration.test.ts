@@ -3,7 +3,7 @@
  * history, the status of the cluster; and failures tried before they happen.
  */
 import { describe, expect, it } from "vitest";
-import { Readiness, SimulatedFailover } from "../../src/contract/foresight.ts";
+import { Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
 import { apiOfThisFile, type Cluster, type TestAgent, until } from "../support/http-client.ts";
 
 const api = apiOfThisFile();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BundleFacts } from "../../scripts/server/bundle.ts";
-import type { Mail, MailOutcome, SmtpServer } from "../../src/notifications/carriers.ts";
+import type { Mail, MailOutcome, SmtpServer } from "../../src/notifications/transports.ts";
 import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
 import { writeProbeBundle } from "../support/probe-bundle.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
@@ -33,7 +33,7 @@ const PROMPT_MS = 100;
 /** The carrier in an object of its own, as the notifier has it. */
 const PROBE = `
 import { DurableObject } from "cloudflare:workers";
-import { SmtpClient, sendBySmtpApart, speaksTlsAtOnce } from "./src/objects/smtp.ts";
+import { SmtpClient, sendBySmtpApart, speaksTlsAtOnce } from "./src/objects/transports/smtp.ts";
 export { SmtpClient };
 
 export class Notifier extends DurableObject {

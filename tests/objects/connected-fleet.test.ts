@@ -1,9 +1,9 @@
 /** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { AgentGroup } from "../../src/objects/agent-group.ts";
+import { Shell } from "../../src/objects/base-object.ts";
 import { Coordinator } from "../../src/objects/coordinator.ts";
-import { connectUrl } from "../../src/objects/names.ts";
-import { Shell } from "../../src/objects/shell.ts";
+import { connectUrl } from "../../src/objects/object-names.ts";
 import { good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
 
 const FLEET = 1000;

@@ -1,7 +1,7 @@
 /** Message boxes of an agent group as a Durable Object: what an eviction leaves of them, and what reading them costs. */
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import type { Broadcast } from "../../src/domain/message.ts";
+import type { Broadcast } from "../../src/protocol/messages.ts";
 import { codeOf, good, inside, newCluster, OPERATOR, registration } from "./objects.ts";
 
 const note = (content: string) => ({ from: "operator", message_type: "note", content });

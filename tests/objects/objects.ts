@@ -7,7 +7,7 @@ import type { TaskSubmission } from "../../src/contract/task.ts";
 import type { AgentGroup } from "../../src/objects/agent-group.ts";
 import type { Coordinator } from "../../src/objects/coordinator.ts";
 import type { Env } from "../../src/objects/env.ts";
-import type { Remote } from "../../src/objects/remote.ts";
+import type { Remote } from "../../src/objects/rpc-types.ts";
 
 declare global {
   namespace Cloudflare {

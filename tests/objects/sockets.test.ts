@@ -1,7 +1,7 @@
 /** Sockets of agents on the platform: automatic answers, hibernation, how their ends are told, and evictions. */
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { connectUrl } from "../../src/objects/names.ts";
+import { connectUrl } from "../../src/objects/object-names.ts";
 import { codeOf, good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
 
 type Frame = { type: string } & Record<string, unknown>;

@@ -1,6 +1,6 @@
 /** Agents that are drained and resumed, sockets that break, and results that come late, while objects crash. */
 import { describe, it } from "vitest";
-import type { ToCoordinator } from "../../src/domain/message.ts";
+import type { ToCoordinator } from "../../src/protocol/messages.ts";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
 
 /** Does it until the coordinator has done it: a crash may come before its commit. */

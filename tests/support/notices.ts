@@ -1,7 +1,7 @@
 /** Incidents and notices as the notifier makes them, for tests of what is told. */
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { ENTRIES_SHOWN, TASKS_NAMED } from "../../src/contract/incident.ts";
-import type { Notice } from "../../src/notifications/notice.ts";
+import type { Notice } from "../../src/notifications/notification-message.ts";
 
 export function entryWith(more: Partial<IncidentEntry> = {}): IncidentEntry {
   return {

@@ -7,9 +7,13 @@ import {
   effectiveConfig,
   patchConfig,
   replaceConfig,
-} from "../../src/domain/configuration/configuration.ts";
-import { type Json, type JsonObject, mergePatch } from "../../src/domain/configuration/merge-patch.ts";
-import { applyOverrides, differenceFrom, patchOverrides } from "../../src/domain/configuration/overrides.ts";
+} from "../../src/validation/configuration/config-changes.ts";
+import { type Json, type JsonObject, mergePatch } from "../../src/validation/configuration/merge-patch.ts";
+import {
+  applyOverrides,
+  differenceFrom,
+  patchOverrides,
+} from "../../src/validation/configuration/overrides.ts";
 import { configPaths, configuration } from "../support/configurations.ts";
 
 const RUNS = { numRuns: 300 };

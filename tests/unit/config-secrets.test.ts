@@ -2,16 +2,16 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../src/contract/config.ts";
-import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
-import { patchConfig, replaceConfig } from "../../src/domain/configuration/configuration.ts";
-import { differenceFrom } from "../../src/domain/configuration/overrides.ts";
+import { patchConfig, replaceConfig } from "../../src/validation/configuration/config-changes.ts";
+import { validateConfig } from "../../src/validation/configuration/config-check.ts";
+import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
+import { differenceFrom } from "../../src/validation/configuration/overrides.ts";
 import {
   REDACTED,
   redactConfig,
   restoreRedacted,
   secretNamesIn,
-} from "../../src/domain/configuration/secrets.ts";
-import { validateConfig } from "../../src/domain/configuration/validation.ts";
+} from "../../src/validation/configuration/secrets.ts";
 import { configPaths, configuration, reference } from "../support/configurations.ts";
 
 const RUNS = { numRuns: 300 };

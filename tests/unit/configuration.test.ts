@@ -5,9 +5,9 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { configTables, withConfigTables } from "../../scripts/config-table.ts";
 import { Config, ConfigChangeBody, defaultConfig } from "../../src/contract/config.ts";
-import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
-import { validateConfig } from "../../src/domain/configuration/validation.ts";
-import { nearestKey, shownKey } from "../../src/domain/nearest-key.ts";
+import { validateConfig } from "../../src/validation/configuration/config-check.ts";
+import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
+import { nearestKey, shownKey } from "../../src/validation/nearest-key.ts";
 import { configPaths, configuration, reference } from "../support/configurations.ts";
 
 const RUNS = { numRuns: 300 };

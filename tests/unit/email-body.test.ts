@@ -3,8 +3,8 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { mailBody } from "../../src/notifications/email/body.ts";
-import { html } from "../../src/notifications/email/html.ts";
-import type { Notice } from "../../src/notifications/notice.ts";
+import { html } from "../../src/notifications/email/html-escape.ts";
+import type { Notice } from "../../src/notifications/notification-message.ts";
 
 const RUNS = { numRuns: 300 };
 /** Gmail hides what comes after. */

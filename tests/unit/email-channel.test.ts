@@ -2,6 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { EmailNotificationConfig } from "../../src/contract/config/notification.ts";
 import { defaultConfig } from "../../src/contract/config.ts";
+import { type ChannelTools, DELIVERED, type Delivery } from "../../src/notifications/channel.ts";
+import { emailChannel } from "../../src/notifications/email/email.ts";
+import type { Notice } from "../../src/notifications/notification-message.ts";
 import type {
   Carriers,
   HttpOutcome,
@@ -9,10 +12,7 @@ import type {
   Mail,
   MailOutcome,
   SmtpServer,
-} from "../../src/notifications/carriers.ts";
-import { type ChannelTools, DELIVERED, type Delivery } from "../../src/notifications/channel.ts";
-import { emailChannel } from "../../src/notifications/email/email.ts";
-import type { Notice } from "../../src/notifications/notice.ts";
+} from "../../src/notifications/transports.ts";
 
 const NOW_MS = Date.parse("2026-11-22T17:03:16.900Z");
 const APIS = ["resend", "postmark", "sendgrid", "mailgun"] as const;

@@ -1,13 +1,13 @@
 /** The requests to mail providers, field by field as their documentation has them. */
 import { describe, expect, it } from "vitest";
 import { EmailNotificationConfig } from "../../src/contract/config/notification.ts";
-import type { Mail } from "../../src/notifications/carriers.ts";
 import { endpoint } from "../../src/notifications/email/endpoint.ts";
-import { mailgunRequest } from "../../src/notifications/email/mailgun.ts";
-import { postmarkRefused, postmarkRequest } from "../../src/notifications/email/postmark.ts";
-import { MAIL_APIS } from "../../src/notifications/email/provider.ts";
-import { resendRequest } from "../../src/notifications/email/resend.ts";
-import { sendgridRequest } from "../../src/notifications/email/sendgrid.ts";
+import { mailgunRequest } from "../../src/notifications/email/providers/mailgun.ts";
+import { postmarkRefused, postmarkRequest } from "../../src/notifications/email/providers/postmark.ts";
+import { MAIL_APIS } from "../../src/notifications/email/providers/provider.ts";
+import { resendRequest } from "../../src/notifications/email/providers/resend.ts";
+import { sendgridRequest } from "../../src/notifications/email/providers/sendgrid.ts";
+import type { Mail } from "../../src/notifications/transports.ts";
 
 const mail: Mail = {
   from: "alerts@company.org",

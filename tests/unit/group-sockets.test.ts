@@ -4,7 +4,7 @@ import type { ConfigInput } from "../../src/contract/config.ts";
 import type { ServerFrame } from "../../src/contract/socket.ts";
 import type { UnstartedRead } from "../../src/services/host.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
-import type { SimulatedSocket } from "../support/simulation/simulated-lines.ts";
+import type { SimulatedSocket } from "../support/simulation/simulated-sockets.ts";
 import { Unreachable } from "../support/simulation/world.ts";
 
 /** Enough for messages between objects to arrive. */

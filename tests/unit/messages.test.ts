@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { MessageSending } from "../../src/contract/message.ts";
-import type { Broadcast, Message } from "../../src/domain/message.ts";
+import type { Broadcast, Message } from "../../src/protocol/messages.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../src/storage/agent-group/schema.ts";
 import { SessionStore } from "../../src/storage/agent-group/sessions.ts";

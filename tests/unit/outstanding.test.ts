@@ -1,6 +1,6 @@
 /** How much was pushed to an agent and is still to be acted upon. */
 import { describe, expect, it } from "vitest";
-import { Outstanding } from "../../src/services/agent-group/outstanding.ts";
+import { Outstanding } from "../../src/services/agent-group/sockets/send-window.ts";
 
 const ROOM = 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { FailureStore } from "../../src/storage/coordinator/history.ts";
 import { COORDINATOR_MIGRATIONS } from "../../src/storage/coordinator/schema.ts";
 import { Counter, META_SCHEMA } from "../../src/storage/meta.ts";
 import { isMigrated, migrate } from "../../src/storage/migrations.ts";
-import { OutboxStore, POST_SCHEMA } from "../../src/storage/post.ts";
+import { OutboxStore, POST_SCHEMA } from "../../src/storage/outbox.ts";
 import { NodeSql } from "../support/simulation/node-sql.ts";
 
 const newSql = () => new NodeSql(new DatabaseSync(":memory:"));

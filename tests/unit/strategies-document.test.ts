@@ -6,13 +6,13 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Config, defaultConfig } from "../../src/contract/config.ts";
 import { Decision, EXCLUSION_REASONS } from "../../src/contract/decision.ts";
-import { parseConfigFile } from "../../src/domain/configuration/config-file.ts";
-import { type Experience, typicalMs } from "../../src/domain/experience.ts";
 import { newTrack, reliabilityOf, type TrackEvent, withEvent } from "../../src/domain/reliability.ts";
+import { type Experience, typicalMs } from "../../src/domain/task-type-performance.ts";
 import { decide, replay, weightedSum } from "../../src/strategies/decide.ts";
 import { DEFAULT_WEIGHTS, failover } from "../../src/strategies/failover.ts";
 import { STRATEGIES, strategyFor } from "../../src/strategies/registry.ts";
 import type { Candidate, PlaceableTask, SoftReason, Verdict } from "../../src/strategies/strategy.ts";
+import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
 import { fencedBlocks, inlineCode } from "../support/markdown.ts";
 
 const PAGE = readFileSync(new URL("../../docs/strategies.md", import.meta.url), "utf8");

@@ -1,8 +1,8 @@
 /** The life of a task, as a walk over everything that can happen to one. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { taskDeadline } from "../../src/domain/deadlines.ts";
 import { isFinished, isHeld, type TaskRecord, urgencyOf } from "../../src/domain/task.ts";
-import { taskDeadline } from "../../src/domain/task-deadline.ts";
 import {
   assigned,
   avoiding,
@@ -18,7 +18,7 @@ import {
   resumed,
   retried,
   standingOf,
-} from "../../src/domain/task-life.ts";
+} from "../../src/domain/task-lifecycle.ts";
 
 const NEW: TaskRecord = {
   id: "t",

@@ -1,6 +1,6 @@
 /** Revocations that are to be told again: their number is bounded, and they end with their incarnation. */
 import { describe, expect, it } from "vitest";
-import { UnheardRevocations } from "../../src/services/coordinator/unheard-revocations.ts";
+import { UnheardRevocations } from "../../src/services/coordinator/agents/undelivered-revocations.ts";
 
 const agent = (id: string, incarnation = 1) => ({ id, incarnation, status: "active" as const });
 const revocations = (count: number) =>

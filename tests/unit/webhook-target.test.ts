@@ -1,7 +1,7 @@
 /** Which addresses are refused, however they are written. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { refuseHost, refuseTarget } from "../../src/domain/webhook-target.ts";
+import { refuseHost, refuseTarget } from "../../src/validation/webhook-target.ts";
 
 const PUBLIC = { allowLocalTargets: false, publicUrl: "https://coordinator.company.org" };
 const LOCAL = { allowLocalTargets: true, publicUrl: "http://127.0.0.1:8787" };

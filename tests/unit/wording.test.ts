@@ -1,7 +1,7 @@
 /** What people are told of an incident, in words. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fitted } from "../../src/notifications/webhook/fitting.ts";
+import { fitted } from "../../src/notifications/webhook/truncation.ts";
 import {
   counts,
   durationInWords,

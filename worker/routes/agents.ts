@@ -16,16 +16,25 @@ import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { ErrorCode } from "../../src/contract/problem.ts";
 import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
-import { agentTopic } from "../../src/services/topics.ts";
+import { agentTopic } from "../../src/protocol/wake-topics.ts";
 import { notItself } from "../access.ts";
+import { agentIn } from "../agent-lookup.ts";
+import { poll, WaitSeconds } from "../agent-poll.ts";
+import type { App, Vars } from "../app-types.ts";
 import { Refused, unwrap } from "../errors.ts";
-import { agentIn } from "../known-agent.ts";
 import { withLiveness, withLivenessAll } from "../liveness.ts";
-import { coordinatorOf, groupOf } from "../objects.ts";
-import { answer, body, CLUSTER, GROUP, inPassing, operation, params, speakerOf } from "../operation.ts";
-import { poll, WaitSeconds } from "../polling.ts";
+import { coordinatorOf, groupOf } from "../object-stubs.ts";
 import { mintAgentToken } from "../principal.ts";
-import type { App, Vars } from "../vars.ts";
+import {
+  answer,
+  body,
+  CLUSTER,
+  GROUP,
+  inPassing,
+  operation,
+  params,
+  speakerOf,
+} from "../route-declaration.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];

@@ -3,13 +3,13 @@ import type { Context } from "hono";
 import * as z from "zod";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
-import { FailoverSimulation, Readiness, SimulatedFailover } from "../../src/contract/foresight.ts";
+import { FailoverSimulation, Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
-import type { ConfigAnswer } from "../../src/services/coordinator/config-desk.ts";
+import type { ConfigAnswer } from "../../src/services/coordinator/config/config-service.ts";
+import type { App, Vars } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { coordinatorOf, groupOf } from "../objects.ts";
-import { answer, body, CLUSTER, operation, params } from "../operation.ts";
-import type { App, Vars } from "../vars.ts";
+import { coordinatorOf, groupOf } from "../object-stubs.ts";
+import { answer, body, CLUSTER, operation, params } from "../route-declaration.ts";
 
 const CONFIG = `${CLUSTER}/config` as const;
 const tags = ["cluster"];

@@ -2,12 +2,12 @@
 
 import type { Problem } from "../../src/contract/problem.ts";
 import { SUBPROTOCOL } from "../../src/contract/socket.ts";
-import { connectUrl } from "../../src/objects/names.ts";
+import { connectUrl } from "../../src/objects/object-names.ts";
+import type { App } from "../app-types.ts";
 import { offeredSubprotocols } from "../authenticate.ts";
 import { Refused } from "../errors.ts";
-import { groupOf } from "../objects.ts";
-import { GROUP, operation, params, speakerOf } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { groupOf } from "../object-stubs.ts";
+import { GROUP, operation, params, speakerOf } from "../route-declaration.ts";
 
 const connect = operation({
   operationId: "connectAgent",

@@ -1,12 +1,12 @@
 /** Draining: ridding an agent of its tasks without a failure, and having it take tasks again. */
 import * as z from "zod";
 import { Agent, DrainRequest } from "../../src/contract/agent.ts";
+import { agentIn } from "../agent-lookup.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { agentIn } from "../known-agent.ts";
 import { withLiveness } from "../liveness.ts";
-import { coordinatorOf } from "../objects.ts";
-import { answer, body, GROUP, operation, params, speakerOf } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { coordinatorOf } from "../object-stubs.ts";
+import { answer, body, GROUP, operation, params, speakerOf } from "../route-declaration.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];

@@ -4,12 +4,12 @@ import * as z from "zod";
 import { PageQuery } from "../../src/contract/common.ts";
 import { Event } from "../../src/contract/event.ts";
 import { FailureAnswer, FailureFilter, FailurePage } from "../../src/contract/failure.ts";
-import { EVENTS_TOPIC } from "../../src/services/topics.ts";
+import { EVENTS_TOPIC } from "../../src/protocol/wake-topics.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { coordinatorOf } from "../objects.ts";
-import { answer, CLUSTER, operation, params } from "../operation.ts";
-import type { App } from "../vars.ts";
-import { waiterOn } from "../waiting.ts";
+import { waiterOn } from "../long-poll.ts";
+import { coordinatorOf } from "../object-stubs.ts";
+import { answer, CLUSTER, operation, params } from "../route-declaration.ts";
 
 const tags = ["failures"];
 

@@ -1,10 +1,10 @@
 /** Late results: what came when its attempt was over, and accepting it after all. */
 import { PageQuery } from "../../src/contract/common.ts";
 import { LateResultPage, TaskAnswer } from "../../src/contract/task.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { coordinatorOf } from "../objects.ts";
-import { answer, CLUSTER, operation, params } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { coordinatorOf } from "../object-stubs.ts";
+import { answer, CLUSTER, operation, params } from "../route-declaration.ts";
 
 const LATE_RESULTS = `${CLUSTER}/tasks/{task}/late-results` as const;
 const tags = ["tasks"];

@@ -1,11 +1,11 @@
 /** Locks of a group. */
 import { PageQuery, ResourceId } from "../../src/contract/common.ts";
 import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { acquireInLine } from "../in-line.ts";
-import { groupOf } from "../objects.ts";
-import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { acquireInLine } from "../lock-wait.ts";
+import { groupOf } from "../object-stubs.ts";
+import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../route-declaration.ts";
 
 const LOCK = `${GROUP}/locks/{resource}` as const;
 const tags = ["locks"];

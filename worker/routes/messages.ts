@@ -1,13 +1,22 @@
 /** Message boxes: sending to an agent, what it has not read yet, and acknowledging it. */
 import { PageQuery } from "../../src/contract/common.ts";
 import { MessageAnswer, MessagePage, MessageSending, OPERATOR_SENDER } from "../../src/contract/message.ts";
-import { messageTopic } from "../../src/services/topics.ts";
+import { messageTopic } from "../../src/protocol/wake-topics.ts";
+import { agentIn } from "../agent-lookup.ts";
+import { poll, WaitSeconds } from "../agent-poll.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { agentIn } from "../known-agent.ts";
-import { coordinatorOf, groupOf } from "../objects.ts";
-import { answer, body, CLUSTER, GROUP, operation, params, refuseOthers, speakerOf } from "../operation.ts";
-import { poll, WaitSeconds } from "../polling.ts";
-import type { App } from "../vars.ts";
+import { coordinatorOf, groupOf } from "../object-stubs.ts";
+import {
+  answer,
+  body,
+  CLUSTER,
+  GROUP,
+  operation,
+  params,
+  refuseOthers,
+  speakerOf,
+} from "../route-declaration.ts";
 
 const MESSAGES = `${GROUP}/agents/{agent}/messages` as const;
 const tags = ["messages"];

@@ -7,10 +7,10 @@ import {
   NotificationPage,
   NotificationTestAnswer,
 } from "../../src/contract/notification.ts";
+import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { notifierOf } from "../objects.ts";
-import { answer, CLUSTER, operation, params } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { notifierOf } from "../object-stubs.ts";
+import { answer, CLUSTER, operation, params } from "../route-declaration.ts";
 
 const tags = ["notifications"];
 

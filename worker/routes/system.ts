@@ -1,9 +1,9 @@
 /** Routes about the deployment itself: liveness and the OpenAPI document. */
 import { createRoute } from "@hono/zod-openapi";
 import * as z from "zod";
+import type { App } from "../app-types.ts";
 import { openApiDocument } from "../openapi.ts";
-import { answer } from "../operation.ts";
-import type { App } from "../vars.ts";
+import { answer } from "../route-declaration.ts";
 
 const tags = ["system"];
 

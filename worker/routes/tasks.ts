@@ -20,13 +20,13 @@ import {
   TaskStart,
   TaskSubmission,
 } from "../../src/contract/task.ts";
-import { fieldErrors, schemaIssues } from "../../src/domain/schema-issues.ts";
-import { taskTopic } from "../../src/services/topics.ts";
+import { taskTopic } from "../../src/protocol/wake-topics.ts";
+import { fieldErrors, schemaIssues } from "../../src/validation/schema-issues.ts";
+import type { App, Vars } from "../app-types.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
-import { coordinatorOf } from "../objects.ts";
-import { answer, body, CLUSTER, operation, params, refuseOthers, speakerOf } from "../operation.ts";
-import type { App, Vars } from "../vars.ts";
-import { readUntil } from "../waiting.ts";
+import { readUntil } from "../long-poll.ts";
+import { coordinatorOf } from "../object-stubs.ts";
+import { answer, body, CLUSTER, operation, params, refuseOthers, speakerOf } from "../route-declaration.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;
 const tags = ["tasks"];

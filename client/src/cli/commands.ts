@@ -1,9 +1,9 @@
 /** Every command there is, in the order of the help. */
-import { ACTING } from "./act.ts";
+import { ACTING } from "./change.ts";
 import type { Command } from "./command.ts";
 import { CONFIGURING } from "./config.ts";
-import { FORESEEING } from "./foresight.ts";
-import { LOOKING } from "./look.ts";
+import { LOOKING } from "./show.ts";
+import { FORESEEING } from "./simulate.ts";
 import { TENDING } from "./tasks.ts";
 
 export const COMMANDS: readonly Command[] = [

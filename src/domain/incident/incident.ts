@@ -11,7 +11,7 @@
 import type { Severity } from "../../contract/failure.ts";
 import type { IncidentStatus } from "../../contract/incident.ts";
 import { gravest } from "../severity.ts";
-import { type EntryRecord, isFlapper, recoveredFromMs } from "./entry.ts";
+import { type EntryRecord, isFlapper, recoveredFromMs } from "./incident-entry.ts";
 
 export type IncidentRecord = {
   readonly id: string;

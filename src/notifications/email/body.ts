@@ -1,10 +1,11 @@
 /** A notice as a mail: its subject, and the same words as text and as a page. */
-import type { Mail } from "../carriers.ts";
-import type { Notice } from "../notice.ts";
-import { letterOf } from "./letter.ts";
-import { htmlPage } from "./page.ts";
-import { plainText } from "./plain.ts";
+
+import type { Notice } from "../notification-message.ts";
+import type { Mail } from "../transports.ts";
+import { letterOf } from "./email-content.ts";
+import { htmlPage } from "./html-body.ts";
 import { subjectOf } from "./subject.ts";
+import { plainText } from "./text-body.ts";
 
 /** The same notice gives the same mail: a provider that knows its id compares the two. */
 export function mailBody(notice: Notice): Pick<Mail, "subject" | "text" | "html"> {

@@ -4,14 +4,14 @@
  */
 
 import type { EmailNotificationConfig } from "../../contract/config/notification.ts";
-import { refuseHost, refuseTarget } from "../../domain/webhook-target.ts";
-import type { HttpOutcome, HttpRequest, Mail } from "../carriers.ts";
+import { refuseHost, refuseTarget } from "../../validation/webhook-target.ts";
 import { type Channel, type ChannelTools, type Delivery, failed } from "../channel.ts";
 import { retryAfterMs } from "../retry-after.ts";
 import { withoutSecrets } from "../secrets.ts";
-import { deliveryByApi, deliveryByMail } from "./answer.ts";
-import { mailOf } from "./mail.ts";
-import { MAIL_APIS, type MailApiName } from "./provider.ts";
+import type { HttpOutcome, HttpRequest, Mail } from "../transports.ts";
+import { deliveryByApi, deliveryByMail } from "./delivery-result.ts";
+import { mailOf } from "./email-message.ts";
+import { MAIL_APIS, type MailApiName } from "./providers/provider.ts";
 
 export const emailChannel: Channel = {
   name: "email",

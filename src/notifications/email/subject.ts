@@ -4,7 +4,7 @@
  * the mails of a conversation.
  */
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 import { counted, printable } from "../wording.ts";
 
 /** Twice what a phone shows of a subject; longer ones are cut by some clients without a sign. */

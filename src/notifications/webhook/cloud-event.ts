@@ -3,7 +3,7 @@
  * data in it and stays as it is.
  */
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 import type { Preset } from "./preset.ts";
 
 /** Incidents that one event carries; a count covers the rest. */

@@ -7,10 +7,10 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
-import { escapedWithin, fitted } from "./fitting.ts";
 import type { Preset } from "./preset.ts";
+import { escapedWithin, fitted } from "./truncation.ts";
 
 /**
  * Discord's limits: title 256, description 4096, a field's value 1024, and 6000 for the whole

@@ -7,7 +7,7 @@
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import type { Incident } from "../../contract/incident.ts";
 import { fingerprint } from "../../domain/fingerprint.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 import { counts, facts, groupsInWords, headline, printable, timing } from "../wording.ts";
 import type { Preset } from "./preset.ts";
 

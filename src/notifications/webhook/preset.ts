@@ -1,6 +1,6 @@
 /** A shape that a webhook's body can have. */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 
 export type Preset = {
   /** Where it goes when no address is set, or null if one must be. */

@@ -7,10 +7,10 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notice.ts";
+import type { Notice } from "../notification-message.ts";
 import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
-import { escapedWithin, fitted } from "./fitting.ts";
 import type { Preset } from "./preset.ts";
+import { escapedWithin, fitted } from "./truncation.ts";
 
 const MAX_HEADER_CHARACTERS = 150;
 /**

@@ -4,11 +4,11 @@
  * status at most: addresses, headers and answers may hold secrets.
  */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
-import { refuseTarget } from "../../domain/webhook-target.ts";
-import type { HttpOutcome, HttpRequest } from "../carriers.ts";
+import { refuseTarget } from "../../validation/webhook-target.ts";
 import { type Channel, DELIVERED, type Delivery, failed } from "../channel.ts";
 import { retryAfterMs } from "../retry-after.ts";
 import { withoutSecrets } from "../secrets.ts";
+import type { HttpOutcome, HttpRequest } from "../transports.ts";
 import { printable } from "../wording.ts";
 import { PRESETS } from "./presets.ts";
 import { signedHeaders } from "./signature.ts";

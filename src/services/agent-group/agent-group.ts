@@ -15,23 +15,23 @@ import type {
   HeartbeatAnswer,
   HeartbeatBatch,
 } from "../../contract/agent.ts";
+import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
-import type { Admit, Message } from "../../domain/message.ts";
+import type { Admit, Message } from "../../protocol/messages.ts";
+import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import { Counter } from "../../storage/meta.ts";
 import type { Connection, Doorbell, Host, Parcel, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
-import { instant } from "../instant.ts";
-import { agentTopic } from "../topics.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { type Cause, type Ending, Ledger } from "./ledger.ts";
-import { LockDesk } from "./lock-desk.ts";
-import { MessageDesk } from "./message-desk.ts";
-import { Pushes } from "./pushes.ts";
+import { type Cause, type Ending, Ledger } from "./group-context.ts";
+import { Watch } from "./liveness/liveness-monitor.ts";
+import { deadlineOf } from "./liveness/sessions.ts";
+import { LockDesk } from "./locks/lock-service.ts";
+import { MessageDesk } from "./mailbox/mailbox-service.ts";
 import { sessionExpired } from "./refusals.ts";
-import { Requests } from "./requests.ts";
-import { deadlineOf } from "./sessions.ts";
-import { Watch } from "./watch.ts";
+import { Requests } from "./sockets/frame-handler.ts";
+import { Pushes } from "./sockets/pushes.ts";
 
 /** How long a call waits for the coordinator to have heard of what it did. */
 const HEARD_LIMIT_MS = 2000;

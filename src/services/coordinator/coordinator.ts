@@ -9,7 +9,7 @@
  */
 import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";
-import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/foresight.ts";
+import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
   Placement as PlacementAnswer,
@@ -22,28 +22,28 @@ import type {
   TaskStart,
   TaskSubmission,
 } from "../../contract/task.ts";
-import type { Message, TellAgents } from "../../domain/message.ts";
+import type { Message, TellAgents } from "../../protocol/messages.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
 import type { Host, Parcel, Receipt, Report } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { Completions } from "./completions.ts";
-import { ConfigDesk } from "./config-desk.ts";
-import { Drains } from "./drains.ts";
-import { Failover } from "./failover.ts";
-import { Foresight } from "./foresight.ts";
-import { isKept, LateResults } from "./late-results.ts";
-import { Ledger } from "./ledger.ts";
-import { Losses } from "./losses.ts";
-import { Moves } from "./moves.ts";
-import { Placement } from "./placement.ts";
+import { Drains } from "./agents/drains.ts";
+import { type Registrar, Registration } from "./agents/registration.ts";
+import { Suspects } from "./agents/suspects.ts";
+import { Ledger } from "./cluster-context.ts";
+import { ConfigDesk } from "./config/config-service.ts";
+import { Losses } from "./failover/attempt-loss.ts";
+import { Failover } from "./failover/failover.ts";
+import { Foresight } from "./failover/failover-simulation.ts";
+import { Moves } from "./failover/task-reassigner.ts";
+import { Upkeep } from "./maintenance.ts";
 import { Queries } from "./queries.ts";
-import { type Registrar, Registration } from "./registration.ts";
-import { Reports } from "./reports.ts";
 import type { Speaker } from "./speaker.ts";
-import { Suspects } from "./suspects.ts";
-import { TaskDesk } from "./task-desk.ts";
-import { Upkeep } from "./upkeep.ts";
+import { Completions } from "./tasks/completions.ts";
+import { isKept, LateResults } from "./tasks/late-results.ts";
+import { Placement } from "./tasks/placement.ts";
+import { TaskDesk } from "./tasks/task-commands.ts";
+import { Reports } from "./tasks/task-reports.ts";
 import { standingOf } from "./views.ts";
 
 /** How long a registration waits for the group to watch over the agent. */

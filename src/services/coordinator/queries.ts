@@ -17,9 +17,9 @@ import type { PlacedInLine, PlaceInLine } from "../../storage/coordinator/tasks.
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { UnstartedRead } from "../host.ts";
-import type { Ledger } from "./ledger.ts";
-import type { Placement } from "./placement.ts";
+import type { Ledger } from "./cluster-context.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
+import type { Placement } from "./tasks/placement.ts";
 import { agentView, lateResultView, taskView } from "./views.ts";
 
 /** Failures shown in the status. */

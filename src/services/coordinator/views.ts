@@ -1,11 +1,11 @@
 /** Agents, tasks and late results as the wire shows them. */
 import type { Agent } from "../../contract/agent.ts";
+import { instant, instantOrNull, secondsOrNull } from "../../contract/instant.ts";
 import type { LateResult, Task, TaskStanding } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import type { LateResultRecord } from "../../storage/coordinator/late-results.ts";
-import { instant, instantOrNull, secondsOrNull } from "../instant.ts";
 
 /** @param openTasks how many tasks it holds */
 export function agentView(agent: AgentRecord, openTasks: number, nowMs: number): Agent {

@@ -17,21 +17,21 @@ import type {
 } from "../../contract/notification.ts";
 import type { Outcome } from "../../contract/problem.ts";
 import { ok, refuse } from "../../contract/problem.ts";
-import { agentKey, taskKey } from "../../domain/incident/entry.ts";
+import { earliest } from "../../domain/deadlines.ts";
 import { opened } from "../../domain/incident/incident.ts";
-import type { Message } from "../../domain/message.ts";
+import { agentKey, taskKey } from "../../domain/incident/incident-entry.ts";
 import type { NotificationConfig } from "../../notifications/channel.ts";
+import type { Message } from "../../protocol/messages.ts";
 import { NOTIFIER_MIGRATIONS } from "../../storage/notifier/schema.ts";
-import { earliest } from "../earliest.ts";
 import type { Host, Parcel, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { Casebook } from "./casebook.ts";
-import { Dispatcher } from "./dispatcher.ts";
-import { Ledger } from "./ledger.ts";
-import type { Outside } from "./outside.ts";
-import { Teller } from "./teller.ts";
-import { dedupKeyOf, incidentView } from "./views.ts";
+import { Dispatcher } from "./delivery-queue.ts";
+import { Casebook } from "./incident-grouper.ts";
+import { dedupKeyOf, incidentView } from "./incident-view.ts";
+import { Teller } from "./notification-scheduler.ts";
+import { Ledger } from "./notifier-context.ts";
+import type { Outside } from "./notifier-environment.ts";
 
 export class Notifier {
   readonly #unit: UnitOfWork;

@@ -2,7 +2,7 @@
 
 import { META_SCHEMA } from "../meta.ts";
 import type { Migrations } from "../migrations.ts";
-import { POST_SCHEMA } from "../post.ts";
+import { POST_SCHEMA } from "../outbox.ts";
 
 export const AGENT_GROUP_MIGRATIONS: Migrations = [
   [

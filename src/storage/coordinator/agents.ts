@@ -1,8 +1,8 @@
 /** The roster: one row an agent. */
 import type { AgentStatus, Load } from "../../contract/agent.ts";
 import type { AgentRecord, Drain } from "../../domain/agent.ts";
-import type { ExperienceByType } from "../../domain/experience.ts";
 import type { Track } from "../../domain/reliability.ts";
+import type { ExperienceByType } from "../../domain/task-type-performance.ts";
 import type { Sql } from "../sql.ts";
 
 type Row = {

@@ -1,9 +1,9 @@
 /** Incidents, their entries, and what each channel was told of them. Bounded. */
 import type { IncidentStatus } from "../../contract/incident.ts";
 import type { ChannelName } from "../../contract/notification.ts";
-import type { EntryRecord } from "../../domain/incident/entry.ts";
 import type { IncidentRecord } from "../../domain/incident/incident.ts";
-import type { Telling } from "../../domain/incident/telling.ts";
+import type { EntryRecord } from "../../domain/incident/incident-entry.ts";
+import type { Telling } from "../../domain/incident/notification-timing.ts";
 import { first, type Sql, twice } from "../sql.ts";
 
 /** Incidents kept after they are closed; the oldest go first. */

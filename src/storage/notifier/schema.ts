@@ -1,7 +1,7 @@
 /** Everything a notifier stores. */
 import { META_SCHEMA } from "../meta.ts";
 import type { Migrations } from "../migrations.ts";
-import { POST_SCHEMA } from "../post.ts";
+import { POST_SCHEMA } from "../outbox.ts";
 
 export const NOTIFIER_MIGRATIONS: Migrations = [
   [

@@ -5,9 +5,9 @@ import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Outcome, Problem } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
-import type { ToCoordinator } from "../../../src/domain/message.ts";
+import type { ToCoordinator } from "../../../src/protocol/messages.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
-import type { SimulatedSocket } from "./simulated-lines.ts";
+import type { SimulatedSocket } from "./simulated-sockets.ts";
 import { World } from "./world.ts";
 
 const OPERATOR = { subject: "admin", isOperator: true, agentId: null };

@@ -5,15 +5,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Config, type ConfigInput } from "../../../src/contract/config.ts";
 import { type Outcome, ok } from "../../../src/contract/problem.ts";
-import type { HttpOutcome } from "../../../src/notifications/carriers.ts";
+import type { HttpOutcome } from "../../../src/notifications/transports.ts";
 import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
 import type { Address, Parcel, Peers, Receipt, Revocation } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
-import type { Outside } from "../../../src/services/notifier/outside.ts";
+import type { Outside } from "../../../src/services/notifier/notifier-environment.ts";
 import type { Fate } from "./node-sql.ts";
-import { SimulatedSocket } from "./simulated-lines.ts";
 import { SimulatedObject } from "./simulated-object.ts";
+import { SimulatedSocket } from "./simulated-sockets.ts";
 import type { World } from "./world.ts";
 
 export type ClusterOptions = {

@@ -6,7 +6,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Host, Peers } from "../../../src/services/host.ts";
 import { type Fate, NodeSql } from "./node-sql.ts";
-import { SimulatedLines } from "./simulated-lines.ts";
+import { SimulatedLines } from "./simulated-sockets.ts";
 import type { World } from "./world.ts";
 
 /** After a throwing alarm the platform tries again in this time. */

@@ -1,0 +1,60 @@
+/** Whether an agent is in touch with the coordinator, by which way, and what follows from too long without. */
+import type { Session } from "./session.ts";
+import type { Emitter } from "./signals.ts";
+import type { Work } from "./task-runner.ts";
+import { sleep } from "./wait.ts";
+
+export type Way = "socket" | "http";
+
+export type TouchParts = {
+  session: Session;
+  work: Work;
+  emitter: Emitter;
+  /** Whoever is out of touch gives up what it does. */
+  abortWhenOutOfTouch: boolean | undefined;
+  /** Aborted when the agent has left. */
+  ending: AbortSignal;
+};
+
+export class Touch {
+  readonly #parts: TouchParts;
+  #way: Way | null = null;
+
+  constructor(parts: TouchParts) {
+    this.#parts = parts;
+  }
+
+  found(way: Way): void {
+    if (this.#way !== way) this.#parts.emitter.emit("connected", { transport: way });
+    this.#way = way;
+  }
+
+  lost(reason: string): void {
+    const { emitter, ending } = this.#parts;
+    if (this.#way !== null && !ending.aborted) emitter.emit("disconnected", { reason });
+    this.#way = null;
+  }
+
+  /** @param renew starts a new incarnation */
+  async watch(renew: () => void): Promise<void> {
+    const { session, work, emitter, abortWhenOutOfTouch, ending } = this.#parts;
+    let isOut = false;
+    let gaveUpAtMs = Number.NEGATIVE_INFINITY;
+    while (!ending.aborted) {
+      const leftMs = session.timeoutMs - session.silentForMs;
+      if (leftMs <= 0 && !isOut) {
+        emitter.emit("outOfTouch", { seconds: session.silentForMs / 1000 });
+        session.doubtLife();
+        if (abortWhenOutOfTouch) {
+          work.revokeAll("out_of_touch");
+          gaveUpAtMs = performance.now();
+        }
+      }
+      // What was given up is told apart from what runs by a new incarnation, which claims the latter alone. If the
+      // one before was declared failed, there is one already.
+      if (leftMs > 0 && isOut && session.registeredAtMs < gaveUpAtMs) renew();
+      isOut = leftMs <= 0;
+      await sleep(leftMs > 0 ? leftMs : session.intervalMs, ending);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Everything that can be wrong before a server starts, checked in the order in which a person would
+ * want to hear of it; the data folder is claimed on the way, and let go if a later check fails.
+ */
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseEnv } from "node:util";
+import { origin, reachable, resolveHost } from "./address.ts";
+import type { Command } from "./command-line.ts";
+import { readConfigurationFile } from "./configuration-file.ts";
+import { type FolderLock, takeFolder } from "./data-folder.ts";
+import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
+import { readExtraCertificates } from "./extra-certificates.ts";
+import { freePort } from "./listening-port.ts";
+import { localSecrets } from "./local-secrets.ts";
+import { mergeVariables, readSettings, type Settings, weakSecretWarnings } from "./settings.ts";
+import { workerVariables } from "./worker-variables.ts";
+
+export type Plan = {
+  /** The project's folder. */
+  root: string;
+  settings: Settings;
+  configurationFile: string;
+  trustedCertificates: string[];
+  /** Of `settings.host`. */
+  address: string;
+  /** The one to listen on, chosen if any was asked for. */
+  port: number;
+  /** Text bindings of the Worker, secrets among them. */
+  variables: Record<string, string>;
+  /** Null if it is known to whoever gave it, and so nothing to print. */
+  signInToken: string | null;
+};
+
+export async function preparePlan(command: Command): Promise<Outcome<{ plan: Plan; lock: FolderLock }>> {
+  const root = dirname(dirname(import.meta.dirname));
+  const devVars = readDevVars(join(root, ".dev.vars"));
+  const variables = mergeVariables(process.env, devVars);
+  const read = readSettings(variables, { root, working: process.cwd() });
+  if (!read.ok) return read;
+  const settings = read.value;
+  const configuration = readConfigurationFile(root);
+  if (!configuration.ok) return configuration;
+  for (const warning of [...weakSecretWarnings(settings), ...configuration.value.warnings])
+    console.error(`warning: ${warning}`);
+  const certificates = readExtraCertificates(settings.extraCertificatesFile);
+  if (!certificates.ok) return certificates;
+  const address = await resolveHost(settings.host);
+  if (address === null) return refuse("badSettings", `HOST: no address is known for ${settings.host}`);
+
+  const lock = await takeFolder(settings.dataDir, {
+    command,
+    host: settings.host,
+    port: settings.port,
+    started_at: new Date().toISOString(),
+  });
+  if (!lock.ok) return lock;
+  // The folder comes first: an orphan that has both is better known by the lock than by its port.
+  const port = await freePort(address, settings.port);
+  const secrets = port.ok ? localSecrets(settings.dataDir, settings) : port;
+  if (!port.ok) {
+    lock.value.release();
+    return port;
+  }
+  if (!secrets.ok) {
+    lock.value.release();
+    return secrets;
+  }
+  lock.value.update({ port: port.value });
+
+  const plan: Plan = {
+    root,
+    settings,
+    configurationFile: configuration.value.path,
+    trustedCertificates: certificates.value,
+    address,
+    port: port.value,
+    variables: workerVariables({
+      settings,
+      secrets: secrets.value,
+      origin: origin(reachable(settings.host), port.value),
+      bootId: randomUUID(),
+      devVarNames: Object.keys(devVars),
+      secretNames: configuration.value.secretNames,
+      variables,
+    }),
+    signInToken: secrets.value.adminTokenIsLocal ? secrets.value.adminToken : null,
+  };
+  return done({ plan, lock: lock.value });
+}
+
+/** `.dev.vars` is dotenv, and where wrangler looks as well. */
+function readDevVars(path: string): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return {};
+    throw error;
+  }
+}

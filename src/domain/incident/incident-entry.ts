@@ -1,0 +1,149 @@
+/**
+ * One agent, or one task, that failed, within an incident. Pure: times come in as milliseconds
+ * since the epoch.
+ *
+ *   failed --back, gone for good, or done with--> recovered
+ *     ^                                              '
+ *     '-------------- fails again -------------------'
+ *
+ * One that failed often is flapping: its return counts only after it stayed up for a while.
+ */
+import type { Failure, Severity } from "../../contract/failure.ts";
+import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
+import type { FailureSubject } from "../../protocol/messages.ts";
+import { gravest } from "../severity.ts";
+
+export type EntryEnding = (typeof ENTRY_ENDINGS)[number];
+
+export type EntryRecord = {
+  /** `agent/ID`, or `task/ID` for a failure that is a task's. */
+  readonly key: string;
+  readonly agentId: string | null;
+  readonly taskId: string | null;
+  readonly group: string | null;
+  /** The latest failure. */
+  readonly failureId: string;
+  readonly failureType: string;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly failures: number;
+  readonly failedAtMs: number;
+  readonly lastFailedAtMs: number;
+  /** RFC 3339, or null if it is not known. */
+  readonly lastSignAt: string | null;
+  readonly endedAtMs: number | null;
+  readonly endedBy: EntryEnding | null;
+  readonly tasksReassigned: number;
+  readonly tasksPending: number;
+  readonly tasksFailed: number;
+  readonly locksReleased: number;
+  readonly moved: readonly TaskMove[];
+  readonly stranded: readonly string[];
+};
+
+/** Failures of one agent within an incident that make it flapping: twice can be bad luck. */
+const FLAPPING_FAILURES = 3;
+
+/** Longest message kept of an entry; the failure's record has all of it. */
+const MESSAGE_CHARACTERS = 500;
+
+/** What a failure is about. */
+export function entryKey(failure: Failure, about: FailureSubject | undefined): string {
+  if (about !== undefined && "taskId" in about) return taskKey(about.taskId);
+  return failure.agent_id === null ? `failure/${failure.id}` : agentKey(failure.agent_id);
+}
+
+export const agentKey = (agentId: string) => `agent/${agentId}`;
+export const taskKey = (taskId: string) => `task/${taskId}`;
+
+export function entryOf(failure: Failure, about: FailureSubject | undefined, atMs: number): EntryRecord {
+  const stranding = about !== undefined && "causedBy" in about ? about : null;
+  return {
+    key: entryKey(failure, about),
+    agentId: failure.agent_id,
+    taskId: about !== undefined && "taskId" in about ? about.taskId : null,
+    group: failure.group,
+    failureId: failure.id,
+    failureType: failure.failure_type,
+    severity: failure.severity,
+    message: failure.message.slice(0, MESSAGE_CHARACTERS),
+    failures: 1,
+    failedAtMs: atMs,
+    lastFailedAtMs: atMs,
+    lastSignAt: failure.agent?.last_heartbeat_at ?? null,
+    endedAtMs: null,
+    endedBy: null,
+    tasksReassigned: 0,
+    tasksPending: stranding?.taskCount ?? 0,
+    tasksFailed: 0,
+    locksReleased: failure.locks_released.length,
+    moved: [],
+    stranded: stranding?.stranded.slice(0, TASKS_NAMED) ?? [],
+  };
+}
+
+/** It failed again: the latest failure is shown, the counts add up. */
+export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number): EntryRecord {
+  return {
+    ...entry,
+    group: failure.group ?? entry.group,
+    failureId: failure.id,
+    failureType: failure.failure_type,
+    severity: gravest(entry.severity, failure.severity),
+    message: failure.message.slice(0, MESSAGE_CHARACTERS),
+    failures: entry.failures + 1,
+    lastFailedAtMs: atMs,
+    lastSignAt: failure.agent?.last_heartbeat_at ?? entry.lastSignAt,
+    endedAtMs: null,
+    endedBy: null,
+    locksReleased: entry.locksReleased + failure.locks_released.length,
+  };
+}
+
+/** The tasks of a failed agent that nobody could take. That alone makes nobody fail again. */
+export function withStranded(
+  entry: EntryRecord,
+  severity: Severity,
+  taskIds: readonly string[],
+): EntryRecord {
+  return {
+    ...entry,
+    severity: gravest(entry.severity, severity),
+    stranded: [...new Set([...entry.stranded, ...taskIds])].slice(-TASKS_NAMED),
+  };
+}
+
+/** Its failover is done, and its counts are final. */
+export function withFailover(entry: EntryRecord, failure: Failure, moved: readonly TaskMove[]): EntryRecord {
+  return {
+    ...entry,
+    tasksReassigned: entry.tasksReassigned + failure.tasks_reassigned,
+    tasksPending: entry.tasksPending + failure.tasks_pending,
+    tasksFailed: entry.tasksFailed + failure.tasks_failed,
+    moved: [...entry.moved, ...moved].slice(-TASKS_NAMED),
+  };
+}
+
+export function ended(entry: EntryRecord, by: EntryEnding, atMs: number): EntryRecord {
+  return { ...entry, endedAtMs: Math.max(atMs, entry.lastFailedAtMs), endedBy: by };
+}
+
+/** Whether it failed so often that its next return is not believed at once. */
+export const isFlapper = (entry: EntryRecord) => entry.failures >= FLAPPING_FAILURES;
+
+/** From when on its recovery counts; null while it has not recovered. */
+export function recoveredFromMs(entry: EntryRecord, calmMs: number): number | null {
+  if (entry.endedAtMs === null) return null;
+  // Whoever left for good cannot come back to fail.
+  return isFlapper(entry) && entry.endedBy === "returned" ? entry.endedAtMs + calmMs : entry.endedAtMs;
+}
+
+export function entryStatus(
+  entry: EntryRecord,
+  calmMs: number,
+  nowMs: number,
+): "failed" | "flapping" | "recovered" {
+  const fromMs = recoveredFromMs(entry, calmMs);
+  if (fromMs !== null && fromMs <= nowMs) return "recovered";
+  return isFlapper(entry) ? "flapping" : "failed";
+}

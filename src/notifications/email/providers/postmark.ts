@@ -1,0 +1,34 @@
+/** A mail as the API of Postmark takes it: https://postmarkapp.com/developer/api/email-api */
+import type { EmailNotificationConfig } from "../../../contract/config/notification.ts";
+import type { HttpRequest, Mail } from "../../transports.ts";
+import { endpoint } from "../endpoint.ts";
+
+export function postmarkRequest(mail: Mail, config: EmailNotificationConfig): HttpRequest {
+  return {
+    url: endpoint(config.api_base_url || "https://api.postmarkapp.com", "/email"),
+    method: "POST",
+    headers: {
+      Accept: "application/json",
+      "Content-Type": "application/json",
+      "X-Postmark-Server-Token": config.api_key,
+    },
+    body: JSON.stringify({
+      From: mail.from,
+      To: mail.to.join(","),
+      Subject: mail.subject,
+      TextBody: mail.text,
+      HtmlBody: mail.html,
+      MessageStream: config.postmark_message_stream,
+    }),
+  };
+}
+
+/** Postmark takes a mail although some recipients bounced before, and names those in its answer. */
+export function postmarkRefused(answer: string): string[] {
+  const [, addresses] = /these inactive addresses: ([^"\\]+)/i.exec(answer) ?? [];
+  if (addresses === undefined) return [];
+  return addresses
+    .split(",")
+    .map((address) => address.trim().replace(/\.$/, ""))
+    .filter((address) => address !== "");
+}

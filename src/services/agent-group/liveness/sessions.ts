@@ -1,0 +1,255 @@
+/**
+ * The live incarnations of a group, mirrored in memory. A heartbeat changes memory alone;
+ * signs of life are flushed about once a second as one row for all of them, and what a
+ * crash may have lost of them counts in the agents' favour.
+ */
+import type { Load } from "../../../contract/agent.ts";
+import {
+  born,
+  isDoubtful,
+  type Life,
+  standingDeadlineMs,
+  withCredit,
+  withPastSign,
+  withSign,
+} from "../../../domain/liveness.ts";
+import type { Admit, DrainChanged } from "../../../protocol/messages.ts";
+import { type SessionRow, SessionStore } from "../../../storage/agent-group/sessions.ts";
+import { SignStore } from "../../../storage/agent-group/signs-of-life.ts";
+import type { Sql } from "../../../storage/sql.ts";
+import type { Lines } from "../../host.ts";
+
+/** Signs of life younger than this may be missing from storage. */
+const FLUSH_PERIOD_MS = 1000;
+
+/** A first sign after a credit is flushed sooner: in a crash loop it decides whether a silence was broken. */
+const CREDIT_FLUSH_PERIOD_MS = 100;
+
+export type Session = SessionRow & {
+  life: Life;
+  load: Load | null;
+  reportedLoad: { load: Load; atMs: number } | null;
+  /** Hints from doorbells. */
+  assignedTasks: number;
+  tasksChanged: boolean;
+};
+
+export class Sessions {
+  readonly #lines: Lines;
+  readonly #store: SessionStore;
+  readonly #signs: SignStore;
+  #byAgent = new Map<string, Session>();
+  #freeSlots: number[] = [];
+  #slotCount = 0;
+  #flushedAtMs = 0;
+  #isCreditBroken = false;
+  #earliestDeadlineMs: number | null = null;
+  #shortestTimeoutMs: number | null = null;
+
+  constructor(sql: Sql, lines: Lines) {
+    this.#lines = lines;
+    this.#store = new SessionStore(sql);
+    this.#signs = new SignStore(sql);
+  }
+
+  /** @param heardUntilMs no sign of life can have been heard later than this: now, or the end of an absence of ours */
+  load(heardUntilMs: number): void {
+    const signs = this.#signs.read();
+    this.#flushedAtMs = signs?.flushedAtMs ?? 0;
+    // A heartbeat within one period of the last flush may have been answered and then lost.
+    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, heardUntilMs);
+    this.#byAgent = new Map();
+    this.#slotCount = 0;
+    for (const row of this.#store.all()) {
+      const flushed = signs?.at(row.slot);
+      // A slot may still hold the signs of an agent that had it before.
+      const life = flushed && flushed.lastSignMs >= row.registeredAtMs ? flushed : born(row.registeredAtMs);
+      this.#byAgent.set(row.agentId, {
+        ...row,
+        life: { ...life, creditedAtMs: Math.max(life.creditedAtMs, possibleSignMs) },
+        load: null,
+        reportedLoad: null,
+        assignedTasks: 0,
+        tasksChanged: false,
+      });
+      this.#slotCount = Math.max(this.#slotCount, row.slot + 1);
+    }
+    const taken = new Set([...this.#byAgent.values()].map((session) => session.slot));
+    this.#freeSlots = [];
+    for (let slot = this.#slotCount - 1; slot >= 0; slot--) if (!taken.has(slot)) this.#freeSlots.push(slot);
+    this.#isCreditBroken = false;
+    this.recompute();
+  }
+
+  get count(): number {
+    return this.#byAgent.size;
+  }
+
+  all(): Iterable<Session> {
+    return this.#byAgent.values();
+  }
+
+  find(agentId: string): Session | undefined {
+    return this.#byAgent.get(agentId);
+  }
+
+  /** The earliest instant at which some agent could be overdue; may be earlier than the truth, never later. */
+  get earliestDeadlineMs(): number | null {
+    return this.#earliestDeadlineMs;
+  }
+
+  get shortestTimeoutMs(): number | null {
+    return this.#shortestTimeoutMs;
+  }
+
+  /** @param messagesFrom the latest broadcast that is not for it */
+  add(admission: Admit, messagesFrom: number, nowMs: number): Session {
+    const slot = this.#byAgent.get(admission.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
+    const session: Session = {
+      agentId: admission.agentId,
+      slot,
+      incarnation: admission.incarnation,
+      intervalMs: admission.intervalMs,
+      timeoutMs: admission.timeoutMs,
+      registeredAtMs: nowMs,
+      messagesFrom,
+      connection: null,
+      suspectUntilMs: null,
+      drainMode: null,
+      drainDeadlineMs: null,
+      life: born(nowMs),
+      load: null,
+      reportedLoad: null,
+      assignedTasks: 0,
+      tasksChanged: false,
+    };
+    this.#store.save(session);
+    this.#byAgent.set(session.agentId, session);
+    this.#noteDeadline(session);
+    this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
+    return session;
+  }
+
+  remove(session: Session): void {
+    this.#store.remove(session.agentId);
+    this.#byAgent.delete(session.agentId);
+    this.#freeSlots.push(session.slot);
+  }
+
+  /** The agent has read every broadcast up to this one. */
+  readThrough(session: Session, broadcast: number): void {
+    session.messagesFrom = broadcast;
+    this.#store.save(session);
+  }
+
+  /** The agent has a socket now. */
+  connected(session: Session, connection: number): void {
+    session.connection = connection;
+    this.#store.save(session);
+  }
+
+  /** @param suspectUntilMs its grace if the socket broke, null if it was closed in good order */
+  disconnected(session: Session, suspectUntilMs: number | null): void {
+    this.#hearPing(session);
+    session.connection = null;
+    session.suspectUntilMs = suspectUntilMs;
+    this.#store.save(session);
+    this.#noteDeadline(session);
+  }
+
+  /** The suspect has shown life. */
+  cleared(session: Session): void {
+    session.suspectUntilMs = null;
+    this.#store.save(session);
+  }
+
+  drained(session: Session, { mode, deadlineMs }: Pick<DrainChanged, "mode" | "deadlineMs">): void {
+    session.drainMode = mode;
+    session.drainDeadlineMs = deadlineMs;
+    this.#store.save(session);
+  }
+
+  /** Of the agents that have a socket: when did each last send a `ping`? They cost nothing until somebody asks. */
+  hearPings(): void {
+    for (const session of this.#byAgent.values()) this.#hearPing(session);
+  }
+
+  /** The session's life, its last `ping` included. */
+  lifeOf(session: Session): Life {
+    this.#hearPing(session);
+    return session.life;
+  }
+
+  /** Notes a sign of life, in memory. @returns whether it is time to flush */
+  sign(session: Session, nowMs: number): boolean {
+    if (session.life.credits > 0) this.#isCreditBroken = true;
+    session.life = withSign(session.life, nowMs);
+    return this.isFlushDue(nowMs);
+  }
+
+  isFlushDue(nowMs: number): boolean {
+    const periodMs = this.#isCreditBroken ? CREDIT_FLUSH_PERIOD_MS : FLUSH_PERIOD_MS;
+    return nowMs - this.#flushedAtMs >= periodMs;
+  }
+
+  flush(nowMs: number): void {
+    this.#signs.flush(nowMs, this.#slotCount, this.#byAgent.values());
+    this.#flushedAtMs = nowMs;
+    this.#isCreditBroken = false;
+  }
+
+  /** After a pause of ours that ended at `fromMs`: every agent gets its whole timeout from then. */
+  creditAll(fromMs: number, nowMs: number): void {
+    this.hearPings();
+    for (const session of this.#byAgent.values()) this.#credit(session, fromMs);
+    this.flush(nowMs);
+    this.recompute();
+  }
+
+  overdue(nowMs: number): Session[] {
+    return [...this.#byAgent.values()].filter((session) => deadlineOf(session) <= nowMs);
+  }
+
+  /** Who is silent for longer than a lost heartbeat explains, and not overdue. */
+  doubtful(nowMs: number): Session[] {
+    return [...this.#byAgent.values()].filter((session) =>
+      isDoubtful(session.life, session.intervalMs, nowMs),
+    );
+  }
+
+  /** Finds the true earliest deadline; the alarm does this when it runs. */
+  recompute(): void {
+    this.#earliestDeadlineMs = null;
+    this.#shortestTimeoutMs = null;
+    for (const session of this.#byAgent.values()) {
+      this.#noteDeadline(session);
+      this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
+    }
+  }
+
+  #hearPing(session: Session): void {
+    if (session.connection === null) return;
+    const pingMs = this.#lines.lastPingMs(session.connection);
+    if (pingMs !== null && pingMs > session.life.lastSignMs)
+      session.life = withPastSign(session.life, pingMs);
+  }
+
+  /** A suspect has its whole timeout too: it may have been our absence that broke its socket. */
+  #credit(session: Session, fromMs: number): void {
+    const credited = withCredit(session.life, fromMs);
+    if (credited === session.life) return;
+    session.life = credited;
+    if (session.suspectUntilMs === null) return;
+    session.suspectUntilMs = Math.max(session.suspectUntilMs, fromMs + session.timeoutMs);
+    this.#store.save(session);
+  }
+
+  #noteDeadline(session: Session): void {
+    const deadlineMs = deadlineOf(session);
+    this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
+  }
+}
+
+export function deadlineOf({ life, timeoutMs, suspectUntilMs }: Session): number {
+  return standingDeadlineMs(life, timeoutMs, suspectUntilMs);
+}

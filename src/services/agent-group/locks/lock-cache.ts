@@ -1,0 +1,163 @@
+/**
+ * The locks of a group, mirrored in memory and written through. At most one holder a
+ * resource at any instant; fencing tokens come from one counter of the group and only grow.
+ */
+import { creditedLock, freed, granted, type LockRecord, released, renewed } from "../../../domain/lock.ts";
+import { LockStore } from "../../../storage/agent-group/locks.ts";
+import { Counter } from "../../../storage/meta.ts";
+import type { Sql } from "../../../storage/sql.ts";
+
+/** Released locks are kept this long, so that a repeated release is answered as the first time. */
+const RELEASED_KEPT_MS = 3_600_000;
+
+/** Released locks kept at most; beyond it the oldest go early. */
+const RELEASED_LIMIT = 10_000;
+
+export class LockTable {
+  readonly #store: LockStore;
+  readonly #tokens: Counter;
+  #byResource = new Map<string, LockRecord>();
+  #heldBy = new Map<string, Set<string>>();
+  #heldCount = 0;
+  #earliestExpiryMs: number | null = null;
+
+  constructor(sql: Sql) {
+    this.#store = new LockStore(sql);
+    this.#tokens = new Counter(sql, "fencing_token");
+  }
+
+  load(): void {
+    this.#tokens.reload();
+    this.#byResource = new Map();
+    this.#heldBy = new Map();
+    this.#heldCount = 0;
+    this.#earliestExpiryMs = null;
+    for (const lock of this.#store.all()) this.#remember(lock);
+  }
+
+  find(resource: string): LockRecord | undefined {
+    return this.#byResource.get(resource);
+  }
+
+  /** Held locks in the order of their names. */
+  held(): LockRecord[] {
+    return [...this.#byResource.values()]
+      .filter((lock) => lock.holder !== null)
+      .sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  heldCountOf(agentId: string): number {
+    return this.#heldBy.get(agentId)?.size ?? 0;
+  }
+
+  grant(resource: string, holder: string, incarnation: number, ttlMs: number, nowMs: number): LockRecord {
+    const grant = { resource, holder, incarnation, fencingToken: this.#tokens.take(), ttlMs };
+    return this.#save(granted(grant, this.#byResource.get(resource), nowMs));
+  }
+
+  renew(lock: LockRecord, ttlMs: number, nowMs: number): LockRecord {
+    return this.#save(renewed(lock, ttlMs, nowMs));
+  }
+
+  release(lock: LockRecord): LockRecord {
+    return this.#save(released(lock));
+  }
+
+  free(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
+    return this.#save(freed(lock, lockDelayMs, nowMs));
+  }
+
+  /** Frees what an ended incarnation holds. @returns the names of the resources */
+  freeAllOf(agentId: string, lockDelayMs: number, nowMs: number): string[] {
+    const resources = [...(this.#heldBy.get(agentId) ?? [])].sort();
+    for (const resource of resources) {
+      const lock = this.#byResource.get(resource);
+      if (lock !== undefined) this.free(lock, lockDelayMs, nowMs);
+    }
+    return resources;
+  }
+
+  /** After a pause of ours that ended at `fromMs`: every holder gets its whole TTL from then. */
+  creditAll(fromMs: number): void {
+    for (const lock of this.held()) {
+      const credited = creditedLock(lock, fromMs);
+      if (credited !== lock) this.#save(credited);
+    }
+  }
+
+  expired(nowMs: number): LockRecord[] {
+    return [...this.#byResource.values()].filter(
+      (lock) => lock.expiresAtMs !== null && lock.expiresAtMs <= nowMs,
+    );
+  }
+
+  /** The earliest instant at which some TTL could have passed; may be earlier than the truth, never later. */
+  get earliestExpiryMs(): number | null {
+    return this.#earliestExpiryMs;
+  }
+
+  /** Finds the true earliest expiry; the alarm does this when it runs. */
+  recompute(): void {
+    this.#earliestExpiryMs = null;
+    for (const lock of this.#byResource.values()) this.#noteExpiry(lock);
+  }
+
+  get shortestTtlMs(): number | null {
+    let shortestMs: number | null = null;
+    for (const lock of this.#byResource.values()) {
+      if (lock.holder !== null && (shortestMs === null || lock.ttlMs < shortestMs)) shortestMs = lock.ttlMs;
+    }
+    return shortestMs;
+  }
+
+  /** Drops a slice of the released locks that nobody will ask about any more. */
+  sweep(nowMs: number, limit: number): void {
+    const surplus = this.#byResource.size - this.#heldCount - RELEASED_LIMIT;
+    let dropped = 0;
+    for (const lock of this.#byResource.values()) {
+      if (dropped >= limit) return;
+      if (lock.holder !== null || (lock.grantableAtMs ?? 0) > nowMs) continue;
+      if (nowMs - lock.acquiredAtMs < lock.ttlMs + RELEASED_KEPT_MS && dropped >= surplus) continue;
+      this.#store.remove(lock.resource);
+      this.#byResource.delete(lock.resource);
+      dropped += 1;
+    }
+  }
+
+  #save(lock: LockRecord): LockRecord {
+    this.#store.save(lock);
+    this.#forget(lock.resource);
+    this.#remember(lock);
+    return lock;
+  }
+
+  #noteExpiry({ expiresAtMs }: LockRecord): void {
+    if (expiresAtMs === null) return;
+    this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
+  }
+
+  #remember(lock: LockRecord): void {
+    this.#byResource.set(lock.resource, lock);
+    this.#noteExpiry(lock);
+    if (lock.holder === null) return;
+    this.#heldCount += 1;
+    const held = this.#heldBy.get(lock.holder) ?? new Set();
+    held.add(lock.resource);
+    this.#heldBy.set(lock.holder, held);
+  }
+
+  #forget(resource: string): void {
+    const lock = this.#byResource.get(resource);
+    // Deleted first, so that the map's order is that of the last change and a sweep begins with the oldest.
+    this.#byResource.delete(resource);
+    if (lock?.holder == null) return;
+    this.#heldCount -= 1;
+    const held = this.#heldBy.get(lock.holder);
+    held?.delete(resource);
+    if (held?.size === 0) this.#heldBy.delete(lock.holder);
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Who gets a lock that is free: the first in its line who may still have it. Whoever frees a lock calls `handOn`
+ * in the same transaction, so that a free lock has a line only while its delay lasts.
+ */
+
+import { instant } from "../../../contract/instant.ts";
+import { type Outcome, type Problem, refuse } from "../../../contract/problem.ts";
+import { earliest } from "../../../domain/deadlines.ts";
+import type { LockRecord, LockWaiter } from "../../../domain/lock.ts";
+import { lockTopic } from "../../../protocol/wake-topics.ts";
+import type { Host } from "../../host.ts";
+import type { UnitOfWork } from "../../unit-of-work.ts";
+import type { Sessions } from "../liveness/sessions.ts";
+import { type Connections, errorFrame } from "../sockets/frame-sender.ts";
+import type { LockTable } from "./lock-cache.ts";
+import type { LockLine } from "./lock-queue.ts";
+import { lockView } from "./lock-view.ts";
+
+/** Locks one agent may hold at a time. */
+const LOCKS_PER_AGENT = 1000;
+
+export type HandoverParts = {
+  host: Host;
+  unit: UnitOfWork;
+  group: string;
+  sessions: Sessions;
+  locks: LockTable;
+  line: LockLine;
+  connections: Connections;
+};
+
+export class LockHandover {
+  readonly #parts: HandoverParts;
+  #earliestWorkMs: number | null = null;
+
+  constructor(parts: HandoverParts) {
+    this.#parts = parts;
+  }
+
+  load(): void {
+    this.#recompute();
+  }
+
+  /** When a wait is over or a delay has passed; may be earlier than the truth, never later. */
+  get earliestWorkMs(): number | null {
+    return this.#earliestWorkMs;
+  }
+
+  /** Grants the lock to the first in line, if it is free and somebody is. */
+  handOn(resource: string, nowMs: number): void {
+    const { locks, line, sessions } = this.#parts;
+    const lock = locks.find(resource);
+    if (lock !== undefined && lock.holder !== null) return;
+    if (lock !== undefined && lock.grantableAtMs !== null && lock.grantableAtMs > nowMs) {
+      if (line.lengthOf(resource) > 0) this.#note(lock.grantableAtMs);
+      return;
+    }
+    const late: LockWaiter[] = [];
+    for (;;) {
+      const waiter = line.head(resource);
+      if (waiter === undefined) break;
+      line.leave(waiter);
+      const session = sessions.find(waiter.agentId);
+      if (session?.incarnation !== waiter.incarnation) continue;
+      const limit = this.refuseMore(waiter.agentId);
+      if (waiter.endsAtMs <= nowMs) late.push(waiter);
+      else if (limit !== null) this.#tellMissed(waiter, limit.problem);
+      else {
+        const { agentId, incarnation, ttlMs } = waiter;
+        this.#tellGranted(waiter, locks.grant(resource, agentId, incarnation, ttlMs, nowMs));
+        break;
+      }
+    }
+    for (const waiter of late) this.#tellMissed(waiter, heldProblem(locks.find(resource), nowMs));
+  }
+
+  /** Takes a place in the line, or keeps it. */
+  queue(draft: Omit<LockWaiter, "number" | "endsAtMs" | "credits">, nowMs: number): LockWaiter {
+    const { line, locks } = this.#parts;
+    const known = line.find(draft.resource, draft.agentId);
+    const waiter = known === undefined ? line.join(draft, nowMs) : line.stay(known, draft, nowMs);
+    if (known !== undefined && known.requestId !== null && known.requestId !== waiter.requestId) {
+      const detail = "asked again under another request_id, which has the place in line";
+      this.#tellMissed(known, { code: "lock_held", detail });
+    }
+    this.#note(waiter.endsAtMs);
+    this.#note(locks.find(draft.resource)?.grantableAtMs ?? null);
+    return waiter;
+  }
+
+  /** It does not wait any more, however it asked. In the present transaction. */
+  giveUp(resource: string, agentId: string): void {
+    const waiter = this.#parts.line.find(resource, agentId);
+    if (waiter === undefined) return;
+    this.#parts.line.leave(waiter);
+    const detail = "asked again with wait_seconds 0, which gives up the place in line";
+    this.#tellMissed(waiter, { code: "lock_held", detail });
+  }
+
+  /** The incarnation is over, and its places with it. */
+  leaveAllOf(agentId: string): void {
+    for (const waiter of this.#parts.line.placesOf(agentId)) this.#parts.line.leave(waiter);
+    this.#ringAfterCommit(agentId);
+  }
+
+  /** The socket was closed in good order: who asked over it does not wait any more. */
+  leaveFramesOf(agentId: string): void {
+    for (const waiter of this.#parts.line.placesOf(agentId)) {
+      if (waiter.requestId !== null) this.#parts.line.leave(waiter);
+    }
+  }
+
+  /** What became due: waits that are over, and locks whose delay has passed. */
+  look(nowMs: number): void {
+    if (this.#earliestWorkMs === null || this.#earliestWorkMs > nowMs) return;
+    const { line, locks } = this.#parts;
+    for (const waiter of line.overdue(nowMs)) {
+      line.leave(waiter);
+      this.#tellMissed(waiter, heldProblem(locks.find(waiter.resource), nowMs));
+    }
+    for (const resource of line.resources()) this.handOn(resource, nowMs);
+    this.#recompute();
+  }
+
+  /** After a pause of ours. */
+  creditAll(fromMs: number): void {
+    this.#parts.line.creditAll(fromMs);
+    this.#recompute();
+  }
+
+  /** An agent holds as many locks as it may. */
+  refuseMore(agentId: string): { ok: false; problem: Problem } | null {
+    if (this.#parts.locks.heldCountOf(agentId) < LOCKS_PER_AGENT) return null;
+    const detail = `an agent may hold at most ${LOCKS_PER_AGENT} locks; release some first`;
+    return { ok: false, problem: { code: "limit_reached", detail } };
+  }
+
+  #tellGranted({ agentId, requestId, resource }: LockWaiter, lock: LockRecord): void {
+    const { sessions, unit, connections, line, group } = this.#parts;
+    this.#ringAfterCommit(agentId);
+    const connection = sessions.find(agentId)?.connection;
+    if (requestId === null || connection == null) return;
+    const frame = {
+      type: "lock_granted" as const,
+      request_id: requestId,
+      lock: lockView(lock, group, line.waiters(resource)),
+    };
+    unit.afterCommit(() => connections.follow(connection, frame));
+  }
+
+  #tellMissed({ agentId, requestId }: LockWaiter, problem: Problem): void {
+    const { sessions, unit, connections } = this.#parts;
+    this.#ringAfterCommit(agentId);
+    const connection = sessions.find(agentId)?.connection;
+    if (requestId === null || connection == null) return;
+    unit.afterCommit(() => connections.follow(connection, errorFrame(requestId, problem)));
+  }
+
+  /** Wakes the agent's waiting calls, which ask again. */
+  #ringAfterCommit(agentId: string): void {
+    const { unit, host } = this.#parts;
+    unit.afterCommit(() => host.bells.ring(lockTopic(agentId)));
+  }
+
+  #note(atMs: number | null): void {
+    this.#earliestWorkMs = earliest(this.#earliestWorkMs, atMs);
+  }
+
+  #recompute(): void {
+    const { line, locks } = this.#parts;
+    this.#earliestWorkMs = line.earliestEndMs;
+    for (const resource of line.resources()) {
+      const lock = locks.find(resource);
+      if (lock === undefined || lock.holder === null) this.#note(lock?.grantableAtMs ?? 0);
+    }
+  }
+}
+
+/** Why somebody does not get a lock. */
+export function heldProblem(lock: LockRecord | undefined, nowMs: number): Problem {
+  if (lock !== undefined && lock.holder !== null) {
+    return {
+      code: "lock_held",
+      detail: `held by ${lock.holder}; try again after it expires or is released`,
+      evidence: { holder: lock.holder, expires_at: instant(lock.expiresAtMs ?? nowMs) },
+    };
+  }
+  const grantableAtMs = lock?.grantableAtMs ?? nowMs;
+  return {
+    code: "lock_held",
+    detail:
+      grantableAtMs > nowMs
+        ? "its holder failed and the lock delay has not passed yet"
+        : "the place in line was given up; ask again",
+    evidence: { holder: null, expires_at: instant(grantableAtMs) },
+  };
+}
+
+export function refuseHeld(lock: LockRecord | undefined, nowMs: number): Outcome<never> {
+  const { code, detail, evidence } = heldProblem(lock, nowMs);
+  return refuse(code, detail, evidence);
+}

@@ -1,0 +1,257 @@
+/**
+ * What agents and operators do with locks. At most one holder a resource; a holder proves
+ * itself by its fencing token, and only the alarm (see Watch) ends a lock whose TTL passed.
+ * Who has to wait stands in line (see LockLine), and nobody overtakes.
+ */
+import type { Page } from "../../../contract/common.ts";
+import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
+import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import type { LockRecord } from "../../../domain/lock.ts";
+import type { Ledger } from "../group-context.ts";
+import { lockEvent } from "../lock-event.ts";
+import { sessionExpired } from "../refusals.ts";
+import { refuseHeld } from "./lock-granter.ts";
+import { lockView } from "./lock-view.ts";
+
+/** Bounds of the lines. */
+const WAITERS_PER_LOCK = 1000;
+const WAITERS_PER_AGENT = 1000;
+const WAITERS_PER_GROUP = 10_000;
+
+/** Who calls, as its token says. */
+export type Caller = { agentId: string; incarnation: number };
+
+/** An agent asks for a lock. */
+export type LockRequest = {
+  resource: string;
+  agentId: string;
+  /** Null for an operator, who means whichever lives. */
+  incarnation: number | null;
+  /** Null for the configured one. */
+  ttlMs: number | null;
+  /** How long it would stand in line. */
+  waitMs: number;
+  /** Of the frame that asks; null for a call. */
+  requestId: string | null;
+  /** The place that this call was given before; null if it asks for the first time. */
+  place: number | null;
+};
+
+/** The lock, or a place in line, by its number, until that instant. */
+export type LockAnswer = { lock: Lock } | { lock: null; place: number; waitsUntilMs: number };
+
+export class LockDesk {
+  readonly #ledger: Ledger;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
+  acquire(resource: string, incarnation: number | null, request: LockAcquisition): Outcome<Lock> {
+    const asked = this.queue(resource, incarnation, request, 0);
+    if (!asked.ok) {
+      const { agent_id: agentId, wait_seconds } = request;
+      if (wait_seconds === 0 && asked.problem.code === "lock_held") {
+        this.#ledger.unit.commit(() => this.giveUp(resource, agentId));
+      }
+      return asked;
+    }
+    if (asked.value.lock === null) throw new Error("nobody waits who did not ask to");
+    return ok(asked.value.lock);
+  }
+
+  /**
+   * Stands in line if need be; asking again keeps the place.
+   * @param place that the same call was given before: once it was given up, the call gets neither it nor the lock
+   */
+  queue(
+    resource: string,
+    incarnation: number | null,
+    { agent_id: agentId, ttl_seconds }: LockAcquisition,
+    waitMs: number,
+    place: number | null = null,
+  ): Outcome<LockAnswer> {
+    if (incarnation !== null) this.#ledger.sign(agentId, incarnation);
+    const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
+    const { unit, line, locks } = this.#ledger;
+    // In a commit of its own: what the line is given stands, whatever becomes of this call.
+    if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
+      unit.commit((nowMs) => this.serveLine(resource, nowMs));
+    }
+    const request = { resource, agentId, incarnation, ttlMs, waitMs, requestId: null, place };
+    return unit.commit((nowMs) => this.ask(request, nowMs));
+  }
+
+  /**
+   * Gives up a place in line, unless it was asked for again since, or a frame waits in it too: that one is answered
+   * when its own wait is over.
+   * @param waitsUntilMs as it was answered to the call that leaves
+   */
+  leaveLine(resource: string, agentId: string, waitsUntilMs: number): void {
+    const waiter = this.#ledger.unit.read(() => this.#ledger.line.find(resource, agentId));
+    if (waiter === undefined || waiter.requestId !== null || waiter.endsAtMs > waitsUntilMs) return;
+    this.#ledger.unit.commit(() => this.#ledger.line.leave(waiter));
+  }
+
+  /** In the present transaction, in which the line of a free lock has been served. */
+  ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
+    const { resource, agentId, incarnation, waitMs, requestId, place } = request;
+    const { sessions, settings, locks, line, handover } = this.#ledger;
+    const session = sessions.find(agentId);
+    if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
+      return sessionExpired();
+    }
+    const ttlMs = request.ttlMs ?? settings.defaultLockTtlMs;
+    if (ttlMs > settings.maxLockTtlMs) return tooLong(settings.maxLockTtlMs);
+    const lock = locks.find(resource);
+    if (lock?.holder === agentId && lock.incarnation === session.incarnation) {
+      return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
+    }
+    // Nobody may wait for this call any more, so it must not get what it would have to release.
+    if (place !== null && line.find(resource, agentId)?.number !== place) return refuseHeld(lock, nowMs);
+    if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
+      const refusal = handover.refuseMore(agentId);
+      if (refusal !== null) return refusal;
+      return ok({ lock: this.#view(locks.grant(resource, agentId, session.incarnation, ttlMs, nowMs)) });
+    }
+    if (waitMs <= 0) return refuseHeld(lock, nowMs);
+    const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
+    if (refusal !== null) return refusal;
+    const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
+    const { number, endsAtMs } = handover.queue(draft, nowMs);
+    return ok({ lock: null, place: number, waitsUntilMs: endsAtMs });
+  }
+
+  /** The agent waits no longer. In the present transaction. */
+  giveUp(resource: string, agentId: string): void {
+    this.#ledger.handover.giveUp(resource, agentId);
+  }
+
+  /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
+  serveLine(resource: string, nowMs: number): void {
+    if (this.#ledger.line.lengthOf(resource) > 0) this.#ledger.handover.handOn(resource, nowMs);
+  }
+
+  /** @param caller the agent that asks, null for an operator */
+  renew(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
+    this.#showsLife(caller);
+    return this.#ledger.unit.commit((nowMs) => this.renewNow(resource, fencingToken, caller, nowMs));
+  }
+
+  /** In the present transaction. */
+  renewNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+    const lock = this.#ledger.locks.find(resource);
+    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    if (refusal !== null) return refusal;
+    if (lock === undefined || lock.holder === null) return staleToken(lock);
+    return ok(this.#view(this.#ledger.locks.renew(lock, lock.ttlMs, nowMs)));
+  }
+
+  release(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
+    this.#showsLife(caller);
+    return this.#ledger.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, caller, nowMs));
+  }
+
+  /** In the present transaction. */
+  releaseNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+    const lock = this.#ledger.locks.find(resource);
+    if (lock !== undefined && lock.releasedToken === fencingToken) {
+      // Answered as the first time, also when somebody else holds it by now.
+      return ok({
+        ...this.#view(lock),
+        holder: null,
+        incarnation: null,
+        expires_at: null,
+        fencing_token: fencingToken,
+      });
+    }
+    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    if (refusal !== null) return refusal;
+    if (lock === undefined || lock.holder === null) return staleToken(lock);
+    const released = this.#ledger.locks.release(lock);
+    this.#ledger.handover.handOn(resource, nowMs);
+    return ok(this.#view(released));
+  }
+
+  /** An operator ends a lock whoever holds it. */
+  breakLock(resource: string): Outcome<Lock> {
+    return this.#ledger.unit.commit((nowMs) => {
+      const lock = this.#ledger.locks.find(resource);
+      if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
+      const broken = this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
+      this.#ledger.noteEvents(nowMs, [lockEvent("lock.broken", lock)]);
+      this.#ledger.handover.handOn(resource, nowMs);
+      return ok(this.#view(broken));
+    });
+  }
+
+  get(resource: string): Outcome<Lock> {
+    const lock = this.#ledger.unit.read(() => this.#ledger.locks.find(resource));
+    if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
+    return ok(this.#view(lock));
+  }
+
+  list(limit: number, afterResource: string | null): Page<Lock> {
+    const held = this.#ledger.unit.read(() => this.#ledger.locks.held());
+    const from = afterResource === null ? 0 : held.findIndex((lock) => lock.resource > afterResource);
+    const page = from < 0 ? [] : held.slice(from, from + limit);
+    const isLast = from < 0 || from + limit >= held.length;
+    return {
+      items: page.map((lock) => this.#view(lock)),
+      next_cursor: isLast ? null : (page.at(-1)?.resource ?? null),
+    };
+  }
+
+  lockedCount(): number {
+    return this.#ledger.unit.read(() => this.#ledger.locks.heldCount);
+  }
+
+  #refuseLine(resource: string, agentId: string): Outcome<never> | null {
+    const { line } = this.#ledger;
+    const full = (what: string) => refuse("limit_reached", `${what}; try again later`);
+    if (line.lengthOf(resource) >= WAITERS_PER_LOCK) {
+      return full(`at most ${WAITERS_PER_LOCK} agents may wait for one lock`);
+    }
+    if (line.countOf(agentId) >= WAITERS_PER_AGENT) {
+      return full(`an agent may wait for at most ${WAITERS_PER_AGENT} locks`);
+    }
+    return line.count < WAITERS_PER_GROUP
+      ? null
+      : full(`at most ${WAITERS_PER_GROUP} may wait for the locks of a group`);
+  }
+
+  /** Whoever calls lives, whatever becomes of the call. */
+  #showsLife(caller: Caller | null): void {
+    if (caller !== null) this.#ledger.sign(caller.agentId, caller.incarnation);
+  }
+
+  #refuseStranger(
+    lock: LockRecord | undefined,
+    fencingToken: number,
+    caller: Caller | null,
+  ): Outcome<never> | null {
+    if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken)
+      return staleToken(lock);
+    if (caller === null) return null;
+    if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only touch its own locks");
+    return lock.incarnation === caller.incarnation ? null : sessionExpired();
+  }
+
+  #view(lock: LockRecord): Lock {
+    return lockView(lock, this.#ledger.group, this.#ledger.line.waiters(lock.resource));
+  }
+}
+
+function tooLong(maxTtlMs: number): Outcome<never> {
+  const message = `must be at most ${maxTtlMs / 1000} (lock_config.max_ttl_seconds)`;
+  const errors = [{ path: "ttl_seconds", message }];
+  return { ok: false, problem: { code: "invalid_request", detail: "the body is not valid", errors } };
+}
+
+function staleToken(lock: LockRecord | undefined): Outcome<never> {
+  return refuse("stale_fencing_token", "this grant is over: acquire the lock again", {
+    fencing_token: lock?.fencingToken ?? null,
+    holder: lock?.holder ?? null,
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * What agents and operators do with message boxes. Sending needs no live reader: the message
+ * waits in the box until its agent acknowledges it, or until its retention is over.
+ */
+import type { Page } from "../../../contract/common.ts";
+import type { AgentMessage, MessageSending } from "../../../contract/message.ts";
+import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import type { Broadcast } from "../../../protocol/messages.ts";
+import { messageTopic } from "../../../protocol/wake-topics.ts";
+import type { Ledger } from "../group-context.ts";
+import { sessionExpired } from "../refusals.ts";
+import type { Pushes } from "../sockets/pushes.ts";
+import type { BoxOwner } from "./mailboxes.ts";
+import { messageView } from "./message-view.ts";
+
+/** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
+const UNREAD_PER_AGENT = 1000;
+
+/** The same for a whole group, whose object stores them. */
+const UNREAD_PER_GROUP = 20_000;
+
+/** An id that a message can have. */
+const MESSAGE_ID = /^[1-9]\d{0,14}$/;
+
+export type OutgoingMessage = MessageSending & { from: string };
+
+export class MessageDesk {
+  readonly #ledger: Ledger;
+  readonly #pushes: Pushes;
+
+  constructor(ledger: Ledger, pushes: Pushes) {
+    this.#ledger = ledger;
+    this.#pushes = pushes;
+  }
+
+  /** @param agentId one that the coordinator knows, live or not */
+  send(agentId: string, { from, message_type, content }: OutgoingMessage): Outcome<AgentMessage> {
+    return this.#ledger.unit.commit((nowMs): Outcome<AgentMessage> => {
+      const { messages } = this.#ledger;
+      if (messages.countOf(agentId) >= UNREAD_PER_AGENT) {
+        return refuse(
+          "limit_reached",
+          `an agent may have at most ${UNREAD_PER_AGENT} unread messages; it has to acknowledge some first`,
+        );
+      }
+      if (messages.total >= UNREAD_PER_GROUP) {
+        return refuse(
+          "limit_reached",
+          `a group keeps at most ${UNREAD_PER_GROUP} unread messages; its agents have to acknowledge some first`,
+        );
+      }
+      const added = messages.add(agentId, {
+        from,
+        messageType: message_type,
+        content: JSON.stringify(content),
+        sentAtMs: nowMs,
+      });
+      this.#ring([agentId], added.number);
+      return ok(messageView(added));
+    });
+  }
+
+  /** Puts a message into the boxes of all live agents, in the present transaction. */
+  broadcast({ from, messageType, content, atMs }: Broadcast): void {
+    const readers = [...this.#ledger.sessions.all()].map(({ agentId }) => agentId);
+    if (readers.length === 0) return;
+    this.#ledger.messages.broadcast({
+      from,
+      messageType,
+      content: JSON.stringify(content),
+      sentAtMs: atMs,
+    });
+    this.#ring(readers, this.#ledger.messages.latestBroadcast);
+  }
+
+  /** Unread messages, oldest first. @param cursor the number of the last one seen */
+  list(agentId: string, limit: number, cursor: string | null): Page<AgentMessage> {
+    return this.#ledger.unit.read(() => {
+      const { items, hasMore } = this.#ledger.messages.page(this.#owner(agentId), Number(cursor ?? 0), limit);
+      const last = items.at(-1);
+      return {
+        items: items.map(messageView),
+        next_cursor: hasMore && last !== undefined ? String(last.number) : null,
+      };
+    });
+  }
+
+  /**
+   * Takes a message out of a box. One that is not in it is no error: it was acknowledged before.
+   * @param incarnation the caller's own; null for an operator
+   */
+  acknowledge(agentId: string, incarnation: number | null, messageId: string): Outcome<null> {
+    if (incarnation !== null && this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
+    if (!MESSAGE_ID.test(messageId)) return ok(null);
+    return this.#ledger.unit.commit(() => {
+      this.remove(agentId, messageId);
+      return ok(null);
+    });
+  }
+
+  /** Takes a message out of a box, in the present transaction. */
+  remove(agentId: string, messageId: string): void {
+    if (!MESSAGE_ID.test(messageId)) return;
+    const readThrough = this.#ledger.messages.acknowledge(this.#owner(agentId), Number(messageId));
+    const session = this.#ledger.sessions.find(agentId);
+    if (session !== undefined && session.messagesFrom !== readThrough) {
+      this.#ledger.sessions.readThrough(session, readThrough);
+    }
+    this.#ledger.unit.afterCommit(() => this.#pushes.acknowledged(agentId, messageId));
+  }
+
+  /** No broadcast is for an agent that is not live. */
+  #owner(agentId: string): BoxOwner {
+    const session = this.#ledger.sessions.find(agentId);
+    return session ?? { agentId, messagesFrom: Number.POSITIVE_INFINITY };
+  }
+
+  #ring(agentIds: readonly string[], number: number): void {
+    this.#ledger.unit.afterCommit(() => {
+      for (const agentId of agentIds) {
+        this.#ledger.host.bells.ring(messageTopic(agentId));
+        this.#pushes.message(agentId, number);
+      }
+    });
+  }
+}

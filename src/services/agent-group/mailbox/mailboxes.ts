@@ -1,0 +1,180 @@
+/**
+ * The message boxes of a group's agents. Memory mirrors how much is unread, so that a heartbeat
+ * can say it; what a message says is in storage alone.
+ *
+ * Messages to one agent belong to its id and outlive its incarnations. A broadcast is stored
+ * once: it is in the box of every agent whose mark, `messagesFrom`, is behind it, unless that
+ * agent acknowledged it. Acknowledged in order, broadcasts move the mark; out of order, each is
+ * a row until the mark has caught up.
+ */
+import { type MessageDraft, type MessageRow, MessageStore } from "../../../storage/agent-group/messages.ts";
+import type { Slice } from "../../../storage/page.ts";
+import type { Sql } from "../../../storage/sql.ts";
+
+/** Broadcasts kept; the oldest go first. Enough for an agent that reads now and then. */
+const BROADCASTS_KEPT = 200;
+
+/** A week: whoever has not read a message by then will not. */
+const RETENTION_MS = 604_800_000;
+
+/** Whose box, and the latest broadcast that is not in it. */
+export type BoxOwner = { agentId: string; messagesFrom: number };
+
+export class MessageBoxes {
+  readonly #store: MessageStore;
+  /** Of messages to one agent; none is counted for an agent that has none. */
+  #counts = new Map<string, number>();
+  #total = 0;
+  /** Ascending. */
+  #broadcasts: number[] = [];
+  /** Beyond each agent's mark. */
+  #acknowledged = new Map<string, Set<number>>();
+  #earliestEndMs: number | null = null;
+
+  constructor(sql: Sql) {
+    this.#store = new MessageStore(sql);
+  }
+
+  load(): void {
+    this.#counts = new Map();
+    this.#total = 0;
+    for (const { agentId, count } of this.#store.counts()) this.#count(agentId, count);
+    this.#broadcasts = this.#store.broadcasts();
+    this.#acknowledged = new Map();
+    for (const { agentId, number } of this.#store.acknowledged()) this.#noteAcknowledged(agentId, number);
+    this.#recompute();
+  }
+
+  /** Messages to one agent that are unread, of the whole group. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Unread messages to this agent alone. */
+  countOf(agentId: string): number {
+    return this.#counts.get(agentId) ?? 0;
+  }
+
+  unreadCountOf(owner: BoxOwner): number {
+    return this.countOf(owner.agentId) + this.#unreadBroadcastsOf(owner).length;
+  }
+
+  /** The earliest instant at which some message could go; may be earlier than the truth, never later. */
+  get earliestEndMs(): number | null {
+    return this.#earliestEndMs;
+  }
+
+  /** What an agent that comes to life now need not read: the number of the latest broadcast. */
+  get latestBroadcast(): number {
+    return this.#broadcasts.at(-1) ?? 0;
+  }
+
+  /** Unread messages, oldest first, behind a number. */
+  page(owner: BoxOwner, afterNumber: number, limit: number): Slice<MessageRow> {
+    return this.#store.page(owner.agentId, this.#unreadBroadcastsOf(owner), afterNumber, limit);
+  }
+
+  add(agentId: string, draft: MessageDraft): MessageRow {
+    const number = this.#store.append(agentId, draft);
+    this.#count(agentId, 1);
+    this.#noteEnd(draft.sentAtMs);
+    return { number, ...draft };
+  }
+
+  broadcast(draft: MessageDraft): void {
+    this.#broadcasts.push(this.#store.append(null, draft));
+    this.#noteEnd(draft.sentAtMs);
+    for (const number of this.#broadcasts.slice(0, -BROADCASTS_KEPT)) this.#dropBroadcast(number);
+  }
+
+  /** Takes a message out of a box; one that is not in it changes nothing. @returns the owner's mark from now on */
+  acknowledge({ agentId, messagesFrom }: BoxOwner, number: number): number {
+    if (this.#store.remove(agentId, number)) {
+      this.#count(agentId, -1);
+      return messagesFrom;
+    }
+    const unread = this.#unreadBroadcastsOf({ agentId, messagesFrom });
+    if (!unread.includes(number)) return messagesFrom;
+    if (unread[0] !== number) {
+      this.#store.acknowledge(agentId, number);
+      this.#noteAcknowledged(agentId, number);
+      return messagesFrom;
+    }
+    const nextUnread = unread[1] ?? Number.POSITIVE_INFINITY;
+    const passed = [...(this.#acknowledged.get(agentId) ?? [])].filter((other) => other < nextUnread);
+    this.#forgetAcknowledgements(agentId, passed);
+    return Math.max(number, ...passed);
+  }
+
+  /** The agent's incarnation is over: what follows is not for it, until it comes back with a mark of its own. */
+  leave(agentId: string): void {
+    this.#forgetAcknowledgements(agentId, [...(this.#acknowledged.get(agentId) ?? [])]);
+  }
+
+  /** Drops all messages to this agent alone. */
+  empty(agentId: string): void {
+    if (this.countOf(agentId) === 0) return;
+    this.#store.removeAllOf(agentId);
+    this.#count(agentId, -this.countOf(agentId));
+  }
+
+  /** Drops a slice of what is past its retention. */
+  sweep(nowMs: number, limit: number): void {
+    if (this.#earliestEndMs === null || this.#earliestEndMs > nowMs) return;
+    for (const { number, agentId, sentAtMs } of this.#store.oldest(limit)) {
+      if (sentAtMs + RETENTION_MS > nowMs) break;
+      if (agentId === null) this.#dropBroadcast(number);
+      else if (this.#store.remove(agentId, number)) this.#count(agentId, -1);
+    }
+    this.#recompute();
+  }
+
+  #unreadBroadcastsOf({ agentId, messagesFrom }: BoxOwner): number[] {
+    // The common case by far, and heartbeats ask.
+    if (this.latestBroadcast <= messagesFrom) return [];
+    const acknowledged = this.#acknowledged.get(agentId);
+    return this.#broadcasts.filter((number) => number > messagesFrom && acknowledged?.has(number) !== true);
+  }
+
+  #count(agentId: string, change: number): void {
+    const count = this.countOf(agentId) + change;
+    if (count > 0) this.#counts.set(agentId, count);
+    else this.#counts.delete(agentId);
+    this.#total += change;
+  }
+
+  #noteAcknowledged(agentId: string, number: number): void {
+    const numbers = this.#acknowledged.get(agentId) ?? new Set();
+    numbers.add(number);
+    this.#acknowledged.set(agentId, numbers);
+  }
+
+  #forgetAcknowledgements(agentId: string, numbers: readonly number[]): void {
+    if (numbers.length === 0) return;
+    this.#store.forgetAcknowledgements(agentId, numbers);
+    for (const number of numbers) this.#forgetAcknowledgement(agentId, number);
+  }
+
+  #forgetAcknowledgement(agentId: string, number: number): void {
+    const known = this.#acknowledged.get(agentId);
+    known?.delete(number);
+    if (known?.size === 0) this.#acknowledged.delete(agentId);
+  }
+
+  #dropBroadcast(number: number): void {
+    this.#store.removeBroadcast(number);
+    this.#broadcasts = this.#broadcasts.filter((other) => other !== number);
+    for (const agentId of [...this.#acknowledged.keys()]) this.#forgetAcknowledgement(agentId, number);
+  }
+
+  #noteEnd(sentAtMs: number): void {
+    const endMs = sentAtMs + RETENTION_MS;
+    this.#earliestEndMs = Math.min(this.#earliestEndMs ?? endMs, endMs);
+  }
+
+  #recompute(): void {
+    this.#earliestEndMs = null;
+    const [oldest] = this.#store.oldest(1);
+    if (oldest !== undefined) this.#noteEnd(oldest.sentAtMs);
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Agents that are to be rid of their tasks without having failed: what they have not started
+ * moves at once, what they run when the deadline comes. An operator's drain outlives a
+ * registration, an agent's own ends with it.
+ */
+import type { DrainRequest } from "../../../contract/agent.ts";
+import { instantOrNull, msOrNull } from "../../../contract/instant.ts";
+import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import {
+  type AgentRecord,
+  creditedDrain,
+  type Drain,
+  drainAfter,
+  isLive,
+  withDrain,
+} from "../../../domain/agent.ts";
+import type { Ledger } from "../cluster-context.ts";
+import type { Moves } from "../failover/task-reassigner.ts";
+import { incarnationOver, noSuchAgent } from "../refusals.ts";
+import type { Speaker } from "../speaker.ts";
+import type { Placement } from "../tasks/placement.ts";
+
+export class Drains {
+  readonly #ledger: Ledger;
+  readonly #placement: Placement;
+  readonly #moves: Moves;
+
+  constructor(ledger: Ledger, placement: Placement, moves: Moves) {
+    this.#ledger = ledger;
+    this.#placement = placement;
+    this.#moves = moves;
+  }
+
+  drain(agentId: string, request: DrainRequest, speaker: Speaker, nowMs: number): Outcome<null> {
+    const agent = this.#ledger.roster.find(agentId);
+    if (agent === undefined || agent.isLeaving) return noSuchAgent();
+    if (isEnded(agent, speaker)) return incarnationOver();
+    if (!isLive(agent.status)) return refuse("invalid_transition", "the agent is inactive");
+    const drain = drainAfter(agent.drain, drainOf(request, speaker, nowMs));
+    const draining = withDrain(agent, drain);
+    this.#ledger.roster.save(draining);
+    this.#tell(draining, nowMs);
+    this.#begin(draining, nowMs);
+    return ok(null);
+  }
+
+  /** One that does not drain goes on as it is. */
+  resume(agentId: string, speaker: Speaker, nowMs: number): Outcome<null> {
+    const agent = this.#ledger.roster.find(agentId);
+    if (agent === undefined || agent.isLeaving) return noSuchAgent();
+    if (isEnded(agent, speaker)) return incarnationOver();
+    if (agent.drain === null) return ok(null);
+    if (speaker !== null && agent.drain.by === "operator") {
+      return refuse("forbidden", "an operator drains this agent, and an operator resumes it");
+    }
+    const resumed = withDrain(agent, null);
+    this.#ledger.roster.save(resumed);
+    this.#tell(resumed, nowMs);
+    this.#placement.fill(agentId, nowMs);
+    return ok(null);
+  }
+
+  /** A new incarnation is admitted under the operator's drain that the one before was under. */
+  returned(agent: AgentRecord, nowMs: number): void {
+    if (agent.drain === null) return;
+    this.#tell(agent, nowMs);
+    this.#begin(agent, nowMs);
+  }
+
+  nextWorkMs(): number | null {
+    return this.#ledger.roster.earliestDrainDeadlineMs();
+  }
+
+  /** Deadlines that have passed: what the agent still runs is taken from it. */
+  look(nowMs: number): void {
+    for (const agent of this.#ledger.roster.drainingWithDeadline()) {
+      if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
+    }
+  }
+
+  /** The shortest heartbeat timeout among those whose drain has a deadline. */
+  shortestTimeoutMs(): number | null {
+    const timeouts = this.#ledger.roster.drainingWithDeadline().map((agent) => agent.heartbeatTimeoutMs);
+    return timeouts.length === 0 ? null : Math.min(...timeouts);
+  }
+
+  /** We were away until `fromMs`. */
+  credit(fromMs: number): void {
+    for (const agent of this.#ledger.roster.drainingWithDeadline()) {
+      const credited = creditedDrain(agent, fromMs);
+      if (credited !== agent) this.#ledger.roster.save(credited);
+    }
+  }
+
+  #begin(agent: AgentRecord, nowMs: number): void {
+    if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
+    else this.#moves.openFor("agent_drained", agent, nowMs);
+  }
+
+  #end(agent: AgentRecord, nowMs: number): void {
+    this.#ledger.roster.save({ ...agent, drain: agent.drain && { ...agent.drain, isOver: true } });
+    this.#moves.openFor("drain_over", agent, nowMs);
+  }
+
+  /** To the log, and to the group, which tells the agent. */
+  #tell(agent: AgentRecord, nowMs: number): void {
+    const { id, incarnation, drain } = agent;
+    const mode = drain?.mode ?? null;
+    const deadlineMs = drain?.deadlineMs ?? null;
+    if (drain !== null) {
+      const data = { incarnation, mode, by: drain.by, deadline_at: instantOrNull(deadlineMs) };
+      this.#ledger.note({ type: "agent.draining", subject: id, data }, nowMs);
+    } else if (agent.status === "active") {
+      this.#ledger.note({ type: "agent.active", subject: id, data: { incarnation } }, nowMs);
+    }
+    this.#ledger.outbox.post(`group/${agent.group}`, {
+      type: "drain_changed",
+      agentId: id,
+      incarnation,
+      mode,
+      deadlineMs,
+    });
+  }
+}
+
+function drainOf({ mode, deadline_seconds }: DrainRequest, speaker: Speaker, nowMs: number): Drain {
+  const delayMs = msOrNull(deadline_seconds) ?? (mode === "move" ? 0 : null);
+  return {
+    mode,
+    by: speaker === null ? "operator" : "agent",
+    deadlineMs: delayMs === null ? null : nowMs + delayMs,
+    isOver: false,
+    credits: 0,
+  };
+}
+
+/** An agent speaks for the incarnation that lives, or not at all. */
+function isEnded(agent: AgentRecord, speaker: Speaker): boolean {
+  return speaker !== null && (speaker.incarnation !== agent.incarnation || !isLive(agent.status));
+}
+
+function isOverdue({ drain }: AgentRecord, nowMs: number): boolean {
+  return drain !== null && drain.deadlineMs !== null && drain.deadlineMs <= nowMs;
+}

@@ -1,0 +1,144 @@
+/**
+ * What the parts of a coordinator share: the records of a cluster and the few ways to add
+ * to them. The parts decide; the ledger keeps.
+ */
+import type { Config } from "../../contract/config.ts";
+import type { EventDraft } from "../../contract/event.ts";
+import type { Failure } from "../../contract/failure.ts";
+import { instant } from "../../contract/instant.ts";
+import type { TaskRecord } from "../../domain/task.ts";
+import type { AgentRecovered, FailureSubject } from "../../protocol/messages.ts";
+import { EVENTS_TOPIC, taskTopic } from "../../protocol/wake-topics.ts";
+import { AttemptStore } from "../../storage/coordinator/attempts.ts";
+import { DecisionStore } from "../../storage/coordinator/decisions.ts";
+import { EventStore, FailureStore } from "../../storage/coordinator/history.ts";
+import { LateResultStore } from "../../storage/coordinator/late-results.ts";
+import { FailoverStore } from "../../storage/coordinator/reassignment-jobs.ts";
+import { Counter, MetaStore } from "../../storage/meta.ts";
+import type { Host } from "../host.ts";
+import { Outbox } from "../outbox.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
+import { Roster } from "./agents/agent-registry.ts";
+import { Doorbells } from "./agents/wakeups.ts";
+import { Settings } from "./config/cluster-settings.ts";
+import { TaskBook } from "./tasks/task-cache.ts";
+
+/** An object may hold 10 GB; what is accepted below this has room to be finished. */
+const SIZE_LIMIT_BYTES = 8_000_000_000;
+
+export class Ledger {
+  readonly host: Host;
+  readonly unit: UnitOfWork;
+  readonly meta: MetaStore;
+  readonly settings: Settings;
+  readonly roster: Roster;
+  readonly tasks: TaskBook;
+  readonly attempts: AttemptStore;
+  readonly lateResults: LateResultStore;
+  readonly decisions: DecisionStore;
+  readonly failovers: FailoverStore;
+  readonly failures: FailureStore;
+  readonly events: EventStore;
+  readonly incarnations: Counter;
+  readonly outbox: Outbox;
+  readonly doorbells: Doorbells;
+  #hasNews = false;
+
+  /** @param base the configuration file's content */
+  constructor(host: Host, unit: UnitOfWork, base: Config) {
+    this.host = host;
+    this.unit = unit;
+    this.meta = new MetaStore(host.sql);
+    this.settings = new Settings(base, this.meta, host.log);
+    this.roster = new Roster(host.sql);
+    this.tasks = new TaskBook(host.sql, this.roster);
+    this.attempts = new AttemptStore(host.sql);
+    this.lateResults = new LateResultStore(host.sql);
+    this.decisions = new DecisionStore(host.sql);
+    this.failovers = new FailoverStore(host.sql);
+    this.failures = new FailureStore(host.sql);
+    this.events = new EventStore(host.sql);
+    this.incarnations = new Counter(host.sql, "incarnation");
+    this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
+      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
+      this.note(
+        { type: "message.parked", subject: receiver, data: { message_type: messageType, reason } },
+        nowMs,
+      );
+    });
+    this.doorbells = new Doorbells(host, unit, this.roster, this.tasks);
+  }
+
+  load(nowMs: number): void {
+    this.#hasNews = false;
+    if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
+    this.settings.load();
+    this.incarnations.reload();
+    this.roster.load(this.tasks.store.heldCountByAgent());
+    this.tasks.load();
+    this.outbox.load();
+    this.doorbells.load(nowMs);
+  }
+
+  /** Nothing new is accepted until there is room again. */
+  get isFull(): boolean {
+    return this.host.sql.sizeBytes() >= SIZE_LIMIT_BYTES;
+  }
+
+  saveTask(before: TaskRecord | null, after: TaskRecord): void {
+    this.tasks.save(before, after, this.settings.agingMs);
+  }
+
+  /** Puts an event into the log; whoever follows it is woken after the commit. */
+  note(event: EventDraft, nowMs: number): void {
+    this.events.append(event, instant(nowMs));
+    if (this.#hasNews) return;
+    this.#hasNews = true;
+    this.unit.afterCommit(() => {
+      this.#hasNews = false;
+      this.host.bells.ring(EVENTS_TOPIC);
+    });
+  }
+
+  /**
+   * Puts a failure on record and tells the notifier.
+   * @param about null if it is an agent's
+   */
+  recordFailure(failure: Failure, about: FailureSubject | null, nowMs: number): void {
+    this.failures.insert(failure, nowMs);
+    this.note(
+      {
+        type: "failure.recorded",
+        subject: failure.id,
+        data: {
+          agent_id: failure.agent_id,
+          failure_type: failure.failure_type,
+          severity: failure.severity,
+          message: failure.message,
+        },
+      },
+      nowMs,
+    );
+    this.outbox.post("notifier", {
+      type: "failure_noted",
+      stage: "recorded",
+      failure,
+      ...(about === null ? {} : { about }),
+    });
+  }
+
+  /** An agent that may have failed is back, or gone for good: the notifier ends what it tells of it. */
+  noteRecovery(agentId: string, by: AgentRecovered["by"], nowMs: number): void {
+    this.outbox.post("notifier", { type: "agent_recovered", agentId, by, atMs: nowMs });
+  }
+
+  /** A task that had a failure of its own needs nobody any more. */
+  noteSettled(taskId: string, nowMs: number): void {
+    this.outbox.post("notifier", { type: "task_settled", taskId, atMs: nowMs });
+  }
+
+  /** The task reached its end: whoever waits for it is woken. */
+  announceEnd(taskId: string): void {
+    this.unit.afterCommit(() => this.host.bells.ring(taskTopic(taskId)));
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The configuration in force: the file as the base, and on top of it what `PUT` and
+ * `PATCH` stored. Every change is a new version.
+ */
+import type { Config } from "../../../contract/config.ts";
+import { fingerprint } from "../../../domain/fingerprint.ts";
+import type { GroupSettings } from "../../../protocol/messages.ts";
+import type { MetaStore } from "../../../storage/meta.ts";
+import { effectiveConfig } from "../../../validation/configuration/config-changes.ts";
+import type { ConfigOverrides } from "../../../validation/configuration/overrides.ts";
+import { redactConfig } from "../../../validation/configuration/secrets.ts";
+import type { Log } from "../../host.ts";
+
+export class Settings {
+  readonly base: Config;
+  readonly #meta: MetaStore;
+  readonly #log: Log;
+  #config: Config;
+  #overrides: ConfigOverrides = [];
+  #version = 1;
+
+  constructor(base: Config, meta: MetaStore, log: Log) {
+    this.base = base;
+    this.#config = base;
+    this.#meta = meta;
+    this.#log = log;
+  }
+
+  load(): void {
+    this.#version = Number(this.#meta.read("config_version") ?? "1");
+    this.#overrides = JSON.parse(this.#meta.read("config_overrides") ?? "[]") as ConfigOverrides;
+    const effective = effectiveConfig(this.base, this.#overrides);
+    this.#config = effective.ok ? effective.config : this.base;
+    if (!effective.ok) {
+      this.#log.line("error", "config_overrides_do_not_fit", { errors: effective.errors });
+    }
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  get overrides(): ConfigOverrides {
+    return this.#overrides;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Changes with every change of the configuration, whether by a call or by a new file; tells nothing of secrets. */
+  get etag(): string {
+    return `"${this.#version}-${fingerprint(redactConfig(this.#config))}"`;
+  }
+
+  /** What the other objects were last told, or are to be told: never shown. */
+  get toldMark(): string {
+    return `${this.#version}-${fingerprint(this.#config)}`;
+  }
+
+  get agingMs(): number {
+    return this.#config.task_config.priority_aging_seconds * 1000;
+  }
+
+  get retentionMs(): number {
+    return this.#config.task_config.retention_seconds * 1000;
+  }
+
+  store(config: Config, overrides: ConfigOverrides): void {
+    this.#config = config;
+    this.#overrides = overrides;
+    this.#version += 1;
+    this.#meta.write("config_version", String(this.#version));
+    this.#meta.write("config_overrides", JSON.stringify(overrides));
+  }
+
+  /** What the groups must know of it. */
+  forGroups(): GroupSettings {
+    const { failover_config, heartbeat_config, lock_config } = this.#config;
+    return {
+      version: this.#version,
+      failoverEnabled: failover_config.enabled,
+      reconnectGraceMs: heartbeat_config.reconnect_grace_seconds * 1000,
+      defaultLockTtlMs: lock_config.default_ttl_seconds * 1000,
+      maxLockTtlMs: lock_config.max_ttl_seconds * 1000,
+      lockDelayMs: lock_config.lock_delay_seconds * 1000,
+    };
+  }
+}

@@ -1,0 +1,129 @@
+/** Reading and changing the configuration, and telling the other objects what they must know of it. */
+import type { Config } from "../../../contract/config.ts";
+import { type Outcome, ok, type Problem, refuse } from "../../../contract/problem.ts";
+import {
+  type ConfigChange,
+  patchConfig,
+  replaceConfig,
+} from "../../../validation/configuration/config-changes.ts";
+import { redactConfig } from "../../../validation/configuration/secrets.ts";
+import type { Address } from "../../host.ts";
+import type { Ledger } from "../cluster-context.ts";
+import type { Failover } from "../failover/failover.ts";
+
+/** How long a change waits for the groups to have it. */
+const HEARD_LIMIT_MS = 5000;
+
+export type ConfigAnswer = { config: Config; etag: string; version: number; pendingGroups: string[] };
+
+export class ConfigDesk {
+  readonly #ledger: Ledger;
+  readonly #failover: Failover;
+
+  constructor(ledger: Ledger, failover: Failover) {
+    this.#ledger = ledger;
+    this.#failover = failover;
+  }
+
+  /** A new file changes the configuration too, and the first one has to be told at all. */
+  load(): void {
+    const { meta, settings } = this.#ledger;
+    if (meta.read("config_told") !== settings.toldMark) this.#post();
+  }
+
+  get(): ConfigAnswer {
+    return this.#ledger.unit.read(() => this.#answer([]));
+  }
+
+  replace(body: unknown, ifMatch: string | null): Promise<Outcome<ConfigAnswer>> {
+    return this.#change(replaceConfig, body, ifMatch);
+  }
+
+  patch(body: unknown, ifMatch: string | null): Promise<Outcome<ConfigAnswer>> {
+    return this.#change(patchConfig, body, ifMatch);
+  }
+
+  async #change(
+    change: typeof patchConfig,
+    body: unknown,
+    ifMatch: string | null,
+  ): Promise<Outcome<ConfigAnswer>> {
+    const posted = this.#ledger.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
+      const { settings } = this.#ledger;
+      if (ifMatch !== null && !listsTag(ifMatch, settings.etag)) {
+        return refuse("config_changed", "the configuration changed meanwhile; read it again", {
+          etag: settings.etag,
+        });
+      }
+      const changed = change(settings.base, settings.overrides, body);
+      if (!changed.ok) return { ok: false, problem: invalidConfig(changed) };
+      const agingMs = settings.agingMs;
+      const wasEnabled = settings.config.failover_config.enabled;
+      settings.store(changed.config, changed.overrides);
+      if (settings.agingMs !== agingMs) this.#ledger.tasks.store.reorder(settings.agingMs);
+      if (!wasEnabled && settings.config.failover_config.enabled) this.#failover.takeUp(nowMs);
+      this.#ledger.note(
+        { type: "config.changed", subject: "config", data: { version: settings.version } },
+        nowMs,
+      );
+      return ok(this.#post());
+    });
+    if (!posted.ok) return posted;
+    const heard = await Promise.all(
+      posted.value.map(async ({ receiver, number }) => ({
+        receiver,
+        isHeard: await this.#ledger.outbox.delivered(receiver, number, HEARD_LIMIT_MS),
+      })),
+    );
+    const pendingGroups = heard
+      .filter(({ receiver, isHeard }) => !isHeard && receiver.startsWith("group/"))
+      .map(({ receiver }) => receiver.slice("group/".length));
+    return ok(this.#answer(pendingGroups));
+  }
+
+  #post(): { receiver: Address; number: number }[] {
+    const { meta, outbox, roster, settings } = this.#ledger;
+    meta.write("config_told", settings.toldMark);
+    const notifier = outbox.post("notifier", {
+      type: "configure_notifier",
+      version: settings.version,
+      notification: settings.config.failure_notification,
+      email: settings.config.email_notification,
+      webhook: settings.config.webhook_notification,
+    });
+    const groups = roster.groups().map((group) => {
+      const receiver: Address = `group/${group}`;
+      return {
+        receiver,
+        number: outbox.post(receiver, {
+          type: "configure_group",
+          settings: settings.forGroups(),
+        }),
+      };
+    });
+    return [{ receiver: "notifier", number: notifier }, ...groups];
+  }
+
+  #answer(pendingGroups: string[]): ConfigAnswer {
+    const { settings } = this.#ledger;
+    return {
+      config: redactConfig(settings.config),
+      etag: settings.etag,
+      version: settings.version,
+      pendingGroups,
+    };
+  }
+}
+
+/** @param ifMatch tags with commas between them, or `*` for any (RFC 9110); ours hold no comma */
+function listsTag(ifMatch: string, etag: string): boolean {
+  return ifMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim() === etag);
+}
+
+function invalidConfig(change: Extract<ConfigChange, { ok: false }>): Problem {
+  return {
+    code: "invalid_request",
+    detail: "the configuration is not valid; nothing was changed",
+    errors: change.errors,
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * Failures tried before they happen. A simulation runs the very code of a real failover, in
+ * a transaction that is rolled back; readiness looks for single points of failure.
+ */
+import type {
+  FailoverSimulation,
+  Readiness,
+  SimulatedFailover,
+} from "../../../contract/failover-simulation.ts";
+import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import { type AgentRecord, isLive } from "../../../domain/agent.ts";
+import type { HeldTask } from "../../../storage/coordinator/tasks.ts";
+import { type Demand, findSinglePoints } from "../../../strategies/readiness.ts";
+import type { Ledger } from "../cluster-context.ts";
+import { noSuchAgent } from "../refusals.ts";
+import type { Failover } from "./failover.ts";
+
+/** Tasks one simulation may touch: its answer has a decision for each. */
+const SIMULATED_TASK_LIMIT = 2000;
+
+/** Tasks without a backup that are named; the count covers the rest. */
+const TASKS_NAMED = 50;
+
+export class Foresight {
+  readonly #ledger: Ledger;
+  readonly #failover: Failover;
+
+  constructor(ledger: Ledger, failover: Failover) {
+    this.#ledger = ledger;
+    this.#failover = failover;
+  }
+
+  /** To be run where nothing it does is kept. */
+  simulateFailover({ agents, groups }: FailoverSimulation, nowMs: number): Outcome<SimulatedFailover> {
+    const failing = new Map<string, AgentRecord>();
+    for (const id of agents) {
+      const agent = this.#ledger.roster.find(id);
+      if (agent === undefined || agent.isLeaving) return noSuchAgent();
+      failing.set(id, agent);
+    }
+    for (const group of groups) {
+      if (!this.#ledger.roster.groups().includes(group)) return refuse("not_found", "there is no such group");
+      for (const agent of this.#ledger.roster.all()) if (agent.group === group) failing.set(agent.id, agent);
+    }
+    const live = [...failing.values()].filter(({ status }) => isLive(status));
+    const affected = live.flatMap(({ id }) =>
+      this.#ledger.tasks.store.heldBriefly(id, SIMULATED_TASK_LIMIT + 1),
+    );
+    if (affected.length > SIMULATED_TASK_LIMIT) {
+      return refuse(
+        "limit_reached",
+        `a simulation may touch at most ${SIMULATED_TASK_LIMIT} tasks; name fewer agents`,
+      );
+    }
+    for (const agent of live) this.#failover.agentEnded(imaginedEnd(agent, nowMs), nowMs);
+    while (this.#failover.hasWork) this.#failover.runSlice(nowMs);
+    const tasks = affected.map((before) => this.#move(before));
+    return ok({
+      tasks,
+      stranded: tasks
+        .filter(({ status, to }) => status === "pending" || (to === null && status !== "failed"))
+        .map(({ task_id }) => task_id),
+      load_after: this.#ledger.roster
+        .all()
+        .filter(({ status }) => isLive(status))
+        .map(({ id, maxConcurrentTasks }) => ({
+          agent_id: id,
+          task_count: this.#ledger.roster.openTasksOf(id),
+          max_concurrent_tasks: maxConcurrentTasks,
+        })),
+    });
+  }
+
+  readiness(nowMs: number): Readiness {
+    const { critical_agents } = this.#ledger.settings.config.failover_config;
+    const candidates = [...this.#ledger.roster.candidates(nowMs)];
+    const { withoutBackup, ...findings } = findSinglePoints(
+      candidates,
+      this.#ledger.tasks.store.demands(),
+      critical_agents,
+    );
+    const count = withoutBackup.reduce((sum, demand) => sum + demand.count, 0);
+    return {
+      ready:
+        count === 0 &&
+        findings.single_capabilities.length === 0 &&
+        findings.critical_agents_without_backup.length === 0 &&
+        findings.groups_at_risk.length === 0 &&
+        findings.slots_short === 0,
+      ...findings,
+      tasks_without_backup: { count, task_ids: this.#name(withoutBackup) },
+    };
+  }
+
+  #name(demands: readonly Demand[]): string[] {
+    const ids: string[] = [];
+    for (const demand of demands) {
+      if (ids.length >= TASKS_NAMED) break;
+      ids.push(...this.#ledger.tasks.store.idsOf(demand, TASKS_NAMED - ids.length));
+    }
+    return ids;
+  }
+
+  /** Where a task went, as the record of the imagined failover says. */
+  #move(before: HeldTask): SimulatedFailover["tasks"][number] {
+    const after = this.#ledger.tasks.store.find(before.id);
+    const [latest] = this.#ledger.decisions.list(before.id, before.decisionCount, 1);
+    const hasMoved = after !== undefined && after.attempt > before.attempt;
+    return {
+      task_id: before.id,
+      from: before.holder,
+      to: hasMoved ? after.holder : null,
+      status: after?.status ?? "pending",
+      decision: latest?.decision ?? null,
+    };
+  }
+}
+
+function imaginedEnd(agent: AgentRecord, nowMs: number) {
+  return {
+    type: "agent_ended",
+    agentId: agent.id,
+    incarnation: agent.incarnation,
+    group: agent.group,
+    ending: "failed",
+    failureId: `imagined-${agent.id}`,
+    failureType: "heartbeat_timeout",
+    message: "imagined",
+    details: {},
+    lastSignMs: nowMs,
+    declaredAtMs: nowMs,
+    locksReleased: [],
+  } as const;
+}

@@ -1,0 +1,43 @@
+/** Making the records of failures, with what the agent was like at that moment. */
+import type { Failure, Severity } from "../../../contract/failure.ts";
+import { instant, instantOrNull } from "../../../contract/instant.ts";
+import type { AgentRecord } from "../../../domain/agent.ts";
+import { reliabilityOf } from "../../../domain/reliability.ts";
+
+export type FailureFacts = {
+  id: string;
+  failureType: string;
+  severity: Severity;
+  message: string;
+  details: Record<string, unknown>;
+  agent: AgentRecord | null;
+  taskCount: number;
+  lastSignMs: number | null;
+  locksReleased?: readonly string[];
+};
+
+export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
+  const { agent, lastSignMs } = facts;
+  return {
+    id: facts.id,
+    at: instant(nowMs),
+    agent_id: agent?.id ?? null,
+    group: agent?.group ?? null,
+    failure_type: facts.failureType,
+    severity: facts.severity,
+    message: facts.message,
+    details: facts.details as Failure["details"],
+    agent: agent && {
+      type: agent.type,
+      capabilities: [...agent.capabilities],
+      task_count: facts.taskCount,
+      last_heartbeat_at: instantOrNull(lastSignMs ?? agent.lastHeartbeatAtMs),
+      reliability: reliabilityOf(agent.track, nowMs),
+    },
+    detection_seconds: lastSignMs === null ? null : (nowMs - lastSignMs) / 1000,
+    tasks_reassigned: 0,
+    tasks_pending: 0,
+    tasks_failed: 0,
+    locks_released: [...(facts.locksReleased ?? [])],
+  };
+}

@@ -1,5 +1,5 @@
 /** Arbitrary legal configurations, and the places in a configuration. */
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { Config } from "../../src/contract/config.ts";
 
 /** What a configuration says instead of a secret: the name of it. */

@@ -1,5 +1,5 @@
 /** What a cluster says otherwise than the file, and how PUT and PATCH change it. */
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../src/contract/config.ts";
 import {

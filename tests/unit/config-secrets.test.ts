@@ -1,5 +1,5 @@
 /** Secrets in a configuration: hidden from readers, kept by a change that sends them back, in no message. */
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../src/contract/config.ts";
 import { patchConfig, replaceConfig } from "../../src/validation/configuration/config-changes.ts";

@@ -1,6 +1,6 @@
 /** What may be configured: the file, the schema's defaults and bounds, and what is said about mistakes. */
 import { readFileSync } from "node:fs";
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { configTables, withConfigTables } from "../../scripts/config-table.ts";

@@ -1,5 +1,5 @@
 /** What a mail says and how it reads: on a phone, in a conversation, and with hostile text in it. */
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { mailBody } from "../../src/notifications/email/body.ts";

@@ -313,8 +313,9 @@ describe("a claim to a task that waits again", () => {
     await left.register("a");
     await left.submit({ id: "t" });
     left.silence("a");
-    left.cluster.group("default").serve((service) => service.unregister("a", null));
+    const unregistered = left.cluster.group("default").serve((service) => service.unregister("a", null));
     await left.pass(50);
+    await unregistered;
     await left.register("a", CLAIM);
     expect(left.task("t")).toMatchObject({ status: "running", assigned_to: "a", attempt: 1 });
 

@@ -10,6 +10,7 @@ import type { EventDraft } from "../contract/event.ts";
 import type { Failure } from "../contract/failure.ts";
 import type { TaskMove } from "../contract/incident.ts";
 import type { AgentMessage } from "../contract/message.ts";
+import type { FailureSubject } from "../domain/incident/incident-entry.ts";
 
 /** The coordinator tells a group of a new incarnation, which ends the one before. */
 export type Admit = {
@@ -100,11 +101,6 @@ export type FailureNoted = {
   /** When its failover is done: where the first few of its tasks went. */
   moved?: TaskMove[];
 };
-
-/** A task, or the tasks that a failure left without an agent; otherwise the agent itself. */
-export type FailureSubject =
-  | { readonly taskId: string }
-  | { readonly causedBy: string; readonly stranded: readonly string[]; readonly taskCount: number };
 
 /** An agent that had failed is back, or has left for good. */
 export type AgentRecovered = {

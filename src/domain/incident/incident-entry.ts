@@ -10,8 +10,12 @@
  */
 import type { Failure, Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
-import type { FailureSubject } from "../../protocol/messages.ts";
 import { gravest } from "../severity.ts";
+
+/** A task, or the tasks that a failure left without an agent; otherwise the agent itself. */
+export type FailureSubject =
+  | { readonly taskId: string }
+  | { readonly causedBy: string; readonly stranded: readonly string[]; readonly taskCount: number };
 
 export type EntryEnding = (typeof ENTRY_ENDINGS)[number];
 

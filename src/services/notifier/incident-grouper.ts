@@ -13,6 +13,7 @@ import {
   withFailure,
   withOutcome,
 } from "../../domain/incident/incident.ts";
+import type { FailureSubject } from "../../domain/incident/incident-entry.ts";
 import {
   type EntryEnding,
   type EntryRecord,
@@ -25,7 +26,6 @@ import {
 } from "../../domain/incident/incident-entry.ts";
 import { gatheringUntilMs, rejoinsUntilMs, type Telling } from "../../domain/incident/notification-timing.ts";
 import { isAtLeast } from "../../domain/severity.ts";
-import type { FailureSubject } from "../../protocol/messages.ts";
 import type { Ledger } from "./notifier-context.ts";
 
 /** Incidents that are open at a time; beyond it failures join the newest. A digest lists them all. */

@@ -1,7 +1,7 @@
 /** One failover, timed: what the benchmarks of failovers have in common. */
 import { setTimeout as delay } from "node:timers/promises";
 import { registerIdleAgent } from "../tests/support/agent-process.ts";
-import type { Cluster } from "../tests/support/measure.ts";
+import type { ClusterClient } from "../tests/support/cluster-client.ts";
 
 const HEIRS = 50;
 /** Room for half as much again as there is. */
@@ -15,7 +15,7 @@ const LIMIT_MS = 15_000;
  * Milliseconds from the deadline of an agent that stopped beating until its last task has moved.
  * @param cluster untouched but for its configuration; both clocks are this machine's
  */
-export async function msBeyondDeadline(cluster: Cluster, taskCount: number): Promise<number> {
+export async function msBeyondDeadline(cluster: ClusterClient, taskCount: number): Promise<number> {
   await using follower = cluster.follow();
   const victim = "/groups/default/agents/victim";
   const { token } = await cluster.ask<{ token: string }>("PUT", victim, {

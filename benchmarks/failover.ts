@@ -2,7 +2,7 @@
  * How long tasks are without a live agent, beyond the time-out that was asked for: an agent stops beating, and the
  * clock runs from its deadline until the coordinator has told that the last of its tasks has a new one.
  */
-import { Cluster } from "../tests/support/measure.ts";
+import { ClusterClient } from "../tests/support/cluster-client.ts";
 import { startServer } from "../tests/support/server.ts";
 import { type Benchmark, type Figure, figure } from "./benchmark.ts";
 import { msBeyondDeadline } from "./failover-delay.ts";
@@ -21,7 +21,7 @@ async function measure(): Promise<Figure[]> {
   const lateMs = new Map<number, number[]>(TASK_COUNTS.map((count) => [count, []]));
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [count, values] of lateMs) {
-      const late = await msBeyondDeadline(new Cluster(server, `round-${round}-of-${count}`), count);
+      const late = await msBeyondDeadline(new ClusterClient(server, `round-${round}-of-${count}`), count);
       // The first round warms up.
       if (round > 0) values.push(late);
     }

@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
-import { Cluster } from "../tests/support/measure.ts";
+import { ClusterClient } from "../tests/support/cluster-client.ts";
 import { type Server, startServer } from "../tests/support/server.ts";
 import { type Benchmark, type Figure, figure } from "./benchmark.ts";
 import { msBeyondDeadline } from "./failover-delay.ts";
@@ -59,8 +59,8 @@ async function telling(
   name: string,
   channels: string[],
   receiver?: Receiver,
-): Promise<Cluster> {
-  const cluster = new Cluster(server, name);
+): Promise<ClusterClient> {
+  const cluster = new ClusterClient(server, name);
   await cluster.ask("PATCH", "/config", {
     failure_notification: {
       notification_types: channels,
@@ -84,7 +84,7 @@ async function telling(
 }
 
 /** Failures of other agents, until their messages hang. */
-async function failBefore(cluster: Cluster, receiver: Receiver): Promise<void> {
+async function failBefore(cluster: ClusterClient, receiver: Receiver): Promise<void> {
   for (let index = 0; index < FAILURES_BEFORE; index++) {
     const path = `/groups/default/agents/before-${index}`;
     await cluster.ask("PUT", path, { type: "benchmark", capabilities: [] });

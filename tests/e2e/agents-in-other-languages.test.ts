@@ -6,10 +6,11 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
 import { LANGUAGES, type Language, missingFor } from "../support/example-agents.ts";
-import { apiOfThisFile, type Cluster, until } from "../support/http-client.ts";
 import { ProcessGroup } from "../support/process-group.ts";
 import { commandEnvironment } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 /** Long enough that a busy machine does not make an agent late. */
 const TIMEOUT_SECONDS = 4;
@@ -49,7 +50,7 @@ class Program extends ProcessGroup {
 }
 
 /** A lock that the test holds, and that a task waits for: so the test says when the task ends. */
-async function closedGate(cluster: Cluster) {
+async function closedGate(cluster: CheckedCluster) {
   const keeper = await cluster.register("keeper", { capabilities: [], heartbeat_timeout_seconds: 3600 });
   const { fencing_token } = await keeper.acquire("gate", { ttl_seconds: 600 });
   return {
@@ -70,7 +71,11 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     return;
   }
 
-  async function start(cluster: Cluster, id: string, env: Record<string, string> = {}): Promise<Program> {
+  async function start(
+    cluster: CheckedCluster,
+    id: string,
+    env: Record<string, string> = {},
+  ): Promise<Program> {
     const program = new Program(language, {
       URL: api.server.url,
       TOKEN: "",

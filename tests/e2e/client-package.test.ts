@@ -10,9 +10,9 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Agent, DistributedCoordinator } from "../../client/src/index.ts";
-import { until } from "../support/http-client.ts";
 import { fencedBlocks } from "../support/markdown.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");

@@ -28,10 +28,11 @@ import {
   ServerFrame,
 } from "../../src/contract/socket.ts";
 import { clientSuite } from "../support/client-suite.ts";
-import { until } from "../support/http-client.ts";
 import { fencedBlocks } from "../support/markdown.ts";
-import { figures, Stream } from "../support/measure.ts";
+import { figures } from "../support/measure.ts";
 import { PROJECT_ROOT } from "../support/server.ts";
+import { Stream } from "../support/stream.ts";
+import { until } from "../support/until.ts";
 
 const IS_LONG = Boolean(process.env.LONG);
 const ROUNDS = IS_LONG ? 12 : 2;

@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
 import { buildClient } from "../../scripts/client-build.ts";
 import { temporaryFolder } from "../support/groups.ts";
-import { until } from "../support/http-client.ts";
 import { ProcessGroup } from "../support/process-group.ts";
 import { chromium, fromNpm, nodeOf } from "../support/runtimes/found.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 /** The client, and the programs that use it. */
 const dir = temporaryFolder("failover-runtimes-");

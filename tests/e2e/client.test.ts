@@ -11,7 +11,7 @@ import {
 } from "../../client/src/index.ts";
 import { ClientAgentProcess } from "../support/client-agent-process.ts";
 import { clientSuite } from "../support/client-suite.ts";
-import { until } from "../support/http-client.ts";
+import { until } from "../support/until.ts";
 
 const suite = clientSuite("client");
 

@@ -5,10 +5,12 @@
 import { afterEach, expect, it } from "vitest";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { expectNobodyLeft } from "../support/agent-process.ts";
-import { Cluster, figures, Noise, Stream } from "../support/measure.ts";
+import { ClusterClient } from "../support/cluster-client.ts";
+import { figures, Noise } from "../support/measure.ts";
 import { Program } from "../support/program.ts";
 import { startServer } from "../support/server.ts";
 import type { SocketAgentsSaid, SocketAgentsSettings, ToStart } from "../support/socket-agents.ts";
+import { Stream } from "../support/stream.ts";
 
 const { KILLS, GRACE_SECONDS, MEDIAN_LIMIT_MS, LATEST_LIMIT_MS } = process.env.LONG
   ? { KILLS: 50, GRACE_SECONDS: 5, MEDIAN_LIMIT_MS: 100, LATEST_LIMIT_MS: 500 }
@@ -34,7 +36,7 @@ it.each([0, GRACE_SECONDS])(
   async (graceSeconds) => {
     await using server = await startServer();
     await using stack = new AsyncDisposableStack();
-    const cluster = new Cluster(server, "crash");
+    const cluster = new ClusterClient(server, "crash");
     await cluster.ask("PATCH", "/config", { heartbeat_config: { reconnect_grace_seconds: graceSeconds } });
     const victims: Registered[] = [];
     for (let index = 0; index < KILLS; index++) victims.push(await victimWithTasks(cluster, index));
@@ -75,7 +77,7 @@ it.each([0, GRACE_SECONDS])(
 const typeOf = (index: number) => `work-${index}`;
 const taskOf = (agentId: string, index: number) => `${agentId}-task-${index}`;
 
-async function register(cluster: Cluster, id: string, wishes: object): Promise<Registered> {
+async function register(cluster: ClusterClient, id: string, wishes: object): Promise<Registered> {
   const { websocket_url, token } = await cluster.ask<{ websocket_url: string; token: string }>(
     "PUT",
     `/groups/default/agents/${id}`,
@@ -85,7 +87,7 @@ async function register(cluster: Cluster, id: string, wishes: object): Promise<R
 }
 
 /** Alone so far in what it can do. It connects when its turn comes. */
-async function victimWithTasks(cluster: Cluster, index: number): Promise<Registered> {
+async function victimWithTasks(cluster: ClusterClient, index: number): Promise<Registered> {
   const victim = await register(cluster, `victim-${index}`, {
     capabilities: [typeOf(index)],
     heartbeat_interval_seconds: 600,
@@ -101,7 +103,7 @@ async function victimWithTasks(cluster: Cluster, index: number): Promise<Registe
 }
 
 /** Can do all that the victims can. */
-async function heir(cluster: Cluster, index: number, arrivals: Stream<Arrival>): Promise<Disposable> {
+async function heir(cluster: ClusterClient, index: number, arrivals: Stream<Arrival>): Promise<Disposable> {
   const { url, protocols } = await register(cluster, `heir-${index}`, {
     capabilities: Array.from({ length: KILLS }, (_, of) => typeOf(of)),
   });

@@ -11,7 +11,8 @@ import type { Agent } from "../../src/contract/agent.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { expectNobodyLeft } from "../support/agent-process.ts";
-import { Cluster, figures, Noise } from "../support/measure.ts";
+import { ClusterClient } from "../support/cluster-client.ts";
+import { figures, Noise } from "../support/measure.ts";
 import { Program } from "../support/program.ts";
 import { startServer } from "../support/server.ts";
 import type { SocketAgentsSaid, SocketAgentsSettings } from "../support/socket-agents.ts";
@@ -39,7 +40,7 @@ it(`${FLEET} agents live by pings that write nothing, and ${SILENT} that stop ar
 }, async () => {
   await using server = await startServer();
   await using stack = new AsyncDisposableStack();
-  const cluster = new Cluster(server, "fleet");
+  const cluster = new ClusterClient(server, "fleet");
   const follower = stack.use(cluster.follow());
   const ids = Array.from({ length: FLEET }, (_, index) => `agent-${index}`);
   const agents = await registerAll(cluster, ids);
@@ -105,12 +106,12 @@ it(`${FLEET} agents live by pings that write nothing, and ${SILENT} that stop ar
   expect(closed).toEqual([]);
 });
 
-async function activeAgents(cluster: Cluster): Promise<Agent[]> {
+async function activeAgents(cluster: ClusterClient): Promise<Agent[]> {
   return (await cluster.all<Agent>("/agents")).filter(({ status }) => status === "active");
 }
 
 async function registerAll(
-  cluster: Cluster,
+  cluster: ClusterClient,
   ids: readonly string[],
 ): Promise<SocketAgentsSettings["agents"]> {
   const agents: SocketAgentsSettings["agents"] = [];
@@ -121,7 +122,7 @@ async function registerAll(
   return agents;
 }
 
-async function register(cluster: Cluster, id: string): Promise<SocketAgentsSettings["agents"][number]> {
+async function register(cluster: ClusterClient, id: string): Promise<SocketAgentsSettings["agents"][number]> {
   const { websocket_url, token } = await cluster.ask<{ websocket_url: string; token: string }>(
     "PUT",
     `/groups/default/agents/${id}`,

@@ -7,10 +7,10 @@ import { afterEach, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
 import { expectNobodyLeft } from "../support/agent-process.ts";
 import type { ClientAgentsSaid, ClientAgentsSettings, Labour } from "../support/client-agents.ts";
-import { until } from "../support/http-client.ts";
 import { chanceFrom, figures, Noise } from "../support/measure.ts";
 import { Program } from "../support/program.ts";
 import { startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 const { AGENTS, PROCESSES, RESTARTS } = process.env.LONG
   ? { AGENTS: 200, PROCESSES: 4, RESTARTS: 3 }

@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
-import { apiOfThisFile, type Cluster, type TestAgent, until } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type TestAgent } from "../support/checked-cluster.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
@@ -12,7 +13,7 @@ const api = apiOfThisFile();
 const QUICK = { heartbeat_interval_seconds: 0.3, heartbeat_timeout_seconds: 1 };
 
 /** The agents of the document's example. */
-async function exampleOf(cluster: Cluster): Promise<{ agent1: TestAgent; agent2: TestAgent }> {
+async function exampleOf(cluster: CheckedCluster): Promise<{ agent1: TestAgent; agent2: TestAgent }> {
   const agent1 = await cluster.register("agent1", {
     ...QUICK,
     type: "worker",
@@ -30,7 +31,7 @@ async function exampleOf(cluster: Cluster): Promise<{ agent1: TestAgent; agent2:
 const TASK = { id: "task1", type: "task_type1", priority: 5, data: { input: "data1" } };
 
 /** The task of the example, held by agent1. */
-async function givenToAgent1(cluster: Cluster): Promise<void> {
+async function givenToAgent1(cluster: CheckedCluster): Promise<void> {
   // Whoever the strategy likes best at first: agent2 takes tasks until one goes to agent1.
   for (let index = 0; ; index++) {
     const { task } = await cluster.submit({ ...TASK, id: `task1-${index}` });

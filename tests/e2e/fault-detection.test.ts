@@ -9,7 +9,8 @@ import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
 import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
-import { Cluster, chanceFrom, type Follower, figures, Noise } from "../support/measure.ts";
+import { ClusterClient, type Follower } from "../support/cluster-client.ts";
+import { chanceFrom, figures, Noise } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
 const TIMEOUT_MS = 1000;
@@ -36,7 +37,7 @@ type Lateness = {
 it("finds a killed agent, moves its tasks and frees its locks within 250 ms of its timeout, never before it", async () => {
   await using server = await startServer();
   await using stack = new AsyncDisposableStack();
-  const cluster = new Cluster(server, "detection");
+  const cluster = new ClusterClient(server, "detection");
   const follower = stack.use(cluster.follow());
   const victims = await Promise.all(
     Array.from({ length: VICTIMS }, (_, index) =>
@@ -74,14 +75,18 @@ it("finds a killed agent, moves its tasks and frees its locks within 250 ms of i
 });
 
 /** One task that only this agent can do so far, and one lock. */
-async function giveWork(cluster: Cluster, agentId: string, index: number): Promise<void> {
+async function giveWork(cluster: ClusterClient, agentId: string, index: number): Promise<void> {
   const submission = { id: `task-of-${agentId}`, type: `work-${index}` };
   const { task } = await cluster.ask<{ task: Task }>("POST", "/tasks", submission);
   expect(task.assigned_to).toBe(agentId);
   await cluster.ask("POST", lockPath(agentId, "acquire"), { agent_id: agentId, ttl_seconds: 600 });
 }
 
-async function killAndMeasure(cluster: Cluster, follower: Follower, victim: AgentProcess): Promise<Lateness> {
+async function killAndMeasure(
+  cluster: ClusterClient,
+  follower: Follower,
+  victim: AgentProcess,
+): Promise<Lateness> {
   await victim.kill();
   const acknowledgedMs = victim.lastBeatSentAtMs;
   const untimely = lockIsHeldUntil(cluster, victim.id, acknowledgedMs + TIMEOUT_MS);
@@ -118,13 +123,13 @@ async function killAndMeasure(cluster: Cluster, follower: Follower, victim: Agen
 }
 
 /** Asks for a lock shortly before `endMs`. @returns whether it was refused, or the answer came too late to tell */
-async function lockIsHeldUntil(cluster: Cluster, agentId: string, endMs: number): Promise<boolean> {
+async function lockIsHeldUntil(cluster: ClusterClient, agentId: string, endMs: number): Promise<boolean> {
   await delay(endMs - 50 - Date.now());
   const { status } = await cluster.call("POST", lockPath(agentId, "acquire"), { agent_id: "heir-1" });
   return status === 409 || Date.now() >= endMs;
 }
 
-async function lastDecision(cluster: Cluster, taskId: string): Promise<Decision> {
+async function lastDecision(cluster: ClusterClient, taskId: string): Promise<Decision> {
   const decision = (await cluster.all<Decision>(`/tasks/${taskId}/decisions`)).at(-1);
   if (decision === undefined) throw new Error(`${taskId} was never decided on`);
   return decision;

@@ -12,7 +12,8 @@ import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
 import { expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
-import { Cluster, chanceFrom, type Follower } from "../support/measure.ts";
+import { ClusterClient, type Follower } from "../support/cluster-client.ts";
+import { chanceFrom } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 5);
@@ -69,7 +70,7 @@ it("loses nothing that it acknowledged, however often it is killed in the middle
   timeout: 60_000 + ROUNDS * 5000,
 }, async () => {
   await using server = await startServer();
-  const cluster = new Cluster(server, "durability");
+  const cluster = new ClusterClient(server, "durability");
   await using follower = cluster.follow();
   const chance = chanceFrom(SEED);
   const acknowledged = new Acknowledged();
@@ -97,7 +98,7 @@ type Worker = { id: string; token: string };
 
 /** All kinds of change at once, until there is no answer any more. */
 function runLoad(
-  cluster: Cluster,
+  cluster: ClusterClient,
   acknowledged: Acknowledged,
   round: number,
   hands: Hands,
@@ -117,7 +118,7 @@ function runLoad(
 
 type Hands = { submitters: string[]; workers: Worker[]; lockers: Worker[] };
 
-async function registerHands(cluster: Cluster): Promise<Hands> {
+async function registerHands(cluster: ClusterClient): Promise<Hands> {
   const register = async (id: string, capabilities: string[]): Promise<Worker> => {
     const token = await registerIdleAgent(cluster, id, { capabilities, max_concurrent_tasks: 10_000 });
     return { id, token };
@@ -147,7 +148,7 @@ async function untilCutOff(
 }
 
 /** One task, or every tenth time a batch of them. */
-async function submit(cluster: Cluster, acknowledged: Acknowledged, name: string): Promise<void> {
+async function submit(cluster: ClusterClient, acknowledged: Acknowledged, name: string): Promise<void> {
   const tasks = Array.from({ length: name.endsWith("0") ? 10 : 1 }, (_, index) => ({
     id: `${name}-${index}`,
     type: "work",
@@ -159,7 +160,11 @@ async function submit(cluster: Cluster, acknowledged: Acknowledged, name: string
 }
 
 /** Completes what it holds, one by one. */
-async function workOff(cluster: Cluster, acknowledged: Acknowledged, { id, token }: Worker): Promise<void> {
+async function workOff(
+  cluster: ClusterClient,
+  acknowledged: Acknowledged,
+  { id, token }: Worker,
+): Promise<void> {
   const { items } = await cluster.ask<{ items: Task[] }>(
     "GET",
     `/groups/default/agents/${id}/tasks?wait_seconds=1`,
@@ -175,7 +180,7 @@ async function workOff(cluster: Cluster, acknowledged: Acknowledged, { id, token
 
 /** Acquires a lock, and keeps one in ten. */
 async function lock(
-  cluster: Cluster,
+  cluster: ClusterClient,
   acknowledged: Acknowledged,
   { id, token }: Worker,
   resource: string,
@@ -194,7 +199,7 @@ async function lock(
 }
 
 /** Counts up, so that the value tells which change it was. */
-async function changeConfig(cluster: Cluster, acknowledged: Acknowledged): Promise<void> {
+async function changeConfig(cluster: ClusterClient, acknowledged: Acknowledged): Promise<void> {
   const value = acknowledged.config.value + 1;
   const { headers, body } = await cluster.call<Config>("PATCH", "/config", {
     failover_config: { failure_cooldown_period: value },
@@ -204,7 +209,7 @@ async function changeConfig(cluster: Cluster, acknowledged: Acknowledged): Promi
 }
 
 /** An agent comes, gets tasks, and is reported as failed. */
-async function failAgent(cluster: Cluster, acknowledged: Acknowledged, id: string): Promise<void> {
+async function failAgent(cluster: ClusterClient, acknowledged: Acknowledged, id: string): Promise<void> {
   await registerIdleAgent(cluster, id, { max_concurrent_tasks: 20 });
   await delay(FAILURE_PACE_MS);
   const { failure } = await cluster.ask<{ failure: Failure }>("POST", `/agents/${id}/failures`, {
@@ -214,7 +219,7 @@ async function failAgent(cluster: Cluster, acknowledged: Acknowledged, id: strin
 }
 
 async function expectAllKept(
-  cluster: Cluster,
+  cluster: ClusterClient,
   follower: Follower,
   acknowledged: Acknowledged,
 ): Promise<void> {
@@ -238,7 +243,7 @@ async function expectAllKept(
   expect(body.failover_config.failure_cooldown_period).toBe(acknowledged.config.value);
 }
 
-async function expectTasksKept(cluster: Cluster, acknowledged: Acknowledged): Promise<void> {
+async function expectTasksKept(cluster: ClusterClient, acknowledged: Acknowledged): Promise<void> {
   const tasks = new Map((await cluster.all<Task>("/tasks")).map((task) => [task.id, task]));
   for (const [taskId, data] of acknowledged.submitted) {
     expect(tasks.get(taskId), `${taskId} was acknowledged`).toMatchObject({ data });
@@ -262,14 +267,14 @@ async function expectTasksKept(cluster: Cluster, acknowledged: Acknowledged): Pr
 }
 
 /** Every attempt comes from one decision, and the last one says who holds it. */
-async function expectOneAttemptEach(cluster: Cluster, task: Task): Promise<void> {
+async function expectOneAttemptEach(cluster: ClusterClient, task: Task): Promise<void> {
   const decisions = await cluster.all<Decision>(`/tasks/${task.id}/decisions`);
   const given = decisions.filter(({ selected }) => selected !== null);
   expect(given.map(({ attempt }) => attempt)).toEqual(given.map((_, index) => index + 1));
   expect(given.at(-1)).toMatchObject({ selected: task.assigned_to, attempt: task.attempt });
 }
 
-async function expectLocksKept(cluster: Cluster, acknowledged: Acknowledged): Promise<void> {
+async function expectLocksKept(cluster: ClusterClient, acknowledged: Acknowledged): Promise<void> {
   const held = new Map(
     (await cluster.all<Lock>("/groups/default/locks")).map((held) => [held.resource, held]),
   );

@@ -8,7 +8,7 @@ import { afterEach, expect, it } from "vitest";
 import type { Agent } from "../../src/contract/agent.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import { expectNobodyLeft } from "../support/agent-process.ts";
-import { Cluster } from "../support/measure.ts";
+import { ClusterClient } from "../support/cluster-client.ts";
 import { startServer } from "../support/server.ts";
 
 const INTERVAL_SECONDS = 10;
@@ -24,7 +24,7 @@ it("keeps an agent alive whose object is evicted between its heartbeats, and fin
   timeout: (BEATS * INTERVAL_SECONDS + TIMEOUT_SECONDS + 60) * 1000,
 }, async () => {
   await using server = await startServer({ script: "dev" });
-  const cluster = new Cluster(server, "evicted");
+  const cluster = new ClusterClient(server, "evicted");
   await using follower = cluster.follow();
   const { token } = await cluster.ask<{ token: string }>("PUT", "/groups/alone/agents/agent", {
     type: "test-agent",
@@ -61,7 +61,7 @@ it("keeps an agent alive whose object is evicted between its heartbeats, and fin
  * A new instance does not know what the one before heard since it last stored it, and grants that time on top of the
  * timeout. An operator's look is no sign of life.
  */
-async function isStartedSinceLastBeat(cluster: Cluster): Promise<boolean> {
+async function isStartedSinceLastBeat(cluster: ClusterClient): Promise<boolean> {
   const { agent } = await cluster.ask<{ agent: Agent }>("GET", "/agents/agent");
   expect(agent.status).toBe("active");
   const grantedMs = Date.parse(agent.deadline_at ?? "") - Date.parse(agent.last_heartbeat_at ?? "");

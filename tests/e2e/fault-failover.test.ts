@@ -7,7 +7,8 @@ import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Task } from "../../src/contract/task.ts";
 import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
-import { Cluster, type Follower, figures } from "../support/measure.ts";
+import { ClusterClient, type Follower } from "../support/cluster-client.ts";
+import { figures } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
 
 afterEach(expectNobodyLeft);
@@ -17,7 +18,7 @@ const TASKS_OF_BOTH = 20;
 
 it("never hands the tasks of one failing agent to another that is found with it", async () => {
   await using server = await startServer();
-  const cluster = new Cluster(server, "found-together");
+  const cluster = new ClusterClient(server, "found-together");
   await using follower = cluster.follow();
   await using pair = await Pair.start(cluster);
   // A return gives both their whole timeout from the same instant.
@@ -31,7 +32,7 @@ it("never hands the tasks of one failing agent to another killed with it, though
 }, async () => {
   await using server = await startServer();
   for (let round = 0; round < ROUNDS; round++) {
-    const cluster = new Cluster(server, `killed-together-${round}`);
+    const cluster = new ClusterClient(server, `killed-together-${round}`);
     await using follower = cluster.follow();
     await using pair = await Pair.start(cluster);
     await pair.kill();
@@ -43,7 +44,7 @@ it("never hands the tasks of one failing agent to another killed with it, though
 class Pair implements AsyncDisposable {
   readonly #agents: readonly [AgentProcess, AgentProcess];
 
-  static async start(cluster: Cluster): Promise<Pair> {
+  static async start(cluster: ClusterClient): Promise<Pair> {
     await registerIdleAgent(cluster, "heir", { capabilities: ["work", "chore"], max_concurrent_tasks: 100 });
     await cluster.ask("POST", "/tasks/batch", { tasks: numbered("chore", 70) });
     const pair = new Pair([
@@ -68,7 +69,7 @@ class Pair implements AsyncDisposable {
     await this.kill();
   }
 
-  async expectNothingHandedOver(cluster: Cluster, follower: Follower, how: string): Promise<void> {
+  async expectNothingHandedOver(cluster: ClusterClient, follower: Follower, how: string): Promise<void> {
     for (const { id } of this.#agents) {
       const { event } = await follower.event("failure.recorded", ({ data }) => data.agent_id === id);
       await follower.event("failure.failed_over", ({ subject }) => subject === event.subject);
@@ -100,7 +101,7 @@ const SLOTS = 30;
 
 it("moves a thousand tasks over fifty agents in slices, and loses none though it is killed in the middle", async () => {
   await using server = await startServer();
-  const cluster = new Cluster(server, "thousand");
+  const cluster = new ClusterClient(server, "thousand");
   await using follower = cluster.follow();
   await using victim = await AgentProcess.start(cluster, { id: "victim", maxConcurrentTasks: TASKS });
   const submissions = numbered("work", TASKS);

@@ -8,7 +8,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Task } from "../../src/contract/task.ts";
 import { AgentProcess, expectNobodyLeft } from "../support/agent-process.ts";
-import { Cluster, type Follower, figures, Noise } from "../support/measure.ts";
+import { ClusterClient, type Follower } from "../support/cluster-client.ts";
+import { figures, Noise } from "../support/measure.ts";
 import { type Server, startServer } from "../support/server.ts";
 
 /** How late a death may be found, from a timeout after the coordinator's return. */
@@ -28,7 +29,7 @@ describe("a coordinator that is killed and comes back", () => {
     async ({ outage, timeoutMs, outageMs }) => {
       await using server = await startServer();
       await using stack = new AsyncDisposableStack();
-      const cluster = new Cluster(server, "outage");
+      const cluster = new ClusterClient(server, "outage");
       const follower = stack.use(cluster.follow());
       const fleet = await startFleet(cluster, stack, timeoutMs);
       const early = stack.use(await startHolder(cluster, "dies-before", timeoutMs));
@@ -59,7 +60,7 @@ describe("a coordinator that is killed and comes back", () => {
     const timeoutMs = 3000;
     await using server = await startServer();
     await using stack = new AsyncDisposableStack();
-    const cluster = new Cluster(server, "alone");
+    const cluster = new ClusterClient(server, "alone");
     const follower = stack.use(cluster.follow());
     const agent = stack.use(await startHolder(cluster, "alone", timeoutMs));
     await agent.kill();
@@ -79,7 +80,7 @@ it("fails nobody for having stood still itself, says so, and still finds a death
   const timeoutMs = 1000;
   await using server = await startServer();
   await using stack = new AsyncDisposableStack();
-  const cluster = new Cluster(server, "pause");
+  const cluster = new ClusterClient(server, "pause");
   const follower = stack.use(cluster.follow());
   const fleet = await startFleet(cluster, stack, timeoutMs);
 
@@ -121,7 +122,7 @@ it("fails nobody for having stood still itself, says so, and still finds a death
 
 /** Agents that are to survive, each with a task of its own. */
 async function startFleet(
-  cluster: Cluster,
+  cluster: ClusterClient,
   stack: AsyncDisposableStack,
   timeoutMs: number,
 ): Promise<AgentProcess[]> {
@@ -133,7 +134,7 @@ async function startFleet(
 }
 
 /** An agent that beats four times in its timeout, and holds a task that it alone can do. */
-async function startHolder(cluster: Cluster, id: string, timeoutMs: number): Promise<AgentProcess> {
+async function startHolder(cluster: ClusterClient, id: string, timeoutMs: number): Promise<AgentProcess> {
   const agent = await AgentProcess.start(cluster, {
     id,
     capabilities: [id],
@@ -158,7 +159,7 @@ async function beAway(server: Server, outageMs: number, meanwhile: () => Promise
 
 /** Resolves when all have been heard after `untilMs`; whoever was given up until then would have been told. */
 async function expectUnharmed(
-  cluster: Cluster,
+  cluster: ClusterClient,
   fleet: readonly AgentProcess[],
   untilMs: number,
 ): Promise<void> {
@@ -171,7 +172,7 @@ async function expectUnharmed(
   }
 }
 
-async function failureOf(cluster: Cluster, follower: Follower, agent: AgentProcess): Promise<Failure> {
+async function failureOf(cluster: ClusterClient, follower: Follower, agent: AgentProcess): Promise<Failure> {
   const { event } = await follower.event("failure.recorded", ({ data }) => data.agent_id === agent.id);
   const { failure } = await cluster.ask<{ failure: Failure }>("GET", `/failures/${event.subject}`);
   expect(Date.parse(failure.at)).toBeGreaterThan(agent.lastBeatSentAtMs);
@@ -179,7 +180,7 @@ async function failureOf(cluster: Cluster, follower: Follower, agent: AgentProce
 }
 
 /** Without the failures that follow from one: their tasks can be done by nobody else. */
-async function deathsIn(cluster: Cluster): Promise<Failure[]> {
+async function deathsIn(cluster: ClusterClient): Promise<Failure[]> {
   const failures = await cluster.all<Failure>("/failures");
   return failures.filter(({ failure_type }) => failure_type !== "no_suitable_agent");
 }

@@ -9,7 +9,7 @@ import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
 import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
 import type { AgentReport } from "../support/agent-program.ts";
-import { Cluster } from "../support/measure.ts";
+import { ClusterClient } from "../support/cluster-client.ts";
 import { startServer } from "../support/server.ts";
 
 afterEach(expectNobodyLeft);
@@ -19,7 +19,7 @@ const LOCK_PATH = `/groups/default/locks/${encodeURIComponent(LOCK)}`;
 
 it("refuses everything of a process that was stopped past its timeout, and the new holder's result stands", async () => {
   await using server = await startServer();
-  const cluster = new Cluster(server, "zombie");
+  const cluster = new ClusterClient(server, "zombie");
   await using follower = cluster.follow();
   await using zombie = await AgentProcess.start(cluster, { id: "zombie", lock: LOCK, takesUpTasks: true });
   const { fencingToken } = await zombie.said("locked");
@@ -80,7 +80,7 @@ it("refuses everything of a process that was stopped past its timeout, and the n
 
 it("leaves an agent that its supervisor restarted its tasks under new attempts, and its old process none", async () => {
   await using server = await startServer();
-  const cluster = new Cluster(server, "restarted");
+  const cluster = new ClusterClient(server, "restarted");
   await using old = await AgentProcess.start(cluster, {
     id: "agent",
     lock: LOCK,
@@ -129,7 +129,7 @@ type Answered = Extract<AgentReport, { type: "answered" }>;
 const answersTo = (answers: readonly Answered[], call: Answered["call"]) =>
   answers.filter((answer) => answer.call === call).map(({ status, code }) => `${status} ${code}`);
 
-async function taskIn(cluster: Cluster, id: string): Promise<Task> {
+async function taskIn(cluster: ClusterClient, id: string): Promise<Task> {
   const { task } = await cluster.ask<{ task: Task }>("GET", `/tasks/${id}`);
   return task;
 }

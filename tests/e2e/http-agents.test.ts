@@ -2,13 +2,13 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { RegistrationAnswer } from "../../src/contract/agent.ts";
-import { apiOfThisFile, type Cluster } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
 const ids = (items: readonly { id: string }[]) => items.map(({ id }) => id);
 
-const lastDecision = async (cluster: Cluster, taskId: string) =>
+const lastDecision = async (cluster: CheckedCluster, taskId: string) =>
   (await cluster.decisions(taskId)).items.at(-1);
 
 describe("registration", () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { ErrorCode } from "../../src/contract/problem.ts";
-import { apiOfThisFile } from "../support/http-client.ts";
+import { apiOfThisFile } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 

@@ -1,7 +1,7 @@
 /** The configuration over HTTP: reading it, changing it, secrets in it, and that a change takes effect. */
 import { describe, expect, it } from "vitest";
 import { Config } from "../../src/contract/config.ts";
-import { apiOfThisFile, type Cluster, type JsonObject } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
@@ -9,7 +9,7 @@ const api = apiOfThisFile();
 const untouched = async () => (await api.cluster().config()).config;
 
 /** All that can be read of a cluster, as text. */
-async function everything(cluster: Cluster): Promise<string> {
+async function everything(cluster: CheckedCluster): Promise<string> {
   return JSON.stringify([await cluster.snapshot(), await cluster.eventsSoFar(), api.server.output()]);
 }
 

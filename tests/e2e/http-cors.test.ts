@@ -1,6 +1,6 @@
 /** Which web pages may call: those whose origin the server's settings name. */
 import { describe, expect, it } from "vitest";
-import { apiOfThisFile } from "../support/http-client.ts";
+import { apiOfThisFile } from "../support/checked-cluster.ts";
 
 const OURS = "https://app.example.org";
 

@@ -2,14 +2,19 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Agent } from "../../src/contract/agent.ts";
-import { type Answer, apiOfThisFile, type Cluster, type TestAgent } from "../support/http-client.ts";
+import {
+  type Answer,
+  apiOfThisFile,
+  type CheckedCluster,
+  type TestAgent,
+} from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
 const agentIn = (answer: Answer) => answer.as(200, z.object({ agent: Agent })).agent;
 
 /** a1 runs `running` and has not started `waiting`; a2 is there to take over. */
-async function working(): Promise<{ cluster: Cluster; agent: TestAgent }> {
+async function working(): Promise<{ cluster: CheckedCluster; agent: TestAgent }> {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
   await cluster.submit({ id: "running" });

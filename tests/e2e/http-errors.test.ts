@@ -1,7 +1,7 @@
 /** What a request is told that cannot be served: a problem of its documented kind, and nothing is changed. */
 import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/contract/problem.ts";
-import { apiOfThisFile, type Cluster, type RequestOptions } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type RequestOptions } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
@@ -30,7 +30,7 @@ function chunked(text: string): ReadableStream<Uint8Array> {
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
 /** A cluster with a bit of everything in it. */
-async function busyCluster(): Promise<Cluster> {
+async function busyCluster(): Promise<CheckedCluster> {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
   await cluster.submit({ id: "held" });

@@ -5,25 +5,25 @@ import { FailureAnswer } from "../../src/contract/failure.ts";
 import {
   type Answer,
   apiOfThisFile,
-  type Cluster,
+  type CheckedCluster,
   type JsonObject,
   type TestAgent,
-  until,
-} from "../support/http-client.ts";
+} from "../support/checked-cluster.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
 /** Falls silent soon unless it beats. */
 const BRIEF = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 1 };
 
-const report = async (cluster: Cluster, agentId: string, body: JsonObject = {}): Promise<Failure> =>
+const report = async (cluster: CheckedCluster, agentId: string, body: JsonObject = {}): Promise<Failure> =>
   (await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported", ...body })).as(
     201,
     FailureAnswer,
   ).failure;
 
 /** The failures once there are so many, newest first. */
-const failuresOnce = (cluster: Cluster, count: number) =>
+const failuresOnce = (cluster: CheckedCluster, count: number) =>
   until(async () => {
     const { items } = await cluster.failures();
     return items.length >= count && items;

@@ -1,7 +1,7 @@
 /** Results that come when their attempt is over: kept, listed, accepted. */
 import { describe, expect, it } from "vitest";
 import { LateResultPage, TaskAnswer } from "../../src/contract/task.ts";
-import { apiOfThisFile, type Cluster, type JsonObject } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
@@ -16,10 +16,10 @@ async function moved(task: JsonObject = {}) {
   return { cluster, old, holder };
 }
 
-const lateResults = async (cluster: Cluster) =>
+const lateResults = async (cluster: CheckedCluster) =>
   (await cluster.get("/tasks/t1/late-results")).as(200, LateResultPage).items;
 
-const accept = (cluster: Cluster, attempt: number | string) =>
+const accept = (cluster: CheckedCluster, attempt: number | string) =>
   cluster.post(`/tasks/t1/late-results/${attempt}/accept`);
 
 describe("a late result", () => {

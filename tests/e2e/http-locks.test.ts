@@ -1,7 +1,8 @@
 /** Locks: who holds what, until when, and with which fencing token. */
 import { describe, expect, it } from "vitest";
 import { LockAnswer } from "../../src/contract/lock.ts";
-import { apiOfThisFile, type Cluster, until } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
@@ -12,7 +13,7 @@ async function rivals() {
 }
 
 /** Waits until nobody holds the lock. */
-const freed = (cluster: Cluster, resource: string) =>
+const freed = (cluster: CheckedCluster, resource: string) =>
   until(
     async () => (await cluster.get(`/groups/default/locks/${resource}`)).status === 404,
     `${resource} to be free`,

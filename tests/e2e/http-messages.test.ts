@@ -1,7 +1,7 @@
 /** Message boxes: sending to an agent, reading, waiting, acknowledging. */
 import { describe, expect, it } from "vitest";
 import { type AgentMessage, MessageAnswer } from "../../src/contract/message.ts";
-import { apiOfThisFile } from "../support/http-client.ts";
+import { apiOfThisFile } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 

@@ -1,7 +1,7 @@
 /** The OpenAPI document: it is valid, it is complete, and nobody passes it without a token. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { apiOfThisFile } from "../support/http-client.ts";
+import { apiOfThisFile } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 

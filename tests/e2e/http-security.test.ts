@@ -2,7 +2,7 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { apiOfThisFile, type TestAgent } from "../support/http-client.ts";
+import { apiOfThisFile, type TestAgent } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 

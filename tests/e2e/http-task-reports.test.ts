@@ -1,16 +1,21 @@
 /** What the holder of a task reports: start, progress, completion, failure; whose report counts; time-outs. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { apiOfThisFile, type Cluster, type JsonObject, type TestAgent } from "../support/http-client.ts";
+import {
+  apiOfThisFile,
+  type CheckedCluster,
+  type JsonObject,
+  type TestAgent,
+} from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
 /** Reported as failed: the quickest way to lose an agent. */
-const lose = (cluster: Cluster, agentId: string) =>
+const lose = (cluster: CheckedCluster, agentId: string) =>
   cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
 
 /** A cluster with one agent that holds one task, `t1`. */
-async function holding(task: JsonObject = {}): Promise<{ cluster: Cluster; agent: TestAgent }> {
+async function holding(task: JsonObject = {}): Promise<{ cluster: CheckedCluster; agent: TestAgent }> {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
   await cluster.submit({ id: "t1", ...task });

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { Decision } from "../../src/contract/decision.ts";
 import { ProblemBody } from "../../src/contract/problem.ts";
 import { Placement, Task, TaskAnswer } from "../../src/contract/task.ts";
-import { apiOfThisFile, type Cluster } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
@@ -21,7 +21,7 @@ const BatchAnswer = z.object({
 });
 
 /** A task that its only agent failed for good. */
-async function failedTask(cluster: Cluster): Promise<void> {
+async function failedTask(cluster: CheckedCluster): Promise<void> {
   const agent = await cluster.register("a1");
   await cluster.submit({ id: "t1" });
   await agent.reported("fail", "t1", { error: { message: "no disk", retryable: false } });

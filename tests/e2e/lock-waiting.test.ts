@@ -3,8 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type Lock, LockAnswer } from "../../src/contract/lock.ts";
 import { AgentSocket } from "../support/agent-socket.ts";
-import { apiOfThisFile, type Cluster, type TestAgent, until } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type TestAgent } from "../support/checked-cluster.ts";
 import { figures } from "../support/measure.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
@@ -12,7 +13,7 @@ const RESTARTS = Number(process.env.FAULT_ROUNDS ?? 3);
 const WAITERS = 64;
 
 /** Waits until that many stand in line. */
-const inLine = (cluster: Cluster, resource: string, ids: readonly string[]) =>
+const inLine = (cluster: CheckedCluster, resource: string, ids: readonly string[]) =>
   until(async () => {
     const answer = await cluster.get(`/groups/default/locks/${resource}`);
     if (answer.status !== 200) return false;
@@ -20,7 +21,7 @@ const inLine = (cluster: Cluster, resource: string, ids: readonly string[]) =>
     return waiters.length === ids.length && ids.every((id, index) => waiters[index] === id);
   }, `${ids.length} in line for ${resource}`);
 
-async function agents(cluster: Cluster, count: number): Promise<TestAgent[]> {
+async function agents(cluster: CheckedCluster, count: number): Promise<TestAgent[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => cluster.register(`a${index}`)));
 }
 

@@ -6,12 +6,12 @@ import { FailureAnswer } from "../../src/contract/failure.ts";
 import { type Incident, IncidentPage } from "../../src/contract/incident.ts";
 import {
   apiOfThisFile,
-  type Cluster,
+  type CheckedCluster,
   type JsonObject,
   type TestAgent,
-  until,
-} from "../support/http-client.ts";
+} from "../support/checked-cluster.ts";
 import { type ReceivedRequest, startHttpReceiver } from "../support/http-receiver.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile({ env: { ALLOW_LOCAL_TARGETS: "true" } });
 
@@ -20,21 +20,21 @@ const NEVER_SECONDS = 600;
 
 const SOON = { group_wait_seconds: 0.2, group_interval_seconds: 1, repeat_interval_seconds: NEVER_SECONDS };
 
-async function report(cluster: Cluster, agentId: string): Promise<Failure> {
+async function report(cluster: CheckedCluster, agentId: string): Promise<Failure> {
   const reported = await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
   return reported.as(201, FailureAnswer).failure;
 }
 
 const incidentOf = ({ body }: ReceivedRequest): Incident => JSON.parse(body).data.incident;
 
-const incidents = async (cluster: Cluster, query: Record<string, string> = {}) =>
+const incidents = async (cluster: CheckedCluster, query: Record<string, string> = {}) =>
   (await cluster.get("/incidents", query)).as(200, IncidentPage).items;
 
 describe("two hundred agents that fail together", () => {
   const AGENTS = Array.from({ length: 200 }, (_, index) => `agent-${index}`);
   const AT_A_TIME = 10;
 
-  async function registerAll(cluster: Cluster, timing: JsonObject): Promise<void> {
+  async function registerAll(cluster: CheckedCluster, timing: JsonObject): Promise<void> {
     for (let index = 0; index < AGENTS.length; index += AT_A_TIME) {
       const some = AGENTS.slice(index, index + AT_A_TIME);
       await Promise.all(some.map((id) => cluster.register(id, { group: "flock", ...timing })));

@@ -7,7 +7,7 @@ import {
   type NotificationTestResult,
 } from "../../src/contract/notification.ts";
 import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
-import { apiOfThisFile, type Cluster, type JsonObject, until } from "../support/http-client.ts";
+import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { answer, type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
 import {
   hangUpAfterGreeting,
@@ -18,6 +18,7 @@ import {
   startRawReceiver,
   stripped,
 } from "../support/smtp-receiver.ts";
+import { until } from "../support/until.ts";
 
 const RECIPIENT = "oncall@example.org";
 
@@ -30,7 +31,7 @@ const PROMPT_MS = 100;
 const { certificates, caFile } = await certificatesOfThisFile();
 const api = apiOfThisFile({ env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: caFile } });
 
-async function clusterMailing(email: JsonObject): Promise<Cluster> {
+async function clusterMailing(email: JsonObject): Promise<CheckedCluster> {
   const cluster = api.cluster();
   await cluster.configure({
     failure_notification: { notification_types: ["email"], group_wait_seconds: 0 },
@@ -54,7 +55,7 @@ const bySmtp = (port: number, more: JsonObject = {}) =>
     ...more,
   });
 
-async function test(cluster: Cluster): Promise<NotificationTestResult> {
+async function test(cluster: CheckedCluster): Promise<NotificationTestResult> {
   const { results } = (await cluster.post("/notifications/test")).as(200, NotificationTestAnswer);
   const [result] = results;
   expect(results).toHaveLength(1);
@@ -62,13 +63,13 @@ async function test(cluster: Cluster): Promise<NotificationTestResult> {
   return result;
 }
 
-async function failAgent(cluster: Cluster): Promise<string> {
+async function failAgent(cluster: CheckedCluster): Promise<string> {
   await cluster.register("a1");
   const reported = await cluster.post("/agents/a1/failures", { failure_type: "reported" });
   return reported.as(201, FailureAnswer).failure.id;
 }
 
-const deadOnce = (cluster: Cluster, failureId: string): Promise<Notification> =>
+const deadOnce = (cluster: CheckedCluster, failureId: string): Promise<Notification> =>
   until(async () => {
     const { items } = await cluster.notifications({ failure_id: failureId, state: "dead" });
     return items[0] ?? false;

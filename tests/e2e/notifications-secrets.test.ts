@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { NotificationTestAnswer } from "../../src/contract/notification.ts";
+import { CheckedApi, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { reference } from "../support/configurations.ts";
-import { Api, type Cluster, type JsonObject, until } from "../support/http-client.ts";
 import { type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
 import { PROJECT_ROOT } from "../support/server.ts";
 import { MAIL_USERNAME, startRawReceiver } from "../support/smtp-receiver.ts";
+import { until } from "../support/until.ts";
 
 const plant = (name: string) => `planted-${name}-7f3a9c1e5b`;
 
@@ -43,7 +44,7 @@ const FORMS = SECRETS.flatMap((secret) => {
 });
 
 const root = mkdtempSync(join(tmpdir(), "failover-secrets-"));
-const api = new Api();
+const api = new CheckedApi();
 let receiver: HttpReceiver;
 
 beforeAll(async () => {
@@ -107,7 +108,7 @@ const writtenOut = (): JsonObject => ({
 });
 
 /** Fails an agent and waits until every channel has tried to tell of it. */
-async function tellOfAFailure(cluster: Cluster, agentId: string): Promise<string> {
+async function tellOfAFailure(cluster: CheckedCluster, agentId: string): Promise<string> {
   await cluster.register(agentId);
   const { failure } = (await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" })).as(
     201,
@@ -128,7 +129,7 @@ const common = {
   },
 };
 
-async function configure(cluster: Cluster, sections: JsonObject): Promise<void> {
+async function configure(cluster: CheckedCluster, sections: JsonObject): Promise<void> {
   const { email_notification, webhook_notification } = sections as Record<string, JsonObject>;
   const answer = await cluster.tryConfigure("PATCH", {
     ...common,

@@ -13,8 +13,8 @@ import {
   NotificationAnswer,
   NotificationTestAnswer,
 } from "../../src/contract/notification.ts";
+import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { reference } from "../support/configurations.ts";
-import { apiOfThisFile, type Cluster, type JsonObject, until } from "../support/http-client.ts";
 import {
   answer,
   breakOff,
@@ -29,6 +29,7 @@ import {
 } from "../support/http-receiver.ts";
 import { figures } from "../support/measure.ts";
 import { PROJECT_ROOT } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 const keyOf = (byte: number) => `whsec_${Buffer.alloc(32, byte).toString("base64")}`;
 const KEY = keyOf(7);
@@ -61,7 +62,7 @@ async function clusterTelling(
   webhook: JsonObject = {},
   more: JsonObject = {},
   cluster = api.cluster(),
-): Promise<Cluster> {
+): Promise<CheckedCluster> {
   await cluster.configure({
     failure_notification: { ...SOON, ...more },
     webhook_notification: {
@@ -75,20 +76,20 @@ async function clusterTelling(
   return cluster;
 }
 
-async function fail(cluster: Cluster, agentId: string): Promise<Failure> {
+async function fail(cluster: CheckedCluster, agentId: string): Promise<Failure> {
   await cluster.register(agentId);
   const reported = await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
   return reported.as(201, FailureAnswer).failure;
 }
 
 /** The newest message about a failure, once it is as wanted. */
-const messageOnce = (cluster: Cluster, { id }: Failure, state: Notification["state"], tries = 0) =>
+const messageOnce = (cluster: CheckedCluster, { id }: Failure, state: Notification["state"], tries = 0) =>
   until(async () => {
     const [message] = (await cluster.notifications({ failure_id: id })).items;
     return message?.state === state && message.tries.length >= tries && message;
   }, `a message to be ${state}`);
 
-const redeliver = async (cluster: Cluster, { id }: Notification) =>
+const redeliver = async (cluster: CheckedCluster, { id }: Notification) =>
   (await cluster.post(`/notifications/${id}/redeliver`)).as(200, NotificationAnswer).notification;
 
 const verified = (key: string, { body, headers }: ReceivedRequest) =>
@@ -352,7 +353,7 @@ describe("a receiver that answers 410", () => {
 
 describe("a newer message about the same incident", () => {
   /** Both messages about one failure, the older first, once the newer one has arrived. */
-  const bothOnce = (cluster: Cluster, { id }: Failure) =>
+  const bothOnce = (cluster: CheckedCluster, { id }: Failure) =>
     until(async () => {
       const { items } = await cluster.notifications({ failure_id: id });
       return items.length === 2 && items[0]?.state === "delivered" && items.toReversed();
@@ -528,7 +529,7 @@ describe("a webhook's address", () => {
   /** What becomes of a message to each address: refused for good, with this reason. */
   async function expectRefused(
     addresses: Record<string, string>,
-    clusterOf: () => Cluster,
+    clusterOf: () => CheckedCluster,
     receiver: HttpReceiver,
   ): Promise<void> {
     const outcomes = Object.keys(addresses).map(async (url) => {
@@ -597,7 +598,7 @@ describe("a crash", () => {
   }
 
   async function expectToldAfterCrash(
-    cluster: Cluster,
+    cluster: CheckedCluster,
     failure: Failure,
     receiver: HttpReceiver,
     requestsBefore: number,

@@ -10,13 +10,13 @@ import { AgentSocket } from "../support/agent-socket.ts";
 import {
   Answer,
   apiOfThisFile,
-  type Cluster,
+  type CheckedCluster,
   type Registering,
   TestAgent,
-  until,
-} from "../support/http-client.ts";
+} from "../support/checked-cluster.ts";
 import { figures } from "../support/measure.ts";
 import { shakeHands, textFrame } from "../support/raw-socket.ts";
+import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
@@ -26,14 +26,14 @@ const LATENESS_LIMIT_MS = 250;
 const CRASHES = 10;
 
 /** An agent with the address of its socket. */
-async function registered(cluster: Cluster, id: string, registering: Registering = {}) {
+async function registered(cluster: CheckedCluster, id: string, registering: Registering = {}) {
   const answer = await cluster.tryRegister(id, registering);
   const registration = RegistrationAnswer.parse(answer.body);
   const agent = new TestAgent(cluster, registering.group ?? "default", registration);
   return { agent, url: registration.websocket_url, token: registration.token };
 }
 
-async function connected(cluster: Cluster, id: string, registering: Registering = {}) {
+async function connected(cluster: CheckedCluster, id: string, registering: Registering = {}) {
   const { agent, url, token } = await registered(cluster, id, registering);
   return { agent, url, token, socket: await AgentSocket.open(url, token) };
 }

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { descendantsOf } from "../../scripts/server/process-tree.ts";
 import type { AgentReport, AgentSettings } from "./agent-program.ts";
-import { type Cluster, Stream } from "./measure.ts";
+import type { ClusterClient } from "./cluster-client.ts";
+import { Stream } from "./stream.ts";
 
 const PROGRAM = join(import.meta.dirname, "agent-program.ts");
 
@@ -32,7 +33,7 @@ export class AgentProcess implements AsyncDisposable {
 
   /** Resolves when it is registered. */
   static async start(
-    cluster: Cluster,
+    cluster: ClusterClient,
     settings: Partial<AgentSettings> & { id: string },
   ): Promise<AgentProcess> {
     const agent = new AgentProcess({
@@ -111,7 +112,7 @@ const FOREVER_SECONDS = 3600;
  * @returns the token of its incarnation
  */
 export async function registerIdleAgent(
-  cluster: Cluster,
+  cluster: ClusterClient,
   id: string,
   settings: { group?: string; capabilities?: readonly string[]; max_concurrent_tasks?: number } = {},
 ): Promise<string> {

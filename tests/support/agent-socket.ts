@@ -1,6 +1,6 @@
 /** An agent's end of its socket, for black-box tests: what it heard, checked against the contract, and what it asks. */
 import { BEARER_SUBPROTOCOL, ServerFrame, SUBPROTOCOL } from "../../src/contract/socket.ts";
-import { Stream } from "./measure.ts";
+import { Stream } from "./stream.ts";
 
 export type FrameOf<Type extends ServerFrame["type"]> = Extract<ServerFrame, { type: Type }>;
 export type AnswerFrame = FrameOf<"ack"> | FrameOf<"error">;

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { AgentOptions } from "../../client/src/index.ts";
-import { Stream } from "./measure.ts";
+import { Stream } from "./stream.ts";
 
 const PROGRAM = join(import.meta.dirname, "client-agent.ts");
 

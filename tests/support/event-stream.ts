@@ -1,6 +1,6 @@
 /** One connection to an event stream, as it came: nothing is taken up again that broke off. */
 import { Event } from "../../src/contract/event.ts";
-import { Stream } from "./measure.ts";
+import { Stream } from "./stream.ts";
 
 const LIMIT_MS = 20_000;
 

@@ -4,17 +4,14 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { listProcesses, type Process } from "../../scripts/server/process-tree.ts";
+import { until } from "./until.ts";
 
 /**
  * The folder of a test run: data folders, and notes of the groups that run, for whoever clears up after a
  * worker of the test runner that died.
  */
 const RUN_DIR_VARIABLE = "TEST_RUN_DIR";
-const LOOK_INTERVAL_MS = 10;
-/** SIGKILL and SIGSTOP need no consent; a machine under load needs some time. */
-const SIGNAL_LIMIT_MS = 10_000;
 
 /** A new folder, which goes with the run at the latest. @param prefix of its name */
 export const temporaryFolder = (prefix: string): string =>
@@ -25,14 +22,16 @@ export const groupMembers = (groupId: number): Process[] =>
   groupId === 0 ? [] : listProcesses().filter((entry) => entry.groupId === groupId);
 
 /** Resolves when no more than `left` processes of a group live. */
-export const groupEnd = (groupId: number, left = 0): Promise<void> =>
-  untilSo(() => groupMembers(groupId).length <= left, "the group to end");
+export async function groupEnd(groupId: number, left = 0): Promise<void> {
+  await until(() => groupMembers(groupId).length <= left, "the group to end");
+}
 
 export async function killGroup(groupId: number): Promise<void> {
-  await untilSo(() => {
+  const isGone = () => {
     signalGroup(groupId, "SIGKILL");
     return groupMembers(groupId).length === 0;
-  }, "the group to end");
+  };
+  await until(isGone, "the group to end");
 }
 
 export function signalGroup(groupId: number, name: NodeJS.Signals): void {
@@ -42,14 +41,6 @@ export function signalGroup(groupId: number, name: NodeJS.Signals): void {
     process.kill(-groupId, name);
   } catch {
     // All of it has ended.
-  }
-}
-
-export async function untilSo(isSo: () => boolean, what: string): Promise<void> {
-  const untilMs = performance.now() + SIGNAL_LIMIT_MS;
-  while (!isSo()) {
-    if (performance.now() > untilMs) throw new Error(`waited too long for ${what}`);
-    await delay(LOOK_INTERVAL_MS);
   }
 }
 

@@ -13,7 +13,7 @@ import {
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { Stream } from "./measure.ts";
+import { Stream } from "./stream.ts";
 
 export type ReceivedRequest = {
   readonly method: string;

@@ -5,8 +5,8 @@
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { groupEnd, killGroup, register, unregister } from "./groups.ts";
-import { Stream } from "./measure.ts";
 import { PROJECT_ROOT } from "./server.ts";
+import { Stream } from "./stream.ts";
 
 /** For a program that has to start and to be answered, on a busy machine. */
 const PATIENCE_MS = 30_000;

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { Stream } from "./measure.ts";
+import { Stream } from "./stream.ts";
 
 export class Program<Said> implements AsyncDisposable {
   readonly said = new Stream<Said>();

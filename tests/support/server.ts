@@ -7,15 +7,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Process } from "../../scripts/server/process-tree.ts";
 import { SETTINGS } from "../../scripts/server/settings.ts";
-import {
-  groupMembers,
-  killGroup,
-  register,
-  signalGroup,
-  temporaryFolder,
-  unregister,
-  untilSo,
-} from "./groups.ts";
+import { groupMembers, killGroup, register, signalGroup, temporaryFolder, unregister } from "./groups.ts";
+import { until } from "./until.ts";
 
 export type ServerOptions = {
   /** On top of settings that make it independent of the machine; an empty value unsets one. */
@@ -136,7 +129,8 @@ class RunningServer implements Server {
 
   async pause() {
     signalGroup(this.pid, "SIGSTOP");
-    await untilSo(() => this.processes().every(({ stopped }) => stopped), "the group to stand still");
+    const standsStill = () => this.processes().every(({ stopped }) => stopped);
+    await until(standsStill, "the group to stand still");
   }
 
   resume() {

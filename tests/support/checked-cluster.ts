@@ -1,8 +1,7 @@
 /**
- * A client for black-box tests over HTTP. Every answer it gets is checked against the server's own OpenAPI
- * document; every test works in a cluster of its own.
+ * A client for tests of the HTTP interface: every answer is checked against the server's own OpenAPI document, and
+ * every test works in a cluster of its own. Tests that only use the product go through cluster-client.ts.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect } from "vitest";
 import * as z from "zod";
 import { Agent, AgentPage, HeartbeatAnswer, RegistrationAnswer } from "../../src/contract/agent.ts";
@@ -18,6 +17,7 @@ import { Placement, Task, TaskAnswer, TaskPage } from "../../src/contract/task.t
 import { EventStream } from "./event-stream.ts";
 import { OpenApiChecker } from "./openapi-checker.ts";
 import { type Server, type ServerOptions, startServer } from "./server.ts";
+import { until } from "./until.ts";
 
 export type Json = z.core.util.JSONType;
 export type JsonObject = { [key: string]: Json };
@@ -38,23 +38,6 @@ const LockPageAnswer = z.object({ items: z.array(Lock), next_cursor: z.string().
 
 /** What must never be in an error: where it came from in the code. */
 const STACK_TRACE = /\n\s+at |\.ts:\d|\.js:\d|node_modules/;
-
-const LOOK_INTERVAL_MS = 25;
-
-/** Waits for what no call can wait for. */
-export async function until<Value>(
-  look: () => Promise<Value | undefined | false>,
-  what: string,
-  limitMs = 20_000,
-): Promise<Value> {
-  const untilMs = performance.now() + limitMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > untilMs) throw new Error(`waited too long for ${what}`);
-    await delay(LOOK_INTERVAL_MS);
-  }
-}
 
 /** An answer whose body was read. */
 export class Answer {
@@ -95,7 +78,7 @@ export class Answer {
 }
 
 /** A server of the test file's own. */
-export class Api {
+export class CheckedApi {
   #server: Server | undefined;
   #checker: OpenApiChecker | undefined;
   #clusters = 0;
@@ -121,9 +104,9 @@ export class Api {
   }
 
   /** A cluster that nobody has touched. */
-  cluster(): Cluster {
+  cluster(): CheckedCluster {
     this.#clusters += 1;
-    return new Cluster(this, `cluster-${this.#clusters}`);
+    return new CheckedCluster(this, `cluster-${this.#clusters}`);
   }
 
   /** By the administrator unless another token, or none (null), is given. */
@@ -155,8 +138,8 @@ export class Api {
 }
 
 /** To be called at the top of a test file: its server runs while its tests do. */
-export function apiOfThisFile(options: ServerOptions = {}): Api {
-  const api = new Api();
+export function apiOfThisFile(options: ServerOptions = {}): CheckedApi {
+  const api = new CheckedApi();
   beforeAll(() => api.start(options));
   afterAll(() => api.stop());
   return api;
@@ -168,12 +151,12 @@ const REGISTRATION = { type: "worker", capabilities: ["work"] };
 export type Registering = { group?: string; token?: string } & JsonObject;
 
 /** One cluster as its administrator sees it. */
-export class Cluster {
-  readonly api: Api;
+export class CheckedCluster {
+  readonly api: CheckedApi;
   readonly id: string;
   #tasks = 0;
 
-  constructor(api: Api, id: string) {
+  constructor(api: CheckedApi, id: string) {
     this.api = api;
     this.id = id;
   }
@@ -331,7 +314,7 @@ export class Cluster {
 
 /** An agent of a cluster, with the token of one of its incarnations. */
 export class TestAgent {
-  readonly cluster: Cluster;
+  readonly cluster: CheckedCluster;
   readonly group: string;
   readonly id: string;
   readonly token: string;
@@ -339,7 +322,7 @@ export class TestAgent {
   /** As the registration showed it. */
   readonly registered: Agent;
 
-  constructor(cluster: Cluster, group: string, answer: z.infer<typeof RegistrationAnswer>) {
+  constructor(cluster: CheckedCluster, group: string, answer: z.infer<typeof RegistrationAnswer>) {
     this.cluster = cluster;
     this.group = group;
     this.id = answer.agent.id;

@@ -5,6 +5,9 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** Some units compute for seconds, more so beside a busy core. */
+const UNIT_TIMEOUT_MS = 30_000;
+
 /** A real server with real time-outs takes its time, more so on a busy machine. */
 const E2E_TIMEOUT_MS = 60_000;
 
@@ -15,7 +18,7 @@ export default defineConfig({
   test: {
     reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
     projects: [
-      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"], testTimeout: UNIT_TIMEOUT_MS } },
       { test: { name: "simulation", include: ["tests/simulation/**/*.test.ts"], testTimeout: 600_000 } },
       {
         plugins: [

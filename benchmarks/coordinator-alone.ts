@@ -63,7 +63,7 @@ export class CoordinatorAlone implements Disposable {
     this.#failures += 1;
     const parcel = {
       stream: "benchmark",
-      letters: [
+      messages: [
         {
           number: this.#failures,
           message: {
@@ -97,18 +97,18 @@ export class CoordinatorAlone implements Disposable {
       sql: new NodeSql(this.#database),
       clock: { nowMs: () => START_MS },
       alarm: { set() {}, clear() {} },
-      bells: { ring() {} },
-      lines: {
+      wakeups: { wake() {} },
+      sockets: {
         send() {},
         close() {},
-        holdBack() {},
-        isHeldBack: () => false,
+        setBackpressured() {},
+        isBackpressured: () => false,
         isKnown: () => false,
         lastPingMs: () => null,
       },
       peers: {
-        deliver: async (_, { letters }) => ({ through: letters.at(-1)?.number ?? 0, refused: [] }),
-        ringDoorbell: async () => {},
+        deliver: async (_, { messages }) => ({ through: messages.at(-1)?.number ?? 0, refused: [] }),
+        wakeAgent: async () => {},
         // Only groups ask these, and there is none.
         report: async () => [],
         unstartedTasks: async () => [],

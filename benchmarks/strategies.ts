@@ -5,7 +5,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { Config } from "../src/contract/config.ts";
 import type { AgentRecord } from "../src/domain/agent.ts";
-import { Roster } from "../src/services/coordinator/agents/agent-registry.ts";
+import { AgentRegistry } from "../src/services/coordinator/agents/agent-registry.ts";
 import { COORDINATOR_MIGRATIONS } from "../src/storage/coordinator/schema.ts";
 import { migrate } from "../src/storage/migrations.ts";
 import { decide } from "../src/strategies/decide.ts";
@@ -43,7 +43,7 @@ export const strategies: Benchmark = {
   measure: async () => [...decisions(), await growth()],
 };
 
-type Case = { what: string; strategy: Strategy; roster: Roster };
+type Case = { what: string; strategy: Strategy; roster: AgentRegistry };
 
 function decisions(): Figure[] {
   const free = rosterOf(() => true);
@@ -86,7 +86,7 @@ function medianUs(work: (index: number) => unknown): number {
 }
 
 /** What a coordinator does to place a task, short of writing it down. */
-function oneDecision(strategy: Strategy, roster: Roster, index: number): unknown {
+function oneDecision(strategy: Strategy, roster: AgentRegistry, index: number): unknown {
   const task = taskOf(index);
   const context: DecisionContext = {
     nowMs: NOW_MS,
@@ -97,7 +97,7 @@ function oneDecision(strategy: Strategy, roster: Roster, index: number): unknown
   return decide(strategy, task, roster.candidates(NOW_MS), context);
 }
 
-function plainLoop(roster: Roster, index: number): number {
+function plainLoop(roster: AgentRegistry, index: number): number {
   let sum = 0;
   for (const candidate of roster.candidates(NOW_MS)) {
     sum += candidate.openTasks * index;
@@ -119,10 +119,10 @@ function taskOf(index: number): PlaceableTask {
 }
 
 /** A thousand agents, all different, each able to do everything. */
-function rosterOf(isFree: (index: number) => boolean): Roster {
+function rosterOf(isFree: (index: number) => boolean): AgentRegistry {
   const sql = new NodeSql(new DatabaseSync(":memory:"));
   migrate(sql, COORDINATOR_MIGRATIONS);
-  const roster = new Roster(sql);
+  const roster = new AgentRegistry(sql);
   const random = new Random(1);
   for (let index = 0; index < CANDIDATES; index++) {
     const agent = agentOf(index, random);
@@ -140,7 +140,7 @@ function agentOf(index: number, random: Random): AgentRecord {
     atMs: NOW_MS - random.between(0, 86_400_000),
   });
   const experienceOf = () => ({
-    track: trackOf(),
+    reliability: trackOf(),
     meanMs: random.between(100, 10_000),
     samples: Math.floor(random.between(1, 100)),
   });
@@ -167,8 +167,8 @@ function agentOf(index: number, random: Random): AgentRecord {
     tasksFailed: 0,
     taskMsTotal: 0,
     load: { cpu: random.next(), memory: random.next() },
-    track: trackOf(),
-    experience: Object.fromEntries(TYPES.map((type) => [type, experienceOf()])),
+    reliabilityHistory: trackOf(),
+    performance: Object.fromEntries(TYPES.map((type) => [type, experienceOf()])),
   };
 }
 

@@ -1,6 +1,6 @@
 /** The Worker: the HTTP application, the three kinds of object, and where mail is sent, wired together. */
 import type { Env } from "../src/objects/env.ts";
-import { noteReachable } from "../src/objects/reachable-since.ts";
+import { recordRequest } from "../src/objects/reachable-since.ts";
 import { createApp } from "./app.ts";
 
 export { AgentGroup } from "../src/objects/agent-group.ts";
@@ -12,7 +12,7 @@ const app = createApp();
 
 export default {
   fetch(request, env, ctx) {
-    noteReachable();
+    recordRequest();
     return app.fetch(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;

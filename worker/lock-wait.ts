@@ -8,7 +8,7 @@ import { readUntil } from "./long-poll.ts";
 import { groupOf } from "./object-stubs.ts";
 import { inPassing } from "./route-declaration.ts";
 
-export type LockCall = {
+export type LockWaitCall = {
   cluster: string;
   group: string;
   resource: string;
@@ -19,14 +19,14 @@ export type LockCall = {
 };
 
 /** The lock, or a refusal thrown when the time is over. Its agent was heard when it asked, and again at the end. */
-export async function acquireInLine(c: Context<Vars>, call: LockCall): Promise<Lock> {
+export async function acquireInLine(c: Context<Vars>, call: LockWaitCall): Promise<Lock> {
   const { cluster, group, resource, incarnation, request, waitMs } = call;
   const object = () => groupOf(c.env, cluster, group);
   const caller = c.req.raw.signal;
   const untilMs = Date.now() + waitMs;
   let place: number | null = null;
   let waitsUntilMs = 0;
-  const leave = () => object().leaveLine(resource, request.agent_id, waitsUntilMs);
+  const leave = () => object().leaveLockQueue(resource, request.agent_id, waitsUntilMs);
   // Who has gone does not come back for it: the next in line need not wait for that.
   const giveUp = () => inPassing(c, leave);
   caller.addEventListener("abort", giveUp);

@@ -8,11 +8,11 @@
 import { TaskRevokedError } from "./errors.ts";
 import { type ClientOptions, Http } from "./http.ts";
 import { askLoad } from "./load.ts";
-import { LockDesk, type LockOptions } from "./lock.ts";
+import { type LockOptions, LockService } from "./lock.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
 import { type AgentEvents, Emitter, type Listener } from "./signals.ts";
-import { type Handler, Work } from "./task-runner.ts";
+import { type Handler, TaskRunner } from "./task-runner.ts";
 import { Transport } from "./transport.ts";
 import { linked, sleep } from "./wait.ts";
 import type { AgentMessage, JsonValue, Load, MessageSending } from "./wire.ts";
@@ -60,9 +60,9 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #emitter = new Emitter();
   readonly #session: Session;
-  readonly #work: Work;
+  readonly #work: TaskRunner;
   readonly #mailbox: Mailbox;
-  readonly #locks: LockDesk;
+  readonly #locks: LockService;
   readonly #transport: Transport;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -86,9 +86,9 @@ export class Agent {
     const group = options.group ?? "default";
     const path = `/groups/${encodeURIComponent(group)}/agents/${encodeURIComponent(options.id)}`;
     this.#session = new Session(new Http(options), path, this.#emitter, () => this.#registration());
-    this.#work = new Work(options.id, options.maxConcurrentTasks ?? 10, this.#session, this.#emitter);
+    this.#work = new TaskRunner(options.id, options.maxConcurrentTasks ?? 10, this.#session, this.#emitter);
     this.#mailbox = new Mailbox(this.#session, this.#emitter);
-    this.#locks = new LockDesk(this.#session, options.id, group);
+    this.#locks = new LockService(this.#session, options.id, group);
     this.#transport = new Transport({
       session: this.#session,
       work: this.#work,

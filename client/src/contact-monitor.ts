@@ -1,14 +1,14 @@
 /** Whether an agent is in touch with the coordinator, by which way, and what follows from too long without. */
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
-import type { Work } from "./task-runner.ts";
+import type { TaskRunner } from "./task-runner.ts";
 import { sleep } from "./wait.ts";
 
-export type Way = "socket" | "http";
+export type TransportKind = "socket" | "http";
 
-export type TouchParts = {
+export type ContactMonitorParts = {
   session: Session;
-  work: Work;
+  work: TaskRunner;
   emitter: Emitter;
   /** Whoever is out of touch gives up what it does. */
   abortWhenOutOfTouch: boolean | undefined;
@@ -16,15 +16,15 @@ export type TouchParts = {
   ending: AbortSignal;
 };
 
-export class Touch {
-  readonly #parts: TouchParts;
-  #way: Way | null = null;
+export class ContactMonitor {
+  readonly #parts: ContactMonitorParts;
+  #way: TransportKind | null = null;
 
-  constructor(parts: TouchParts) {
+  constructor(parts: ContactMonitorParts) {
     this.#parts = parts;
   }
 
-  found(way: Way): void {
+  found(way: TransportKind): void {
     if (this.#way !== way) this.#parts.emitter.emit("connected", { transport: way });
     this.#way = way;
   }

@@ -1,13 +1,13 @@
 /** The tasks that the coordinator says an agent holds, brought to its work. */
 import type { Session } from "./session.ts";
-import type { Work } from "./task-runner.ts";
+import type { TaskRunner } from "./task-runner.ts";
 import type { Task } from "./wire.ts";
 
 export class Holdings {
   readonly #session: Session;
-  readonly #work: Work;
+  readonly #work: TaskRunner;
 
-  constructor(session: Session, work: Work) {
+  constructor(session: Session, work: TaskRunner) {
     this.#session = session;
     this.#work = work;
   }

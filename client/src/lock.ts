@@ -23,7 +23,7 @@ type Use<Value> = (fencingToken: number, signal: AbortSignal) => Promise<Value> 
 /** The last part of a TTL is for giving up in time, and for clocks that run unequally. */
 const MARGIN = 0.1;
 
-export class LockDesk {
+export class LockService {
   readonly #agentId: string;
   readonly #session: Session;
   readonly #calls: LockCalls;

@@ -1,24 +1,24 @@
 /** An agent over HTTP: a heartbeat at each interval, and long polls for tasks and for messages. */
 
-import type { Touch } from "./contact-monitor.ts";
+import type { ContactMonitor } from "./contact-monitor.ts";
 import type { Holdings } from "./holdings.ts";
 import { isWorthRepeating } from "./http.ts";
 import type { AskLoad } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
-import type { Work } from "./task-runner.ts";
-import { insist } from "./time-limit.ts";
+import type { TaskRunner } from "./task-runner.ts";
+import { repeatUntilDone } from "./time-limit.ts";
 import { backoffMs, linked, orAborted, sleep } from "./wait.ts";
 import type { HeartbeatAnswer } from "./wire.ts";
 
 export type PollingParts = {
   session: Session;
-  work: Work;
+  work: TaskRunner;
   holdings: Holdings;
   mailbox: Mailbox;
   emitter: Emitter;
-  touch: Touch;
+  touch: ContactMonitor;
   load: AskLoad;
   /** Aborted when the agent has left. */
   ending: AbortSignal;
@@ -99,7 +99,7 @@ export class Polling {
 
   async #repeat(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await insist(step, signal, this.#parts.emitter);
+      await repeatUntilDone(step, signal, this.#parts.emitter);
       await sleep(POLL_PAUSE_MS, signal);
     }
   }

@@ -51,7 +51,7 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Longest message of an error that the coordinator takes. */
 const MESSAGE_LIMIT = 8192;
 
-export class Work {
+export class TaskRunner {
   readonly handlers = new Map<string, Handler>();
   /** Reports go over it while it is open. */
   socket: Socket | null = null;

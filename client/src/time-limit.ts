@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** Until it has succeeded once, or the signal is aborted; never rejects. */
-export async function insist(
+export async function repeatUntilDone(
   step: () => Promise<void>,
   signal: AbortSignal,
   emitter: Emitter,

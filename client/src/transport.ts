@@ -6,7 +6,7 @@
  *          '--- not soon: HTTP meanwhile
  */
 
-import { Touch, type Way } from "./contact-monitor.ts";
+import { ContactMonitor, type TransportKind } from "./contact-monitor.ts";
 import type { Registered } from "./coordinator.ts";
 import { Holdings } from "./holdings.ts";
 import type { AskLoad } from "./load.ts";
@@ -15,19 +15,19 @@ import { Polling } from "./polling.ts";
 import type { Session } from "./session.ts";
 import type { Emitter } from "./signals.ts";
 import { type Push, Socket } from "./socket.ts";
-import type { Work } from "./task-runner.ts";
-import { insist } from "./time-limit.ts";
+import type { TaskRunner } from "./task-runner.ts";
+import { repeatUntilDone } from "./time-limit.ts";
 import { backoffMs, orAborted, sleep } from "./wait.ts";
 
 export type TransportParts = {
   session: Session;
-  work: Work;
+  work: TaskRunner;
   mailbox: Mailbox;
   emitter: Emitter;
   load: AskLoad;
   abortWhenOutOfTouch: boolean | undefined;
   /** `http` never opens a socket. */
-  transport: Way | undefined;
+  transport: TransportKind | undefined;
   /** Aborted when the agent has left. */
   ending: AbortSignal;
 };
@@ -41,13 +41,13 @@ const SOCKET_HEAD_START_MS = 1000;
 export class Transport {
   readonly #parts: TransportParts;
   readonly #holdings: Holdings;
-  readonly #touch: Touch;
+  readonly #touch: ContactMonitor;
   readonly #polling: Polling;
 
   constructor(parts: TransportParts) {
     this.#parts = parts;
     this.#holdings = new Holdings(parts.session, parts.work);
-    this.#touch = new Touch(parts);
+    this.#touch = new ContactMonitor(parts);
     this.#polling = new Polling({ ...parts, holdings: this.#holdings, touch: this.#touch });
   }
 
@@ -95,7 +95,7 @@ export class Transport {
       await this.#holdings.reconcile(ending);
       if (mailbox.handler !== null) await mailbox.read(0, ending);
     };
-    void insist(catchUp, ending, emitter);
+    void repeatUntilDone(catchUp, ending, emitter);
     const reason = await socket.closed;
     work.socket = mailbox.socket = null;
     ending.removeEventListener("abort", end);
@@ -130,6 +130,6 @@ export class Transport {
   async #renew(ended: Registered): Promise<void> {
     const { session, emitter, ending } = this.#parts;
     await orAborted(session.renew(ended), ending).catch(() => {});
-    if (!ending.aborted) await insist(() => this.#holdings.reconcile(ending), ending, emitter);
+    if (!ending.aborted) await repeatUntilDone(() => this.#holdings.reconcile(ending), ending, emitter);
   }
 }

@@ -210,7 +210,7 @@ export class Story {
         failureId = String(data.failure_id);
         this.#noticedMs = event.seenAtMs;
         this.#moment(event, red(`${subject} is declared inactive: ${data.failure_type}`));
-      } else if (type === "lock.freed") {
+      } else if (type === "lock.released") {
         this.#moment(event, yellow(`the lock ${plain(subject)} of ${data.holder} is freed`));
       } else if (type === "task.assigned" && this.#heldAtDeath.has(subject)) {
         moved.add(subject);

@@ -8,7 +8,7 @@ import { Id, Instant, JsonValue, ResourceId } from "./common.ts";
 import { Lock, LockTtlSeconds, LockWaitSeconds } from "./lock.ts";
 import { AgentMessage } from "./message.ts";
 import { ErrorCode, FieldError } from "./problem.ts";
-import { Task, TaskError, TaskStanding } from "./task.ts";
+import { Task, TaskError, TaskState } from "./task.ts";
 
 export const SUBPROTOCOL = "failover.v1";
 
@@ -130,7 +130,7 @@ export const SessionExpiredFrame = z.object({ type: z.literal("session_expired")
 export const AckFrame = z.object({
   type: z.literal("ack"),
   ...request,
-  task: TaskStanding.optional(),
+  task: TaskState.optional(),
   lock: Lock.optional(),
   /** Of a `lock_acquire`: it waits in line; a `lock_granted` or an `error` follows. */
   queued: z.literal(true).optional(),

@@ -81,8 +81,8 @@ export const Task = z
 export type Task = z.infer<typeof Task>;
 
 /** How a task stands, without what it carries: both may be large, and its holder has them. */
-export const TaskStanding = Task.omit({ data: true, result: true }).meta({ id: "TaskStanding" });
-export type TaskStanding = z.infer<typeof TaskStanding>;
+export const TaskState = Task.omit({ data: true, result: true }).meta({ id: "TaskStanding" });
+export type TaskState = z.infer<typeof TaskState>;
 
 export const BATCH_LIMIT = 1000;
 

@@ -6,9 +6,9 @@
  *   any of these --> inactive                    its incarnation ended; the next one begins active or draining
  */
 import type { AgentStatus, DrainMode, Load } from "../contract/agent.ts";
-import { MAX_CREDITS } from "./liveness.ts";
-import type { Track } from "./reliability.ts";
-import type { ExperienceByType } from "./task-type-performance.ts";
+import { MAX_EXTENSIONS } from "./liveness.ts";
+import type { ReliabilityHistory } from "./reliability.ts";
+import type { PerformanceByType } from "./task-type-performance.ts";
 
 export type AgentRecord = {
   readonly id: string;
@@ -37,9 +37,9 @@ export type AgentRecord = {
   /** Sum of the durations of its completed tasks. */
   readonly taskMsTotal: number;
   readonly load: Load | null;
-  readonly track: Track;
+  readonly reliabilityHistory: ReliabilityHistory;
   /** What it has done of each task type. */
-  readonly experience: ExperienceByType;
+  readonly performance: PerformanceByType;
 };
 
 /** It takes no new tasks and is rid of those it has. */
@@ -52,18 +52,18 @@ export type Drain = {
   /** The deadline has passed and was acted on. */
   readonly isOver: boolean;
   /** How often a pause of ours moved the deadline. */
-  readonly credits: number;
+  readonly extensions: number;
 };
 
 /** The status of a live agent that nothing is known against. */
-export function standingStatus(drain: Drain | null): AgentStatus {
+export function liveStatus(drain: Drain | null): AgentStatus {
   return drain === null ? "active" : "draining";
 }
 
 /** Under another drain, or none. A suspect or inactive agent stays one. */
 export function withDrain(agent: AgentRecord, drain: Drain | null): AgentRecord {
   const isStanding = agent.status === "active" || agent.status === "draining";
-  return { ...agent, drain, status: isStanding ? standingStatus(drain) : agent.status };
+  return { ...agent, drain, status: isStanding ? liveStatus(drain) : agent.status };
 }
 
 /**
@@ -76,12 +76,12 @@ export function drainAfter(present: Drain | null, asked: Drain): Drain {
 }
 
 /** After a pause of ours until `nowMs`: it has the time of one heartbeat timeout to report what it did meanwhile. */
-export function creditedDrain(agent: AgentRecord, nowMs: number): AgentRecord {
+export function extendedDrain(agent: AgentRecord, nowMs: number): AgentRecord {
   const { drain } = agent;
   const wholeMs = nowMs + agent.heartbeatTimeoutMs;
   if (drain === null || drain.deadlineMs === null || drain.isOver) return agent;
-  if (drain.deadlineMs >= wholeMs || drain.credits >= MAX_CREDITS) return agent;
-  return { ...agent, drain: { ...drain, deadlineMs: wholeMs, credits: drain.credits + 1 } };
+  if (drain.deadlineMs >= wholeMs || drain.extensions >= MAX_EXTENSIONS) return agent;
+  return { ...agent, drain: { ...drain, deadlineMs: wholeMs, extensions: drain.extensions + 1 } };
 }
 
 /** Live: its group watches over it. */

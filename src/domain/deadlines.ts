@@ -12,7 +12,7 @@ export function taskDeadline(task: TaskRecord): { kind: TimeoutKind; atMs: numbe
   const deadlines: { kind: TimeoutKind; atMs: number }[] = [];
   const add = (kind: TimeoutKind, fromMs: number | null, wholeMs: number | null) => {
     if (fromMs === null || wholeMs === null) return;
-    deadlines.push({ kind, atMs: Math.max(fromMs, task.creditedAtMs) + wholeMs });
+    deadlines.push({ kind, atMs: Math.max(fromMs, task.extendedAtMs) + wholeMs });
   };
   if (task.status === "assigned") add("start_timeout", task.assignedAtMs, task.startTimeoutMs);
   if (task.status === "running") {

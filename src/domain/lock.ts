@@ -10,7 +10,7 @@
  * Every grant has a fencing token greater than any before it. Only the group's alarm
  * declares a TTL passed; until then the holder still holds, and may renew.
  */
-import { MAX_CREDITS } from "./liveness.ts";
+import { MAX_EXTENSIONS } from "./liveness.ts";
 
 export type LockRecord = {
   readonly resource: string;
@@ -22,7 +22,7 @@ export type LockRecord = {
   /** The TTL's end while held, else null. */
   readonly expiresAtMs: number | null;
   /** Credits since the last renewal, see liveness. */
-  readonly credits: number;
+  readonly extensions: number;
   /** The last token that ended by its holder's own release, so that a repeated release is answered alike. */
   readonly releasedToken: number | null;
   /** Not to be granted before this instant, null if at once (`lock_delay_seconds` after a failure or expiry). */
@@ -42,14 +42,14 @@ export function granted(grant: Grant, previous: LockRecord | undefined, nowMs: n
     ...grant,
     acquiredAtMs: nowMs,
     expiresAtMs: nowMs + grant.ttlMs,
-    credits: 0,
+    extensions: 0,
     releasedToken: previous?.releasedToken ?? null,
     grantableAtMs: null,
   };
 }
 
 export function renewed(lock: LockRecord, ttlMs: number, nowMs: number): LockRecord {
-  return { ...lock, ttlMs, expiresAtMs: nowMs + ttlMs, credits: 0 };
+  return { ...lock, ttlMs, expiresAtMs: nowMs + ttlMs, extensions: 0 };
 }
 
 export function released(lock: LockRecord): LockRecord {
@@ -57,7 +57,7 @@ export function released(lock: LockRecord): LockRecord {
 }
 
 /** Ended against the holder's will: by expiry, failure or an operator. */
-export function freed(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
+export function ended(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
   return {
     ...lock,
     holder: null,
@@ -68,15 +68,19 @@ export function freed(lock: LockRecord, lockDelayMs: number, nowMs: number): Loc
 }
 
 /** After a pause of ours: the whole TTL again, at most twice between two renewals. */
-export function creditedLock(lock: LockRecord, nowMs: number): LockRecord {
-  if (lock.expiresAtMs === null || lock.credits >= MAX_CREDITS) return lock;
-  return { ...lock, expiresAtMs: Math.max(lock.expiresAtMs, nowMs + lock.ttlMs), credits: lock.credits + 1 };
+export function extendedLock(lock: LockRecord, nowMs: number): LockRecord {
+  if (lock.expiresAtMs === null || lock.extensions >= MAX_EXTENSIONS) return lock;
+  return {
+    ...lock,
+    expiresAtMs: Math.max(lock.expiresAtMs, nowMs + lock.ttlMs),
+    extensions: lock.extensions + 1,
+  };
 }
 
 /** Somebody in line for a lock. */
 export type LockWaiter = {
   /** Its place: who came first has the smallest. */
-  readonly number: number;
+  readonly position: number;
   readonly resource: string;
   readonly agentId: string;
   readonly incarnation: number;
@@ -86,13 +90,13 @@ export type LockWaiter = {
   readonly waitMs: number;
   readonly endsAtMs: number;
   /** Credits of this wait, see liveness. */
-  readonly credits: number;
+  readonly extensions: number;
   /** Of the frame that is to be answered; null for a call, which asks again. */
   readonly requestId: string | null;
 };
 
 /** It asks again, and keeps its place. */
-export function askedAgain(
+export function requeued(
   waiter: LockWaiter,
   asked: Pick<LockWaiter, "ttlMs" | "waitMs" | "requestId">,
   nowMs: number,
@@ -102,17 +106,17 @@ export function askedAgain(
     ttlMs: asked.ttlMs,
     waitMs: asked.waitMs,
     endsAtMs: Math.max(waiter.endsAtMs, nowMs + asked.waitMs),
-    credits: 0,
+    extensions: 0,
     requestId: asked.requestId ?? waiter.requestId,
   };
 }
 
 /** After a pause of ours: the whole wait again, so that it can come back and keep its place; at most twice. */
-export function creditedWaiter(waiter: LockWaiter, nowMs: number): LockWaiter {
-  if (waiter.credits >= MAX_CREDITS) return waiter;
+export function extendedWaiter(waiter: LockWaiter, nowMs: number): LockWaiter {
+  if (waiter.extensions >= MAX_EXTENSIONS) return waiter;
   return {
     ...waiter,
     endsAtMs: Math.max(waiter.endsAtMs, nowMs + waiter.waitMs),
-    credits: waiter.credits + 1,
+    extensions: waiter.extensions + 1,
   };
 }

@@ -7,7 +7,7 @@
  * a failed task, which may be the task's own fault.
  */
 
-export type Track = {
+export type ReliabilityHistory = {
   readonly goodWeight: number;
   readonly badWeight: number;
   /** When the two weights were last brought up to date. */
@@ -22,13 +22,17 @@ const UNKNOWN_AGENT = { estimate: 0.9, samples: 5 };
 
 const WEIGHTS = { task_completed: 1, task_failed: 1, agent_failed: 3 } as const;
 
-export type TrackEvent = keyof typeof WEIGHTS;
+export type ReliabilityEvent = keyof typeof WEIGHTS;
 
-export function newTrack(nowMs: number): Track {
+export function newHistory(nowMs: number): ReliabilityHistory {
   return { goodWeight: 0, badWeight: 0, atMs: nowMs };
 }
 
-export function withEvent(track: Track, event: TrackEvent, nowMs: number): Track {
+export function withEvent(
+  track: ReliabilityHistory,
+  event: ReliabilityEvent,
+  nowMs: number,
+): ReliabilityHistory {
   const { goodWeight, badWeight } = faded(track, nowMs);
   const weight = WEIGHTS[event];
   return event === "task_completed"
@@ -40,18 +44,22 @@ export function withEvent(track: Track, event: TrackEvent, nowMs: number): Track
 export type Prior = { estimate: number; samples: number };
 
 /** @returns the estimate in 0..1 */
-export function reliabilityOf(track: Track, nowMs: number, prior: Prior = UNKNOWN_AGENT): number {
+export function reliabilityOf(
+  track: ReliabilityHistory,
+  nowMs: number,
+  prior: Prior = UNKNOWN_AGENT,
+): number {
   const { goodWeight, badWeight } = faded(track, nowMs);
   return (goodWeight + prior.estimate * prior.samples) / (goodWeight + badWeight + prior.samples);
 }
 
 /** @returns how many samples, faded, are behind an estimate besides its prior */
-export function samplesOf(track: Track, nowMs: number): number {
+export function samplesOf(track: ReliabilityHistory, nowMs: number): number {
   const { goodWeight, badWeight } = faded(track, nowMs);
   return goodWeight + badWeight;
 }
 
-function faded(track: Track, nowMs: number): Track {
+function faded(track: ReliabilityHistory, nowMs: number): ReliabilityHistory {
   const share = 0.5 ** (Math.max(0, nowMs - track.atMs) / HALF_LIFE_MS);
   return { goodWeight: track.goodWeight * share, badWeight: track.badWeight * share, atMs: nowMs };
 }

@@ -5,6 +5,6 @@ export function isAtLeast(severity: Severity, minimum: Severity): boolean {
   return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minimum);
 }
 
-export function gravest(one: Severity, other: Severity): Severity {
+export function mostSevere(one: Severity, other: Severity): Severity {
   return isAtLeast(one, other) ? one : other;
 }

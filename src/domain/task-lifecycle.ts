@@ -14,7 +14,7 @@
  */
 
 import { taskDeadline } from "./deadlines.ts";
-import { MAX_CREDITS } from "./liveness.ts";
+import { MAX_EXTENSIONS } from "./liveness.ts";
 import type { TaskRecord } from "./task.ts";
 import { isFinished, isHeld } from "./task.ts";
 
@@ -37,28 +37,32 @@ export function assigned(task: TaskRecord, agentId: string, nowMs: number): Task
     assignedAtMs: nowMs,
     startedAtMs: null,
     progressAtMs: null,
-    creditedAtMs: 0,
-    credits: 0,
+    extendedAtMs: 0,
+    extensions: 0,
   });
 }
 
-export function begun(task: TaskRecord, nowMs: number): TaskRecord {
+export function started(task: TaskRecord, nowMs: number): TaskRecord {
   if (task.status !== "assigned") return task;
   return timed({ ...task, status: "running", startedAtMs: nowMs, progressAtMs: nowMs });
 }
 
 export function progressed(task: TaskRecord, progress: number, nowMs: number): TaskRecord {
-  return timed({ ...begun(task, nowMs), progress, progressAtMs: nowMs });
+  return timed({ ...started(task, nowMs), progress, progressAtMs: nowMs });
 }
 
 /** After a pause of ours, see liveness. */
-export function creditedTask(task: TaskRecord, nowMs: number): TaskRecord {
-  if (task.credits >= MAX_CREDITS) return task;
-  return timed({ ...task, creditedAtMs: Math.max(task.creditedAtMs, nowMs), credits: task.credits + 1 });
+export function extendedTask(task: TaskRecord, nowMs: number): TaskRecord {
+  if (task.extensions >= MAX_EXTENSIONS) return task;
+  return timed({
+    ...task,
+    extendedAtMs: Math.max(task.extendedAtMs, nowMs),
+    extensions: task.extensions + 1,
+  });
 }
 
 /** Taken from its holder, or never placed: waits for an agent. */
-export function parked(task: TaskRecord, reason: string, notBeforeMs: number | null): TaskRecord {
+export function madePending(task: TaskRecord, reason: string, notBeforeMs: number | null): TaskRecord {
   return {
     ...task,
     status: "pending",
@@ -73,13 +77,17 @@ export function parked(task: TaskRecord, reason: string, notBeforeMs: number | n
 }
 
 /** The task when its attempt was given, as far as that is on record. */
-export type Given = { assignedAtMs: number; priority: number | null; reassignmentCount: number | null };
+export type GivenAttempt = {
+  assignedAtMs: number;
+  priority: number | null;
+  reassignmentCount: number | null;
+};
 
 /**
  * Its last holder was thought gone and is not: it goes on under the same attempt, and what losing it had counted
  * is undone. How much of its time it had used is not on record, so it has all of it again.
  */
-export function resumed(task: TaskRecord, given: Given, nowMs: number): TaskRecord {
+export function resumed(task: TaskRecord, given: GivenAttempt, nowMs: number): TaskRecord {
   return timed({
     ...task,
     status: "running",
@@ -92,8 +100,8 @@ export function resumed(task: TaskRecord, given: Given, nowMs: number): TaskReco
     assignedAtMs: given.assignedAtMs,
     startedAtMs: nowMs,
     progressAtMs: nowMs,
-    creditedAtMs: 0,
-    credits: 0,
+    extendedAtMs: 0,
+    extensions: 0,
   });
 }
 
@@ -131,7 +139,7 @@ export function cancelled(task: TaskRecord, nowMs: number): TaskRecord {
 /** Back in line by hand: counts start anew, the attempt goes on growing. */
 export function retried(task: TaskRecord): TaskRecord {
   return {
-    ...parked(task, "put back in line", null),
+    ...madePending(task, "put back in line", null),
     reassignmentCount: 0,
     previousAgents: [],
     failureCount: 0,
@@ -143,14 +151,14 @@ export function retried(task: TaskRecord): TaskRecord {
 /** Its holder lost it by failing, by failing it or by being too slow: that counts, and the holder is avoided. */
 export function lost(task: TaskRecord, preservesPriority: boolean): TaskRecord {
   return {
-    ...avoiding(task),
+    ...avoidingHolder(task),
     reassignmentCount: task.reassignmentCount + 1,
     priority: preservesPriority ? task.priority : Math.max(0, task.priority - 1),
   };
 }
 
 /** Its holder let it go in good order: avoided, but not counted. */
-export function avoiding(task: TaskRecord): TaskRecord {
+export function avoidingHolder(task: TaskRecord): TaskRecord {
   const others = task.previousAgents.filter((id) => id !== task.holder);
   return task.holder === null
     ? task
@@ -168,9 +176,9 @@ function finished(task: TaskRecord, nowMs: number): TaskRecord {
  * - `settled`: this very attempt finished the task.
  * - `stale`: a newer attempt, or another agent's.
  */
-export type Standing = "current" | "last" | "settled" | "stale";
+export type AttemptState = "current" | "last" | "settled" | "stale";
 
-export function standingOf(task: TaskRecord, agentId: string, attempt: number): Standing {
+export function attemptStateOf(task: TaskRecord, agentId: string, attempt: number): AttemptState {
   if (task.attempt !== attempt || task.holder !== agentId) return "stale";
   if (isHeld(task.status)) return "current";
   return isFinished(task.status) ? "settled" : "last";

@@ -2,17 +2,17 @@
  * What an agent has done of one task type: how often it went well, and how long it took.
  * Fades like reliability, and is bounded in the number of types it remembers.
  */
-import { newTrack, type Track, withEvent } from "./reliability.ts";
+import { newHistory, type ReliabilityHistory, withEvent } from "./reliability.ts";
 
-export type Experience = {
-  readonly track: Track;
+export type TypePerformance = {
+  readonly reliability: ReliabilityHistory;
   /** Mean duration of its completed tasks of this type, recent ones counting more. */
   readonly meanMs: number;
   /** Completed tasks behind the mean. */
   readonly samples: number;
 };
 
-export type ExperienceByType = Readonly<Record<string, Experience>>;
+export type PerformanceByType = Readonly<Record<string, TypePerformance>>;
 
 /** How much the newest duration counts once there are many: about the last ten matter. */
 const NEWEST_SHARE = 0.1;
@@ -21,28 +21,31 @@ const NEWEST_SHARE = 0.1;
 const TYPES_REMEMBERED = 64;
 
 export function withCompletion(
-  known: ExperienceByType,
+  known: PerformanceByType,
   type: string,
   tookMs: number,
   nowMs: number,
-): ExperienceByType {
+): PerformanceByType {
   const before = own(known, type, nowMs);
   const samples = before.samples + 1;
   const share = Math.max(NEWEST_SHARE, 1 / samples);
   return remembered(known, type, {
-    track: withEvent(before.track, "task_completed", nowMs),
+    reliability: withEvent(before.reliability, "task_completed", nowMs),
     meanMs: before.meanMs + (tookMs - before.meanMs) * share,
     samples,
   });
 }
 
-export function withTaskFailure(known: ExperienceByType, type: string, nowMs: number): ExperienceByType {
+export function withTaskFailure(known: PerformanceByType, type: string, nowMs: number): PerformanceByType {
   const before = own(known, type, nowMs);
-  return remembered(known, type, { ...before, track: withEvent(before.track, "task_failed", nowMs) });
+  return remembered(known, type, {
+    ...before,
+    reliability: withEvent(before.reliability, "task_failed", nowMs),
+  });
 }
 
 /** Mean duration over agents, each counted by its samples; null when nobody ever completed one. */
-export function typicalMs(experiences: Iterable<Experience | undefined>): number | null {
+export function typicalMs(experiences: Iterable<TypePerformance | undefined>): number | null {
   let samples = 0;
   let totalMs = 0;
   for (const experience of experiences) {
@@ -53,15 +56,15 @@ export function typicalMs(experiences: Iterable<Experience | undefined>): number
   return samples === 0 ? null : totalMs / samples;
 }
 
-function own(known: ExperienceByType, type: string, nowMs: number): Experience {
+function own(known: PerformanceByType, type: string, nowMs: number): TypePerformance {
   const experience = Object.hasOwn(known, type) ? known[type] : undefined;
-  return experience ?? { track: newTrack(nowMs), meanMs: 0, samples: 0 };
+  return experience ?? { reliability: newHistory(nowMs), meanMs: 0, samples: 0 };
 }
 
-function remembered(known: ExperienceByType, type: string, experience: Experience): ExperienceByType {
+function remembered(known: PerformanceByType, type: string, experience: TypePerformance): PerformanceByType {
   const others = Object.entries(known)
     .filter(([name]) => name !== type)
-    .sort(([, a], [, b]) => b.track.atMs - a.track.atMs)
+    .sort(([, a], [, b]) => b.reliability.atMs - a.reliability.atMs)
     .slice(0, TYPES_REMEMBERED - 1);
   return Object.fromEntries([...others, [type, experience]]);
 }

@@ -42,9 +42,9 @@ export type TaskRecord = {
   /** When the current attempt runs out of time, see task-deadline. */
   readonly deadlineAtMs: number | null;
   /** When the current attempt's deadlines were last credited for a pause of ours; 0 if never. */
-  readonly creditedAtMs: number;
+  readonly extendedAtMs: number;
   /** Credits given to the current attempt, see liveness. */
-  readonly credits: number;
+  readonly extensions: number;
   /** Pending: not to be placed before this instant. */
   readonly notBeforeMs: number | null;
   /** Failures reported by holders since the submission or the last `retry`: what the back-off doubles by. */

@@ -5,8 +5,8 @@
  */
 import type { Config } from "../contract/config.ts";
 import type { ChannelName } from "../contract/notification.ts";
-import type { Notice } from "./notification-message.ts";
-import type { Carriers } from "./transports.ts";
+import type { NotificationMessage } from "./notification-message.ts";
+import type { Transports } from "./transports.ts";
 
 export type NotificationConfig = Pick<
   Config,
@@ -32,7 +32,7 @@ export type Delivery =
 export type ChannelTools = {
   /** With every secret filled in. */
   readonly config: NotificationConfig;
-  readonly carriers: Carriers;
+  readonly transports: Transports;
   readonly log: {
     line(level: "info" | "warn" | "error", event: string, fields: Record<string, unknown>): void;
   };
@@ -47,7 +47,7 @@ export type ChannelTools = {
 
 export type Channel = {
   readonly name: ChannelName;
-  deliver(notice: Notice, tools: ChannelTools): Promise<Delivery>;
+  deliver(notice: NotificationMessage, tools: ChannelTools): Promise<Delivery>;
 };
 
 export const DELIVERED: Delivery = { isDelivered: true, note: null };

@@ -4,7 +4,7 @@ import type { Severity } from "../contract/failure.ts";
 import type { Incident, IncidentStatus } from "../contract/incident.ts";
 import type { NotificationKind } from "../contract/notification.ts";
 
-export type Notice = {
+export type NotificationMessage = {
   /** Stays the same over all tries. */
   readonly id: string;
   readonly cluster: string;

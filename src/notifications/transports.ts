@@ -53,7 +53,7 @@ export type MailOutcome =
       readonly isPermanent: boolean;
     };
 
-export interface Carriers {
+export interface Transports {
   http(request: HttpRequest, timeoutMs: number): Promise<HttpOutcome>;
   smtp(server: SmtpServer, mail: Mail, timeoutMs: number): Promise<MailOutcome>;
   /** Cloudflare's own mail binding; null where there is none. */

@@ -4,13 +4,13 @@ import type { LockAcquisition } from "../contract/lock.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
 import type { Caller } from "../services/agent-group/locks/lock-service.ts";
 import type { OutgoingMessage } from "../services/agent-group/mailbox/mailbox-service.ts";
-import type { Doorbell, Parcel } from "../services/host.ts";
-import { Shell } from "./base-object.ts";
+import type { AgentWakeup, MessageBatch } from "../services/host.ts";
+import { BaseObject } from "./base-object.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 import { CONNECT_PATH, partsOfGroupName } from "./object-names.ts";
 
-export class AgentGroup extends Shell<Service> {
+export class AgentGroup extends BaseObject<Service> {
   constructor(ctx: DurableObjectState, env: Env) {
     const { cluster, group } = partsOfGroupName(nameOf(ctx));
     super(ctx, env, cluster, (host) => new Service(host, group));
@@ -24,33 +24,33 @@ export class AgentGroup extends Shell<Service> {
       Number(searchParams.get("incarnation")),
     );
     if (!connected.ok) return Response.json(connected.problem, { status: 409 });
-    const response = this.host.lines.accept(connected.value);
+    const response = this.host.sockets.accept(connected.value);
     this.service.connected(connected.value);
     return response;
   }
 
   override webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): void {
-    const connection = this.host.lines.hear(socket);
+    const connection = this.host.sockets.hear(socket);
     if (connection !== null) this.service.hear(connection, data);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, wasClean: boolean): void {
-    const connection = this.host.lines.connectionOf(socket);
+    const connection = this.host.sockets.connectionOf(socket);
     if (connection !== null) this.service.disconnected(connection, wasClean);
     super.webSocketClose(socket, code, reason, wasClean);
   }
 
   override webSocketError(socket: WebSocket): void {
-    const connection = this.host.lines.connectionOf(socket);
+    const connection = this.host.sockets.connectionOf(socket);
     if (connection !== null) this.service.disconnected(connection, false);
   }
 
-  receive(parcel: Parcel) {
+  receive(parcel: MessageBatch) {
     return this.service.receive(parcel);
   }
 
-  ringDoorbell(doorbell: Doorbell) {
-    return this.service.ringDoorbell(doorbell);
+  wakeAgent(doorbell: AgentWakeup) {
+    return this.service.wakeAgent(doorbell);
   }
 
   heartbeat(agentId: string, incarnation: number, heartbeat: Heartbeat) {
@@ -95,8 +95,8 @@ export class AgentGroup extends Shell<Service> {
     return this.service.locks.queue(resource, incarnation, request, waitMs, place);
   }
 
-  leaveLine(resource: string, agentId: string, waitsUntilMs: number) {
-    return this.service.locks.leaveLine(resource, agentId, waitsUntilMs);
+  leaveLockQueue(resource: string, agentId: string, waitsUntilMs: number) {
+    return this.service.locks.leaveQueue(resource, agentId, waitsUntilMs);
   }
 
   renew(resource: string, fencingToken: number, caller: Caller | null) {

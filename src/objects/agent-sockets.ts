@@ -2,7 +2,7 @@
  * The sockets of a group's agents: hibernatable, so that a quiet one costs nothing, and with an automatic answer,
  * so that a `ping` wakes nobody. Each is tagged with the number of its connection, and carries whom it speaks for, and whether something is held back from it.
  */
-import type { Connection, Lines } from "../services/host.ts";
+import type { Connection, Sockets } from "../services/host.ts";
 
 const PING = "ping";
 const PONG = "pong";
@@ -11,7 +11,7 @@ const PONG = "pong";
 const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
 
-export class DurableLines implements Lines {
+export class DurableSockets implements Sockets {
   readonly #ctx: DurableObjectState;
   /** Those that sent a message to this instance. */
   readonly #spoken = new WeakSet<WebSocket>();
@@ -83,13 +83,13 @@ export class DurableLines implements Lines {
     if (this.#closing.size > 0) setTimeout(() => this.#closeWhoSpoke(), LOOK_MS);
   }
 
-  holdBack(connection: number, isHeldBack: boolean): void {
+  setBackpressured(connection: number, isHeldBack: boolean): void {
     for (const socket of this.#sockets(connection)) {
       socket.serializeAttachment({ ...socket.deserializeAttachment(), isHeldBack });
     }
   }
 
-  isHeldBack(connection: number): boolean {
+  isBackpressured(connection: number): boolean {
     return this.#sockets(connection).some((socket) => socket.deserializeAttachment()?.isHeldBack === true);
   }
 

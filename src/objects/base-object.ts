@@ -7,7 +7,7 @@ import { closeSocket } from "./agent-sockets.ts";
 import { acceptWaiter, type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 
-export abstract class Shell<
+export abstract class BaseObject<
   Service extends { onAlarm(scheduledMs: number | null): void },
 > extends DurableObject<Env> {
   protected readonly host: DurableHost;

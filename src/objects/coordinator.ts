@@ -15,18 +15,18 @@ import type {
 import type { Registrar } from "../services/coordinator/agents/registration.ts";
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
 import type { Speaker } from "../services/coordinator/speaker.ts";
-import type { Parcel, Report, UnstartedRead } from "../services/host.ts";
-import { Shell } from "./base-object.ts";
+import type { MessageBatch, TaskReport, UnstartedRead } from "../services/host.ts";
+import { BaseObject } from "./base-object.ts";
 import { baseConfig } from "./bundled-config.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 
-export class Coordinator extends Shell<Service> {
+export class Coordinator extends BaseObject<Service> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, nameOf(ctx), (host) => new Service(host, baseConfig()));
   }
 
-  receive(parcel: Parcel) {
+  receive(parcel: MessageBatch) {
     return this.service.receive(parcel);
   }
 
@@ -78,7 +78,7 @@ export class Coordinator extends Shell<Service> {
     return this.service.settleBatch(results, speaker);
   }
 
-  reportAll(reports: readonly Report[]) {
+  reportAll(reports: readonly TaskReport[]) {
     return this.service.reportAll(reports);
   }
 

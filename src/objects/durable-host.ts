@@ -4,21 +4,21 @@
  */
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
-import type { Task, TaskStanding } from "../contract/task.ts";
+import type { Task, TaskState } from "../contract/task.ts";
 import type {
   Address,
+  AgentWakeup,
   Alarm,
-  Bells,
-  Doorbell,
   Host,
   Log,
-  Parcel,
+  MessageBatch,
   Peers,
   Receipt,
-  Report,
+  TaskReport,
+  TopicWakeups,
   UnstartedRead,
 } from "../services/host.ts";
-import { DurableLines } from "./agent-sockets.ts";
+import { DurableSockets } from "./agent-sockets.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
 import { groupName } from "./object-names.ts";
@@ -28,7 +28,7 @@ import type { Remote } from "./rpc-types.ts";
 export type DurableHost = Host & {
   readonly sql: DurableSql;
   readonly alarm: CountedAlarm;
-  readonly lines: DurableLines;
+  readonly sockets: DurableSockets;
 };
 
 /** Setting an alarm costs a row. */
@@ -58,9 +58,9 @@ const consoleLog: Log = {
 };
 
 /** Whoever waits for a topic holds a hibernatable socket tagged with it, see `acceptWaiter`. */
-function socketBells(ctx: DurableObjectState): Bells {
+function socketBells(ctx: DurableObjectState): TopicWakeups {
   return {
-    ring(topic) {
+    wake(topic) {
       for (const socket of ctx.getWebSockets(topic)) {
         try {
           socket.send("ring");
@@ -84,11 +84,11 @@ export function acceptWaiter(ctx: DurableObjectState, request: Request): Respons
 }
 
 /** What objects ask of each other. */
-type Receiver = Remote<{ receive(parcel: Parcel): Receipt }>;
-type Group = Receiver & Remote<{ ringDoorbell(doorbell: Doorbell): void }>;
+type Receiver = Remote<{ receive(parcel: MessageBatch): Receipt }>;
+type Group = Receiver & Remote<{ ringDoorbell(doorbell: AgentWakeup): void }>;
 type Coordinator = Receiver &
   Remote<{
-    reportAll(reports: readonly Report[]): Outcome<TaskStanding>[];
+    reportAll(reports: readonly TaskReport[]): Outcome<TaskState>[];
     unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[];
   }>;
 
@@ -103,7 +103,7 @@ function peersOf(env: Env, cluster: string): Peers {
   };
   return {
     deliver: (address, parcel) => receiverAt(address).receive(parcel),
-    ringDoorbell: async (name, doorbell) => group(name).ringDoorbell(doorbell),
+    wakeAgent: async (name, doorbell) => group(name).ringDoorbell(doorbell),
     report: (reports) => coordinator().reportAll(reports),
     unstartedTasks: (reads) => coordinator().unstartedTasks(reads),
   };
@@ -114,8 +114,8 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     sql: new DurableSql(ctx.storage),
     clock: { nowMs: () => Date.now() },
     alarm: new CountedAlarm(ctx.storage),
-    bells: socketBells(ctx),
-    lines: new DurableLines(ctx),
+    wakeups: socketBells(ctx),
+    sockets: new DurableSockets(ctx),
     peers: peersOf(env, cluster),
     log: consoleLog,
     bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",

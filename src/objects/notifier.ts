@@ -2,13 +2,13 @@
 import { DurableObject } from "cloudflare:workers";
 import type { IncidentFilter } from "../contract/incident.ts";
 import type { NotificationFilter } from "../contract/notification.ts";
-import type { Parcel } from "../services/host.ts";
+import type { MessageBatch } from "../services/host.ts";
 import { Notifier as Service } from "../services/notifier/notifier.ts";
-import type { Outside } from "../services/notifier/notifier-environment.ts";
+import type { NotifierEnvironment } from "../services/notifier/notifier-environment.ts";
 import { baseConfig } from "./bundled-config.ts";
 import { type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
 import { type Env, secretOf } from "./env.ts";
-import { carriersOf } from "./transports/transports.ts";
+import { transportsOf } from "./transports/transports.ts";
 
 export class Notifier extends DurableObject<Env> {
   readonly #host: DurableHost;
@@ -25,7 +25,7 @@ export class Notifier extends DurableObject<Env> {
     runAlarm(this.#host.alarm, () => this.#service.onAlarm());
   }
 
-  receive(parcel: Parcel) {
+  receive(parcel: MessageBatch) {
     return this.#service.receive(parcel);
   }
 
@@ -46,9 +46,9 @@ export class Notifier extends DurableObject<Env> {
   }
 }
 
-function outsideOf(env: Env): Outside {
+function outsideOf(env: Env): NotifierEnvironment {
   return {
-    carriers: carriersOf(env),
+    transports: transportsOf(env),
     secret: (name) => secretOf(env, name),
     allowLocalTargets: env.ALLOW_LOCAL_TARGETS === "true",
     publicUrl: env.PUBLIC_URL || null,

@@ -7,7 +7,7 @@
 let sinceMs: number | null = null;
 
 /** To be called at each request; only the first counts. */
-export function noteReachable(): void {
+export function recordRequest(): void {
   sinceMs ??= Date.now();
 }
 

@@ -14,7 +14,7 @@ import { readJson } from "../validation/json-text.ts";
 import { fieldErrors, schemaIssues } from "../validation/schema-issues.ts";
 
 /** `characters` is about how long it is, for bounds. */
-export type FrameReading =
+export type ParsedFrame =
   | { ok: true; frame: AgentFrame; characters: number }
   | { ok: false; requestId: string | null; problem: Problem };
 
@@ -25,7 +25,7 @@ const SCHEMAS: ReadonlyMap<unknown, Schema> = new Map(
 
 const REQUEST_ID_LIMIT = 64;
 
-export function framesIn(data: string | ArrayBuffer): FrameReading[] {
+export function parseFrames(data: string | ArrayBuffer): ParsedFrame[] {
   if (typeof data !== "string") return [refused(null, "frames are text: send JSON")];
   if (data.length > BATCH_FRAME_LIMIT_CHARACTERS) return [tooLong(null, BATCH_FRAME_LIMIT_CHARACTERS)];
   const read = readJson(data);
@@ -36,7 +36,7 @@ export function framesIn(data: string | ArrayBuffer): FrameReading[] {
   return [frameOf(value, data.length)];
 }
 
-function framesOfBatch(value: object, characters: number): FrameReading[] {
+function framesOfBatch(value: object, characters: number): ParsedFrame[] {
   const parsed = BatchFrame.safeParse(value);
   if (!parsed.success) return [invalid(requestIdOf(value), BatchFrame, parsed.error)];
   const { frames } = parsed.data;
@@ -50,7 +50,7 @@ function framesOfBatch(value: object, characters: number): FrameReading[] {
   });
 }
 
-function frameOf(value: unknown, characters: number): FrameReading {
+function frameOf(value: unknown, characters: number): ParsedFrame {
   const type = memberOf(value, "type");
   const schema = SCHEMAS.get(type);
   if (schema === undefined) {
@@ -89,7 +89,7 @@ function invalid(
   requestId: string | null,
   schema: Parameters<typeof schemaIssues>[0],
   error: Parameters<typeof schemaIssues>[1],
-): FrameReading {
+): ParsedFrame {
   const errors = fieldErrors(schemaIssues(schema, error));
   return {
     ok: false,
@@ -98,11 +98,11 @@ function invalid(
   };
 }
 
-function refused(requestId: string | null, detail: string): FrameReading {
+function refused(requestId: string | null, detail: string): ParsedFrame {
   return { ok: false, requestId, problem: { code: "invalid_request", detail } };
 }
 
-function tooLong(requestId: string | null, limit: number): FrameReading {
+function tooLong(requestId: string | null, limit: number): ParsedFrame {
   const detail = `a frame has at most ${FRAME_LIMIT_CHARACTERS} characters, a batch ${BATCH_FRAME_LIMIT_CHARACTERS}`;
   return {
     ok: false,

@@ -8,12 +8,12 @@ const CHARACTERS_PER_SECOND = 64 * 1024 * 1024;
 
 const WINDOW_MS = 1000;
 
-export type Meter = { readonly sinceMs: number; readonly frames: number; readonly characters: number };
+export type FrameCount = { readonly sinceMs: number; readonly frames: number; readonly characters: number };
 
-export type Heard = { readonly frames: number; readonly characters: number };
+export type FrameSize = { readonly frames: number; readonly characters: number };
 
 /** The meter after that much more; a batch counts as the frames in it. */
-export function metered(meter: Meter | undefined, heard: Heard, nowMs: number): Meter {
+export function withFrames(meter: FrameCount | undefined, heard: FrameSize, nowMs: number): FrameCount {
   if (meter === undefined || nowMs - meter.sinceMs >= WINDOW_MS) return { sinceMs: nowMs, ...heard };
   return {
     ...meter,
@@ -22,6 +22,6 @@ export function metered(meter: Meter | undefined, heard: Heard, nowMs: number): 
   };
 }
 
-export function isFlood({ frames, characters }: Meter): boolean {
+export function exceedsLimit({ frames, characters }: FrameCount): boolean {
   return frames > FRAMES_PER_SECOND || characters > CHARACTERS_PER_SECOND;
 }

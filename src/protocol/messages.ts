@@ -13,8 +13,8 @@ import type { AgentMessage } from "../contract/message.ts";
 import type { FailureSubject } from "../domain/incident/incident-entry.ts";
 
 /** The coordinator tells a group of a new incarnation, which ends the one before. */
-export type Admit = {
-  type: "admit";
+export type RegisterSession = {
+  type: "register_session";
   agentId: string;
   incarnation: number;
   intervalMs: number;
@@ -34,7 +34,7 @@ export type GroupSettings = {
 export type ConfigureGroup = { type: "configure_group"; settings: GroupSettings };
 
 /** An operator dropped an agent that was not live: its message box goes with it. */
-export type Forget = { type: "forget"; agentId: string };
+export type ForgetAgent = { type: "forget_agent"; agentId: string };
 
 /** A message to all agents of a group that live when it comes. */
 export type Broadcast = {
@@ -72,7 +72,7 @@ export type AgentCleared = { type: "agent_cleared"; agentId: string; incarnation
 export type LoadReported = { type: "load_reported"; agentId: string; incarnation: number; load: Load };
 
 /** Events of the group's own for the cluster's log. */
-export type EventsNoted = { type: "events_noted"; atMs: number; events: EventDraft[] };
+export type EventsRecorded = { type: "events_recorded"; atMs: number; events: EventDraft[] };
 
 /** The coordinator tells a group whether an agent drains; `mode` null: it takes tasks again. */
 export type DrainChanged = {
@@ -92,8 +92,8 @@ export type ConfigureNotifier = {
 };
 
 /** A failure as recorded; sent again with its counts once its failover is done. */
-export type FailureNoted = {
-  type: "failure_noted";
+export type FailureRecorded = {
+  type: "failure_recorded";
   stage: "recorded" | "failed_over";
   failure: Failure;
   /** What it is about, by whoever recorded it: a type alone may be a reporter's own word. */
@@ -114,7 +114,10 @@ export type AgentRecovered = {
 export type TaskSettled = { type: "task_settled"; taskId: string; atMs: number };
 
 /** A broadcast to these groups, or to all of the cluster, which the coordinator passes on. */
-export type TellAgents = Omit<Broadcast, "type"> & { type: "tell_agents"; groups: string[] | null };
+export type BroadcastRequested = Omit<Broadcast, "type"> & {
+  type: "broadcast_requested";
+  groups: string[] | null;
+};
 
 /** Agents that are silent while others were declared dead: they may well be next. */
 export type AgentsSilent = {
@@ -122,14 +125,14 @@ export type AgentsSilent = {
   agents: { agentId: string; incarnation: number; untilMs: number }[];
 };
 
-export type ToGroup = Admit | ConfigureGroup | Forget | Broadcast | DrainChanged;
+export type ToGroup = RegisterSession | ConfigureGroup | ForgetAgent | Broadcast | DrainChanged;
 export type ToCoordinator =
   | AgentEnded
   | AgentSuspect
   | AgentCleared
   | AgentsSilent
   | LoadReported
-  | EventsNoted
-  | TellAgents;
-export type ToNotifier = ConfigureNotifier | FailureNoted | AgentRecovered | TaskSettled;
-export type Message = ToGroup | ToCoordinator | ToNotifier;
+  | EventsRecorded
+  | BroadcastRequested;
+export type ToNotifier = ConfigureNotifier | FailureRecorded | AgentRecovered | TaskSettled;
+export type OutboxMessage = ToGroup | ToCoordinator | ToNotifier;

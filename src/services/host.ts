@@ -6,8 +6,8 @@
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
-import type { Task, TaskStanding } from "../contract/task.ts";
-import type { Message } from "../protocol/messages.ts";
+import type { Task, TaskState } from "../contract/task.ts";
+import type { OutboxMessage } from "../protocol/messages.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface Clock {
@@ -22,15 +22,15 @@ export interface Alarm {
 }
 
 /** Wakes whoever waits for a topic. Lossy by nature: the woken read the authority again. */
-export interface Bells {
-  ring(topic: string): void;
+export interface TopicWakeups {
+  wake(topic: string): void;
 }
 
 /** One socket of an agent. Its number is never used again in its group. */
 export type Connection = { agentId: string; incarnation: number; number: number };
 
 /** The sockets of agents, by the numbers of their connections. They outlive the instance, not the process. */
-export interface Lines {
+export interface Sockets {
   /** Lost if the socket is closing or gone. */
   send(connection: number, frame: string): void;
   /** @param code see CLOSE_CODES */
@@ -38,8 +38,8 @@ export interface Lines {
   /** Whether there is such a socket, or its end is still to be told. Not whether anybody is at its other end. */
   isKnown(connection: number): boolean;
   /** Keeps with a socket, for later instances too, that something is held back from its agent. */
-  holdBack(connection: number, isHeldBack: boolean): void;
-  isHeldBack(connection: number): boolean;
+  setBackpressured(connection: number, isHeldBack: boolean): void;
+  isBackpressured(connection: number): boolean;
   /** When the agent last sent a `ping`, which wakes nobody; null if it has not. */
   lastPingMs(connection: number): number | null;
 }
@@ -48,13 +48,13 @@ export interface Lines {
 export type Address = "coordinator" | "notifier" | `group/${string}`;
 
 /** A run of consecutive messages of one stream. */
-export type Parcel = { stream: string; letters: { number: number; message: Message }[] };
+export type MessageBatch = { stream: string; messages: { number: number; message: OutboxMessage }[] };
 
 /** How far the receiver has come, and what it will never accept. */
 export type Receipt = { through: number; refused: { number: number; reason: string }[] };
 
 /** What a doorbell says: hints, not facts. */
-export type Doorbell = {
+export type AgentWakeup = {
   agentId: string;
   assignedTasks: number;
   /** Attempts that were taken from it; the same one perhaps more than once. */
@@ -67,18 +67,18 @@ export type Revocation = { taskId: string; attempt: number; reason: RevocationRe
 export type UnstartedRead = { agentId: string; cursor: string | null };
 
 /** A holder's report that came over a socket. */
-export type Report = {
+export type TaskReport = {
   speaker: { agentId: string; incarnation: number };
   frame: Extract<AgentFrame, { task_id: string }>;
 };
 
 export interface Peers {
   /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
-  deliver(receiver: Address, parcel: Parcel): Promise<Receipt>;
+  deliver(receiver: Address, parcel: MessageBatch): Promise<Receipt>;
   /** Tells a group that an agent's task list changed. Rejects when it may not have heard. */
-  ringDoorbell(group: string, doorbell: Doorbell): Promise<void>;
+  wakeAgent(group: string, doorbell: AgentWakeup): Promise<void>;
   /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
-  report(reports: readonly Report[]): Promise<Outcome<TaskStanding>[]>;
+  report(reports: readonly TaskReport[]): Promise<Outcome<TaskState>[]>;
   /**
    * The tasks of agents that wait to be started, as the coordinator has them, page by page. A page for each, in
    * order, of as many as one answer has room for, and of one at least; the others are to be asked again.
@@ -95,8 +95,8 @@ export interface Host {
   readonly sql: Sql;
   readonly clock: Clock;
   readonly alarm: Alarm;
-  readonly bells: Bells;
-  readonly lines: Lines;
+  readonly wakeups: TopicWakeups;
+  readonly sockets: Sockets;
   readonly peers: Peers;
   readonly log: Log;
   /** Changes when the process, or on Cloudflare the deployment, does: then we were away. */

@@ -2,13 +2,13 @@
  * The receiving half of messages between objects: applies each message once, in order,
  * in a transaction of its own together with the mark that says so.
  */
-import type { Message } from "../protocol/messages.ts";
+import type { OutboxMessage } from "../protocol/messages.ts";
 import { InboxStore } from "../storage/outbox.ts";
-import type { Host, Parcel, Receipt } from "./host.ts";
+import type { Host, MessageBatch, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Applies one message; a returned reason refuses it for good. Throws only for bugs. */
-export type Apply = (message: Message, nowMs: number) => string | null;
+export type Apply = (message: OutboxMessage, nowMs: number) => string | null;
 
 export class Inbox {
   readonly #host: Host;
@@ -24,10 +24,10 @@ export class Inbox {
   }
 
   /** Applies what is new in the parcel. One that cannot be applied is refused, not repeated for ever. */
-  receive(parcel: Parcel): Receipt {
+  receive(parcel: MessageBatch): Receipt {
     const refused: Receipt["refused"] = [];
     let through = this.#unit.read(() => this.#store.applied(parcel.stream)) ?? 0;
-    for (const { number, message } of parcel.letters) {
+    for (const { number, message } of parcel.messages) {
       if (number <= through) continue;
       const reason = this.#applyOne(parcel.stream, number, message);
       if (reason !== null) refused.push({ number, reason });
@@ -36,7 +36,7 @@ export class Inbox {
     return { through, refused };
   }
 
-  #applyOne(stream: string, number: number, message: Message): string | null {
+  #applyOne(stream: string, number: number, message: OutboxMessage): string | null {
     const commit = (work: (nowMs: number) => string | null) =>
       this.#unit.commit((nowMs) => {
         const reason = work(nowMs);

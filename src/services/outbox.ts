@@ -5,10 +5,10 @@
  * refuses for good is parked and reported, and the rest flows on.
  */
 import { backoffMs } from "../domain/backoff.ts";
-import type { Message } from "../protocol/messages.ts";
+import type { OutboxMessage } from "../protocol/messages.ts";
 import type { MetaStore } from "../storage/meta.ts";
-import { type Letter, OutboxStore } from "../storage/outbox.ts";
-import type { Address, Host, Parcel, Receipt } from "./host.ts";
+import { OutboxStore, type StoredMessage } from "../storage/outbox.ts";
+import type { Address, Host, MessageBatch, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Messages in one parcel: keeps a delivery's transaction short. */
@@ -19,7 +19,7 @@ const PARCEL_CHARACTERS = 4_000_000;
 
 const RETRY = { firstMs: 100, factor: 2, longestMs: 30_000 };
 
-type Lane = { inFlight: boolean; tries: number; retryAtMs: number };
+type ReceiverState = { inFlight: boolean; tries: number; retryAtMs: number };
 type Waiter = { receiver: Address; number: number; resolve: (delivered: boolean) => void };
 /** A message that its receiver will never accept. */
 export type Refusal = { receiver: Address; messageType: string; reason: string };
@@ -31,7 +31,7 @@ export class Outbox {
   readonly #meta: MetaStore;
   readonly #onRefused: (refusal: Refusal, nowMs: number) => void;
   /** A lane for each receiver with undelivered messages; rebuilt from storage at a start. */
-  readonly #lanes = new Map<Address, Lane>();
+  readonly #lanes = new Map<Address, ReceiverState>();
   readonly #awaiting = new Set<Waiter>();
 
   constructor(
@@ -54,7 +54,7 @@ export class Outbox {
   }
 
   /** Adds a message to the present transaction. */
-  post(receiver: Address, message: Message): number {
+  send(receiver: Address, message: OutboxMessage): number {
     const number = this.#store.append(receiver, JSON.stringify(message));
     this.#open(receiver);
     return number;
@@ -102,7 +102,7 @@ export class Outbox {
     if (!lane.inFlight && lane.tries === 0) this.#start(receiver, lane);
   }
 
-  #start(receiver: Address, lane: Lane): void {
+  #start(receiver: Address, lane: ReceiverState): void {
     lane.inFlight = true;
     this.#unit.afterCommit(() => {
       this.#send(receiver, lane).catch((error: unknown) => {
@@ -111,15 +111,18 @@ export class Outbox {
     });
   }
 
-  async #send(receiver: Address, lane: Lane): Promise<void> {
-    const letters = withinSize(this.#store.head(receiver, PARCEL_LIMIT));
-    const parcel: Parcel = {
+  async #send(receiver: Address, lane: ReceiverState): Promise<void> {
+    const messages = withinSize(this.#store.head(receiver, PARCEL_LIMIT));
+    const parcel: MessageBatch = {
       stream: this.#streamId(),
-      letters: letters.map(({ number, message }) => ({ number, message: JSON.parse(message) as Message })),
+      messages: messages.map(({ number, message }) => ({
+        number,
+        message: JSON.parse(message) as OutboxMessage,
+      })),
     };
     let receipt: Receipt | null = null;
     try {
-      if (letters.length > 0) receipt = await this.#host.peers.deliver(receiver, parcel);
+      if (messages.length > 0) receipt = await this.#host.peers.deliver(receiver, parcel);
     } catch (error) {
       this.#host.log.line("warn", "delivery_failed", {
         receiver,
@@ -127,10 +130,16 @@ export class Outbox {
         error: String(error),
       });
     }
-    this.#unit.commit((nowMs) => this.#settle(receiver, lane, letters.length, receipt, nowMs));
+    this.#unit.commit((nowMs) => this.#settle(receiver, lane, messages.length, receipt, nowMs));
   }
 
-  #settle(receiver: Address, lane: Lane, sent: number, receipt: Receipt | null, nowMs: number): void {
+  #settle(
+    receiver: Address,
+    lane: ReceiverState,
+    sent: number,
+    receipt: Receipt | null,
+    nowMs: number,
+  ): void {
     // After a reload this lane was replaced: what was delivered counts, its state no more.
     const isCurrent = this.#lanes.get(receiver) === lane;
     lane.inFlight = false;
@@ -143,7 +152,7 @@ export class Outbox {
     lane.retryAtMs = 0;
     if (receipt !== null) {
       for (const { number, reason } of receipt.refused) {
-        const messageType = this.#store.park(receiver, number, reason);
+        const messageType = this.#store.moveToDeadLetters(receiver, number, reason);
         this.#onRefused({ receiver, messageType, reason }, nowMs);
       }
       this.#store.removeThrough(receiver, receipt.through);
@@ -168,12 +177,12 @@ export class Outbox {
   }
 }
 
-/** The first of the letters, as many as a parcel may hold; always one. */
-function withinSize(letters: readonly Letter[]): Letter[] {
+/** The first of the messages, as many as a parcel may hold; always one. */
+function withinSize(messages: readonly StoredMessage[]): StoredMessage[] {
   let characters = 0;
-  const count = letters.findIndex(({ message }, index) => {
+  const count = messages.findIndex(({ message }, index) => {
     characters += message.length;
     return index > 0 && characters > PARCEL_CHARACTERS;
   });
-  return count < 0 ? [...letters] : letters.slice(0, count);
+  return count < 0 ? [...messages] : messages.slice(0, count);
 }

@@ -89,11 +89,11 @@ export class UnitOfWork {
   read<Result>(work: (nowMs: number) => Result): Result {
     if (this.#loaded) return work(this.nowMs());
     if (isMigrated(this.#host.sql)) return this.commit(work);
-    return this.imagine(work);
+    return this.dryRun(work);
   }
 
   /** Runs `work` as if it were to be kept, and keeps nothing of it: memory is read anew afterwards. */
-  imagine<Result>(work: (nowMs: number) => Result): Result {
+  dryRun<Result>(work: (nowMs: number) => Result): Result {
     const imagined = this.commit((nowMs): Outcome<never> => {
       throw new RolledBack(work(nowMs));
     });

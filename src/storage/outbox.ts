@@ -7,21 +7,21 @@
 import { Counter } from "./meta.ts";
 import { first, type Sql } from "./sql.ts";
 
-export const POST_SCHEMA = [
+export const MESSAGING_SCHEMA = [
   `CREATE TABLE outbox (
      receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL,
      PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
   // Refused for good: kept for a person to look at, out of the way of the rest.
-  `CREATE TABLE parked (
+  `CREATE TABLE dead_letters (
      receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL, reason TEXT NOT NULL,
      PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
   "CREATE TABLE inbox (stream TEXT PRIMARY KEY, applied INTEGER NOT NULL) WITHOUT ROWID",
 ] as const;
 
 /** Parked messages kept at most; the oldest numbers go first. */
-const PARKED_LIMIT = 1000;
+const DEAD_LETTERS_LIMIT = 1000;
 
-export type Letter = { number: number; message: string };
+export type StoredMessage = { number: number; message: string };
 
 export class OutboxStore {
   readonly #sql: Sql;
@@ -49,8 +49,8 @@ export class OutboxStore {
     return number;
   }
 
-  head(receiver: string, limit: number): Letter[] {
-    return this.#sql.all<Letter>(
+  head(receiver: string, limit: number): StoredMessage[] {
+    return this.#sql.all<StoredMessage>(
       "SELECT number, message FROM outbox WHERE receiver = ? ORDER BY number LIMIT ?",
       receiver,
       limit,
@@ -69,7 +69,7 @@ export class OutboxStore {
   }
 
   /** Sets a message aside. @returns its type */
-  park(receiver: string, number: number, reason: string): string {
+  moveToDeadLetters(receiver: string, number: number, reason: string): string {
     const message = first<{ message: string }>(
       this.#sql,
       "SELECT message FROM outbox WHERE receiver = ? AND number = ?",
@@ -77,13 +77,17 @@ export class OutboxStore {
       number,
     )?.message;
     this.#sql.all(
-      "INSERT OR REPLACE INTO parked SELECT receiver, number, message, ? FROM outbox WHERE receiver = ? AND number = ?",
+      "INSERT OR REPLACE INTO dead_letters SELECT receiver, number, message, ? FROM outbox WHERE receiver = ? AND number = ?",
       reason,
       receiver,
       number,
     );
     this.#sql.all("DELETE FROM outbox WHERE receiver = ? AND number = ?", receiver, number);
-    this.#sql.all("DELETE FROM parked WHERE receiver = ? AND number <= ?", receiver, number - PARKED_LIMIT);
+    this.#sql.all(
+      "DELETE FROM dead_letters WHERE receiver = ? AND number <= ?",
+      receiver,
+      number - DEAD_LETTERS_LIMIT,
+    );
     return message === undefined ? "unknown" : (JSON.parse(message) as { type: string }).type;
   }
 }

@@ -11,7 +11,7 @@ const PAGE_CHARACTERS = 4_000_000;
 export type Slice<Item> = { items: Item[]; hasMore: boolean };
 
 /** Puts a page together until it has `limit` rows or is large enough. */
-export function bounded<Item extends Record<string, SqlValue>>(
+export function readSlice<Item extends Record<string, SqlValue>>(
   limit: number,
   next: (count: number) => Item[],
 ): Slice<Item> {
@@ -35,6 +35,6 @@ function charactersIn(row: Record<string, SqlValue>): number {
   return characters;
 }
 
-export function mapped<From, To>({ items, hasMore }: Slice<From>, view: (item: From) => To): Slice<To> {
+export function mapSlice<From, To>({ items, hasMore }: Slice<From>, view: (item: From) => To): Slice<To> {
   return { items: items.map(view), hasMore };
 }

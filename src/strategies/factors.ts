@@ -33,8 +33,8 @@ export function capabilityFactor(
   candidate: Candidate,
   { nowMs }: DecisionContext,
 ): number {
-  const experience = Object.hasOwn(candidate.experience, type) ? candidate.experience[type] : undefined;
-  return experience === undefined ? UNTRIED.estimate : reliabilityOf(experience.track, nowMs, UNTRIED);
+  const experience = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
+  return experience === undefined ? UNTRIED.estimate : reliabilityOf(experience.reliability, nowMs, UNTRIED);
 }
 
 /**
@@ -58,7 +58,7 @@ export function performanceFactor(
   candidate: Candidate,
   { typicalMs }: DecisionContext,
 ): number {
-  const experience = Object.hasOwn(candidate.experience, type) ? candidate.experience[type] : undefined;
+  const experience = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
   if (experience === undefined || experience.samples === 0 || typicalMs === null || typicalMs === 0)
     return 0.5;
   const { meanMs, samples } = experience;

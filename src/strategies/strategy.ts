@@ -7,7 +7,7 @@
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/decision.ts";
-import type { ExperienceByType } from "../domain/task-type-performance.ts";
+import type { PerformanceByType } from "../domain/task-type-performance.ts";
 
 /** What a strategy may know of the task. */
 export type PlaceableTask = {
@@ -39,7 +39,7 @@ export type Candidate = {
   readonly reliability: number;
   readonly load: Load | null;
   /** What it has done of each task type. */
-  readonly experience: ExperienceByType;
+  readonly performance: PerformanceByType;
 };
 
 export type DecisionContext = {

@@ -61,7 +61,7 @@ it("finds a killed agent, moves its tasks and frees its locks within 250 ms of i
   }
   const all = await Promise.all(measured);
 
-  const pauses = follower.arrivals.filter(({ event }) => event.type === "coordinator_paused");
+  const pauses = follower.arrivals.filter(({ event }) => event.type === "coordinator.paused");
   console.log(`seed ${SEED}; ${pauses.length} pauses of the coordinator; ${noise}`);
   for (const what of ["declared", "reassigned", "lockGranted", "eventArrived", "byAgentsAccount"] as const) {
     const values = all.map((lateness) => lateness[what]);
@@ -91,7 +91,7 @@ async function killAndMeasure(
   const acknowledgedMs = victim.lastBeatSentAtMs;
   const untimely = lockIsHeldUntil(cluster, victim.id, acknowledgedMs + TIMEOUT_MS);
 
-  await follower.event("lock.freed", ({ subject }) => subject === lockOf(victim.id));
+  await follower.event("lock.released", ({ subject }) => subject === lockOf(victim.id));
   const { lock } = await cluster.ask<{ lock: Lock }>("POST", lockPath(victim.id, "acquire"), {
     agent_id: "heir-0",
   });

@@ -42,7 +42,7 @@ describe("a coordinator that is killed and comes back", () => {
       const found = await Promise.all([early, late].map((agent) => failureOf(cluster, follower, agent)));
       await expectUnharmed(cluster, fleet, readyAtMs + timeoutMs);
       expect(await deathsIn(cluster)).toHaveLength(found.length);
-      await follower.event("coordinator_paused", ({ data }) => data.cause === "restarted");
+      await follower.event("coordinator.paused", ({ data }) => data.cause === "restarted");
 
       const lateness = found.map(({ at }) => Date.parse(at) - (readyAtMs + timeoutMs));
       console.log(
@@ -186,4 +186,4 @@ async function deathsIn(cluster: ClusterClient): Promise<Failure[]> {
 }
 
 const pausesOf = (follower: Follower) =>
-  follower.arrivals.filter(({ event }) => event.type === "coordinator_paused");
+  follower.arrivals.filter(({ event }) => event.type === "coordinator.paused");

@@ -80,7 +80,7 @@ describe("acquiring", () => {
     { what: "a space and a percent sign", encoded: "100%25%20sure", name: "100% sure" },
     { what: "an encoded slash in its very name", encoded: "a%252Fb", name: "a%2Fb" },
     { what: "a question mark and a hash", encoded: "what%3F%23", name: "what?#" },
-    { what: "letters of the world", encoded: encodeURIComponent("склад-倉庫-😀"), name: "склад-倉庫-😀" },
+    { what: "messages of the world", encoded: encodeURIComponent("склад-倉庫-😀"), name: "склад-倉庫-😀" },
     { what: "256 characters", encoded: "x".repeat(256), name: "x".repeat(256) },
     { what: "a word that is a verb elsewhere", encoded: "acquire", name: "acquire" },
     { what: "an object's own words", encoded: "__proto__", name: "__proto__" },
@@ -240,7 +240,7 @@ describe("a lock ends", () => {
     const [failure] = (await cluster.failures()).items;
     expect(failure?.locks_released).toEqual(["db/orders", "disk"]);
     expect(await events.first(({ subject }) => subject === "disk", "the freeing")).toMatchObject({
-      type: "lock.freed",
+      type: "lock.released",
       data: { holder: "a1" },
     });
     expect((await cluster.locks()).items.map(({ resource }) => resource)).toEqual(["kept"]);

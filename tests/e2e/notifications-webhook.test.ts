@@ -319,10 +319,7 @@ describe("a receiver that answers 410", () => {
     await using events = await cluster.events();
     const gone = await messageOnce(cluster, await fail(cluster, "a1"), "dead");
     expect(gone).toMatchObject({ try_count: 1, last_error: expect.stringContaining("410") });
-    const { data } = await events.first(
-      ({ type }) => type === "notification.switched_off",
-      "the switching off",
-    );
+    const { data } = await events.first(({ type }) => type === "notification.disabled", "the switching off");
     expect(data).toMatchObject({ channel: "webhook" });
 
     const unsent = await messageOnce(cluster, await fail(cluster, "a2"), "dead");

@@ -467,7 +467,7 @@ it("a restart of the server fails nobody whose socket it cut, though the grace i
   expect(items).toHaveLength(20);
   await using events = await cluster.events();
   const pause = await events.first(
-    ({ type, subject }) => type === "coordinator_paused" && subject === "group/default",
+    ({ type, subject }) => type === "coordinator.paused" && subject === "group/default",
     "the word of our absence",
   );
   expect(pause.data).toMatchObject({ cause: "restarted" });

@@ -104,9 +104,15 @@ describe("an agent group", () => {
     const agents = Array.from({ length: 1000 }, (_, index) => `agent-${index}`);
     await north.receive({
       stream: "test",
-      letters: agents.map((agentId, index) => ({
+      messages: agents.map((agentId, index) => ({
         number: index + 1,
-        message: { type: "admit", agentId, incarnation: index + 1, intervalMs: 10_000, timeoutMs: 30_000 },
+        message: {
+          type: "register_session",
+          agentId,
+          incarnation: index + 1,
+          intervalMs: 10_000,
+          timeoutMs: 30_000,
+        },
       })),
     });
     const rounds = 12;

@@ -1,7 +1,7 @@
 /** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { AgentGroup } from "../../src/objects/agent-group.ts";
-import { Shell } from "../../src/objects/base-object.ts";
+import { BaseObject } from "../../src/objects/base-object.ts";
 import { Coordinator } from "../../src/objects/coordinator.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
 import { good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
@@ -27,10 +27,10 @@ describe("a thousand connected agents", () => {
     const ids = Array.from({ length: FLEET }, (_, index) => `agent-${index}`);
     await north.receive({
       stream: "test",
-      letters: ids.map((agentId, index) => ({
+      messages: ids.map((agentId, index) => ({
         number: index + 1,
         message: {
-          type: "admit",
+          type: "register_session",
           agentId,
           incarnation: index + 1,
           intervalMs: 10_000,
@@ -144,7 +144,7 @@ function answersOf(socket: WebSocket, count: number): Promise<void> {
 
 /** Counts calls of the object's methods from outside: by other objects, by the Worker, by the platform. */
 function countCalls() {
-  const spies = [AgentGroup, Shell].flatMap(({ prototype }) =>
+  const spies = [AgentGroup, BaseObject].flatMap(({ prototype }) =>
     Object.getOwnPropertyNames(prototype)
       .filter((name) => !UNCOUNTED.includes(name))
       .map((name) => ({ name, spy: vi.spyOn(prototype as unknown as Record<string, () => void>, name) })),

@@ -34,7 +34,7 @@ it("remembers what is unread, own messages and broadcasts, over evictions", asyn
   const own = good(await north.sendMessage("a", note("own")));
   await north.receive({
     stream: "test",
-    letters: ["1", "2", "3"].map((content, index) => ({ number: index + 1, message: news(content) })),
+    messages: ["1", "2", "3"].map((content, index) => ({ number: index + 1, message: news(content) })),
   });
 
   await evictDurableObject(north);
@@ -77,7 +77,7 @@ it("keeps a message over a failure of its agent and an eviction", async () => {
 it("reads a box, and counts it for a heartbeat, without writing a row", async () => {
   const { north, incarnation } = await watched();
   good(await north.sendMessage("a", note("own")));
-  await north.receive({ stream: "test", letters: [{ number: 1, message: news("all") }] });
+  await north.receive({ stream: "test", messages: [{ number: 1, message: news("all") }] });
   good(await north.heartbeat("a", incarnation, {}));
   const rows = await inside(north, (instance) => {
     const before = instance.rowsWritten();

@@ -199,7 +199,7 @@ describe("a socket that is gone at the start of its group", () => {
     expect(await session("a")).toEqual({ connection: null, suspect_until: null });
     await expect
       .poll(async () =>
-        (await coordinator.events(0, 100)).filter(({ type }) => type === "coordinator_paused"),
+        (await coordinator.events(0, 100)).filter(({ type }) => type === "coordinator.paused"),
       )
       .toMatchObject([{ data: { cause: "sockets_gone" } }]);
   });

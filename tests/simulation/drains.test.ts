@@ -34,8 +34,10 @@ async function suspectForAWhile(fleet: Fleet, agentId: string): Promise<void> {
   let number = 0;
   const tell = (message: ToCoordinator) => {
     number += 1;
-    const letters = [{ number, message }];
-    return insist(fleet, () => cluster.coordinator.serve((service) => service.receive({ stream, letters })));
+    const messages = [{ number, message }];
+    return insist(fleet, () =>
+      cluster.coordinator.serve((service) => service.receive({ stream, messages: messages })),
+    );
   };
   const known = cluster.coordinator.serve((service) => service.queries.agent(agentId));
   if (!known.ok) return;

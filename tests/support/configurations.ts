@@ -5,8 +5,8 @@ import { Config } from "../../src/contract/config.ts";
 /** What a configuration says instead of a secret: the name of it. */
 export const reference = (name: string) => `$\{${name}}`;
 
-const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
-const word = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 12 });
+const messages = "abcdefghijklmnopqrstuvwxyz0123456789";
+const word = fc.string({ unit: fc.constantFrom(...messages), minLength: 1, maxLength: 12 });
 
 /** Agent ids, names among them that every object inherits. */
 export const agentId = fc.oneof(

@@ -1,7 +1,7 @@
 /** Incidents and notices as the notifier makes them, for tests of what is told. */
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { ENTRIES_SHOWN, TASKS_NAMED } from "../../src/contract/incident.ts";
-import type { Notice } from "../../src/notifications/notification-message.ts";
+import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
 
 export function entryWith(more: Partial<IncidentEntry> = {}): IncidentEntry {
   return {
@@ -75,7 +75,7 @@ export function resolvedIncident(): Incident {
   });
 }
 
-export function noticeWith(more: Partial<Notice> = {}): Notice {
+export function noticeWith(more: Partial<NotificationMessage> = {}): NotificationMessage {
   const incidents = more.incidents ?? [incidentWith()];
   return {
     id: "notice-1",

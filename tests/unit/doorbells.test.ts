@@ -16,8 +16,8 @@ class Belfry extends ScriptedCluster {
     const fromMs = this.world.nowMs;
     const rungAt: number[] = [];
     const group = this.cluster.group("default").serve((service) => service);
-    const { ringDoorbell } = group;
-    group.ringDoorbell = (doorbell) => {
+    const { wakeAgent: ringDoorbell } = group;
+    group.wakeAgent = (doorbell) => {
       rungAt.push(Math.floor((this.world.nowMs - fromMs) / 1000));
       ringDoorbell.call(group, doorbell);
     };

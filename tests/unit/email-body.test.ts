@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { mailBody } from "../../src/notifications/email/body.ts";
 import { html } from "../../src/notifications/email/html-escape.ts";
-import type { Notice } from "../../src/notifications/notification-message.ts";
+import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
 
 const RUNS = { numRuns: 300 };
 /** Gmail hides what comes after. */
@@ -98,7 +98,7 @@ const RESOLVED = incidentOf({
   })),
 });
 
-function noticeOf(more: Partial<Notice> = {}): Notice {
+function noticeOf(more: Partial<NotificationMessage> = {}): NotificationMessage {
   return {
     id: "message-1",
     cluster: "default",

@@ -4,20 +4,20 @@ import { EmailNotificationConfig } from "../../src/contract/config/notification.
 import { defaultConfig } from "../../src/contract/config.ts";
 import { type ChannelTools, DELIVERED, type Delivery } from "../../src/notifications/channel.ts";
 import { emailChannel } from "../../src/notifications/email/email.ts";
-import type { Notice } from "../../src/notifications/notification-message.ts";
+import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
 import type {
-  Carriers,
   HttpOutcome,
   HttpRequest,
   Mail,
   MailOutcome,
   SmtpServer,
+  Transports,
 } from "../../src/notifications/transports.ts";
 
 const NOW_MS = Date.parse("2026-11-22T17:03:16.900Z");
 const APIS = ["resend", "postmark", "sendgrid", "mailgun"] as const;
 
-const notice: Notice = {
+const notice: NotificationMessage = {
   id: "message-1",
   cluster: "default",
   kind: "test",
@@ -40,7 +40,7 @@ class Post {
   mailOutcome: MailOutcome = { isAccepted: true, refused: [] };
   hasBinding = true;
 
-  get carriers(): Carriers {
+  get transports(): Transports {
     return {
       http: async (request) => {
         this.requests.push(request);
@@ -67,7 +67,7 @@ class Post {
         webhook_notification,
         email_notification: { ...EmailNotificationConfig.parse({}), ...config },
       },
-      carriers: this.carriers,
+      transports: this.transports,
       log: { line: () => {} },
       tellAgents: () => {},
       nowMs: NOW_MS,

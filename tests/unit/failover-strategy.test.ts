@@ -29,7 +29,7 @@ function candidate(id: string, overrides: Partial<Candidate> = {}): Candidate {
     silentUntilMs: null,
     reliability: 0.9,
     load: null,
-    experience: {},
+    performance: {},
     ...overrides,
   };
 }
@@ -61,7 +61,7 @@ function context(overrides: Partial<DecisionContext> = {}): DecisionContext {
 const IDS = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
 const TYPES = ["resize", "translate"];
 const PRACTISED = {
-  resize: { track: { goodWeight: 8, badWeight: 2, atMs: NOW_MS }, meanMs: 2000, samples: 8 },
+  resize: { reliability: { goodWeight: 8, badWeight: 2, atMs: NOW_MS }, meanMs: 2000, samples: 8 },
 };
 
 const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
@@ -83,7 +83,7 @@ const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
     silentUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 500),
     reliability: fc.double({ min: 0, max: 1, noNaN: true }),
     load: fc.constantFrom(null, { cpu: 0.5, memory: 0.5 }),
-    experience: fc.constantFrom({}, PRACTISED),
+    performance: fc.constantFrom({}, PRACTISED),
   });
 
 const someCandidates = fc
@@ -187,9 +187,9 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
             { reliability: Math.min(1, one.reliability + 0.1) },
             { load: { cpu: 0, memory: 0 } },
             {
-              experience: {
+              performance: {
                 [given.type]: {
-                  track: { goodWeight: 50, badWeight: 0, atMs: NOW_MS },
+                  reliability: { goodWeight: 50, badWeight: 0, atMs: NOW_MS },
                   meanMs: 100,
                   samples: 50,
                 },
@@ -370,16 +370,16 @@ describe("failover", () => {
 
   it("gives a medium task to one that does the type well and has room", () => {
     const good = {
-      resize: { track: { goodWeight: 20, badWeight: 0, atMs: NOW_MS }, meanMs: 1000, samples: 20 },
+      resize: { reliability: { goodWeight: 20, badWeight: 0, atMs: NOW_MS }, meanMs: 1000, samples: 20 },
     };
     const poor = {
-      resize: { track: { goodWeight: 5, badWeight: 15, atMs: NOW_MS }, meanMs: 1000, samples: 5 },
+      resize: { reliability: { goodWeight: 5, badWeight: 15, atMs: NOW_MS }, meanMs: 1000, samples: 5 },
     };
     expect(
       choose(5, [
-        candidate("poor and idle", { experience: poor }),
-        candidate("good with room", { experience: good, openTasks: 2 }),
-        candidate("good and full", { experience: good, openTasks: 9 }),
+        candidate("poor and idle", { performance: poor }),
+        candidate("good with room", { performance: good, openTasks: 2 }),
+        candidate("good and full", { performance: good, openTasks: 9 }),
       ]),
     ).toBe("good with room");
   });
@@ -407,13 +407,13 @@ describe("failover", () => {
 
   it("prefers the faster of two alike, and takes who never did the type for typical", () => {
     const took = (meanMs: number) => ({
-      resize: { track: { goodWeight: 10, badWeight: 0, atMs: NOW_MS }, meanMs, samples: 10 },
+      resize: { reliability: { goodWeight: 10, badWeight: 0, atMs: NOW_MS }, meanMs, samples: 10 },
     });
     const given = context({ typicalMs: 1000 });
     expect(
       choose(
         5,
-        [candidate("slow", { experience: took(4000) }), candidate("fast", { experience: took(500) })],
+        [candidate("slow", { performance: took(4000) }), candidate("fast", { performance: took(500) })],
         given,
       ),
     ).toBe("fast");

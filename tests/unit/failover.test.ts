@@ -568,7 +568,7 @@ describe("a task that does not get on", () => {
     cluster.cluster.start();
     await cluster.pass(4500);
     expect(cluster.failures().filter(({ failure_type }) => failure_type === "task_timeout")).toEqual([]);
-    expect(cluster.eventTypes()).toContain("coordinator_paused");
+    expect(cluster.eventTypes()).toContain("coordinator.paused");
   });
 });
 

@@ -118,7 +118,7 @@ describe("an agent that pings", () => {
       cluster.group.evict();
     }
     expect(cluster.isLive("a")).toBe(true);
-    expect(cluster.eventTypes()).not.toContain("coordinator_paused");
+    expect(cluster.eventTypes()).not.toContain("coordinator.paused");
   });
 
   it("is shown with the ping as its last sign of life, and its deadline after it", async () => {
@@ -1035,7 +1035,7 @@ describe("sockets that we cut ourselves", () => {
     expect(cluster.failures()).toMatchObject([{ agent_id: "b", failure_type: "heartbeat_timeout" }]);
     const pauses = cluster.cluster.coordinator
       .serve((service) => service.queries.events(0, 1000))
-      .filter(({ type, subject }) => type === "coordinator_paused" && subject === "group/default");
+      .filter(({ type, subject }) => type === "coordinator.paused" && subject === "group/default");
     expect(pauses).toMatchObject([{ data: { cause } }]);
   });
 

@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  born,
-  lifeDeadlineMs,
-  MAX_CREDITS,
-  withCredit,
+  firstSign,
+  heartbeatDeadlineMs,
+  MAX_EXTENSIONS,
+  withExtension,
   withPastSign,
   withSign,
 } from "../../src/domain/liveness.ts";
@@ -22,7 +22,7 @@ const steps = fc.array(
 /** A life after these steps, with what happened in the silence that lasts. */
 function live(history: Step[]) {
   let nowMs = 1_000_000;
-  let life = born(nowMs);
+  let life = firstSign(nowMs);
   let lastSignMs = nowMs;
   let pausesMs: number[] = [];
   for (const { kind, afterMs } of history) {
@@ -32,7 +32,7 @@ function live(history: Step[]) {
       lastSignMs = nowMs;
       pausesMs = [];
     } else {
-      life = withCredit(life, nowMs);
+      life = withExtension(life, nowMs);
       pausesMs.push(nowMs);
     }
   }
@@ -44,7 +44,7 @@ describe("a deadline", () => {
     fc.assert(
       fc.property(steps, (history) => {
         const { life, lastSignMs } = live(history);
-        expect(lifeDeadlineMs(life, TIMEOUT_MS)).toBeGreaterThanOrEqual(lastSignMs + TIMEOUT_MS);
+        expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBeGreaterThanOrEqual(lastSignMs + TIMEOUT_MS);
       }),
       { numRuns: 1000 },
     );
@@ -54,31 +54,31 @@ describe("a deadline", () => {
     fc.assert(
       fc.property(steps, (history) => {
         const { life, lastSignMs, pausesMs } = live(history);
-        const counted = [lastSignMs, ...pausesMs.slice(0, MAX_CREDITS)];
-        expect(lifeDeadlineMs(life, TIMEOUT_MS)).toBe(Math.max(...counted) + TIMEOUT_MS);
+        const counted = [lastSignMs, ...pausesMs.slice(0, MAX_EXTENSIONS)];
+        expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBe(Math.max(...counted) + TIMEOUT_MS);
       }),
       { numRuns: 1000 },
     );
   });
 
   it("does not move back with a clock that does", () => {
-    const life = withSign(born(10_000), 20_000);
-    expect(lifeDeadlineMs(withSign(life, 15_000), TIMEOUT_MS)).toBe(20_000 + TIMEOUT_MS);
+    const life = withSign(firstSign(10_000), 20_000);
+    expect(heartbeatDeadlineMs(withSign(life, 15_000), TIMEOUT_MS)).toBe(20_000 + TIMEOUT_MS);
   });
 });
 
 describe("a sign of life that is noticed late", () => {
   it("moves the deadline as if it had been noticed at once", () => {
-    const life = withPastSign(born(10_000), 12_000);
-    expect(life).toEqual(withSign(born(10_000), 12_000));
+    const life = withPastSign(firstSign(10_000), 12_000);
+    expect(life).toEqual(withSign(firstSign(10_000), 12_000));
   });
 
   it("takes nothing away of what was credited since, and ends no credit", () => {
-    const credited = withCredit(born(10_000), 15_000);
+    const credited = withExtension(firstSign(10_000), 15_000);
     const life = withPastSign(credited, 12_000);
     expect(life.lastSignMs).toBe(12_000);
-    expect(life.credits).toBe(1);
-    expect(lifeDeadlineMs(life, TIMEOUT_MS)).toBe(15_000 + TIMEOUT_MS);
+    expect(life.extensions).toBe(1);
+    expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBe(15_000 + TIMEOUT_MS);
   });
 });
 

@@ -58,7 +58,7 @@ class Locksmith extends ScriptedCluster {
   /** Who stands in line, also while nobody holds the lock. */
   line(resource: string): string[] {
     const rows = this.group.database.prepare(
-      "SELECT agent_id FROM lock_waiters WHERE resource = ? ORDER BY number",
+      "SELECT agent_id FROM lock_waiters WHERE resource = ? ORDER BY position",
     );
     return rows.all(resource).map(({ agent_id }) => String(agent_id));
   }
@@ -199,9 +199,9 @@ describe("a place in line", () => {
     const waitsUntilMs = asked.lock === null ? asked.waitsUntilMs : 0;
     await smith.pass(10);
     smith.queue("b", "disk", 5000);
-    smith.serve((service) => service.locks.leaveLine("disk", "b", waitsUntilMs));
+    smith.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs));
     expect(smith.waiters()).toEqual(["b"]);
-    smith.serve((service) => service.locks.leaveLine("disk", "b", waitsUntilMs + 10));
+    smith.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs + 10));
     expect(smith.waiters()).toEqual([]);
   });
 
@@ -413,7 +413,9 @@ class Model {
         this.#smith.tryAcquire(next.id, next.name);
         return;
       case "leave":
-        this.#smith.serve((service) => service.locks.leaveLine(next.name, next.id, Number.POSITIVE_INFINITY));
+        this.#smith.serve((service) =>
+          service.locks.leaveQueue(next.name, next.id, Number.POSITIVE_INFINITY),
+        );
         this.#line(next.name).delete(next.id);
         return;
       case "give up":

@@ -1,13 +1,7 @@
-/** Message boxes: what is in whose box, how long, and that memory counts what storage holds. */
-import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { MessageSending } from "../../src/contract/message.ts";
-import type { Broadcast, Message } from "../../src/protocol/messages.ts";
+import type { Broadcast, OutboxMessage } from "../../src/protocol/messages.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
-import { AGENT_GROUP_MIGRATIONS } from "../../src/storage/agent-group/schema.ts";
-import { SessionStore } from "../../src/storage/agent-group/sessions.ts";
-import { migrate } from "../../src/storage/migrations.ts";
-import { NodeSql } from "../support/simulation/node-sql.ts";
 import { Random } from "../support/simulation/random.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
@@ -34,7 +28,7 @@ const told = (content: string): Broadcast => ({
 class Boxes {
   readonly cluster = new ScriptedCluster();
   readonly #group = this.cluster.cluster.group("default");
-  #letters = 0;
+  #messages = 0;
 
   serve<Result>(call: (service: AgentGroup) => Result): Result {
     return this.#group.serve(call);
@@ -51,10 +45,12 @@ class Boxes {
   }
 
   /** As the coordinator would. */
-  receive(message: Message): void {
-    this.#letters += 1;
-    const letters = [{ number: this.#letters, message }];
-    expect(this.serve((service) => service.receive({ stream: "test", letters })).refused).toEqual([]);
+  receive(message: OutboxMessage): void {
+    this.#messages += 1;
+    const messages = [{ number: this.#messages, message }];
+    expect(this.serve((service) => service.receive({ stream: "test", messages: messages })).refused).toEqual(
+      [],
+    );
   }
 
   list(agentId: string, limit = 500, cursor: string | null = null) {
@@ -282,9 +278,9 @@ describe("a broadcast", () => {
     await cluster.register("n", {}, "north");
     await cluster.register("s", {}, "south");
     const tell = (number: number, groups: string[] | null, content: string) => {
-      const message = { ...told(content), type: "tell_agents" as const, groups };
+      const message = { ...told(content), type: "broadcast_requested" as const, groups };
       cluster.cluster.coordinator.serve((service) =>
-        service.receive({ stream: "test", letters: [{ number, message }] }),
+        service.receive({ stream: "test", messages: [{ number, message }] }),
       );
     };
     tell(1, null, "all");
@@ -373,12 +369,4 @@ it.each([1, 2, 3, 4, 5, 6, 7, 8])("counts in memory what is in the boxes, seed %
       expect(boxes.unreadOf(id)).toBe(expected.get(id)?.length);
     }
   }
-});
-
-it("takes over the sessions of a group that was there before message boxes", () => {
-  const sql = new NodeSql(new DatabaseSync(":memory:"));
-  migrate(sql, AGENT_GROUP_MIGRATIONS.slice(0, 1));
-  sql.all("INSERT INTO sessions VALUES ('a', 0, 1, 10000, 30000, 5)");
-  migrate(sql, AGENT_GROUP_MIGRATIONS);
-  expect(new SessionStore(sql).all()).toMatchObject([{ agentId: "a", registeredAtMs: 5, messagesFrom: 0 }]);
 });

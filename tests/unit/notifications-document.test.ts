@@ -23,7 +23,7 @@ import type { ChannelTools } from "../../src/notifications/channel.ts";
 import { mailBody } from "../../src/notifications/email/body.ts";
 import { MAIL_APIS } from "../../src/notifications/email/providers/provider.ts";
 import { logChannel } from "../../src/notifications/log.ts";
-import type { Notice } from "../../src/notifications/notification-message.ts";
+import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
 import { systemChannel } from "../../src/notifications/system.ts";
 import { cloudEvent } from "../../src/notifications/webhook/cloud-event.ts";
 import { discordMessage } from "../../src/notifications/webhook/discord.ts";
@@ -51,7 +51,7 @@ function block(language: string, mark = ""): string {
 describe("the messages shown", () => {
   const shownEvent = JSON.parse(block("text", '"specversion"'));
   const incident = Incident.parse(shownEvent.data.incident);
-  const notice: Notice = {
+  const notice: NotificationMessage = {
     id: shownEvent.id,
     cluster: incident.cluster,
     kind: "incident",

@@ -6,7 +6,7 @@ import { FailureStore } from "../../src/storage/coordinator/history.ts";
 import { COORDINATOR_MIGRATIONS } from "../../src/storage/coordinator/schema.ts";
 import { Counter, META_SCHEMA } from "../../src/storage/meta.ts";
 import { isMigrated, migrate } from "../../src/storage/migrations.ts";
-import { OutboxStore, POST_SCHEMA } from "../../src/storage/outbox.ts";
+import { MESSAGING_SCHEMA, OutboxStore } from "../../src/storage/outbox.ts";
 import { NodeSql } from "../support/simulation/node-sql.ts";
 
 const newSql = () => new NodeSql(new DatabaseSync(":memory:"));
@@ -63,7 +63,7 @@ describe("a counter", () => {
 describe("an outbox", () => {
   it("keeps messages for each receiver in order until they are acknowledged", () => {
     const sql = newSql();
-    migrate(sql, [[...META_SCHEMA, ...POST_SCHEMA]]);
+    migrate(sql, [[...META_SCHEMA, ...MESSAGING_SCHEMA]]);
     const outbox = new OutboxStore(sql);
     outbox.reload();
     const first = outbox.append("a", '{"type":"one"}');
@@ -72,7 +72,7 @@ describe("an outbox", () => {
     expect(outbox.head("a", 10).map(({ message }) => message)).toEqual(['{"type":"one"}', '{"type":"two"}']);
     outbox.removeThrough("a", first);
     expect(outbox.head("a", 10).map(({ number }) => number)).toEqual([second]);
-    expect(outbox.park("a", second, "not understood")).toBe("two");
+    expect(outbox.moveToDeadLetters("a", second, "not understood")).toBe("two");
     expect(outbox.receivers()).toEqual(["b"]);
   });
 });

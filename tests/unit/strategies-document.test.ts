@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Config, defaultConfig } from "../../src/contract/config.ts";
 import { Decision, EXCLUSION_REASONS } from "../../src/contract/decision.ts";
-import { newTrack, reliabilityOf, type TrackEvent, withEvent } from "../../src/domain/reliability.ts";
-import { type Experience, typicalMs } from "../../src/domain/task-type-performance.ts";
+import { newHistory, type ReliabilityEvent, reliabilityOf, withEvent } from "../../src/domain/reliability.ts";
+import { type TypePerformance, typicalMs } from "../../src/domain/task-type-performance.ts";
 import { decide, replay, weightedSum } from "../../src/strategies/decide.ts";
 import { DEFAULT_WEIGHTS, failover } from "../../src/strategies/failover.ts";
 import { STRATEGIES, strategyFor } from "../../src/strategies/registry.ts";
@@ -58,12 +58,12 @@ const numberIn = (cell: string | undefined, otherwise: number) =>
   cell === undefined || cell === "" ? otherwise : Number(cell);
 
 /** All done and failed just now, so that nothing has faded. */
-function experienceOf({ done, failed, mean }: Row): Experience | null {
+function experienceOf({ done, failed, mean }: Row): TypePerformance | null {
   const goodWeight = numberIn(done, 0);
   const badWeight = numberIn(failed, 0);
   if (goodWeight + badWeight === 0) return null;
   const track = { goodWeight, badWeight, atMs: NOW_MS };
-  return { track, meanMs: numberIn(mean, 0) * 1000, samples: goodWeight };
+  return { reliability: track, meanMs: numberIn(mean, 0) * 1000, samples: goodWeight };
 }
 
 function candidateOf(row: Row, type: string): Candidate {
@@ -85,7 +85,7 @@ function candidateOf(row: Row, type: string): Candidate {
     silentUntilMs: isSilent ? NOW_MS + 1 : null,
     reliability: numberIn(row.reliability, 0.9),
     load: row.cpu ? { cpu: Number(row.cpu), memory: Number(row.memory) } : null,
-    experience: experience === null ? {} : { [type]: experience },
+    performance: experience === null ? {} : { [type]: experience },
   };
 }
 
@@ -132,7 +132,7 @@ function decided({ section }: Example) {
   const [agents = [], scores = []] = tablesOf(section);
   const candidates = agents.map((row) => candidateOf(row, task.type));
   const config = configOf(section);
-  const typical = typicalMs(candidates.map(({ experience }) => experience[task.type]));
+  const typical = typicalMs(candidates.map(({ performance: experience }) => experience[task.type]));
   const context = {
     nowMs: NOW_MS,
     config,
@@ -192,8 +192,8 @@ it("every strategy in the registry has an example", () => {
 });
 
 it("the reliability of each history is what the product estimates", () => {
-  const just = (...events: TrackEvent[]) =>
-    events.reduce((track, event) => withEvent(track, event, NOW_MS), newTrack(NOW_MS));
+  const just = (...events: ReliabilityEvent[]) =>
+    events.reduce((track, event) => withEvent(track, event, NOW_MS), newHistory(NOW_MS));
   const completed = (count: number) => Array.from({ length: count }, () => "task_completed" as const);
   const crashed = just("agent_failed");
   const known: Record<string, number> = {

@@ -5,19 +5,19 @@ import { taskDeadline } from "../../src/domain/deadlines.ts";
 import { isFinished, isHeld, type TaskRecord, urgencyOf } from "../../src/domain/task.ts";
 import {
   assigned,
-  avoiding,
-  begun,
+  attemptStateOf,
+  avoidingHolder,
   cancelled,
   completed,
   completedLate,
-  creditedTask,
+  extendedTask,
   failed,
   lost,
-  parked,
+  madePending,
   progressed,
   resumed,
   retried,
-  standingOf,
+  started,
 } from "../../src/domain/task-lifecycle.ts";
 
 const NEW: TaskRecord = {
@@ -50,8 +50,8 @@ const NEW: TaskRecord = {
   progressAtMs: null,
   finishedAtMs: null,
   deadlineAtMs: null,
-  creditedAtMs: 0,
-  credits: 0,
+  extendedAtMs: 0,
+  extensions: 0,
   notBeforeMs: null,
   failureCount: 0,
   decisionCount: 0,
@@ -60,15 +60,15 @@ const NEW: TaskRecord = {
 /** What may happen next, given where the task stands; the coordinator asks for nothing else. */
 const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
   assign: (task, nowMs) => (isFinished(task.status) ? task : assigned(task, `agent-${nowMs % 3}`, nowMs)),
-  begin: (task, nowMs) => (isHeld(task.status) ? begun(task, nowMs) : task),
+  begin: (task, nowMs) => (isHeld(task.status) ? started(task, nowMs) : task),
   progress: (task, nowMs) => (isHeld(task.status) ? progressed(task, 0.5, nowMs) : task),
-  lose: (task) => (isHeld(task.status) ? parked(lost(task, false), "its agent failed", null) : task),
-  leave: (task) => (isHeld(task.status) ? parked(avoiding(task), "its agent left", null) : task),
+  lose: (task) => (isHeld(task.status) ? madePending(lost(task, false), "its agent failed", null) : task),
+  leave: (task) => (isHeld(task.status) ? madePending(avoidingHolder(task), "its agent left", null) : task),
   resume: (task, nowMs) =>
     task.status === "pending" && task.attempt > 0
       ? resumed(task, { assignedAtMs: nowMs, priority: 5, reassignmentCount: 0 }, nowMs)
       : task,
-  credit: (task, nowMs) => (task.deadlineAtMs === null ? task : creditedTask(task, nowMs)),
+  credit: (task, nowMs) => (task.deadlineAtMs === null ? task : extendedTask(task, nowMs)),
   complete: (task, nowMs) => (isFinished(task.status) ? task : completed(task, "done", nowMs)),
   fail: (task, nowMs) =>
     isFinished(task.status) ? task : failed(task, { message: "", retryable: false }, nowMs),
@@ -160,12 +160,12 @@ describe("a task", () => {
   });
 
   it("takes reports of the attempt it is in, and of no other agent or attempt", () => {
-    const held = begun(assigned(NEW, "a", 1), 2);
-    expect(standingOf(held, "a", 1)).toBe("current");
-    expect(standingOf(held, "b", 1)).toBe("stale");
-    expect(standingOf(assigned(held, "a", 3), "a", 1)).toBe("stale");
-    expect(standingOf(parked(lost(held, true), "", null), "a", 1)).toBe("last");
-    expect(standingOf(completed(held, null, 3), "a", 1)).toBe("settled");
+    const held = started(assigned(NEW, "a", 1), 2);
+    expect(attemptStateOf(held, "a", 1)).toBe("current");
+    expect(attemptStateOf(held, "b", 1)).toBe("stale");
+    expect(attemptStateOf(assigned(held, "a", 3), "a", 1)).toBe("stale");
+    expect(attemptStateOf(madePending(lost(held, true), "", null), "a", 1)).toBe("last");
+    expect(attemptStateOf(completed(held, null, 3), "a", 1)).toBe("settled");
   });
 
   it("that is given back is as it was when its attempt was given, however it was lost", () => {
@@ -173,8 +173,8 @@ describe("a task", () => {
     const asItWas = { ...given, assignedAtMs: 1 };
     const { priority, reassignmentCount, previousAgents, attempt, holder } = given;
     const kept = { priority, reassignmentCount, previousAgents, attempt, holder, assignedAtMs: 1 };
-    for (const left of [lost(given, false), lost(given, true), avoiding(given)]) {
-      expect(resumed(parked(left, "", null), asItWas, 5)).toMatchObject({ ...kept, status: "running" });
+    for (const left of [lost(given, false), lost(given, true), avoidingHolder(given)]) {
+      expect(resumed(madePending(left, "", null), asItWas, 5)).toMatchObject({ ...kept, status: "running" });
     }
     const anew = retried(failed(given, { message: "", retryable: true }, 3));
     expect(resumed(anew, asItWas, 5)).toMatchObject({
@@ -183,7 +183,7 @@ describe("a task", () => {
       previousAgents: [],
     });
     const unknown = { assignedAtMs: 1, priority: null, reassignmentCount: null };
-    expect(resumed(parked(lost(given, false), "", null), unknown, 5)).toMatchObject({
+    expect(resumed(madePending(lost(given, false), "", null), unknown, 5)).toMatchObject({
       priority: 0,
       reassignmentCount: 3,
     });

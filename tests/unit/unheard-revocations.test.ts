@@ -1,6 +1,6 @@
 /** Revocations that are to be told again: their number is bounded, and they end with their incarnation. */
 import { describe, expect, it } from "vitest";
-import { UnheardRevocations } from "../../src/services/coordinator/agents/undelivered-revocations.ts";
+import { UndeliveredRevocations } from "../../src/services/coordinator/agents/undelivered-revocations.ts";
 
 const agent = (id: string, incarnation = 1) => ({ id, incarnation, status: "active" as const });
 const revocations = (count: number) =>
@@ -12,7 +12,7 @@ const revocations = (count: number) =>
 
 describe("revocations that were not heard", () => {
   it("are kept up to 10,000 of all agents, and there is room again for as many as are taken out", () => {
-    const unheard = new UnheardRevocations();
+    const unheard = new UndeliveredRevocations();
     unheard.add(agent("a"), revocations(9_999), null, 0);
     unheard.add(agent("b"), revocations(5), null, 0);
     unheard.add(agent("c"), revocations(5), null, 0);
@@ -25,7 +25,7 @@ describe("revocations that were not heard", () => {
   });
 
   it("are of one incarnation alone", () => {
-    const unheard = new UnheardRevocations();
+    const unheard = new UndeliveredRevocations();
     unheard.add(agent("a", 1), revocations(2), null, 0);
     unheard.add(agent("a", 2), revocations(1), null, 0);
     expect(unheard.take(agent("a", 2))?.revoked).toHaveLength(1);
@@ -35,7 +35,7 @@ describe("revocations that were not heard", () => {
   });
 
   it("are told again after 1 s, 2 s, 4 s and so on, and given up after an hour or so; what came meanwhile is kept", () => {
-    const unheard = new UnheardRevocations();
+    const unheard = new UndeliveredRevocations();
     const find = () => agent("a");
     const waits: number[] = [];
     unheard.add(agent("a"), revocations(1), null, 0);

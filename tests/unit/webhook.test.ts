@@ -36,7 +36,7 @@ function world(
   const base = defaultConfig();
   const tools: ChannelTools = {
     config: { ...base, webhook_notification: { ...base.webhook_notification, ...webhook } },
-    carriers: {
+    transports: {
       http: async (request, timeoutMs) => {
         sent.push({ request, timeoutMs });
         return answers[sent.length - 1] ?? answered(200);

@@ -10,7 +10,7 @@
  */
 import type { Failure, Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
-import { gravest } from "../severity.ts";
+import { mostSevere } from "../severity.ts";
 
 /** A task, or the tasks that a failure left without an agent; otherwise the agent itself. */
 export type FailureSubject =
@@ -93,7 +93,7 @@ export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number):
     group: failure.group ?? entry.group,
     failureId: failure.id,
     failureType: failure.failure_type,
-    severity: gravest(entry.severity, failure.severity),
+    severity: mostSevere(entry.severity, failure.severity),
     message: failure.message.slice(0, MESSAGE_CHARACTERS),
     failures: entry.failures + 1,
     lastFailedAtMs: atMs,
@@ -112,7 +112,7 @@ export function withStranded(
 ): EntryRecord {
   return {
     ...entry,
-    severity: gravest(entry.severity, severity),
+    severity: mostSevere(entry.severity, severity),
     stranded: [...new Set([...entry.stranded, ...taskIds])].slice(-TASKS_NAMED),
   };
 }

@@ -10,7 +10,7 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { IncidentStatus } from "../../contract/incident.ts";
-import { gravest } from "../severity.ts";
+import { mostSevere } from "../severity.ts";
 import { type EntryRecord, isFlapper, recoveredFromMs } from "./incident-entry.ts";
 
 export type IncidentRecord = {
@@ -61,7 +61,7 @@ export function withFailure(
   return {
     ...next,
     lastFailureAtMs: nowMs,
-    severity: gravest(incident.severity, after.severity),
+    severity: mostSevere(incident.severity, after.severity),
     failures: incident.failures + 1,
     changes: incident.changes + 1,
   };
@@ -77,7 +77,7 @@ export function withCountedFailure(
     ...incident,
     updatedAtMs: nowMs,
     lastFailureAtMs: nowMs,
-    severity: gravest(incident.severity, severity),
+    severity: mostSevere(incident.severity, severity),
     failures: incident.failures + 1,
     changes: incident.changes + 1,
   };

@@ -13,14 +13,14 @@
 import type { IncidentStatus } from "../../contract/incident.ts";
 import { type IncidentRecord, resolvedFromMs, statusAt } from "./incident.ts";
 
-export type TellingTimes = {
+export type NotificationTimes = {
   readonly groupWaitMs: number;
   readonly groupIntervalMs: number;
   readonly repeatIntervalMs: number;
 };
 
 /** What a channel was last told of an incident. */
-export type Telling = {
+export type LastSent = {
   readonly atMs: number;
   /** The incident's changes that it covered. */
   readonly changes: number;
@@ -36,15 +36,15 @@ const LONGEST_WAITS = 6;
 const CLOSING_INTERVALS = 2;
 
 /** Until when failures join an incident that nobody was told of. */
-export function gatheringUntilMs(incident: IncidentRecord, { groupWaitMs }: TellingTimes): number {
+export function gatheringUntilMs(incident: IncidentRecord, { groupWaitMs }: NotificationTimes): number {
   return Math.min(incident.lastFailureAtMs + groupWaitMs, incident.openedAtMs + LONGEST_WAITS * groupWaitMs);
 }
 
 /** When a channel is to be told of it next, as things stand; null if there is nothing more to tell. */
-export function tellingDueMs(
+export function notificationDueMs(
   incident: IncidentRecord,
-  telling: Telling | null,
-  times: TellingTimes,
+  telling: LastSent | null,
+  times: NotificationTimes,
 ): number | null {
   if (telling === null) return gatheringUntilMs(incident, times);
   const resolvedMs = resolvedFromMs(incident);
@@ -57,12 +57,12 @@ export function tellingDueMs(
   return telling.status === "firing" ? telling.atMs + times.repeatIntervalMs : null;
 }
 
-function intervalMs(incident: IncidentRecord, telling: Telling, times: TellingTimes): number {
+function intervalMs(incident: IncidentRecord, telling: LastSent, times: NotificationTimes): number {
   if (!incident.isFlapping) return times.groupIntervalMs;
   return Math.min(times.groupIntervalMs * 2 ** Math.max(0, telling.messages - 1), times.repeatIntervalMs);
 }
 
-export function toldNow(incident: IncidentRecord, telling: Telling | null, nowMs: number): Telling {
+export function sentNow(incident: IncidentRecord, telling: LastSent | null, nowMs: number): LastSent {
   return {
     atMs: nowMs,
     changes: incident.changes,
@@ -72,7 +72,7 @@ export function toldNow(incident: IncidentRecord, telling: Telling | null, nowMs
 }
 
 /** Until when whoever fails again after its end at `endedAtMs` belongs to the same incident. */
-export const rejoinsUntilMs = (endedAtMs: number, { groupIntervalMs }: TellingTimes) =>
+export const rejoinsUntilMs = (endedAtMs: number, { groupIntervalMs }: NotificationTimes) =>
   endedAtMs + CLOSING_INTERVALS * groupIntervalMs;
 
 /**
@@ -82,8 +82,8 @@ export const rejoinsUntilMs = (endedAtMs: number, { groupIntervalMs }: TellingTi
  */
 export function closingMs(
   incident: IncidentRecord,
-  tellings: readonly (Telling | null)[],
-  times: TellingTimes,
+  tellings: readonly (LastSent | null)[],
+  times: NotificationTimes,
 ): number | null {
   const resolvedMs = resolvedFromMs(incident);
   if (resolvedMs === null) return null;
@@ -94,7 +94,7 @@ export function closingMs(
 }
 
 /** What a channel is sent now. */
-export type Dispatch<Item> = { readonly singles: readonly Item[]; readonly digest: readonly Item[] };
+export type ChannelPlan<Item> = { readonly singles: readonly Item[]; readonly digest: readonly Item[] };
 
 /**
  * Keeps a channel within its number of messages: the gravest get one each as long as there is
@@ -102,7 +102,7 @@ export type Dispatch<Item> = { readonly singles: readonly Item[]; readonly diges
  * @param due the gravest first
  * @param room messages that the channel still bears in this interval
  */
-export function withinRoom<Item>(due: readonly Item[], room: number): Dispatch<Item> {
+export function withinMessageLimit<Item>(due: readonly Item[], room: number): ChannelPlan<Item> {
   if (room <= 0) return { singles: [], digest: [] };
   if (due.length <= room) return { singles: due, digest: [] };
   return { singles: due.slice(0, room - 1), digest: due.slice(room - 1) };

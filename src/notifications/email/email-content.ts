@@ -5,7 +5,7 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import {
   counted,
   counts,
@@ -20,22 +20,22 @@ import {
 /** How a chapter is marked. */
 export type Mark = Severity | "resolved" | "test";
 
-export type Section = { readonly title: string; readonly lines: readonly string[] };
+export type EmailPart = { readonly title: string; readonly lines: readonly string[] };
 
-export type Chapter = {
+export type EmailSection = {
   readonly headline: string;
   readonly mark: Mark;
   /** What it comes to, a sentence a line. */
   readonly summary: readonly string[];
-  readonly sections: readonly Section[];
+  readonly sections: readonly EmailPart[];
   /** By which the incident is found again; null where the letter's foot names it. */
   readonly dedupKey: string | null;
 };
 
-export type Letter = {
+export type EmailContent = {
   /** What is ahead when there are several chapters, otherwise empty. */
   readonly contents: readonly string[];
-  readonly chapters: readonly Chapter[];
+  readonly chapters: readonly EmailSection[];
   /** Said when chapters were left out, or null. */
   readonly omission: string | null;
   /** The dashboard's address, or null. */
@@ -51,7 +51,7 @@ const MOVES_SHOWN = 100;
 /** A digest is there for the overview; the dashboard has the rest. */
 const DIGEST = { chapters: 20, contents: 100, entries: 10, moves: 10 };
 
-export function letterOf(notice: Notice): Letter {
+export function emailContentOf(notice: NotificationMessage): EmailContent {
   const frame = { contents: [], omission: null, link: linkOf(notice), foot: [originOf(notice)] };
   switch (notice.kind) {
     case "test":
@@ -70,7 +70,7 @@ export function letterOf(notice: Notice): Letter {
   }
 }
 
-function digestOf(incidents: readonly Incident[]): Pick<Letter, "contents" | "chapters" | "omission"> {
+function digestOf(incidents: readonly Incident[]): Pick<EmailContent, "contents" | "chapters" | "omission"> {
   const unnamed = incidents.length - DIGEST.contents;
   const omitted = incidents.length - DIGEST.chapters;
   return {
@@ -88,7 +88,7 @@ function digestOf(incidents: readonly Incident[]): Pick<Letter, "contents" | "ch
   };
 }
 
-function chapterOf(incident: Incident, maxEntries: number, maxMoves: number): Chapter {
+function chapterOf(incident: Incident, maxEntries: number, maxMoves: number): EmailSection {
   const { failed, moved, stranded, locks, recovered } = facts(shortened(incident, maxEntries, maxMoves));
   const groups = groupsInWords(incident);
   const sections = [
@@ -112,7 +112,7 @@ function chapterOf(incident: Incident, maxEntries: number, maxMoves: number): Ch
   };
 }
 
-function testChapter({ cluster }: Notice): Chapter {
+function testChapter({ cluster }: NotificationMessage): EmailSection {
   return {
     headline: "This is a test. Nothing failed.",
     mark: "test",
@@ -150,13 +150,13 @@ function shortened(incident: Incident, maxEntries: number, maxMoves: number): In
 }
 
 /** Nothing but http becomes a link: a mail client may follow whatever it is given. */
-function linkOf({ dashboardUrl }: Notice): string | null {
+function linkOf({ dashboardUrl }: NotificationMessage): string | null {
   if (dashboardUrl === null || !URL.canParse(dashboardUrl)) return null;
   const { protocol, href } = new URL(dashboardUrl);
   return protocol === "https:" || protocol === "http:" ? href : null;
 }
 
-function originOf({ cluster, at, id }: Notice): string {
+function originOf({ cluster, at, id }: NotificationMessage): string {
   return line(`Cluster ${cluster}, ${momentInWords(at)}, message ${id}`);
 }
 

@@ -1,11 +1,11 @@
 /** The mail that tells of a notice: its body, from whom, and to whom. */
 import { EmailNotificationConfig } from "../../contract/config/notification.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import type { Mail } from "../transports.ts";
 import { mailBody } from "./body.ts";
 
 export function mailOf(
-  notice: Notice,
+  notice: NotificationMessage,
   config: EmailNotificationConfig,
 ): { ok: true; mail: Mail } | { ok: false; error: string } {
   const to = distinct(config.recipients);

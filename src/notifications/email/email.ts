@@ -42,20 +42,20 @@ async function bySmtp(mail: Mail, config: EmailNotificationConfig, tools: Channe
     password,
     ...(smtp_security === "auto" ? {} : { security: smtp_security }),
   };
-  return deliveryByMail("smtp", await tools.carriers.smtp(server, mail, timeoutMs(config)));
+  return deliveryByMail("smtp", await tools.transports.smtp(server, mail, timeoutMs(config)));
 }
 
 async function byCloudflare(
   mail: Mail,
   config: EmailNotificationConfig,
-  { carriers }: ChannelTools,
+  { transports }: ChannelTools,
 ): Promise<Delivery> {
-  if (carriers.cloudflareMail === null) {
+  if (transports.cloudflareMail === null) {
     return notSetUp(
       "add the send_email binding EMAIL to the Worker, or set another `email_notification.provider`",
     );
   }
-  return deliveryByMail("cloudflare", await carriers.cloudflareMail(mail, timeoutMs(config)));
+  return deliveryByMail("cloudflare", await transports.cloudflareMail(mail, timeoutMs(config)));
 }
 
 async function byApi(
@@ -78,7 +78,7 @@ async function byApi(
   const request = api.request(mail, config, id);
   const refusal = refuseTarget(request.url, tools);
   if (refusal !== null) return notSetUp(`\`email_notification.api_base_url\`: ${refusal}`);
-  const outcome = withoutKey(await tools.carriers.http(request, timeoutMs(config)), request, api_key);
+  const outcome = withoutKey(await tools.transports.http(request, timeoutMs(config)), request, api_key);
   const asked = outcome.isAnswered ? retryAfterMs(outcome.retryAfter, tools.nowMs) : null;
   const refused = outcome.isAnswered ? (api.refused?.(outcome.bodyStart) ?? []) : [];
   return deliveryByApi(name, outcome, asked, refused);

@@ -3,7 +3,7 @@
  * or background colour is set, so that a client's dark mode finds nothing to fight.
  */
 
-import type { Chapter, Letter, Mark, Section } from "./email-content.ts";
+import type { EmailContent, EmailPart, EmailSection, Mark } from "./email-content.ts";
 import { type Html, html } from "./html-escape.ts";
 
 /** The bar beside a headline; each can be told from white and from black. */
@@ -27,7 +27,7 @@ const BUTTON =
 const FOOT = "margin:24px 0 0;padding-top:12px;border-top:1px solid #808080;font-size:13px";
 const SMALL = "margin:12px 0;font-size:13px";
 
-export function htmlPage(subject: string, letter: Letter): string {
+export function htmlPage(subject: string, letter: EmailContent): string {
   const { contents, chapters, omission, link, foot } = letter;
   const page = html`<!doctype html>
 <html lang="en">
@@ -57,7 +57,7 @@ function contentsOf(lines: readonly string[]): Html {
 <ol style="${LIST}">${lines.map(item)}</ol>`;
 }
 
-function chapterOf({ headline, mark, summary, sections, dedupKey }: Chapter): Html {
+function chapterOf({ headline, mark, summary, sections, dedupKey }: EmailSection): Html {
   return html`<h1 style="${HEADLINE}${COLOURS[mark]}">${headline}</h1>
 ${summary.map((text) => html`<p style="${PARAGRAPH}">${text}</p>\n`)}
 ${sections.map(sectionOf)}
@@ -65,7 +65,7 @@ ${dedupKey === null ? "" : html`<p style="${SMALL}">Dedup key: ${dedupKey}</p>`}
 `;
 }
 
-function sectionOf({ title, lines }: Section): Html {
+function sectionOf({ title, lines }: EmailPart): Html {
   return html`<h2 style="${TITLE}">${title}</h2>
 <ul style="${LIST}">${lines.map(item)}</ul>
 `;

@@ -4,23 +4,23 @@
  * the mails of a conversation.
  */
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import { counted, printable } from "../wording.ts";
 
 /** Twice what a phone shows of a subject; longer ones are cut by some clients without a sign. */
 const MAX_SUBJECT_CHARACTERS = 150;
 
 /** One line without control characters. */
-export function subjectOf(notice: Notice): string {
+export function subjectOf(notice: NotificationMessage): string {
   return printable(`[${tagOf(notice)}] ${topicOf(notice)}`, MAX_SUBJECT_CHARACTERS);
 }
 
-function tagOf({ kind, status, severity }: Notice): string {
+function tagOf({ kind, status, severity }: NotificationMessage): string {
   if (kind !== "incident") return kind;
   return status === "resolved" ? status : severity;
 }
 
-function topicOf({ kind, cluster, incidents, severity, status }: Notice): string {
+function topicOf({ kind, cluster, incidents, severity, status }: NotificationMessage): string {
   const [incident] = incidents;
   if (kind === "test") return `Notifications of cluster ${cluster}`;
   if (kind === "digest" || incident === undefined) {

@@ -1,5 +1,5 @@
 /** A letter as plain text, in lines that a terminal, a watch and a quote in a reply can hold. */
-import type { Chapter, Letter, Section } from "./email-content.ts";
+import type { EmailContent, EmailPart, EmailSection } from "./email-content.ts";
 
 /** RFC 5322 asks for at most 78; a reply or two still fits. */
 const LINE_CHARACTERS = 72;
@@ -7,7 +7,7 @@ const LINE_CHARACTERS = 72;
 /** Addresses, ids and keys, also at the end of a sentence: they stay whole, so that they can be copied. */
 const COPIED = /^\(?(?:https?:\/\/\S+|[A-Za-z0-9][A-Za-z0-9._:/-]{0,255})[),;]*$/;
 
-export function plainText(letter: Letter): string {
+export function plainText(letter: EmailContent): string {
   const { contents, chapters, omission, link, foot } = letter;
   const isNumbered = contents.length > 0;
   const blocks = [
@@ -20,13 +20,13 @@ export function plainText(letter: Letter): string {
   return `${blocks.join("\n\n")}\n`;
 }
 
-function chapterBlocks({ headline, summary, sections, dedupKey }: Chapter, number: string): string[] {
+function chapterBlocks({ headline, summary, sections, dedupKey }: EmailSection, number: string): string[] {
   const title = wrapped(headline, number);
   const rule = number === "" ? "" : `\n${"=".repeat(LINE_CHARACTERS)}`;
   return [
     `${title}${rule}`,
     ...(summary.length === 0 ? [] : [summary.map((text) => wrapped(text)).join("\n")]),
-    ...sections.map((section: Section) => listOf(section.title, section.lines, () => "- ")),
+    ...sections.map((section: EmailPart) => listOf(section.title, section.lines, () => "- ")),
     ...(dedupKey === null ? [] : [wrapped(`Dedup key: ${dedupKey}`)]),
   ];
 }

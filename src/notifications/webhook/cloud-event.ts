@@ -3,7 +3,7 @@
  * data in it and stays as it is.
  */
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import type { Preset } from "./preset.ts";
 
 /** Incidents that one event carries; a count covers the rest. */
@@ -15,7 +15,7 @@ export const cloudEventPreset: Preset = {
   bodies: (notice) => [cloudEvent(notice)],
 };
 
-export function cloudEvent(notice: Notice) {
+export function cloudEvent(notice: NotificationMessage) {
   const { incidents } = notice;
   const about = notice.kind === "digest" ? null : (incidents[0] ?? null);
   return {
@@ -42,6 +42,6 @@ function several(incidents: readonly Incident[]) {
   return { incidents: shown, incidents_omitted: incidents.length - shown.length };
 }
 
-function typeOf({ kind, status }: Notice): string {
+function typeOf({ kind, status }: NotificationMessage): string {
   return kind === "incident" ? `failover.incident.${status}` : `failover.${kind}`;
 }

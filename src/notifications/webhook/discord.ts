@@ -7,7 +7,7 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
 import type { Preset } from "./preset.ts";
 import { escapedWithin, fitted } from "./truncation.ts";
@@ -37,7 +37,7 @@ export const discordPreset: Preset = {
   bodies: (notice) => [discordMessage(notice)],
 };
 
-export function discordMessage(notice: Notice) {
+export function discordMessage(notice: NotificationMessage) {
   const { cluster, kind, incidents, dashboardUrl } = notice;
   const [first] = incidents;
   const title = kind === "incident" && first !== undefined ? headline(first) : notice.subject;
@@ -66,7 +66,7 @@ export function discordMessage(notice: Notice) {
   };
 }
 
-function descriptionOf({ kind, incidents }: Notice): string {
+function descriptionOf({ kind, incidents }: NotificationMessage): string {
   if (kind === "digest") {
     const lines = incidents.map(
       (incident) => `• ${headline(incident)}: ${timing(incident)}; ${counts(incident)}`,

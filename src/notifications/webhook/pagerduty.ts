@@ -7,7 +7,7 @@
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import type { Incident } from "../../contract/incident.ts";
 import { fingerprint } from "../../domain/fingerprint.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import { counts, facts, groupsInWords, headline, printable, timing } from "../wording.ts";
 import type { Preset } from "./preset.ts";
 
@@ -31,7 +31,10 @@ export const pagerDutyPreset: Preset = {
   bodies: pagerDutyEvents,
 };
 
-export function pagerDutyEvents(notice: Notice, config: Pick<WebhookNotificationConfig, "routing_key">) {
+export function pagerDutyEvents(
+  notice: NotificationMessage,
+  config: Pick<WebhookNotificationConfig, "routing_key">,
+) {
   return notice.incidents.flatMap((incident) => {
     if (notice.kind === "test") {
       return [event(notice, incident, config, "trigger"), event(notice, incident, config, "resolve")];
@@ -41,7 +44,7 @@ export function pagerDutyEvents(notice: Notice, config: Pick<WebhookNotification
 }
 
 function event(
-  notice: Notice,
+  notice: NotificationMessage,
   incident: Incident,
   { routing_key }: Pick<WebhookNotificationConfig, "routing_key">,
   action: Action,

@@ -1,6 +1,6 @@
 /** A shape that a webhook's body can have. */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 
 export type Preset = {
   /** Where it goes when no address is set, or null if one must be. */
@@ -8,5 +8,5 @@ export type Preset = {
   /** What else must be set for this shape, or null if nothing is missing. */
   readonly missing: (config: WebhookNotificationConfig) => string | null;
   /** What is sent, a request each, in this order. */
-  readonly bodies: (notice: Notice, config: WebhookNotificationConfig) => readonly object[];
+  readonly bodies: (notice: NotificationMessage, config: WebhookNotificationConfig) => readonly object[];
 };

@@ -7,7 +7,7 @@
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
-import type { Notice } from "../notification-message.ts";
+import type { NotificationMessage } from "../notification-message.ts";
 import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
 import type { Preset } from "./preset.ts";
 import { escapedWithin, fitted } from "./truncation.ts";
@@ -43,7 +43,7 @@ export const slackPreset: Preset = {
   bodies: (notice) => [slackMessage(notice)],
 };
 
-export function slackMessage(notice: Notice) {
+export function slackMessage(notice: NotificationMessage) {
   const [first] = notice.incidents;
   const isOne = notice.kind === "incident" && first !== undefined;
   const title = isOne ? headline(first) : notice.subject;
@@ -58,7 +58,7 @@ export function slackMessage(notice: Notice) {
   };
 }
 
-function contentOf({ kind, incidents }: Notice): Block[] {
+function contentOf({ kind, incidents }: NotificationMessage): Block[] {
   switch (kind) {
     case "incident":
       return incidents.flatMap(incidentBlocks);
@@ -106,7 +106,7 @@ function section(title: string, lines: readonly string[], maxCharacters = MAX_SE
   };
 }
 
-function context({ cluster, incidents, kind, dashboardUrl }: Notice): Block {
+function context({ cluster, incidents, kind, dashboardUrl }: NotificationMessage): Block {
   const key = kind === "digest" ? undefined : incidents[0]?.dedup_key;
   const parts = [
     `cluster ${cluster}`,

@@ -19,7 +19,7 @@ const MAX_REASON_CHARACTERS = 200;
 
 export const webhookChannel: Channel = {
   name: "webhook",
-  async deliver(notice, { config, carriers, nowMs, allowLocalTargets, publicUrl }) {
+  async deliver(notice, { config, transports, nowMs, allowLocalTargets, publicUrl }) {
     const webhook = config.webhook_notification;
     const preset = PRESETS[webhook.preset];
     const url = webhook.url === "" ? preset.defaultUrl : webhook.url;
@@ -55,7 +55,7 @@ export const webhookChannel: Channel = {
       }
       const headers = { ...DEFAULT_HEADERS, ...configuredHeaders(webhook), ...signing.headers };
       const request: HttpRequest = { url, method: webhook.method, headers, body };
-      const outcome = await carriers.http(request, webhook.timeout_seconds * 1000);
+      const outcome = await transports.http(request, webhook.timeout_seconds * 1000);
       const delivery = deliveryOf(outcome, webhook, nowMs);
       if (delivery.isDelivered) continue;
       const which = bodies.length > 1 ? `request ${index + 1} of ${bodies.length}: ` : "";

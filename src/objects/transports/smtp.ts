@@ -19,7 +19,7 @@ import { exports, WorkerEntrypoint } from "cloudflare:workers";
 import { Duplex } from "node:stream";
 import MailComposer from "nodemailer/lib/mail-composer";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
-import type { Carriers, Mail, MailOutcome, SmtpServer } from "../../notifications/transports.ts";
+import type { Mail, MailOutcome, SmtpServer, Transports } from "../../notifications/transports.ts";
 
 /** The port of submission over TLS (RFC 8314). */
 const TLS_PORT = 465;
@@ -76,13 +76,13 @@ export async function sendBySmtp(server: SmtpServer, mail: Mail, timeoutMs: numb
  * an object for as long as the object. The call of an entrypoint is a context of its own, and ends with it.
  */
 export class SmtpClient extends WorkerEntrypoint {
-  send(...delivery: Parameters<Carriers["smtp"]>): Promise<MailOutcome> {
+  send(...delivery: Parameters<Transports["smtp"]>): Promise<MailOutcome> {
     return sendBySmtp(...delivery);
   }
 }
 
 /** `sendBySmtp` in a context of its own. The Worker's main module must export `SmtpClient`. */
-export const sendBySmtpApart: Carriers["smtp"] = (...delivery) =>
+export const sendBySmtpApart: Transports["smtp"] = (...delivery) =>
   (exports as unknown as { readonly SmtpClient: SmtpClient }).SmtpClient.send(...delivery);
 
 /** One mail on its way, over a connection of its own. */

@@ -1,10 +1,10 @@
 /** The ways out of a Durable Object: `fetch`, sockets for SMTP, and Cloudflare's mail binding. */
 import type {
-  Carriers,
   HttpOutcome,
   HttpRequest,
   Mail,
   MailOutcome,
+  Transports,
 } from "../../notifications/transports.ts";
 import type { Env } from "../env.ts";
 import { sendBySmtpApart } from "./smtp.ts";
@@ -15,7 +15,7 @@ const BODY_START_BYTES = 1024;
 /** What workerd calls an internal error when a connection is opened. */
 const HIDDEN_REASONS = "unknown name, untrusted certificate, or a local address while those are closed";
 
-export function carriersOf(env: Env): Carriers {
+export function transportsOf(env: Env): Transports {
   const { EMAIL: binding } = env;
   return {
     http: sendByHttp,

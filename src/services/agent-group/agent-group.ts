@@ -2,8 +2,8 @@
  * What an agent group does: it is the authority for its agents' liveness, sockets and message boxes
  * and for its locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
  *
- *   coordinator --admit, forget, configure, broadcast, drain_changed--> group
- *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_noted--> coordinator
+ *   coordinator --register_session, forget_agent, configure_group, broadcast, drain_changed--> group
+ *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_recorded--> coordinator
  *
  *   Watch (the alarm), Requests --> LockDesk, MessageDesk --> Ledger (sessions, locks, messages, outbox)
  *   MessageDesk --> Pushes --> Ledger
@@ -17,35 +17,35 @@ import type {
 } from "../../contract/agent.ts";
 import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
-import type { Admit, Message } from "../../protocol/messages.ts";
+import type { OutboxMessage, RegisterSession } from "../../protocol/messages.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import { Counter } from "../../storage/meta.ts";
-import type { Connection, Doorbell, Host, Parcel, Receipt } from "../host.ts";
+import type { AgentWakeup, Connection, Host, MessageBatch, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { type Cause, type Ending, Ledger } from "./group-context.ts";
-import { Watch } from "./liveness/liveness-monitor.ts";
+import { type Cause, type Ending, GroupContext } from "./group-context.ts";
+import { LivenessMonitor } from "./liveness/liveness-monitor.ts";
 import { deadlineOf } from "./liveness/sessions.ts";
-import { LockDesk } from "./locks/lock-service.ts";
-import { MessageDesk } from "./mailbox/mailbox-service.ts";
+import { LockService } from "./locks/lock-service.ts";
+import { MailboxService } from "./mailbox/mailbox-service.ts";
 import { sessionExpired } from "./refusals.ts";
-import { Requests } from "./sockets/frame-handler.ts";
+import { FrameHandler } from "./sockets/frame-handler.ts";
 import { Pushes } from "./sockets/pushes.ts";
 
 /** How long a call waits for the coordinator to have heard of what it did. */
 const HEARD_LIMIT_MS = 2000;
 
 export class AgentGroup {
-  readonly locks: LockDesk;
-  readonly messages: MessageDesk;
+  readonly locks: LockService;
+  readonly messages: MailboxService;
   readonly #host: Host;
   readonly #unit: UnitOfWork;
-  readonly #ledger: Ledger;
-  readonly #watch: Watch;
+  readonly #context: GroupContext;
+  readonly #monitor: LivenessMonitor;
   readonly #inbox: Inbox;
   readonly #pushes: Pushes;
-  readonly #requests: Requests;
+  readonly #requests: FrameHandler;
   readonly #connectionNumbers: Counter;
 
   constructor(host: Host, group: string) {
@@ -53,19 +53,19 @@ export class AgentGroup {
     this.#unit = new UnitOfWork(host, {
       migrations: AGENT_GROUP_MIGRATIONS,
       load: (nowMs) => {
-        this.#ledger.load(nowMs);
-        this.#watch.load(nowMs);
+        this.#context.load(nowMs);
+        this.#monitor.load(nowMs);
         this.#connectionNumbers.reload();
       },
-      nextWorkMs: () => this.#watch.nextWorkMs(),
+      nextWorkMs: () => this.#monitor.nextWorkMs(),
     });
-    this.#ledger = new Ledger(host, this.#unit, group);
-    this.#watch = new Watch(this.#ledger);
-    this.#pushes = new Pushes(this.#ledger);
-    this.locks = new LockDesk(this.#ledger);
-    this.messages = new MessageDesk(this.#ledger, this.#pushes);
-    this.#requests = new Requests(this.#ledger, this.locks, this.messages, this.#pushes);
-    this.#ledger.connections.onEnd((connection) => {
+    this.#context = new GroupContext(host, this.#unit, group);
+    this.#monitor = new LivenessMonitor(this.#context);
+    this.#pushes = new Pushes(this.#context);
+    this.locks = new LockService(this.#context);
+    this.messages = new MailboxService(this.#context, this.#pushes);
+    this.#requests = new FrameHandler(this.#context, this.locks, this.messages, this.#pushes);
+    this.#context.frames.onEnd((connection) => {
       this.#pushes.forget(connection);
       this.#requests.forget(connection);
     });
@@ -75,17 +75,17 @@ export class AgentGroup {
 
   // From the coordinator
 
-  receive(parcel: Parcel): Receipt {
+  receive(parcel: MessageBatch): Receipt {
     return this.#inbox.receive(parcel);
   }
 
   /** Hints that an agent's task list changed: wakes its waiting poll, and tells its socket. */
-  ringDoorbell({ agentId, assignedTasks, revoked = [] }: Doorbell): void {
-    const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+  wakeAgent({ agentId, assignedTasks, revoked = [] }: AgentWakeup): void {
+    const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     if (session === undefined) return;
     session.assignedTasks = assignedTasks;
     session.tasksChanged = true;
-    this.#host.bells.ring(agentTopic(agentId));
+    this.#host.wakeups.wake(agentTopic(agentId));
     this.#pushes.tasks(agentId, revoked);
   }
 
@@ -93,15 +93,15 @@ export class AgentGroup {
 
   /** A socket that is being opened for this incarnation; the one that it had is closed. */
   connect(agentId: string, incarnation: number): Outcome<Connection> {
-    if (this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
+    if (this.#context.recordSign(agentId, incarnation) === null) return sessionExpired();
     return this.#unit.commit(() => {
-      const session = this.#ledger.sessions.find(agentId);
+      const session = this.#context.sessions.find(agentId);
       if (session?.incarnation !== incarnation) return sessionExpired();
       const replaced = session.connection;
       const number = this.#connectionNumbers.take();
-      this.#ledger.sessions.connected(session, number);
+      this.#context.sessions.connected(session, number);
       if (replaced !== null) {
-        this.#unit.afterCommit(() => this.#ledger.connections.close(replaced, "replaced"));
+        this.#unit.afterCommit(() => this.#context.frames.close(replaced, "replaced"));
       }
       return ok({ agentId, incarnation, number });
     });
@@ -110,7 +110,7 @@ export class AgentGroup {
   /** The socket is open: whatever waits for the agent goes over it. */
   connected({ agentId, number }: Connection): void {
     this.#host.defer(() => {
-      const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+      const session = this.#unit.read(() => this.#context.sessions.find(agentId));
       if (session?.connection === number) this.#pushes.begin(agentId);
     });
   }
@@ -122,30 +122,30 @@ export class AgentGroup {
 
   /** A socket ended. @param isClean in good order, by a close frame or by us */
   disconnected({ agentId, number }: Connection, isClean: boolean): void {
-    this.#ledger.connections.forget(number);
-    const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+    this.#context.frames.forget(number);
+    const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     // One that was replaced, or whose incarnation is over, says nothing.
     if (session?.connection !== number) return;
     this.#unit.commit((nowMs) => {
-      if (isClean) this.#ledger.disconnect(session, nowMs);
-      else this.#ledger.suspect(session, nowMs);
+      if (isClean) this.#context.disconnect(session, nowMs);
+      else this.#context.suspect(session, nowMs);
     });
   }
 
   // Signs of life
 
   heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
-    const session = this.#ledger.sign(agentId, incarnation);
+    const session = this.#context.recordSign(agentId, incarnation);
     if (session === null) return sessionExpired();
-    if (load !== undefined && this.#ledger.noteLoad(session, load)) {
-      this.#unit.commit((nowMs) => this.#ledger.reportLoad(session, load, nowMs));
+    if (load !== undefined && this.#context.noteLoad(session, load)) {
+      this.#unit.commit((nowMs) => this.#context.reportLoad(session, load, nowMs));
     }
     const answer: HeartbeatAnswer = {
       // Never suspect: this very call shows that it lives.
       status: session.drainMode === null ? "active" : "draining",
       deadline_at: instant(deadlineOf(session)),
       assigned_tasks: session.assignedTasks,
-      unread_messages: this.#ledger.messages.unreadCountOf(session),
+      unread_messages: this.#context.mailboxes.unreadCountOf(session),
       tasks_changed: session.tasksChanged,
     };
     return ok(answer);
@@ -160,13 +160,13 @@ export class AgentGroup {
 
   /** Any authenticated call by an incarnation shows that it lives. */
   signOfLife(agentId: string, incarnation: number): Outcome<{ intervalMs: number }> {
-    const session = this.#ledger.sign(agentId, incarnation);
+    const session = this.#context.recordSign(agentId, incarnation);
     return session === null ? sessionExpired() : ok({ intervalMs: session.intervalMs });
   }
 
   /** The agent read its task list: the doorbell is answered. */
   taskListRead(agentId: string, assignedTasks: number): void {
-    const session = this.#unit.read(() => this.#ledger.sessions.find(agentId));
+    const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     if (session === undefined) return;
     session.assignedTasks = assignedTasks;
     session.tasksChanged = false;
@@ -175,12 +175,12 @@ export class AgentGroup {
   liveness(agentIds: readonly string[]): AgentLiveness[] {
     return this.#unit.read(() =>
       agentIds.flatMap((agentId) => {
-        const session = this.#ledger.sessions.find(agentId);
+        const session = this.#context.sessions.find(agentId);
         if (session === undefined) return [];
         return {
           agent_id: agentId,
           incarnation: session.incarnation,
-          last_heartbeat_at: instant(this.#ledger.sessions.lifeOf(session).lastSignMs),
+          last_heartbeat_at: instant(this.#context.sessions.lifeOf(session).lastSignMs),
           deadline_at: instant(deadlineOf(session)),
           load: session.load,
         };
@@ -221,27 +221,27 @@ export class AgentGroup {
   /** @param scheduledMs when this alarm was due, if the platform tells */
   onAlarm(scheduledMs: number | null): void {
     this.#unit.alarmFired();
-    this.#unit.commit((nowMs) => this.#watch.look(scheduledMs, nowMs));
+    this.#unit.commit((nowMs) => this.#monitor.run(scheduledMs, nowMs));
   }
 
-  #apply(message: Message, nowMs: number): string | null {
+  #apply(message: OutboxMessage, nowMs: number): string | null {
     switch (message.type) {
-      case "admit":
-        this.#admit(message, nowMs);
+      case "register_session":
+        this.#registerSession(message, nowMs);
         return null;
-      case "forget":
-        this.#ledger.messages.empty(message.agentId);
+      case "forget_agent":
+        this.#context.mailboxes.empty(message.agentId);
         return null;
       case "configure_group":
-        this.#ledger.configure(message.settings);
+        this.#context.configure(message.settings);
         return null;
       case "broadcast":
         this.messages.broadcast(message);
         return null;
       case "drain_changed": {
-        const session = this.#ledger.sessions.find(message.agentId);
+        const session = this.#context.sessions.find(message.agentId);
         if (session?.incarnation !== message.incarnation) return null;
-        this.#ledger.sessions.drained(session, message);
+        this.#context.sessions.drained(session, message);
         this.#unit.afterCommit(() => this.#pushes.drain(message.agentId));
         return null;
       }
@@ -250,15 +250,15 @@ export class AgentGroup {
     }
   }
 
-  #admit(admission: Admit, nowMs: number): void {
-    const { sessions, locks, settings, messages } = this.#ledger;
+  #registerSession(admission: RegisterSession, nowMs: number): void {
+    const { sessions, locks, settings, mailboxes: messages } = this.#context;
     const known = sessions.find(admission.agentId);
     if (known !== undefined && known.incarnation >= admission.incarnation) return;
-    const freed = locks.freeAllOf(admission.agentId, settings.lockDelayMs, nowMs);
+    const freed = locks.endAllOf(admission.agentId, settings.lockDelayMs, nowMs);
     // Who was live all along keeps its unread broadcasts.
     const messagesFrom = known?.messagesFrom ?? messages.latestBroadcast;
     sessions.add(admission, messagesFrom, nowMs);
-    this.#ledger.takeLeave(admission.agentId, known?.connection ?? null, freed, nowMs);
+    this.#context.closeSession(admission.agentId, known?.connection ?? null, freed, nowMs);
   }
 
   async #endOnRequest(
@@ -267,13 +267,13 @@ export class AgentGroup {
     cause: Cause,
   ): Promise<Outcome<Ending & { isHeard: boolean }>> {
     const ended = this.#unit.commit((nowMs): Outcome<Ending> => {
-      const session = this.#ledger.sessions.find(agentId);
+      const session = this.#context.sessions.find(agentId);
       if (session === undefined) return sessionExpired();
       if (incarnation !== null && session.incarnation !== incarnation) return sessionExpired();
-      return ok(this.#ledger.end(session, cause, nowMs));
+      return ok(this.#context.end(session, cause, nowMs));
     });
     if (!ended.ok) return ended;
-    const isHeard = await this.#ledger.outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
+    const isHeard = await this.#context.outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
     return ok({ ...ended.value, isHeard });
   }
 }

@@ -10,11 +10,11 @@ import { Outbox } from "../outbox.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { isWorthReporting } from "./liveness/load-reports.ts";
 import { type Session, Sessions } from "./liveness/sessions.ts";
-import { LockTable } from "./locks/lock-cache.ts";
-import { LockHandover } from "./locks/lock-granter.ts";
-import { LockLine } from "./locks/lock-queue.ts";
-import { MessageBoxes } from "./mailbox/mailboxes.ts";
-import { Connections } from "./sockets/frame-sender.ts";
+import { LockCache } from "./locks/lock-cache.ts";
+import { LockGranter } from "./locks/lock-granter.ts";
+import { LockQueue } from "./locks/lock-queue.ts";
+import { Mailboxes } from "./mailbox/mailboxes.ts";
+import { FrameSender } from "./sockets/frame-sender.ts";
 
 /** Before the coordinator's first word, see GroupSettings. */
 const SETTINGS_AT_FIRST: GroupSettings = {
@@ -35,17 +35,17 @@ export type Cause = Pick<AgentEnded, "ending" | "failureType" | "message" | "det
 /** The failure's id, and the number of the message that tells the coordinator. */
 export type Ending = { failureId: string; number: number };
 
-export class Ledger {
+export class GroupContext {
   readonly group: string;
   readonly host: Host;
   readonly unit: UnitOfWork;
   readonly meta: MetaStore;
   readonly sessions: Sessions;
-  readonly locks: LockTable;
-  readonly line: LockLine;
-  readonly handover: LockHandover;
-  readonly messages: MessageBoxes;
-  readonly connections: Connections;
+  readonly locks: LockCache;
+  readonly lockQueue: LockQueue;
+  readonly lockGranter: LockGranter;
+  readonly mailboxes: Mailboxes;
+  readonly frames: FrameSender;
   readonly outbox: Outbox;
   #settings = SETTINGS_AT_FIRST;
 
@@ -54,19 +54,31 @@ export class Ledger {
     this.host = host;
     this.unit = unit;
     this.meta = new MetaStore(host.sql);
-    this.sessions = new Sessions(host.sql, host.lines);
-    this.locks = new LockTable(host.sql);
-    this.line = new LockLine(host.sql);
-    this.connections = new Connections(host.lines);
-    const { sessions, locks, line, connections } = this;
-    this.handover = new LockHandover({ host, unit, group, sessions, locks, line, connections });
-    this.messages = new MessageBoxes(host.sql);
+    this.sessions = new Sessions(host.sql, host.sockets);
+    this.locks = new LockCache(host.sql);
+    this.lockQueue = new LockQueue(host.sql);
+    this.frames = new FrameSender(host.sockets);
+    const { sessions, locks, lockQueue: line, frames: connections } = this;
+    this.lockGranter = new LockGranter({
+      host,
+      unit,
+      group,
+      sessions,
+      locks,
+      queue: line,
+      frames: connections,
+    });
+    this.mailboxes = new Mailboxes(host.sql);
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
-      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
+      host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });
       // An event about a refused event could go on for ever.
-      if (messageType === "events_noted") return;
-      this.noteEvents(nowMs, [
-        { type: "message.parked", subject: `group/${group}`, data: { message_type: messageType, reason } },
+      if (messageType === "events_recorded") return;
+      this.recordEvents(nowMs, [
+        {
+          type: "message.dead_lettered",
+          subject: `group/${group}`,
+          data: { message_type: messageType, reason },
+        },
       ]);
     });
   }
@@ -77,9 +89,9 @@ export class Ledger {
     this.#settings = settings === null ? SETTINGS_AT_FIRST : (JSON.parse(settings) as GroupSettings);
     this.sessions.load(this.isRestarted() ? this.backSinceMs(nowMs) : nowMs);
     this.locks.load();
-    this.line.load();
-    this.handover.load();
-    this.messages.load();
+    this.lockQueue.load();
+    this.lockGranter.load();
+    this.mailboxes.load();
     this.outbox.load();
   }
 
@@ -103,7 +115,7 @@ export class Ledger {
   }
 
   /** Notes a sign of life, outside of any transaction. @returns null if that incarnation is over */
-  sign(agentId: string, incarnation: number): Session | null {
+  recordSign(agentId: string, incarnation: number): Session | null {
     const session = this.unit.read(() => this.sessions.find(agentId));
     if (session === undefined || session.incarnation !== incarnation) return null;
     const isFlushDue = this.sessions.sign(session, this.unit.nowMs());
@@ -123,17 +135,17 @@ export class Ledger {
     this.sessions.disconnected(session, untilMs);
     if (this.sessions.isFlushDue(nowMs)) this.sessions.flush(nowMs);
     const { agentId, incarnation } = session;
-    this.outbox.post("coordinator", { type: "agent_suspect", agentId, incarnation, untilMs });
+    this.outbox.send("coordinator", { type: "agent_suspect", agentId, incarnation, untilMs });
   }
 
   /** Its socket was closed in good order, and with it whatever it waited for over it. In the present transaction. */
   disconnect(session: Session, nowMs: number): void {
-    this.unplug(session, nowMs);
-    this.handover.leaveFramesOf(session.agentId);
+    this.disconnectForRenewal(session, nowMs);
+    this.lockGranter.leaveFramesOf(session.agentId);
   }
 
   /** Its socket was closed by us, to be followed by another, which finds what waited. In the present transaction. */
-  unplug(session: Session, nowMs: number): void {
+  disconnectForRenewal(session: Session, nowMs: number): void {
     this.sessions.disconnected(session, session.suspectUntilMs);
     if (this.sessions.isFlushDue(nowMs)) this.sessions.flush(nowMs);
   }
@@ -148,7 +160,7 @@ export class Ledger {
   reportLoad(session: Session, load: Load, nowMs: number): void {
     const { agentId, incarnation } = session;
     session.reportedLoad = { load, atMs: nowMs };
-    this.outbox.post("coordinator", { type: "load_reported", agentId, incarnation, load });
+    this.outbox.send("coordinator", { type: "load_reported", agentId, incarnation, load });
   }
 
   /** Fences the incarnation, frees its locks, empties its box if it leaves, and tells the coordinator: all in the present transaction. */
@@ -156,14 +168,14 @@ export class Ledger {
     // With failover off a failed agent's locks end by their TTL alone.
     const keepsLocks = cause.ending === "failed" && !this.#settings.failoverEnabled;
     const lockDelayMs = cause.ending === "failed" ? this.#settings.lockDelayMs : 0;
-    const locksReleased = keepsLocks ? [] : this.locks.freeAllOf(session.agentId, lockDelayMs, nowMs);
+    const locksReleased = keepsLocks ? [] : this.locks.endAllOf(session.agentId, lockDelayMs, nowMs);
     const lastSignMs = this.sessions.lifeOf(session).lastSignMs;
     this.sessions.remove(session);
-    this.takeLeave(session.agentId, session.connection, locksReleased, nowMs);
-    this.messages.leave(session.agentId);
-    if (cause.ending === "unregistered") this.messages.empty(session.agentId);
+    this.closeSession(session.agentId, session.connection, locksReleased, nowMs);
+    this.mailboxes.leave(session.agentId);
+    if (cause.ending === "unregistered") this.mailboxes.empty(session.agentId);
     const failureId = this.host.randomId();
-    const number = this.outbox.post("coordinator", {
+    const number = this.outbox.send("coordinator", {
       type: "agent_ended",
       agentId: session.agentId,
       incarnation: session.incarnation,
@@ -175,35 +187,35 @@ export class Ledger {
       locksReleased,
     });
     this.unit.afterCommit(() => {
-      this.host.bells.ring(agentTopic(session.agentId));
-      this.host.bells.ring(messageTopic(session.agentId));
+      this.host.wakeups.wake(agentTopic(session.agentId));
+      this.host.wakeups.wake(messageTopic(session.agentId));
     });
     return { failureId, number };
   }
 
   /** An incarnation is over: what it held goes to who waits, and its socket is closed. In the present transaction. */
-  takeLeave(
+  closeSession(
     agentId: string,
     connection: number | null,
     locksReleased: readonly string[],
     nowMs: number,
   ): void {
-    this.handover.leaveAllOf(agentId);
-    for (const resource of locksReleased) this.handover.handOn(resource, nowMs);
-    if (connection !== null) this.unit.afterCommit(() => this.connections.expire(connection));
+    this.lockGranter.leaveAllOf(agentId);
+    for (const resource of locksReleased) this.lockGranter.grantNext(resource, nowMs);
+    if (connection !== null) this.unit.afterCommit(() => this.frames.expire(connection));
   }
 
   #clear(session: Session): void {
     this.sessions.cleared(session);
     const { agentId, incarnation } = session;
-    this.outbox.post("coordinator", { type: "agent_cleared", agentId, incarnation });
+    this.outbox.send("coordinator", { type: "agent_cleared", agentId, incarnation });
   }
 
   /** Adds events of the group's own to the cluster's log. */
-  noteEvents(nowMs: number, events: EventDraft[]): void {
+  recordEvents(nowMs: number, events: EventDraft[]): void {
     for (let from = 0; from < events.length; from += EVENTS_PER_MESSAGE) {
       const some = events.slice(from, from + EVENTS_PER_MESSAGE);
-      this.outbox.post("coordinator", { type: "events_noted", atMs: nowMs, events: some });
+      this.outbox.send("coordinator", { type: "events_recorded", atMs: nowMs, events: some });
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What the parts of a coordinator share: the records of a cluster and the few ways to add
- * to them. The parts decide; the ledger keeps.
+ * to them. The parts decide; the context keeps.
  */
 import type { Config } from "../../contract/config.ts";
 import type { EventDraft } from "../../contract/event.ts";
@@ -14,35 +14,35 @@ import { AttemptStore } from "../../storage/coordinator/attempts.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
 import { EventStore, FailureStore } from "../../storage/coordinator/history.ts";
 import { LateResultStore } from "../../storage/coordinator/late-results.ts";
-import { FailoverStore } from "../../storage/coordinator/reassignment-jobs.ts";
+import { ReassignmentJobStore } from "../../storage/coordinator/reassignment-jobs.ts";
 import { Counter, MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import { Roster } from "./agents/agent-registry.ts";
-import { Doorbells } from "./agents/wakeups.ts";
-import { Settings } from "./config/cluster-settings.ts";
-import { TaskBook } from "./tasks/task-cache.ts";
+import { AgentRegistry } from "./agents/agent-registry.ts";
+import { Wakeups } from "./agents/wakeups.ts";
+import { ClusterSettings } from "./config/cluster-settings.ts";
+import { TaskCache } from "./tasks/task-cache.ts";
 
 /** An object may hold 10 GB; what is accepted below this has room to be finished. */
 const SIZE_LIMIT_BYTES = 8_000_000_000;
 
-export class Ledger {
+export class ClusterContext {
   readonly host: Host;
   readonly unit: UnitOfWork;
   readonly meta: MetaStore;
-  readonly settings: Settings;
-  readonly roster: Roster;
-  readonly tasks: TaskBook;
+  readonly settings: ClusterSettings;
+  readonly agents: AgentRegistry;
+  readonly tasks: TaskCache;
   readonly attempts: AttemptStore;
   readonly lateResults: LateResultStore;
   readonly decisions: DecisionStore;
-  readonly failovers: FailoverStore;
+  readonly reassignmentJobs: ReassignmentJobStore;
   readonly failures: FailureStore;
   readonly events: EventStore;
   readonly incarnations: Counter;
   readonly outbox: Outbox;
-  readonly doorbells: Doorbells;
+  readonly wakeups: Wakeups;
   #hasNews = false;
 
   /** @param base the configuration file's content */
@@ -50,24 +50,24 @@ export class Ledger {
     this.host = host;
     this.unit = unit;
     this.meta = new MetaStore(host.sql);
-    this.settings = new Settings(base, this.meta, host.log);
-    this.roster = new Roster(host.sql);
-    this.tasks = new TaskBook(host.sql, this.roster);
+    this.settings = new ClusterSettings(base, this.meta, host.log);
+    this.agents = new AgentRegistry(host.sql);
+    this.tasks = new TaskCache(host.sql, this.agents);
     this.attempts = new AttemptStore(host.sql);
     this.lateResults = new LateResultStore(host.sql);
     this.decisions = new DecisionStore(host.sql);
-    this.failovers = new FailoverStore(host.sql);
+    this.reassignmentJobs = new ReassignmentJobStore(host.sql);
     this.failures = new FailureStore(host.sql);
     this.events = new EventStore(host.sql);
     this.incarnations = new Counter(host.sql, "incarnation");
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
-      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
-      this.note(
-        { type: "message.parked", subject: receiver, data: { message_type: messageType, reason } },
+      host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });
+      this.recordEvent(
+        { type: "message.dead_lettered", subject: receiver, data: { message_type: messageType, reason } },
         nowMs,
       );
     });
-    this.doorbells = new Doorbells(host, unit, this.roster, this.tasks);
+    this.wakeups = new Wakeups(host, unit, this.agents, this.tasks);
   }
 
   load(nowMs: number): void {
@@ -75,10 +75,10 @@ export class Ledger {
     if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
     this.settings.load();
     this.incarnations.reload();
-    this.roster.load(this.tasks.store.heldCountByAgent());
+    this.agents.load(this.tasks.store.heldCountByAgent());
     this.tasks.load();
     this.outbox.load();
-    this.doorbells.load(nowMs);
+    this.wakeups.load(nowMs);
   }
 
   /** Nothing new is accepted until there is room again. */
@@ -91,13 +91,13 @@ export class Ledger {
   }
 
   /** Puts an event into the log; whoever follows it is woken after the commit. */
-  note(event: EventDraft, nowMs: number): void {
+  recordEvent(event: EventDraft, nowMs: number): void {
     this.events.append(event, instant(nowMs));
     if (this.#hasNews) return;
     this.#hasNews = true;
     this.unit.afterCommit(() => {
       this.#hasNews = false;
-      this.host.bells.ring(EVENTS_TOPIC);
+      this.host.wakeups.wake(EVENTS_TOPIC);
     });
   }
 
@@ -107,7 +107,7 @@ export class Ledger {
    */
   recordFailure(failure: Failure, about: FailureSubject | null, nowMs: number): void {
     this.failures.insert(failure, nowMs);
-    this.note(
+    this.recordEvent(
       {
         type: "failure.recorded",
         subject: failure.id,
@@ -120,8 +120,8 @@ export class Ledger {
       },
       nowMs,
     );
-    this.outbox.post("notifier", {
-      type: "failure_noted",
+    this.outbox.send("notifier", {
+      type: "failure_recorded",
       stage: "recorded",
       failure,
       ...(about === null ? {} : { about }),
@@ -129,17 +129,17 @@ export class Ledger {
   }
 
   /** An agent that may have failed is back, or gone for good: the notifier ends what it tells of it. */
-  noteRecovery(agentId: string, by: AgentRecovered["by"], nowMs: number): void {
-    this.outbox.post("notifier", { type: "agent_recovered", agentId, by, atMs: nowMs });
+  reportRecovery(agentId: string, by: AgentRecovered["by"], nowMs: number): void {
+    this.outbox.send("notifier", { type: "agent_recovered", agentId, by, atMs: nowMs });
   }
 
   /** A task that had a failure of its own needs nobody any more. */
-  noteSettled(taskId: string, nowMs: number): void {
-    this.outbox.post("notifier", { type: "task_settled", taskId, atMs: nowMs });
+  reportSettled(taskId: string, nowMs: number): void {
+    this.outbox.send("notifier", { type: "task_settled", taskId, atMs: nowMs });
   }
 
   /** The task reached its end: whoever waits for it is woken. */
   announceEnd(taskId: string): void {
-    this.unit.afterCommit(() => this.host.bells.ring(taskTopic(taskId)));
+    this.unit.afterCommit(() => this.host.wakeups.wake(taskTopic(taskId)));
   }
 }

@@ -18,53 +18,53 @@ import type {
   TaskFailure,
   TaskProgress,
   TaskResult,
-  TaskStanding,
   TaskStart,
+  TaskState,
   TaskSubmission,
 } from "../../contract/task.ts";
-import type { Message, TellAgents } from "../../protocol/messages.ts";
+import type { BroadcastRequested, OutboxMessage } from "../../protocol/messages.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
-import type { Host, Parcel, Receipt, Report } from "../host.ts";
+import type { Host, MessageBatch, Receipt, TaskReport } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { Drains } from "./agents/drains.ts";
 import { type Registrar, Registration } from "./agents/registration.ts";
 import { Suspects } from "./agents/suspects.ts";
-import { Ledger } from "./cluster-context.ts";
-import { ConfigDesk } from "./config/config-service.ts";
-import { Losses } from "./failover/attempt-loss.ts";
+import { ClusterContext } from "./cluster-context.ts";
+import { ConfigService } from "./config/config-service.ts";
+import { AttemptLosses } from "./failover/attempt-loss.ts";
 import { Failover } from "./failover/failover.ts";
-import { Foresight } from "./failover/failover-simulation.ts";
-import { Moves } from "./failover/task-reassigner.ts";
-import { Upkeep } from "./maintenance.ts";
+import { FailoverSimulator } from "./failover/failover-simulation.ts";
+import { TaskReassigner } from "./failover/task-reassigner.ts";
+import { Maintenance } from "./maintenance.ts";
 import { Queries } from "./queries.ts";
 import type { Speaker } from "./speaker.ts";
 import { Completions } from "./tasks/completions.ts";
 import { isKept, LateResults } from "./tasks/late-results.ts";
 import { Placement } from "./tasks/placement.ts";
-import { TaskDesk } from "./tasks/task-commands.ts";
-import { Reports } from "./tasks/task-reports.ts";
-import { standingOf } from "./views.ts";
+import { TaskCommands } from "./tasks/task-commands.ts";
+import { TaskReports } from "./tasks/task-reports.ts";
+import { taskStateOf } from "./views.ts";
 
 /** How long a registration waits for the group to watch over the agent. */
 const HEARD_LIMIT_MS = 5000;
 
 export class Coordinator {
   readonly queries: Queries;
-  readonly config: ConfigDesk;
+  readonly config: ConfigService;
   readonly #host: Host;
   readonly #unit: UnitOfWork;
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #inbox: Inbox;
   readonly #registration: Registration;
-  readonly #desk: TaskDesk;
-  readonly #reports: Reports;
+  readonly #commands: TaskCommands;
+  readonly #reports: TaskReports;
   readonly #lateResults: LateResults;
   readonly #drains: Drains;
   readonly #suspects: Suspects;
   readonly #failover: Failover;
-  readonly #upkeep: Upkeep;
-  readonly #foresight: Foresight;
+  readonly #maintenance: Maintenance;
+  readonly #simulator: FailoverSimulator;
   #isDeferred = false;
 
   /** @param base the configuration file's content */
@@ -73,39 +73,39 @@ export class Coordinator {
     this.#unit = new UnitOfWork(host, {
       migrations: COORDINATOR_MIGRATIONS,
       load: (nowMs) => {
-        this.#ledger.load(nowMs);
-        moves.load();
+        this.#context.load(nowMs);
+        reassigner.load();
         placement.load();
         this.config.load();
-        this.#upkeep.load(nowMs);
+        this.#maintenance.load(nowMs);
         // What a crash left under way goes on at once.
         this.#unit.afterCommit(() => this.#deferWork());
       },
-      nextWorkMs: (nowMs) => this.#upkeep.nextWorkMs(nowMs),
+      nextWorkMs: (nowMs) => this.#maintenance.nextWorkMs(nowMs),
     });
-    this.#ledger = new Ledger(host, this.#unit, base);
-    const placement = new Placement(this.#ledger);
+    this.#context = new ClusterContext(host, this.#unit, base);
+    const placement = new Placement(this.#context);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
-    const losses = new Losses(this.#ledger, placement);
-    const moves = new Moves(this.#ledger, placement, losses);
-    this.#drains = new Drains(this.#ledger, placement, moves);
-    this.#suspects = new Suspects(this.#ledger, placement, moves);
-    this.#registration = new Registration(this.#ledger, placement, this.#drains);
-    this.#desk = new TaskDesk(this.#ledger, placement, losses);
-    const completions = new Completions(this.#ledger, losses);
-    this.#lateResults = new LateResults(this.#ledger, placement, losses, completions);
-    this.#reports = new Reports(this.#ledger, placement, losses, completions, this.#lateResults);
-    this.#failover = new Failover(this.#ledger, moves);
-    this.#upkeep = new Upkeep(this.#ledger, placement, losses, this.#failover, this.#drains);
-    this.#foresight = new Foresight(this.#ledger, this.#failover);
-    this.queries = new Queries(this.#ledger, placement);
-    this.config = new ConfigDesk(this.#ledger, this.#failover);
+    const losses = new AttemptLosses(this.#context, placement);
+    const reassigner = new TaskReassigner(this.#context, placement, losses);
+    this.#drains = new Drains(this.#context, placement, reassigner);
+    this.#suspects = new Suspects(this.#context, placement, reassigner);
+    this.#registration = new Registration(this.#context, placement, this.#drains);
+    this.#commands = new TaskCommands(this.#context, placement, losses);
+    const completions = new Completions(this.#context, losses);
+    this.#lateResults = new LateResults(this.#context, placement, losses, completions);
+    this.#reports = new TaskReports(this.#context, placement, losses, completions, this.#lateResults);
+    this.#failover = new Failover(this.#context, reassigner);
+    this.#maintenance = new Maintenance(this.#context, placement, losses, this.#failover, this.#drains);
+    this.#simulator = new FailoverSimulator(this.#context, this.#failover);
+    this.queries = new Queries(this.#context, placement);
+    this.config = new ConfigService(this.#context, this.#failover);
   }
 
   // From the groups
 
-  /** Applies the whole parcel before anything moves: agents that failed together do not inherit from each other. */
-  receive(parcel: Parcel): Receipt {
+  /** Applies the whole parcel before anything reassigner: agents that failed together do not inherit from each other. */
+  receive(parcel: MessageBatch): Receipt {
     const receipt = this.#inbox.receive(parcel);
     this.#runWork();
     return receipt;
@@ -126,7 +126,7 @@ export class Coordinator {
     if (!registered.ok) return registered;
     this.#runWork();
     const { agent, admission, isNew } = registered.value;
-    const isHeard = await this.#ledger.outbox.delivered(`group/${group}`, admission.number, HEARD_LIMIT_MS);
+    const isHeard = await this.#context.outbox.delivered(`group/${group}`, admission.number, HEARD_LIMIT_MS);
     if (!isHeard)
       return refuse("unavailable", "the group did not answer in time; it may have been told: register again");
     return ok({ agent, isNew });
@@ -154,7 +154,7 @@ export class Coordinator {
     return this.queries.agent(agentId);
   }
 
-  /** Drops an agent that is gone; what it still holds moves on. */
+  /** Drops an agent that is gone; what it still holds reassigner on. */
   forget(agentId: string): Outcome<null> {
     const forgotten = this.#unit.commit((nowMs) => this.#failover.forget(agentId, nowMs));
     this.#runWork();
@@ -164,12 +164,12 @@ export class Coordinator {
   // Tasks
 
   submit(submission: TaskSubmission): Outcome<PlacementAnswer & { isNew: boolean }> {
-    return this.#unit.commit((nowMs) => this.#desk.submit(submission, nowMs));
+    return this.#unit.commit((nowMs) => this.#commands.submit(submission, nowMs));
   }
 
   submitBatch(submissions: readonly TaskSubmission[]): Outcome<PlacementAnswer & { isNew: boolean }>[] {
     return this.#unit.commit((nowMs) =>
-      submissions.map((submission) => this.#desk.submit(submission, nowMs)),
+      submissions.map((submission) => this.#commands.submit(submission, nowMs)),
     );
   }
 
@@ -214,11 +214,11 @@ export class Coordinator {
   }
 
   /** Reports of many holders, as one change; an answer each, in order. */
-  reportAll(reports: readonly Report[]): Outcome<TaskStanding>[] {
+  reportAll(reports: readonly TaskReport[]): Outcome<TaskState>[] {
     return this.#unit.commit((nowMs) =>
       reports.map((report) => {
         const outcome = this.#reports.apply(report, nowMs);
-        return outcome.ok ? ok(standingOf(outcome.value)) : outcome;
+        return outcome.ok ? ok(taskStateOf(outcome.value)) : outcome;
       }),
     );
   }
@@ -228,25 +228,25 @@ export class Coordinator {
   }
 
   cancel(taskId: string): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.cancel(taskId, nowMs));
+    return this.#unit.commit((nowMs) => this.#commands.cancel(taskId, nowMs));
   }
 
   retry(taskId: string): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#desk.retry(taskId, nowMs));
+    return this.#unit.commit((nowMs) => this.#commands.retry(taskId, nowMs));
   }
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
-    return this.#unit.commit(() => this.#desk.setBackups(taskId, backups));
+    return this.#unit.commit(() => this.#commands.setBackups(taskId, backups));
   }
 
   // Failures tried before they happen
 
   simulateFailover(simulation: FailoverSimulation): Outcome<SimulatedFailover> {
-    return this.#unit.imagine((nowMs) => this.#foresight.simulateFailover(simulation, nowMs));
+    return this.#unit.dryRun((nowMs) => this.#simulator.simulateFailover(simulation, nowMs));
   }
 
   readiness(): Readiness {
-    return this.#unit.read((nowMs) => this.#foresight.readiness(nowMs));
+    return this.#unit.read((nowMs) => this.#simulator.readiness(nowMs));
   }
 
   // The alarm
@@ -254,11 +254,11 @@ export class Coordinator {
   /** @param scheduledMs when this alarm was due, if the platform tells */
   onAlarm(scheduledMs: number | null): void {
     this.#unit.alarmFired();
-    this.#unit.commit((nowMs) => this.#upkeep.look(scheduledMs, nowMs));
+    this.#unit.commit((nowMs) => this.#maintenance.run(scheduledMs, nowMs));
     this.#runWork();
   }
 
-  #apply(message: Message, nowMs: number): string | null {
+  #apply(message: OutboxMessage, nowMs: number): string | null {
     switch (message.type) {
       case "agent_ended":
         this.#failover.agentEnded(message, nowMs);
@@ -271,20 +271,20 @@ export class Coordinator {
         return null;
       case "agents_silent":
         for (const { agentId, incarnation, untilMs } of message.agents) {
-          this.#ledger.roster.doubt(agentId, incarnation, untilMs);
+          this.#context.agents.markSilent(agentId, incarnation, untilMs);
         }
         return null;
       case "load_reported": {
-        const agent = this.#ledger.roster.find(message.agentId);
+        const agent = this.#context.agents.find(message.agentId);
         if (agent?.incarnation === message.incarnation) {
-          this.#ledger.roster.save({ ...agent, load: message.load });
+          this.#context.agents.save({ ...agent, load: message.load });
         }
         return null;
       }
-      case "events_noted":
-        for (const event of message.events) this.#ledger.note(event, nowMs);
+      case "events_recorded":
+        for (const event of message.events) this.#context.recordEvent(event, nowMs);
         return null;
-      case "tell_agents":
+      case "broadcast_requested":
         this.#tellAgents(message);
         return null;
       default:
@@ -292,22 +292,22 @@ export class Coordinator {
     }
   }
 
-  #tellAgents({ groups, ...message }: TellAgents): void {
-    for (const group of this.#ledger.roster.groups()) {
+  #tellAgents({ groups, ...message }: BroadcastRequested): void {
+    for (const group of this.#context.agents.groups()) {
       if (groups !== null && !groups.includes(group)) continue;
-      this.#ledger.outbox.post(`group/${group}`, { ...message, type: "broadcast" });
+      this.#context.outbox.send(`group/${group}`, { ...message, type: "broadcast" });
     }
   }
 
   /** Does a slice of what is under way; the rest comes in events of its own, so that requests pass in between. */
   #runWork(): void {
-    const hasWork = () => this.#unit.read(() => this.#upkeep.hasWork);
-    if (hasWork()) this.#unit.commit((nowMs) => this.#upkeep.work(nowMs));
+    const hasWork = () => this.#unit.read(() => this.#maintenance.hasWork);
+    if (hasWork()) this.#unit.commit((nowMs) => this.#maintenance.work(nowMs));
     this.#deferWork();
   }
 
   #deferWork(): void {
-    if (this.#isDeferred || !this.#unit.read(() => this.#upkeep.hasWork)) return;
+    if (this.#isDeferred || !this.#unit.read(() => this.#maintenance.hasWork)) return;
     this.#isDeferred = true;
     this.#host.defer(() => {
       this.#isDeferred = false;

@@ -6,10 +6,10 @@
 
 import { earliest, taskDeadline } from "../../domain/deadlines.ts";
 import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/pause.ts";
-import { creditedTask } from "../../domain/task-lifecycle.ts";
+import { extendedTask } from "../../domain/task-lifecycle.ts";
 import type { Drains } from "./agents/drains.ts";
-import type { Ledger } from "./cluster-context.ts";
-import type { Losses } from "./failover/attempt-loss.ts";
+import type { ClusterContext } from "./cluster-context.ts";
+import type { AttemptLosses } from "./failover/attempt-loss.ts";
 import type { Failover } from "./failover/failover.ts";
 import type { Placement } from "./tasks/placement.ts";
 
@@ -28,16 +28,22 @@ const PAGE = 100;
 /** Work that a crash may have interrupted is taken up by the alarm this much later. */
 const SAFETY_NET_MS = 1000;
 
-export class Upkeep {
-  readonly #ledger: Ledger;
+export class Maintenance {
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #losses: Losses;
+  readonly #losses: AttemptLosses;
   readonly #failover: Failover;
   readonly #drains: Drains;
   #lastPauseMs = 0;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses, failover: Failover, drains: Drains) {
-    this.#ledger = ledger;
+  constructor(
+    context: ClusterContext,
+    placement: Placement,
+    losses: AttemptLosses,
+    failover: Failover,
+    drains: Drains,
+  ) {
+    this.#context = context;
     this.#placement = placement;
     this.#losses = losses;
     this.#failover = failover;
@@ -46,7 +52,7 @@ export class Upkeep {
 
   /** At a start of the object: under another boot id, we were away. */
   load(nowMs: number): void {
-    const { meta, host } = this.#ledger;
+    const { meta, host } = this.#context;
     const storedBootId = meta.read("boot_id");
     if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
     if (isRestart(storedBootId, host.bootId))
@@ -65,7 +71,7 @@ export class Upkeep {
   }
 
   nextWorkMs(nowMs: number): number | null {
-    const { tasks, outbox, doorbells, settings } = this.#ledger;
+    const { tasks, outbox, wakeups: doorbells, settings } = this.#context;
     const finishedMs = tasks.store.earliestFinishedMs();
     return earliest(
       this.hasWork ? nowMs + SAFETY_NET_MS : null,
@@ -78,8 +84,8 @@ export class Upkeep {
     );
   }
 
-  look(scheduledMs: number | null, nowMs: number): void {
-    const { tasks, settings, doorbells, outbox } = this.#ledger;
+  run(scheduledMs: number | null, nowMs: number): void {
+    const { tasks, settings, wakeups: doorbells, outbox } = this.#context;
     const dueMs =
       earliest(scheduledMs, tasks.store.earliestDeadlineMs(), this.#drains.nextWorkMs(), nowMs) ?? nowMs;
     const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
@@ -94,7 +100,7 @@ export class Upkeep {
       this.#creditPause("alarm_late", nowMs, nowMs);
     }
     this.#timeOutTasks(nowMs);
-    this.#drains.look(nowMs);
+    this.#drains.runDue(nowMs);
     for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
     tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
     doorbells.repeatDue(nowMs);
@@ -104,15 +110,15 @@ export class Upkeep {
   /** More finished tasks than are kept, or more bytes: then the oldest go before their retention is over. */
   #hasTooMuch(): boolean {
     return (
-      this.#ledger.tasks.finishedCount > FINISHED_KEPT ||
-      this.#ledger.host.sql.sizeBytes() > COMFORTABLE_BYTES
+      this.#context.tasks.finishedCount > FINISHED_KEPT ||
+      this.#context.host.sql.sizeBytes() > COMFORTABLE_BYTES
     );
   }
 
   #timeOutTasks(nowMs: number): void {
-    for (const task of this.#ledger.tasks.store.overdue(nowMs, ALARM_SLICE)) {
+    for (const task of this.#context.tasks.store.overdue(nowMs, ALARM_SLICE)) {
       // An earlier one of the slice may have changed it.
-      const current = this.#ledger.tasks.store.find(task.id);
+      const current = this.#context.tasks.store.find(task.id);
       const deadline = current && taskDeadline(current);
       if (current !== undefined && deadline && deadline.atMs <= nowMs) {
         this.#losses.timeOut(current, deadline.kind, nowMs);
@@ -121,7 +127,7 @@ export class Upkeep {
   }
 
   #retryBackedOff(taskId: string, nowMs: number): void {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined || task.status !== "pending") return;
     this.#placement.place(task, { ...task, notBeforeMs: null }, "task_failed", nowMs);
   }
@@ -129,21 +135,21 @@ export class Upkeep {
   /** We were away until `fromMs`: every running deadline of a task is given whole again from then. */
   #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#lastPauseMs = nowMs;
-    this.#drains.credit(fromMs);
+    this.#drains.extendDeadlines(fromMs);
     let count = 0;
     let last = 0;
     for (;;) {
-      const page = this.#ledger.tasks.store.withDeadline(last, PAGE);
+      const page = this.#context.tasks.store.withDeadline(last, PAGE);
       for (const { number, task } of page) {
-        this.#ledger.saveTask(task, creditedTask(task, fromMs));
+        this.#context.saveTask(task, extendedTask(task, fromMs));
         last = number;
         count += 1;
       }
       if (page.length < PAGE) break;
     }
     if (count === 0) return;
-    this.#ledger.note(
-      { type: "coordinator_paused", subject: "coordinator", data: { cause, tasks: count } },
+    this.#context.recordEvent(
+      { type: "coordinator.paused", subject: "coordinator", data: { cause, tasks: count } },
       nowMs,
     );
   }

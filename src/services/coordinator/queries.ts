@@ -13,11 +13,11 @@ import {
   type TaskFilter,
   type TaskStatus,
 } from "../../contract/task.ts";
-import type { PlacedInLine, PlaceInLine } from "../../storage/coordinator/tasks.ts";
+import type { QueuedTask, QueuePosition } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { UnstartedRead } from "../host.ts";
-import type { Ledger } from "./cluster-context.ts";
+import type { ClusterContext } from "./cluster-context.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
 import type { Placement } from "./tasks/placement.ts";
 import { agentView, lateResultView, taskView } from "./views.ts";
@@ -31,25 +31,25 @@ const UNSTARTED_LIMIT = 500;
 const DAY_MS = 86_400_000;
 
 export class Queries {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
 
-  constructor(ledger: Ledger, placement: Placement) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement) {
+    this.#context = context;
     this.#placement = placement;
   }
 
   agent(agentId: string): Outcome<Agent> {
-    return this.#ledger.unit.read((nowMs): Outcome<Agent> => {
-      const agent = this.#ledger.roster.find(agentId);
+    return this.#context.unit.read((nowMs): Outcome<Agent> => {
+      const agent = this.#context.agents.find(agentId);
       if (agent === undefined || agent.isLeaving) return noSuchAgent();
-      return ok(agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs));
+      return ok(agentView(agent, this.#context.agents.openTasksOf(agentId), nowMs));
     });
   }
 
   agents(filter: AgentFilter, limit: number, afterId: string | null): Page<Agent> {
-    return this.#ledger.unit.read((nowMs) => {
-      const matching = this.#ledger.roster
+    return this.#context.unit.read((nowMs) => {
+      const matching = this.#context.agents
         .all()
         .filter(
           (agent) =>
@@ -61,7 +61,7 @@ export class Queries {
         );
       const page = matching.slice(0, limit);
       return {
-        items: page.map((agent) => agentView(agent, this.#ledger.roster.openTasksOf(agent.id), nowMs)),
+        items: page.map((agent) => agentView(agent, this.#context.agents.openTasksOf(agent.id), nowMs)),
         next_cursor: matching.length > limit ? (page.at(-1)?.id ?? null) : null,
       };
     });
@@ -69,16 +69,16 @@ export class Queries {
 
   /** One task, with its list of backups as it would count now. */
   task(taskId: string): Outcome<Task> {
-    return this.#ledger.unit.read((nowMs): Outcome<Task> => {
-      const task = this.#ledger.tasks.store.find(taskId);
+    return this.#context.unit.read((nowMs): Outcome<Task> => {
+      const task = this.#context.tasks.store.find(taskId);
       if (task === undefined) return noSuchTask();
       return ok(taskView({ ...task, backups: this.#placement.backupsNow(task, nowMs) }));
     });
   }
 
   tasks(filter: TaskFilter, limit: number, cursor: string | null): Page<Task> {
-    return this.#ledger.unit.read(() => {
-      const found = this.#ledger.tasks.store.list(filter, numberOf(cursor), limit);
+    return this.#context.unit.read(() => {
+      const found = this.#context.tasks.store.list(filter, numberOf(cursor), limit);
       return pageOfSlice(
         found,
         ({ task }) => taskView(task),
@@ -95,11 +95,11 @@ export class Queries {
     limit: number,
     cursor: string | null,
   ): Page<Task> {
-    return this.#ledger.unit.read(() => {
-      const found = this.#ledger.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
+    return this.#context.unit.read(() => {
+      const found = this.#context.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
       if (isItself) {
         const unstarted = found.items.filter(({ task }) => task.status === "assigned").length;
-        this.#ledger.doorbells.read(agentId, unstarted);
+        this.#context.wakeups.read(agentId, unstarted);
       }
       return pageOfSlice(found, viewOfPlaced, cursorOfPlaced);
     });
@@ -111,39 +111,39 @@ export class Queries {
    * beyond it have none.
    */
   unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[] {
-    return this.#ledger.unit.read(() => {
+    return this.#context.unit.read(() => {
       const lines = reads.map(({ agentId, cursor }) => ({ agentId, after: placeOf(cursor) }));
-      const slices = this.#ledger.tasks.store.unstartedPages(lines, UNSTARTED_LIMIT);
+      const slices = this.#context.tasks.store.unstartedPages(lines, UNSTARTED_LIMIT);
       return slices.map((slice) => pageOfSlice(slice, viewOfPlaced, cursorOfPlaced));
     });
   }
 
   decisions(taskId: string, limit: number, cursor: string | null): Outcome<Page<Decision>> {
-    return this.#ledger.unit.read((): Outcome<Page<Decision>> => {
-      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
-      const found = this.#ledger.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
+    return this.#context.unit.read((): Outcome<Page<Decision>> => {
+      if (this.#context.tasks.store.find(taskId) === undefined) return noSuchTask();
+      const found = this.#context.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
       return ok(pageFrom(found, limit, ({ decision }) => decision));
     });
   }
 
   lateResults(taskId: string, limit: number, cursor: string | null): Outcome<Page<LateResult>> {
-    return this.#ledger.unit.read((): Outcome<Page<LateResult>> => {
-      if (this.#ledger.tasks.store.find(taskId) === undefined) return noSuchTask();
-      const found = this.#ledger.lateResults.list(taskId, numberOf(cursor) ?? 0, limit);
+    return this.#context.unit.read((): Outcome<Page<LateResult>> => {
+      if (this.#context.tasks.store.find(taskId) === undefined) return noSuchTask();
+      const found = this.#context.lateResults.list(taskId, numberOf(cursor) ?? 0, limit);
       return ok(pageOfSlice(found, lateResultView, ({ attempt }) => String(attempt)));
     });
   }
 
   failure(failureId: string): Outcome<Failure> {
-    return this.#ledger.unit.read((): Outcome<Failure> => {
-      const failure = this.#ledger.failures.find(failureId);
+    return this.#context.unit.read((): Outcome<Failure> => {
+      const failure = this.#context.failures.find(failureId);
       return failure === undefined ? refuse("not_found", "there is no such failure on record") : ok(failure);
     });
   }
 
   failures(filter: FailureFilter, limit: number, cursor: string | null): Page<Failure> {
-    return this.#ledger.unit.read(() => {
-      const found = this.#ledger.failures.list(filter, numberOf(cursor), limit);
+    return this.#context.unit.read(() => {
+      const found = this.#context.failures.list(filter, numberOf(cursor), limit);
       return pageOfSlice(
         found,
         ({ failure }) => failure,
@@ -153,25 +153,25 @@ export class Queries {
   }
 
   events(afterId: number, limit: number): Event[] {
-    return this.#ledger.unit.read(() => this.#ledger.events.after(afterId, limit));
+    return this.#context.unit.read(() => this.#context.events.after(afterId, limit));
   }
 
   lastEventId(): number {
-    return this.#ledger.unit.read(() => this.#ledger.events.lastId());
+    return this.#context.unit.read(() => this.#context.events.lastId());
   }
 
   groups(): string[] {
-    return this.#ledger.unit.read(() => this.#ledger.roster.groups());
+    return this.#context.unit.read(() => this.#context.agents.groups());
   }
 
   /** Without the locks, which the groups count. */
   status(): Omit<ClusterStatus, "locked_resources"> {
-    return this.#ledger.unit.read((nowMs) => {
-      const agents = this.#ledger.roster.all();
+    return this.#context.unit.read((nowMs) => {
+      const agents = this.#context.agents.all();
       const byStatus = { active: 0, suspect: 0, draining: 0, inactive: 0 };
       for (const agent of agents) byStatus[agent.status] += 1;
       const tasks = Object.fromEntries(
-        TASK_STATUSES.map((status) => [status, this.#ledger.tasks.countOf(status)]),
+        TASK_STATUSES.map((status) => [status, this.#context.tasks.countOf(status)]),
       ) as Record<TaskStatus, number>;
       return {
         total_agents: agents.length,
@@ -179,13 +179,13 @@ export class Queries {
         inactive_agents: byStatus.inactive,
         agents_by_status: byStatus,
         tasks,
-        failure_count: this.#ledger.failures.countSince(nowMs - DAY_MS),
-        recent_failures: this.#ledger.failures
+        failure_count: this.#context.failures.countSince(nowMs - DAY_MS),
+        recent_failures: this.#context.failures
           .list({}, null, RECENT_FAILURES)
           .items.map(({ failure }) => failure),
-        groups: this.#ledger.roster.groups(),
-        strategy: strategyFor(this.#ledger.settings.config.failover_config).name,
-        config_version: this.#ledger.settings.version,
+        groups: this.#context.agents.groups(),
+        strategy: strategyFor(this.#context.settings.config.failover_config).name,
+        config_version: this.#context.settings.version,
         safe_mode: { active: false, since: null, until: null, reason: null },
       };
     });
@@ -198,10 +198,10 @@ function numberOf(cursor: string | null): number | null {
   return cursor === null || !Number.isSafeInteger(number) ? null : number;
 }
 
-const viewOfPlaced = ({ task }: PlacedInLine) => taskView(task);
-const cursorOfPlaced = ({ place }: PlacedInLine) => `${place.urgency}:${place.number}`;
+const viewOfPlaced = ({ task }: QueuedTask) => taskView(task);
+const cursorOfPlaced = ({ place }: QueuedTask) => `${place.urgency}:${place.number}`;
 
-function placeOf(cursor: string | null): PlaceInLine | null {
+function placeOf(cursor: string | null): QueuePosition | null {
   const [urgency, number] = (cursor ?? "").split(":").map(Number);
   return Number.isFinite(urgency) && Number.isFinite(number)
     ? { urgency: urgency ?? 0, number: number ?? 0 }

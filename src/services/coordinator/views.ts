@@ -1,7 +1,7 @@
 /** Agents, tasks and late results as the wire shows them. */
 import type { Agent } from "../../contract/agent.ts";
 import { instant, instantOrNull, secondsOrNull } from "../../contract/instant.ts";
-import type { LateResult, Task, TaskStanding } from "../../contract/task.ts";
+import type { LateResult, Task, TaskState } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
@@ -32,8 +32,8 @@ export function agentView(agent: AgentRecord, openTasks: number, nowMs: number):
     deadline_at: null,
     task_count: openTasks,
     load: agent.load,
-    reliability: reliabilityOf(agent.track, nowMs),
-    reliability_samples: samplesOf(agent.track, nowMs),
+    reliability: reliabilityOf(agent.reliabilityHistory, nowMs),
+    reliability_samples: samplesOf(agent.reliabilityHistory, nowMs),
     cooldown_until: instantOrNull(
       agent.cooldownUntilMs !== null && agent.cooldownUntilMs > nowMs ? agent.cooldownUntilMs : null,
     ),
@@ -85,6 +85,6 @@ export function lateResultView({ attempt, agentId, result, receivedAtMs }: LateR
 }
 
 /** The task without what it carries. */
-export function standingOf({ data: _, result: __, ...standing }: Task): TaskStanding {
+export function taskStateOf({ data: _, result: __, ...standing }: Task): TaskState {
   return standing;
 }

@@ -22,10 +22,10 @@ import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { earliest } from "../../domain/deadlines.ts";
 import { retryDelayMs } from "../../domain/retry-schedule.ts";
 import { type Delivery, failed } from "../../notifications/channel.ts";
-import type { Notice } from "../../notifications/notification-message.ts";
+import type { NotificationMessage } from "../../notifications/notification-message.ts";
 import type { NotificationRow } from "../../storage/notifier/notifications.ts";
-import { type AgentNotice, Courier, type Try } from "./channel-sender.ts";
-import type { Ledger } from "./notifier-context.ts";
+import { type AgentNotice, ChannelSender, type SendAttempt } from "./channel-sender.ts";
+import type { NotifierContext } from "./notifier-context.ts";
 
 /** Tries under way at a time on one channel; a receiver that hangs holds each for its time-out. */
 const IN_FLIGHT_LIMIT = 10;
@@ -47,15 +47,15 @@ type Flight = { channel: ChannelName; keys: readonly string[]; isAsked: boolean;
 /** Gives up a message of which newer ones tell these incidents; what else it says is told anew. */
 type Supersede = (row: NotificationRow, toldAnew: ReadonlySet<string>, nowMs: number) => void;
 
-export class Dispatcher {
-  readonly #ledger: Ledger;
-  readonly #courier: Courier;
+export class DeliveryQueue {
+  readonly #context: NotifierContext;
+  readonly #sender: ChannelSender;
   readonly #supersede: Supersede;
   readonly #inFlight = new Map<string, Flight>();
 
-  constructor(ledger: Ledger, supersede: Supersede) {
-    this.#ledger = ledger;
-    this.#courier = new Courier(ledger);
+  constructor(context: NotifierContext, supersede: Supersede) {
+    this.#context = context;
+    this.#sender = new ChannelSender(context);
     this.#supersede = supersede;
   }
 
@@ -69,18 +69,18 @@ export class Dispatcher {
   nextWorkMs(nowMs: number): number | null {
     // What is due behind something under way is started when that one ends.
     const isBusy = this.#inFlight.size > 0;
-    const isDue = !isBusy && this.#ledger.notifications.isAnyDue(nowMs);
+    const isDue = !isBusy && this.#context.notifications.isAnyDue(nowMs);
     return earliest(
       isBusy ? nowMs + SAFETY_NET_MS : null,
       isDue ? nowMs : null,
-      this.#ledger.notifications.nextTryAfterMs(nowMs),
+      this.#context.notifications.nextTryAfterMs(nowMs),
     );
   }
 
   /** Starts every try that is due. To be called in a transaction: they begin after it. */
   sendDue(nowMs: number): void {
     for (const channel of CHANNEL_NAMES) {
-      for (const row of this.#ledger.notifications.due(channel, nowMs, LOOKED_AT)) {
+      for (const row of this.#context.notifications.due(channel, nowMs, LOOKED_AT)) {
         if (this.#inFlightOn(channel) >= IN_FLIGHT_LIMIT) break;
         if (!this.#mustWait(row.notification)) this.#start(row, false);
       }
@@ -89,8 +89,8 @@ export class Dispatcher {
 
   /** Tries a message once more, whatever its state, and forgets how often it failed. */
   redeliver(id: string): Outcome<Promise<Notification>> {
-    return this.#ledger.unit.commit((nowMs) => {
-      const row = this.#ledger.notifications.find(id);
+    return this.#context.unit.commit((nowMs) => {
+      const row = this.#context.notifications.find(id);
       if (row === undefined) return refuse("not_found", "there is no such notification in the delivery log");
       if (this.#mustWait(row.notification)) {
         return refuse("invalid_transition", "it is being sent right now; look again in a moment");
@@ -101,16 +101,16 @@ export class Dispatcher {
         try_count: 0,
         next_try_at: instant(nowMs),
       };
-      this.#ledger.notifications.save(row.number, again, nowMs);
+      this.#context.notifications.save(row.number, again, nowMs);
       // Whoever asks knows that the receiver is there again.
-      if (row.notification.channel === "webhook") this.#ledger.meta.write(GONE, "");
+      if (row.notification.channel === "webhook") this.#context.meta.write(GONE, "");
       return ok(this.#start({ ...row, notification: again }, true));
     });
   }
 
   /** Starts a message that was just put into the log. To be called in a transaction. */
   send(id: string): Promise<Notification> {
-    const row = this.#ledger.notifications.find(id);
+    const row = this.#context.notifications.find(id);
     if (row === undefined) throw new Error("a message is in the log before it is sent");
     return this.#start(row, true);
   }
@@ -139,13 +139,13 @@ export class Dispatcher {
     const { id, channel, dedup_keys: keys } = row.notification;
     const flight = { channel, keys, isAsked, hasBegun: false };
     const settled = new Promise<Notification>((resolve, reject) => {
-      this.#ledger.unit.afterCommit(() => {
+      this.#context.unit.afterCommit(() => {
         flight.hasBegun = true;
         this.#run(row, isAsked).then(resolve, reject);
       });
     });
     settled.catch((error: unknown) => {
-      this.#ledger.host.log.line("error", "notification_failed", {
+      this.#context.host.log.line("error", "notification_failed", {
         notification_id: id,
         error: String(error),
       });
@@ -156,16 +156,16 @@ export class Dispatcher {
 
   async #run(row: NotificationRow, isAsked: boolean): Promise<Notification> {
     const { id, channel } = row.notification;
-    const notice = JSON.parse(row.notice) as Notice;
-    const startedMs = this.#ledger.unit.nowMs();
-    const address = channel === "webhook" ? this.#courier.webhookAddress() : "";
+    const notice = JSON.parse(row.message) as NotificationMessage;
+    const startedMs = this.#context.unit.nowMs();
+    const address = channel === "webhook" ? this.#sender.webhookAddress() : "";
     try {
       const refusal = isAsked ? null : this.#refusal(row.notification, address);
-      const attempt: Try =
+      const attempt: SendAttempt =
         refusal === null
-          ? await this.#courier.deliver(channel, notice, startedMs)
+          ? await this.#sender.deliver(channel, notice, startedMs)
           : { delivery: failed(refusal, { isPermanent: true }), agentNotices: [] };
-      return this.#ledger.unit.commit((nowMs) => {
+      return this.#context.unit.commit((nowMs) => {
         this.#inFlight.delete(id);
         const settled = this.#settle(id, attempt, address, startedMs, nowMs);
         this.sendDue(nowMs);
@@ -179,19 +179,19 @@ export class Dispatcher {
   /** Why a message is not even tried, or null. */
   #refusal({ channel, kind }: Notification, address: string): string | null {
     if (kind === "test") return "a restart came in between: test again";
-    const gone = channel === "webhook" ? this.#ledger.unit.read(() => this.#ledger.meta.read(GONE)) : null;
+    const gone = channel === "webhook" ? this.#context.unit.read(() => this.#context.meta.read(GONE)) : null;
     return gone !== null && gone === address ? SWITCHED_OFF : null;
   }
 
   /** Puts the outcome of a try on record. @returns undefined if the message is no longer in the log */
   #settle(
     id: string,
-    { delivery, agentNotices }: Try,
+    { delivery, agentNotices }: SendAttempt,
     address: string,
     startedMs: number,
     nowMs: number,
   ): Notification | undefined {
-    const row = this.#ledger.notifications.find(id);
+    const row = this.#context.notifications.find(id);
     if (row === undefined) return undefined;
     const before = row.notification;
     const tryCount = before.try_count + 1;
@@ -214,7 +214,7 @@ export class Dispatcher {
       next_try_at: nextTryAt,
       last_error: error,
     };
-    this.#ledger.notifications.save(row.number, after, nextTryAtMs);
+    this.#context.notifications.save(row.number, after, nextTryAtMs);
     for (const agentNotice of agentNotices) this.#tellAgents(agentNotice, nowMs);
     if (!delivery.isDelivered && delivery.isGone) this.#switchOff(after, address, nowMs);
     if (delivery.isDelivered && after.channel === "webhook") this.#switchOn(address);
@@ -226,12 +226,12 @@ export class Dispatcher {
     const toldAnew = this.#toldAnew(row);
     if (toldAnew.size === 0) return after;
     this.#supersede({ ...row, notification: after }, toldAnew, nowMs);
-    return this.#ledger.notifications.find(id)?.notification;
+    return this.#context.notifications.find(id)?.notification;
   }
 
   /** Those of its incidents of which a newer message waits to tell. */
   #toldAnew({ number, notification: { channel, dedup_keys: keys } }: NotificationRow): ReadonlySet<string> {
-    const { notifications } = this.#ledger;
+    const { notifications } = this.#context;
     const isNewer = (row: NotificationRow) => row.number > number;
     return new Set(keys.filter((key) => notifications.pendingAbout(channel, key).some(isNewer)));
   }
@@ -239,19 +239,19 @@ export class Dispatcher {
   /** How long until the next try; null if there is none. A test is tried once. */
   #delayMs(notification: Notification, tryCount: number, delivery: Delivery): number | null {
     if (delivery.isDelivered || delivery.isPermanent || notification.kind === "test") return null;
-    const chance = Number.parseInt(this.#ledger.host.randomId().slice(0, 8), 16) / 2 ** 32;
+    const chance = Number.parseInt(this.#context.host.randomId().slice(0, 8), 16) / 2 ** 32;
     return retryDelayMs(tryCount, this.#scheduleMs(notification.channel), delivery.retryAfterMs, chance);
   }
 
   #scheduleMs(channel: ChannelName): number[] {
-    const { email_notification: email, webhook_notification: webhook } = this.#ledger.config;
+    const { email_notification: email, webhook_notification: webhook } = this.#context.config;
     const seconds = channel === "email" ? email.retry_schedule_seconds : webhook.retry_schedule_seconds;
     return seconds.map((wait) => wait * 1000);
   }
 
   #tellAgents({ groups, content }: AgentNotice, nowMs: number): void {
-    this.#ledger.outbox.post("coordinator", {
-      type: "tell_agents",
+    this.#context.outbox.send("coordinator", {
+      type: "broadcast_requested",
       groups: groups === null ? null : [...groups],
       from: SYSTEM_SENDER,
       messageType: "failure_notification",
@@ -262,9 +262,9 @@ export class Dispatcher {
 
   /** @param address the one that was tried: the configuration may have changed meanwhile */
   #switchOff(notification: Notification, address: string, nowMs: number): void {
-    this.#ledger.meta.write(GONE, address);
-    this.#ledger.note(
-      "notification.switched_off",
+    this.#context.meta.write(GONE, address);
+    this.#context.recordEvent(
+      "notification.disabled",
       notification.id,
       { channel: notification.channel, reason: "the receiver answered 410 Gone" },
       nowMs,
@@ -272,12 +272,12 @@ export class Dispatcher {
   }
 
   #switchOn(address: string): void {
-    if (this.#ledger.meta.read(GONE) === address) this.#ledger.meta.write(GONE, "");
+    if (this.#context.meta.read(GONE) === address) this.#context.meta.write(GONE, "");
   }
 
   /** The cluster's log hears of every message that arrived or was given up; the dashboard reads it there. */
   #noteEnd(notification: Notification, nowMs: number): void {
-    this.#ledger.note(
+    this.#context.recordEvent(
       `notification.${notification.state}`,
       notification.id,
       {

@@ -24,9 +24,13 @@ import {
   withFailover,
   withStranded,
 } from "../../domain/incident/incident-entry.ts";
-import { gatheringUntilMs, rejoinsUntilMs, type Telling } from "../../domain/incident/notification-timing.ts";
+import {
+  gatheringUntilMs,
+  type LastSent,
+  rejoinsUntilMs,
+} from "../../domain/incident/notification-timing.ts";
 import { isAtLeast } from "../../domain/severity.ts";
-import type { Ledger } from "./notifier-context.ts";
+import type { NotifierContext } from "./notifier-context.ts";
 
 /** Incidents that are open at a time; beyond it failures join the newest. A digest lists them all. */
 const OPEN_LIMIT = 50;
@@ -40,21 +44,21 @@ const AGENT_EXPIRY_MS = 7 * 86_400_000;
 /** Entries that end by themselves in one alarm at most. */
 const EXPIRY_SLICE = 200;
 
-export class Casebook {
-  readonly #ledger: Ledger;
+export class IncidentGrouper {
+  readonly #context: NotifierContext;
   /** Oldest first. */
   #open = new Map<string, IncidentRecord>();
-  #tellings = new Map<string, Map<ChannelName, Telling>>();
+  #tellings = new Map<string, Map<ChannelName, LastSent>>();
   #earliestExpiryMs: number | null = null;
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(context: NotifierContext) {
+    this.#context = context;
   }
 
   load(): void {
-    const { incidents } = this.#ledger;
+    const { incidents } = this.#context;
     this.#open = new Map(incidents.open().map((incident) => [incident.id, incident]));
-    this.#tellings = new Map([...this.#open.keys()].map((id) => [id, incidents.tellingsOf(id)]));
+    this.#tellings = new Map([...this.#open.keys()].map((id) => [id, incidents.lastSentOf(id)]));
     this.#earliestExpiryMs = incidents.earliestExpiryMs();
   }
 
@@ -63,7 +67,7 @@ export class Casebook {
     return this.#open.values();
   }
 
-  telling(incidentId: string, channel: ChannelName): Telling | null {
+  lastSent(incidentId: string, channel: ChannelName): LastSent | null {
     return this.#tellings.get(incidentId)?.get(channel) ?? null;
   }
 
@@ -73,13 +77,13 @@ export class Casebook {
 
   /** A failure worth telling joins an incident, or opens one. */
   failureNoted(failure: Failure, about: FailureSubject | undefined, nowMs: number): void {
-    const { enabled, min_severity } = this.#ledger.config.failure_notification;
+    const { enabled, min_severity } = this.#context.config.failure_notification;
     if (!enabled || !isAtLeast(failure.severity, min_severity)) return;
     if (about !== undefined && "causedBy" in about && this.#followsFrom(failure, about, nowMs)) return;
     const key = entryKey(failure, about);
     const held = this.#holding(key, nowMs);
     const incident = held?.incident ?? this.#gathering(nowMs) ?? this.#newest(nowMs, failure);
-    this.#ledger.incidents.cover(failure.id, incident.id, key);
+    this.#context.incidents.cover(failure.id, incident.id, key);
     const before = held?.entry ?? null;
     if (before === null && incident.entries >= ENTRY_LIMIT) {
       this.#save(withCountedFailure(incident, failure.severity, nowMs));
@@ -100,7 +104,7 @@ export class Casebook {
     if (cause === null) return false;
     const { incident, entry } = cause;
     const after = withStranded(entry, failure.severity, stranded);
-    this.#ledger.incidents.cover(failure.id, incident.id, entry.key);
+    this.#context.incidents.cover(failure.id, incident.id, entry.key);
     this.#saveEntry(incident.id, after);
     this.#save(withFailure(incident, entry, after, nowMs));
     return true;
@@ -118,53 +122,58 @@ export class Casebook {
 
   /** Whoever has that key is back, gone for good, or done with. */
   recovered(key: string, by: EntryEnding, atMs: number, nowMs: number): void {
-    for (const id of this.#ledger.incidents.openWithKey(key)) this.#end(id, key, by, atMs, nowMs);
+    for (const id of this.#context.incidents.openWithKey(key)) this.#end(id, key, by, atMs, nowMs);
   }
 
   /** Ends entries that nobody has heard of for too long. */
   expire(nowMs: number): void {
     if (this.#earliestExpiryMs === null || this.#earliestExpiryMs > nowMs) return;
-    for (const { incidentId, entry } of this.#ledger.incidents.expired(nowMs, EXPIRY_SLICE)) {
+    for (const { incidentId, entry } of this.#context.incidents.expired(nowMs, EXPIRY_SLICE)) {
       this.#end(incidentId, entry.key, "expired", nowMs, nowMs);
     }
-    this.#earliestExpiryMs = this.#ledger.incidents.earliestExpiryMs();
+    this.#earliestExpiryMs = this.#context.incidents.earliestExpiryMs();
   }
 
-  told(incidentId: string, channel: ChannelName, telling: Telling): void {
-    this.#ledger.incidents.saveTelling(incidentId, channel, telling);
+  recordSent(incidentId: string, channel: ChannelName, telling: LastSent): void {
+    this.#context.incidents.saveLastSent(incidentId, channel, telling);
     this.#tellings.get(incidentId)?.set(channel, telling);
   }
 
   /** A message that told of it did not arrive and is given up: it is to be told again. */
-  untold(incidentId: string, channel: ChannelName): boolean {
+  recordUndelivered(incidentId: string, channel: ChannelName): boolean {
     const telling = this.#tellings.get(incidentId)?.get(channel);
     if (telling === undefined) return false;
-    this.told(incidentId, channel, { ...telling, atMs: 0, changes: -1, messages: telling.messages - 1 });
+    this.recordSent(incidentId, channel, {
+      ...telling,
+      atMs: 0,
+      changes: -1,
+      messages: telling.messages - 1,
+    });
     return true;
   }
 
   close(incident: IncidentRecord, nowMs: number): void {
-    this.#ledger.incidents.save({ ...incident, closedAtMs: nowMs });
+    this.#context.incidents.save({ ...incident, closedAtMs: nowMs });
     this.#open.delete(incident.id);
     this.#tellings.delete(incident.id);
-    this.#ledger.incidents.prune();
+    this.#context.incidents.prune();
   }
 
   /** The entry of an open incident that a failure made, or made worse. */
   #coveringEntry(failureId: string): { incident: IncidentRecord; entry: EntryRecord } | null {
-    const covering = this.#ledger.incidents.covering(failureId);
+    const covering = this.#context.incidents.covering(failureId);
     const incident = covering === null ? undefined : this.#open.get(covering.incidentId);
-    const entry = covering && this.#ledger.incidents.entry(covering.incidentId, covering.key);
+    const entry = covering && this.#context.incidents.entry(covering.incidentId, covering.key);
     return incident === undefined || !entry ? null : { incident, entry };
   }
 
   /** The open incident in which it is down, or was lately. */
   #holding(key: string, nowMs: number): { incident: IncidentRecord; entry: EntryRecord } | null {
-    for (const id of this.#ledger.incidents.openWithKey(key)) {
+    for (const id of this.#context.incidents.openWithKey(key)) {
       const incident = this.#open.get(id);
-      const entry = this.#ledger.incidents.entry(id, key);
+      const entry = this.#context.incidents.entry(id, key);
       if (incident === undefined || entry === undefined) continue;
-      if (entry.endedAtMs === null || nowMs < rejoinsUntilMs(entry.endedAtMs, this.#ledger.times)) {
+      if (entry.endedAtMs === null || nowMs < rejoinsUntilMs(entry.endedAtMs, this.#context.times)) {
         return { incident, entry };
       }
     }
@@ -175,35 +184,35 @@ export class Casebook {
   #gathering(nowMs: number): IncidentRecord | undefined {
     const newest = [...this.#open.values()].at(-1);
     if (newest === undefined || this.#tellings.get(newest.id)?.size !== 0) return undefined;
-    return nowMs < gatheringUntilMs(newest, this.#ledger.times) ? newest : undefined;
+    return nowMs < gatheringUntilMs(newest, this.#context.times) ? newest : undefined;
   }
 
   #newest(nowMs: number, failure: Failure): IncidentRecord {
     const newest = [...this.#open.values()].at(-1);
     if (newest !== undefined && this.#open.size >= OPEN_LIMIT) return newest;
-    const incident = opened(this.#ledger.host.randomId(), nowMs, failure.severity);
+    const incident = opened(this.#context.host.randomId(), nowMs, failure.severity);
     this.#tellings.set(incident.id, new Map());
     return incident;
   }
 
   #end(incidentId: string, key: string, by: EntryEnding, atMs: number, nowMs: number): void {
     const incident = this.#open.get(incidentId);
-    const entry = this.#ledger.incidents.entry(incidentId, key);
+    const entry = this.#context.incidents.entry(incidentId, key);
     if (entry === undefined || entry.endedAtMs !== null) return;
     const after = ended(entry, by, atMs);
     this.#saveEntry(incidentId, after);
     if (incident === undefined) return;
-    this.#save(withEntry(incident, entry, after, this.#ledger.times.groupIntervalMs, nowMs));
+    this.#save(withEntry(incident, entry, after, this.#context.times.groupIntervalMs, nowMs));
   }
 
   #save(incident: IncidentRecord): void {
-    this.#ledger.incidents.save(incident);
+    this.#context.incidents.save(incident);
     this.#open.set(incident.id, incident);
   }
 
   #saveEntry(incidentId: string, entry: EntryRecord): void {
     const expiresAtMs = entry.endedAtMs === null ? entry.lastFailedAtMs + this.#lastsMs(entry) : null;
-    this.#ledger.incidents.saveEntry(incidentId, entry, expiresAtMs);
+    this.#context.incidents.saveEntry(incidentId, entry, expiresAtMs);
     if (expiresAtMs === null) return;
     this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
   }
@@ -211,6 +220,6 @@ export class Casebook {
   /** An agent is down until it is back. What failed of a task is news, and news grows old. */
   #lastsMs({ taskId, agentId, failureType }: EntryRecord): number {
     const isOfAgent = taskId === null && agentId !== null && failureType !== "no_suitable_agent";
-    return isOfAgent ? AGENT_EXPIRY_MS : this.#ledger.times.repeatIntervalMs;
+    return isOfAgent ? AGENT_EXPIRY_MS : this.#context.times.repeatIntervalMs;
   }
 }

@@ -10,7 +10,7 @@ import { counts } from "../../notifications/wording.ts";
 /** Groups named in an incident; the most affected first. */
 const GROUPS_SHOWN = 20;
 
-export type Showing = {
+export type ViewOptions = {
   cluster: string;
   /** How long one that flapped must stay up. */
   calmMs: number;
@@ -26,7 +26,7 @@ export const dedupKeyOf = (cluster: string, incidentId: string) => `${cluster}/$
 export function incidentView(
   incident: IncidentRecord,
   records: readonly EntryRecord[],
-  showing: Showing,
+  showing: ViewOptions,
 ): Incident {
   const { cluster, nowMs, entriesShown = ENTRIES_SHOWN } = showing;
   const entries = records.map((record) => entryView(record, showing)).sort(gravestFirst);
@@ -62,7 +62,7 @@ export function incidentView(
   return { ...view, summary: counts(view) };
 }
 
-function entryView(entry: EntryRecord, { calmMs, nowMs, tasksNamed }: Showing): IncidentEntry {
+function entryView(entry: EntryRecord, { calmMs, nowMs, tasksNamed }: ViewOptions): IncidentEntry {
   return {
     agent_id: entry.agentId,
     task_id: entry.taskId,

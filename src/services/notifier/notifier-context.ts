@@ -1,8 +1,8 @@
 /** What the parts of a notifier share: its records, its configuration, and how it speaks to the coordinator. */
 import type { Severity } from "../../contract/failure.ts";
 import type { ChannelName } from "../../contract/notification.ts";
-import type { TellingTimes } from "../../domain/incident/notification-timing.ts";
-import { gravest } from "../../domain/severity.ts";
+import type { NotificationTimes } from "../../domain/incident/notification-timing.ts";
+import { mostSevere } from "../../domain/severity.ts";
 import type { NotificationConfig } from "../../notifications/channel.ts";
 import type { ConfigureNotifier } from "../../protocol/messages.ts";
 import { MetaStore } from "../../storage/meta.ts";
@@ -11,13 +11,13 @@ import { NotificationStore } from "../../storage/notifier/notifications.ts";
 import type { Host } from "../host.ts";
 import { Outbox } from "../outbox.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
-import type { Outside } from "./notifier-environment.ts";
+import type { NotifierEnvironment } from "./notifier-environment.ts";
 
-export class Ledger {
+export class NotifierContext {
   readonly cluster: string;
   readonly host: Host;
   readonly unit: UnitOfWork;
-  readonly outside: Outside;
+  readonly environment: NotifierEnvironment;
   readonly meta: MetaStore;
   readonly incidents: IncidentStore;
   readonly notifications: NotificationStore;
@@ -27,11 +27,17 @@ export class Ledger {
   #version = 0;
 
   /** @param base what holds until the coordinator's first word */
-  constructor(host: Host, unit: UnitOfWork, outside: Outside, cluster: string, base: NotificationConfig) {
+  constructor(
+    host: Host,
+    unit: UnitOfWork,
+    environment: NotifierEnvironment,
+    cluster: string,
+    base: NotificationConfig,
+  ) {
     this.cluster = cluster;
     this.host = host;
     this.unit = unit;
-    this.outside = outside;
+    this.environment = environment;
     this.#base = base;
     this.#config = base;
     this.meta = new MetaStore(host.sql);
@@ -39,7 +45,7 @@ export class Ledger {
     this.notifications = new NotificationStore(host.sql);
     this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }) => {
       // No event about it: the way to the event log is the one that is closed.
-      host.log.line("error", "message_parked", { receiver, message_type: messageType, reason });
+      host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });
     });
   }
 
@@ -70,7 +76,7 @@ export class Ledger {
     this.meta.write("config", JSON.stringify({ version, config: this.#config }));
   }
 
-  get times(): TellingTimes {
+  get times(): NotificationTimes {
     const { failure_notification: config } = this.#config;
     return {
       groupWaitMs: config.group_wait_seconds * 1000,
@@ -87,18 +93,18 @@ export class Ledger {
 
   minSeverity(channel: ChannelName): Severity {
     const { min_severity, channel_min_severity } = this.#config.failure_notification;
-    return gravest(min_severity, channel_min_severity[channel] ?? min_severity);
+    return mostSevere(min_severity, channel_min_severity[channel] ?? min_severity);
   }
 
   /** Adds an event to the cluster's log. */
-  note(
+  recordEvent(
     type: string,
     subject: string,
     data: Record<string, string | number | string[] | null>,
     nowMs: number,
   ): void {
-    this.outbox.post("coordinator", {
-      type: "events_noted",
+    this.outbox.send("coordinator", {
+      type: "events_recorded",
       atMs: nowMs,
       events: [{ type, subject, data }],
     });

@@ -2,8 +2,8 @@
  * What a notifier does: tells people of failures. It is fed by the coordinator's outbox, so that no
  * slow receiver ever delays detection or failover. This class is the door.
  *
- *   coordinator --failure_noted, agent_recovered, task_settled, configure_notifier--> notifier
- *   notifier --events_noted, tell_agents--> coordinator
+ *   coordinator --failure_recorded, agent_recovered, task_settled, configure_notifier--> notifier
+ *   notifier --events_recorded, broadcast_requested--> coordinator
  *
  *   Casebook (which incident) --> Teller (who is told what, when) --> Dispatcher (tries, outcomes)
  */
@@ -21,63 +21,65 @@ import { earliest } from "../../domain/deadlines.ts";
 import { opened } from "../../domain/incident/incident.ts";
 import { agentKey, taskKey } from "../../domain/incident/incident-entry.ts";
 import type { NotificationConfig } from "../../notifications/channel.ts";
-import type { Message } from "../../protocol/messages.ts";
+import type { OutboxMessage } from "../../protocol/messages.ts";
 import { NOTIFIER_MIGRATIONS } from "../../storage/notifier/schema.ts";
-import type { Host, Parcel, Receipt } from "../host.ts";
+import type { Host, MessageBatch, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { Dispatcher } from "./delivery-queue.ts";
-import { Casebook } from "./incident-grouper.ts";
+import { DeliveryQueue } from "./delivery-queue.ts";
+import { IncidentGrouper } from "./incident-grouper.ts";
 import { dedupKeyOf, incidentView } from "./incident-view.ts";
-import { Teller } from "./notification-scheduler.ts";
-import { Ledger } from "./notifier-context.ts";
-import type { Outside } from "./notifier-environment.ts";
+import { NotificationScheduler } from "./notification-scheduler.ts";
+import { NotifierContext } from "./notifier-context.ts";
+import type { NotifierEnvironment } from "./notifier-environment.ts";
 
 export class Notifier {
   readonly #unit: UnitOfWork;
-  readonly #ledger: Ledger;
-  readonly #casebook: Casebook;
-  readonly #teller: Teller;
-  readonly #dispatcher: Dispatcher;
+  readonly #context: NotifierContext;
+  readonly #grouper: IncidentGrouper;
+  readonly #scheduler: NotificationScheduler;
+  readonly #deliveries: DeliveryQueue;
   readonly #inbox: Inbox;
   readonly #host: Host;
 
   /** @param base what holds until the coordinator's first word */
-  constructor(host: Host, outside: Outside, cluster: string, base: NotificationConfig) {
+  constructor(host: Host, environment: NotifierEnvironment, cluster: string, base: NotificationConfig) {
     this.#host = host;
     this.#unit = new UnitOfWork(host, {
       migrations: NOTIFIER_MIGRATIONS,
       load: () => {
-        this.#ledger.load();
-        this.#casebook.load();
-        this.#dispatcher.load();
+        this.#context.load();
+        this.#grouper.load();
+        this.#deliveries.load();
       },
       nextWorkMs: (nowMs) =>
         earliest(
-          this.#teller.nextWorkMs(nowMs),
-          this.#dispatcher.nextWorkMs(nowMs),
-          this.#casebook.nextExpiryMs(),
-          this.#ledger.outbox.nextWorkMs(),
+          this.#scheduler.nextWorkMs(nowMs),
+          this.#deliveries.nextWorkMs(nowMs),
+          this.#grouper.nextExpiryMs(),
+          this.#context.outbox.nextWorkMs(),
         ),
     });
-    this.#ledger = new Ledger(host, this.#unit, outside, cluster, base);
-    this.#casebook = new Casebook(this.#ledger);
-    this.#dispatcher = new Dispatcher(this.#ledger, (...superseded) => this.#teller.supersede(...superseded));
-    this.#teller = new Teller(this.#ledger, this.#casebook, this.#dispatcher.isInFlight);
+    this.#context = new NotifierContext(host, this.#unit, environment, cluster, base);
+    this.#grouper = new IncidentGrouper(this.#context);
+    this.#deliveries = new DeliveryQueue(this.#context, (...superseded) =>
+      this.#scheduler.supersede(...superseded),
+    );
+    this.#scheduler = new NotificationScheduler(this.#context, this.#grouper, this.#deliveries.isInFlight);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
-  receive(parcel: Parcel): Receipt {
+  receive(parcel: MessageBatch): Receipt {
     return this.#inbox.receive(parcel);
   }
 
   onAlarm(): void {
     this.#unit.alarmFired();
     this.#unit.commit((nowMs) => {
-      this.#casebook.expire(nowMs);
-      this.#teller.tell(nowMs);
-      this.#dispatcher.sendDue(nowMs);
-      this.#ledger.outbox.sendDue(nowMs);
+      this.#grouper.expire(nowMs);
+      this.#scheduler.sendDue(nowMs);
+      this.#deliveries.sendDue(nowMs);
+      this.#context.outbox.sendDue(nowMs);
     });
   }
 
@@ -86,7 +88,7 @@ export class Notifier {
     return this.#unit.read(() => {
       const key = this.#keyFor(filter);
       if (key === undefined) return { items: [], next_cursor: null };
-      const found = this.#ledger.notifications.list(filter, key, placeOf(cursor), limit + 1);
+      const found = this.#context.notifications.list(filter, key, placeOf(cursor), limit + 1);
       return page(
         found.map(({ number, notification }) => ({ number, item: notification })),
         limit,
@@ -97,13 +99,13 @@ export class Notifier {
   /** Newest first. */
   incidents({ status }: IncidentFilter, limit: number, cursor: string | null): Page<Incident> {
     return this.#unit.read((nowMs) => {
-      const found = this.#ledger.incidents.list(status ?? null, nowMs, placeOf(cursor), limit + 1);
+      const found = this.#context.incidents.list(status ?? null, nowMs, placeOf(cursor), limit + 1);
       return page(
         found.map(({ number, incident }) => ({
           number,
-          item: incidentView(incident, this.#ledger.incidents.entriesOf(incident.id), {
-            cluster: this.#ledger.cluster,
-            calmMs: this.#ledger.times.groupIntervalMs,
+          item: incidentView(incident, this.#context.incidents.entriesOf(incident.id), {
+            cluster: this.#context.cluster,
+            calmMs: this.#context.times.groupIntervalMs,
             nowMs,
           }),
         })),
@@ -114,18 +116,18 @@ export class Notifier {
 
   /** Sends a message once more. Resolves when that try is over. */
   async redeliver(id: string): Promise<Outcome<Notification>> {
-    const started = this.#dispatcher.redeliver(id);
+    const started = this.#deliveries.redeliver(id);
     return started.ok ? ok(await started.value) : started;
   }
 
   /** Sends a test through every channel that is asked for, and resolves when each try is over. */
   async test(): Promise<Outcome<NotificationTestResult[]>> {
     const started = this.#unit.commit((nowMs): Outcome<Promise<Notification>[]> => {
-      if (this.#dispatcher.isTesting) {
+      if (this.#deliveries.isTesting) {
         return refuse("invalid_transition", "another test or redelivery is under way; wait for its answer");
       }
-      const { notification_types } = this.#ledger.config.failure_notification;
-      return ok(notification_types.map((channel) => this.#dispatcher.send(this.#postTest(channel, nowMs))));
+      const { notification_types } = this.#context.config.failure_notification;
+      return ok(notification_types.map((channel) => this.#deliveries.send(this.#postTest(channel, nowMs))));
     });
     if (!started.ok) return started;
     const notifications = await Promise.all(started.value);
@@ -140,29 +142,29 @@ export class Notifier {
   }
 
   #postTest(channel: ChannelName, nowMs: number): string {
-    const { cluster } = this.#ledger;
+    const { cluster } = this.#context;
     const incident = opened(`test-${this.#host.randomId()}`, nowMs, "info");
     const summary = `test message from cluster ${cluster}`;
     const shown = incidentView(incident, [], { cluster, calmMs: 0, nowMs });
     // Nothing is wrong: whoever keeps alerts open by their status closes this one.
     const view: Incident = { ...shown, summary, resolved_at: shown.opened_at };
-    return this.#teller.post(channel, { kind: "test", subject: summary, incidents: [view] }, nowMs);
+    return this.#scheduler.post(channel, { kind: "test", subject: summary, incidents: [view] }, nowMs);
   }
 
-  #apply(message: Message, nowMs: number): string | null {
+  #apply(message: OutboxMessage, nowMs: number): string | null {
     switch (message.type) {
       case "configure_notifier":
-        this.#ledger.configure(message);
+        this.#context.configure(message);
         return null;
-      case "failure_noted":
-        if (message.stage === "recorded") this.#casebook.failureNoted(message.failure, message.about, nowMs);
-        else this.#casebook.failoverDone(message.failure, message.moved ?? [], nowMs);
+      case "failure_recorded":
+        if (message.stage === "recorded") this.#grouper.failureNoted(message.failure, message.about, nowMs);
+        else this.#grouper.failoverDone(message.failure, message.moved ?? [], nowMs);
         return null;
       case "agent_recovered":
-        this.#casebook.recovered(agentKey(message.agentId), message.by, message.atMs, nowMs);
+        this.#grouper.recovered(agentKey(message.agentId), message.by, message.atMs, nowMs);
         return null;
       case "task_settled":
-        this.#casebook.recovered(taskKey(message.taskId), "task_ended", message.atMs, nowMs);
+        this.#grouper.recovered(taskKey(message.taskId), "task_ended", message.atMs, nowMs);
         return null;
       default:
         return `a notifier knows no message "${message.type}"`;
@@ -172,8 +174,8 @@ export class Notifier {
   /** The incident that a filter asks for: null for any, undefined if there is none. */
   #keyFor({ dedup_key, failure_id }: NotificationFilter): string | null | undefined {
     if (failure_id === undefined) return dedup_key ?? null;
-    const covering = this.#ledger.incidents.covering(failure_id);
-    const key = covering === null ? undefined : dedupKeyOf(this.#ledger.cluster, covering.incidentId);
+    const covering = this.#context.incidents.covering(failure_id);
+    const key = covering === null ? undefined : dedupKeyOf(this.#context.cluster, covering.incidentId);
     return dedup_key === undefined || dedup_key === key ? key : undefined;
   }
 }

@@ -2,7 +2,7 @@
 import type { LockWaiter } from "../../domain/lock.ts";
 import type { Sql } from "../sql.ts";
 
-export class WaiterStore {
+export class LockWaiterStore {
   readonly #sql: Sql;
 
   constructor(sql: Sql) {
@@ -12,29 +12,29 @@ export class WaiterStore {
   /** In the order in which they came. */
   all(): LockWaiter[] {
     return this.#sql.all<LockWaiter>(
-      `SELECT number, resource, agent_id AS agentId, incarnation, ttl_ms AS ttlMs, wait_ms AS waitMs,
-              ends_at AS endsAtMs, credits, request_id AS requestId
-       FROM lock_waiters ORDER BY number`,
+      `SELECT position, resource, agent_id AS agentId, incarnation, ttl_ms AS ttlMs, wait_ms AS waitMs,
+              ends_at AS endsAtMs, extensions, request_id AS requestId
+       FROM lock_waiters ORDER BY position`,
     );
   }
 
   save(waiter: LockWaiter): void {
     this.#sql.all(
-      `INSERT OR REPLACE INTO lock_waiters (number, resource, agent_id, incarnation, ttl_ms, wait_ms, ends_at,
-         credits, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      waiter.number,
+      `INSERT OR REPLACE INTO lock_waiters (position, resource, agent_id, incarnation, ttl_ms, wait_ms, ends_at,
+         extensions, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      waiter.position,
       waiter.resource,
       waiter.agentId,
       waiter.incarnation,
       waiter.ttlMs,
       waiter.waitMs,
       waiter.endsAtMs,
-      waiter.credits,
+      waiter.extensions,
       waiter.requestId,
     );
   }
 
-  remove(number: number): void {
-    this.#sql.all("DELETE FROM lock_waiters WHERE number = ?", number);
+  remove(position: number): void {
+    this.#sql.all("DELETE FROM lock_waiters WHERE position = ?", position);
   }
 }

@@ -12,7 +12,7 @@ export class LockStore {
   all(): LockRecord[] {
     return this.#sql.all<LockRecord>(
       `SELECT resource, holder, incarnation, fencing_token AS fencingToken, ttl_ms AS ttlMs,
-              acquired_at AS acquiredAtMs, expires_at AS expiresAtMs, credits,
+              acquired_at AS acquiredAtMs, expires_at AS expiresAtMs, extensions,
               released_token AS releasedToken, grantable_at AS grantableAtMs
        FROM locks ORDER BY resource`,
     );
@@ -21,7 +21,7 @@ export class LockStore {
   save(lock: LockRecord): void {
     this.#sql.all(
       `INSERT OR REPLACE INTO locks (resource, holder, incarnation, fencing_token, ttl_ms, acquired_at,
-         expires_at, credits, released_token, grantable_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         expires_at, extensions, released_token, grantable_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       lock.resource,
       lock.holder,
       lock.incarnation,
@@ -29,7 +29,7 @@ export class LockStore {
       lock.ttlMs,
       lock.acquiredAtMs,
       lock.expiresAtMs,
-      lock.credits,
+      lock.extensions,
       lock.releasedToken,
       lock.grantableAtMs,
     );

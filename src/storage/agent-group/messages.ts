@@ -2,7 +2,7 @@
  * The messages in the boxes of a group's agents. A message that its agent acknowledged is gone;
  * a broadcast is one row for all, and stays until it is dropped.
  */
-import { bounded, type Slice } from "../page.ts";
+import { readSlice, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
 
 /** `content` is JSON text. */
@@ -40,7 +40,7 @@ export class MessageStore {
     limit: number,
   ): Slice<MessageRow> {
     let after = afterNumber;
-    return bounded<MessageRow>(limit, (count) => {
+    return readSlice<MessageRow>(limit, (count) => {
       const rows = this.#sql.all<MessageRow>(
         `SELECT number, sender AS "from", message_type AS messageType, content, sent_at AS sentAtMs
          FROM messages WHERE number IN (

@@ -1,8 +1,8 @@
 /** The roster: one row an agent. */
 import type { AgentStatus, Load } from "../../contract/agent.ts";
 import type { AgentRecord, Drain } from "../../domain/agent.ts";
-import type { Track } from "../../domain/reliability.ts";
-import type { ExperienceByType } from "../../domain/task-type-performance.ts";
+import type { ReliabilityHistory } from "../../domain/reliability.ts";
+import type { PerformanceByType } from "../../domain/task-type-performance.ts";
 import type { Sql } from "../sql.ts";
 
 type Row = {
@@ -27,8 +27,8 @@ type Row = {
   tasks_failed: number;
   task_ms_total: number;
   load: string | null;
-  track: string;
-  experience: string;
+  reliability_history: string;
+  performance: string;
   drain: string | null;
 };
 
@@ -48,7 +48,7 @@ export class AgentStore {
       `INSERT OR REPLACE INTO agents (id, group_id, type, capabilities, endpoint, labels, max_concurrent_tasks,
          heartbeat_interval_ms, heartbeat_timeout_ms, status, incarnation, registered_at, registered_by,
          last_heartbeat_at, is_leaving, cooldown_until, failure_count, tasks_completed, tasks_failed,
-         task_ms_total, load, track, experience, drain)
+         task_ms_total, load, reliability_history, performance, drain)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       agent.id,
       agent.group,
@@ -71,8 +71,8 @@ export class AgentStore {
       agent.tasksFailed,
       agent.taskMsTotal,
       agent.load === null ? null : JSON.stringify(agent.load),
-      JSON.stringify(agent.track),
-      JSON.stringify(agent.experience),
+      JSON.stringify(agent.reliabilityHistory),
+      JSON.stringify(agent.performance),
       agent.drain === null ? null : JSON.stringify(agent.drain),
     );
   }
@@ -114,7 +114,7 @@ function recordOf(row: Row): AgentRecord {
     tasksFailed: row.tasks_failed,
     taskMsTotal: row.task_ms_total,
     load: row.load === null ? null : (JSON.parse(row.load) as Load),
-    track: JSON.parse(row.track) as Track,
-    experience: JSON.parse(row.experience) as ExperienceByType,
+    reliabilityHistory: JSON.parse(row.reliability_history) as ReliabilityHistory,
+    performance: JSON.parse(row.performance) as PerformanceByType,
   };
 }

@@ -1,5 +1,5 @@
 /** Results whose attempt was over when they came, one an attempt. They go with their task. */
-import { bounded, mapped, type Slice } from "../page.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
 
 export type LateResultRecord = {
@@ -53,7 +53,7 @@ export class LateResultStore {
   /** In order of their attempts, behind one of them; fewer than asked for if they are large. */
   list(taskId: string, afterAttempt: number, limit: number): Slice<LateResultRecord> {
     let after = afterAttempt;
-    const rows = bounded<Row>(limit, (count) => {
+    const rows = readSlice<Row>(limit, (count) => {
       const page = this.#sql.all<Row>(
         `SELECT attempt, agent_id, result, received_at FROM late_results
          WHERE task_id = ? AND attempt > ? ORDER BY attempt LIMIT ?`,
@@ -64,7 +64,7 @@ export class LateResultStore {
       after = page.at(-1)?.attempt ?? after;
       return page;
     });
-    return mapped(rows, recordOf);
+    return mapSlice(rows, recordOf);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Failovers and the like under way: what is left when a crash comes between two slices. */
 import type { TaskMove } from "../../contract/incident.ts";
 import type { Sql } from "../sql.ts";
-import type { PlaceInLine } from "./tasks.ts";
+import type { QueuePosition } from "./tasks.ts";
 
 /**
  * Why tasks are taken from an agent, which says how.
@@ -17,7 +17,7 @@ export type JobKind =
   | "agent_drained"
   | "drain_over";
 
-export type FailoverJob = {
+export type ReassignmentJob = {
   /** The failure's, if a failure is behind it. */
   id: string;
   agentId: string;
@@ -33,10 +33,10 @@ export type FailoverJob = {
   /** Where the first few of the others went. */
   moved: TaskMove[];
   /** Of a job that may leave tasks where they are: how far it has come. */
-  after: PlaceInLine | null;
+  after: QueuePosition | null;
 };
 
-type Row = Omit<FailoverJob, "isCritical" | "stranded" | "moved" | "kind" | "after"> & {
+type Row = Omit<ReassignmentJob, "isCritical" | "stranded" | "moved" | "kind" | "after"> & {
   kind: string;
   after: string | null;
   isCritical: number;
@@ -44,7 +44,7 @@ type Row = Omit<FailoverJob, "isCritical" | "stranded" | "moved" | "kind" | "aft
   moved: string;
 };
 
-export class FailoverStore {
+export class ReassignmentJobStore {
   readonly #sql: Sql;
 
   constructor(sql: Sql) {
@@ -52,17 +52,17 @@ export class FailoverStore {
   }
 
   /** Keeps a job on a suspect that is done: should the agent fail, its failure moved these tasks too. */
-  setAside(job: FailoverJob): void {
+  setAside(job: ReassignmentJob): void {
     this.#write(job, SET_ASIDE);
   }
 
-  save(job: FailoverJob): void {
+  save(job: ReassignmentJob): void {
     this.#write(job, job.kind);
   }
 
-  #write(job: FailoverJob, kind: string): void {
+  #write(job: ReassignmentJob, kind: string): void {
     this.#sql.all(
-      `INSERT OR REPLACE INTO failovers (failure_id, agent_id, incarnation, reason, is_critical, started_at,
+      `INSERT OR REPLACE INTO reassignment_jobs (id, agent_id, incarnation, kind, is_critical, started_at,
          tasks_reassigned, tasks_pending, tasks_failed, stranded, moved, after)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       job.id,
@@ -81,21 +81,21 @@ export class FailoverStore {
   }
 
   remove(id: string): void {
-    this.#sql.all("DELETE FROM failovers WHERE failure_id = ?", id);
+    this.#sql.all("DELETE FROM reassignment_jobs WHERE id = ?", id);
   }
 
   /** The job whose turn it is: critical agents' first, then the oldest. */
-  next(): FailoverJob | undefined {
+  next(): ReassignmentJob | undefined {
     const row = this.#sql.all<Row>(
       `${COLUMNS}
-       FROM failovers WHERE reason <> '${SET_ASIDE}'
-       ORDER BY is_critical DESC, started_at, failure_id LIMIT 1`,
+       FROM reassignment_jobs WHERE kind <> '${SET_ASIDE}'
+       ORDER BY is_critical DESC, started_at, id LIMIT 1`,
     )[0];
     return row && jobOf(row);
   }
 
-  find(id: string): FailoverJob | undefined {
-    const row = this.#sql.all<Row>(`${COLUMNS} FROM failovers WHERE failure_id = ?`, id)[0];
+  find(id: string): ReassignmentJob | undefined {
+    const row = this.#sql.all<Row>(`${COLUMNS} FROM reassignment_jobs WHERE id = ?`, id)[0];
     return row && jobOf(row);
   }
 }
@@ -103,17 +103,17 @@ export class FailoverStore {
 /** What stands for the kind of a job that was set aside. */
 const SET_ASIDE = "agent_suspected";
 
-const COLUMNS = `SELECT failure_id AS id, agent_id AS agentId, incarnation, reason AS kind,
+const COLUMNS = `SELECT id, agent_id AS agentId, incarnation, kind,
   is_critical AS isCritical, started_at AS startedAtMs, tasks_reassigned AS tasksReassigned,
   tasks_pending AS tasksPending, tasks_failed AS tasksFailed, stranded, moved, after`;
 
-function jobOf(row: Row): FailoverJob {
+function jobOf(row: Row): ReassignmentJob {
   return {
     ...row,
     kind: row.kind === SET_ASIDE ? "agent_suspect" : (row.kind as JobKind),
     isCritical: row.isCritical === 1,
     stranded: JSON.parse(row.stranded) as string[],
     moved: JSON.parse(row.moved) as TaskMove[],
-    after: row.after === null ? null : (JSON.parse(row.after) as PlaceInLine),
+    after: row.after === null ? null : (JSON.parse(row.after) as QueuePosition),
   };
 }

@@ -31,8 +31,8 @@ export type TaskRow = {
   progress_at: number | null;
   finished_at: number | null;
   deadline_at: number | null;
-  credited_at: number;
-  credits: number;
+  extended_at: number;
+  extensions: number;
   not_before: number | null;
   failure_count: number;
   decision_count: number;
@@ -59,8 +59,8 @@ export function changing(task: TaskRecord, agingMs: number): (string | number | 
     task.progressAtMs,
     task.finishedAtMs,
     task.deadlineAtMs,
-    task.creditedAtMs,
-    task.credits,
+    task.extendedAtMs,
+    task.extensions,
     task.notBeforeMs,
     task.failureCount,
     task.decisionCount,
@@ -101,8 +101,8 @@ export function recordOf(row: TaskRow): TaskRecord {
     progressAtMs: row.progress_at,
     finishedAtMs: row.finished_at,
     deadlineAtMs: row.deadline_at,
-    creditedAtMs: row.credited_at,
-    credits: row.credits,
+    extendedAtMs: row.extended_at,
+    extensions: row.extensions,
     notBeforeMs: row.not_before,
     failureCount: row.failure_count,
     decisionCount: row.decision_count,

@@ -2,13 +2,13 @@
 import type { TaskFilter, TaskStatus } from "../../contract/task.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import type { Demand } from "../../strategies/readiness.ts";
-import { bounded, mapped, type Slice } from "../page.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql, twice } from "../sql.ts";
 import { changing, recordOf, type TaskRow } from "./task-row.ts";
 
 /** A place in the order of urgency; the number tells equals apart. */
-export type PlaceInLine = { urgency: number; number: number };
-export type PlacedInLine = { task: TaskRecord; place: PlaceInLine };
+export type QueuePosition = { urgency: number; number: number };
+export type QueuedTask = { task: TaskRecord; place: QueuePosition };
 
 export class TaskStore {
   readonly #sql: Sql;
@@ -28,8 +28,8 @@ export class TaskStore {
       `INSERT INTO tasks (id, fingerprint, type, data, group_id, required_labels, timeout_ms,
          progress_timeout_ms, start_timeout_ms, late_result_policy, created_at,
          priority, status, holder, attempt, reassignment_count, previous_agents, backups, progress, result,
-         error, pending_reason, assigned_at, started_at, progress_at, finished_at, deadline_at, credited_at,
-         credits, not_before, failure_count, decision_count,
+         error, pending_reason, assigned_at, started_at, progress_at, finished_at, deadline_at, extended_at,
+         extensions, not_before, failure_count, decision_count,
          has_own_backups, urgency, is_held, late_result_count)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       task.id,
@@ -52,8 +52,8 @@ export class TaskStore {
     this.#sql.all(
       `UPDATE tasks SET priority = ?, status = ?, holder = ?, attempt = ?, reassignment_count = ?,
          previous_agents = ?, backups = ?, progress = ?, result = ?, error = ?, pending_reason = ?,
-         assigned_at = ?, started_at = ?, progress_at = ?, finished_at = ?, deadline_at = ?, credited_at = ?,
-         credits = ?, not_before = ?, failure_count = ?, decision_count = ?, has_own_backups = ?, urgency = ?,
+         assigned_at = ?, started_at = ?, progress_at = ?, finished_at = ?, deadline_at = ?, extended_at = ?,
+         extensions = ?, not_before = ?, failure_count = ?, decision_count = ?, has_own_backups = ?, urgency = ?,
          is_held = ?, late_result_count = ?
        WHERE id = ?`,
       ...changing(task, agingMs),
@@ -98,16 +98,16 @@ export class TaskStore {
   heldPage(
     agentId: string,
     statuses: readonly TaskStatus[],
-    after: PlaceInLine | null,
+    after: QueuePosition | null,
     limit: number,
-  ): Slice<PlacedInLine> {
+  ): Slice<QueuedTask> {
     let last = after;
-    const rows = bounded<HeldRow>(limit, (count) => {
+    const rows = readSlice<HeldRow>(limit, (count) => {
       const page = this.#heldRows(agentId, statuses, last, count);
       last = page.at(-1) ?? last;
       return page;
     });
-    return mapped(rows, placedOf);
+    return mapSlice(rows, placedOf);
   }
 
   /**
@@ -115,12 +115,12 @@ export class TaskStore {
    * `limit` tasks reach, and fewer if they are large.
    */
   unstartedPages(
-    lines: readonly { agentId: string; after: PlaceInLine | null }[],
+    lines: readonly { agentId: string; after: QueuePosition | null }[],
     limit: number,
-  ): Slice<PlacedInLine>[] {
+  ): Slice<QueuedTask>[] {
     let line = 0;
-    let last: PlaceInLine | null = null;
-    const { items, hasMore } = bounded<HeldRow & { line: number }>(limit, (count) => {
+    let last: QueuePosition | null = null;
+    const { items, hasMore } = readSlice<HeldRow & { line: number }>(limit, (count) => {
       const found: (HeldRow & { line: number })[] = [];
       for (let read = lines[line]; read !== undefined && found.length < count; read = lines[line]) {
         const wanted = count - found.length;
@@ -135,7 +135,7 @@ export class TaskStore {
     });
     // There may be more behind the last row, of that line or of the next.
     const reached = hasMore ? 1 + (items.at(-1)?.line ?? 0) : lines.length;
-    const slices = Array.from({ length: reached }, (_, index): Slice<PlacedInLine> => {
+    const slices = Array.from({ length: reached }, (_, index): Slice<QueuedTask> => {
       return { items: [], hasMore: hasMore && index === reached - 1 };
     });
     for (const row of items) slices[row.line]?.items.push(placedOf(row));
@@ -197,8 +197,8 @@ export class TaskStore {
   }
 
   /** Waiting tasks of one type behind a place in the line, most urgent first; those that back off are left out. */
-  waiting(type: string, after: PlaceInLine | null, nowMs: number, limit: number): WaitingTask[] {
-    return this.#sql.all<WaitingTask>(
+  waiting(type: string, after: QueuePosition | null, nowMs: number, limit: number): PendingTask[] {
+    return this.#sql.all<PendingTask>(
       `SELECT id, urgency, number FROM tasks WHERE status = 'pending' AND type = ? AND (urgency, number) > (?, ?)
          AND (not_before IS NULL OR not_before <= ?) ORDER BY urgency, number LIMIT ?`,
       type,
@@ -296,7 +296,7 @@ export class TaskStore {
     limit: number,
   ): Slice<{ number: number; task: TaskRecord }> {
     let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
-    const rows = bounded<TaskRow>(limit, (count) => {
+    const rows = readSlice<TaskRow>(limit, (count) => {
       const page = this.#sql.all<TaskRow>(
         `SELECT * FROM tasks WHERE number < ? AND (? IS NULL OR status = ?)
            AND (? IS NULL OR (holder = ? AND status <> 'pending')) AND (? IS NULL OR type = ?)
@@ -310,13 +310,13 @@ export class TaskStore {
       before = page.at(-1)?.number ?? before;
       return page;
     });
-    return mapped(rows, (row) => ({ number: row.number, task: recordOf(row) }));
+    return mapSlice(rows, (row) => ({ number: row.number, task: recordOf(row) }));
   }
 
   #heldRows(
     agentId: string,
     statuses: readonly TaskStatus[],
-    after: PlaceInLine | null,
+    after: QueuePosition | null,
     limit: number,
   ): HeldRow[] {
     return this.#sql.all<HeldRow>(
@@ -338,17 +338,17 @@ export class TaskStore {
   }
 }
 
-type HeldRow = TaskRow & PlaceInLine;
+type HeldRow = TaskRow & QueuePosition;
 
-function placedOf(row: HeldRow): PlacedInLine {
+function placedOf(row: HeldRow): QueuedTask {
   return { task: recordOf(row), place: { urgency: row.urgency, number: row.number } };
 }
 
 /** A waiting task without what may be large: most that are looked at are not taken. */
-export type WaitingTask = PlaceInLine & { id: string };
+export type PendingTask = QueuePosition & { id: string };
 
 export type HeldTask = { id: string; holder: string; attempt: number; decisionCount: number };
 
-function placeOrStart(place: PlaceInLine | null): [number, number] {
+function placeOrStart(place: QueuePosition | null): [number, number] {
   return place === null ? [-Number.MAX_VALUE, 0] : [place.urgency, place.number];
 }

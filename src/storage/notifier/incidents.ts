@@ -3,7 +3,7 @@ import type { IncidentStatus } from "../../contract/incident.ts";
 import type { ChannelName } from "../../contract/notification.ts";
 import type { IncidentRecord } from "../../domain/incident/incident.ts";
 import type { EntryRecord } from "../../domain/incident/incident-entry.ts";
-import type { Telling } from "../../domain/incident/notification-timing.ts";
+import type { LastSent } from "../../domain/incident/notification-timing.ts";
 import { first, type Sql, twice } from "../sql.ts";
 
 /** Incidents kept after they are closed; the oldest go first. */
@@ -73,7 +73,7 @@ export class IncidentStore {
     for (const { id } of surplus) {
       this.#sql.all("DELETE FROM incident_entries WHERE incident_id = ?", id);
       this.#sql.all("DELETE FROM covered_failures WHERE incident_id = ?", id);
-      this.#sql.all("DELETE FROM tellings WHERE incident_id = ?", id);
+      this.#sql.all("DELETE FROM last_sent WHERE incident_id = ?", id);
       this.#sql.all("DELETE FROM incidents WHERE id = ?", id);
     }
   }
@@ -165,23 +165,23 @@ export class IncidentStore {
     );
   }
 
-  // Tellings
+  // What each channel was last sent
 
-  tellingsOf(incidentId: string): Map<ChannelName, Telling> {
-    const rows = this.#sql.all<{ channel: string; telling: string }>(
-      "SELECT channel, telling FROM tellings WHERE incident_id = ?",
+  lastSentOf(incidentId: string): Map<ChannelName, LastSent> {
+    const rows = this.#sql.all<{ channel: string; record: string }>(
+      "SELECT channel, record FROM last_sent WHERE incident_id = ?",
       incidentId,
     );
-    return new Map(rows.map((row) => [row.channel as ChannelName, JSON.parse(row.telling) as Telling]));
+    return new Map(rows.map((row) => [row.channel as ChannelName, JSON.parse(row.record) as LastSent]));
   }
 
-  saveTelling(incidentId: string, channel: ChannelName, telling: Telling): void {
+  saveLastSent(incidentId: string, channel: ChannelName, record: LastSent): void {
     this.#sql.all(
-      `INSERT INTO tellings (incident_id, channel, telling) VALUES (?, ?, ?)
-       ON CONFLICT (incident_id, channel) DO UPDATE SET telling = excluded.telling`,
+      `INSERT INTO last_sent (incident_id, channel, record) VALUES (?, ?, ?)
+       ON CONFLICT (incident_id, channel) DO UPDATE SET record = excluded.record`,
       incidentId,
       channel,
-      JSON.stringify(telling),
+      JSON.stringify(record),
     );
   }
 }

@@ -6,14 +6,14 @@ import { first, type Sql, twice } from "../sql.ts";
 const KEPT = 5000;
 
 /** A message as it is kept: what the log shows, and what is sent, as JSON. */
-export type NotificationRow = { number: number; notification: Notification; notice: string };
+export type NotificationRow = { number: number; notification: Notification; message: string };
 
-type Row = { number: number; notification: string; notice: string };
+type Row = { number: number; notification: string; message: string };
 
 const fromRow = (row: Row): NotificationRow => ({
   number: row.number,
   notification: JSON.parse(row.notification) as Notification,
-  notice: row.notice,
+  message: row.message,
 });
 
 export class NotificationStore {
@@ -23,9 +23,9 @@ export class NotificationStore {
     this.#sql = sql;
   }
 
-  insert(notification: Notification, notice: string, nowMs: number, nextTryAtMs: number): void {
+  insert(notification: Notification, message: string, nowMs: number, nextTryAtMs: number): void {
     this.#sql.all(
-      `INSERT INTO notifications (id, channel, kind, created_at, state, next_try_at, notification, notice)
+      `INSERT INTO notifications (id, channel, kind, created_at, state, next_try_at, notification, message)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       notification.id,
       notification.channel,
@@ -34,7 +34,7 @@ export class NotificationStore {
       notification.state,
       nextTryAtMs,
       JSON.stringify(notification),
-      notice,
+      message,
     );
     const number = first<{ number: number }>(
       this.#sql,
@@ -59,7 +59,7 @@ export class NotificationStore {
   find(id: string): NotificationRow | undefined {
     const row = first<Row>(
       this.#sql,
-      "SELECT number, notification, notice FROM notifications WHERE id = ?",
+      "SELECT number, notification, message FROM notifications WHERE id = ?",
       id,
     );
     return row === undefined ? undefined : fromRow(row);
@@ -69,7 +69,7 @@ export class NotificationStore {
   due(channel: ChannelName, nowMs: number, limit: number): NotificationRow[] {
     return this.#sql
       .all<Row>(
-        `SELECT number, notification, notice FROM notifications
+        `SELECT number, notification, message FROM notifications
          WHERE state = 'pending' AND channel = ? AND next_try_at <= ? ORDER BY next_try_at, number LIMIT ?`,
         channel,
         nowMs,
@@ -99,7 +99,7 @@ export class NotificationStore {
   pendingAbout(channel: ChannelName, dedupKey: string): NotificationRow[] {
     return this.#sql
       .all<Row>(
-        `SELECT notifications.number AS number, notification, notice FROM notification_incidents
+        `SELECT notifications.number AS number, notification, message FROM notification_incidents
          JOIN notifications ON notifications.number = notification_incidents.number
          WHERE dedup_key = ? AND channel = ? AND state = 'pending'`,
         dedupKey,
@@ -130,7 +130,7 @@ export class NotificationStore {
   ): NotificationRow[] {
     return this.#sql
       .all<Row>(
-        `SELECT number, notification, notice FROM notifications
+        `SELECT number, notification, message FROM notifications
          WHERE number < ? AND (? IS NULL OR state = ?) AND (? IS NULL OR channel = ?)
            AND (? IS NULL OR number IN (SELECT number FROM notification_incidents WHERE dedup_key = ?))
          ORDER BY number DESC LIMIT ?`,

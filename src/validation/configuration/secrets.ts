@@ -19,7 +19,7 @@ const CREDENTIAL_HEADER = /auth|cookie|token|secret|key|password|signature/i;
 
 /**
  * Names of the secrets that a text refers to: `"Bearer ${API_TOKEN}"` gives `["API_TOKEN"]`.
- * A name is 1 to 64 letters, digits and underscores, the first no digit.
+ * A name is 1 to 64 messages, digits and underscores, the first no digit.
  */
 export function secretNamesIn(text: string): string[] {
   return [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]{0,63})\}/g)].flatMap((match) => match[1] ?? []);

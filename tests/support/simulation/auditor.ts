@@ -1,5 +1,5 @@
 /**
- * The guarantees, checked from the outside: against what clients were told, and against what
+ * The guarantees, checked from the environment: against what clients were told, and against what
  * is on disk. Every finding is a sentence; none is the goal.
  */
 import type { DatabaseSync } from "node:sqlite";
@@ -42,7 +42,7 @@ export class Auditor {
       .all() as LockRow[];
     const sessions = database.prepare("SELECT agent_id AS id, incarnation FROM sessions").all() as Session[];
     const waiters = database
-      .prepare("SELECT resource, agent_id AS id, ends_at AS endsAtMs FROM lock_waiters ORDER BY number")
+      .prepare("SELECT resource, agent_id AS id, ends_at AS endsAtMs FROM lock_waiters ORDER BY position")
       .all() as Waiter[];
     const isLive = (id: string | null, incarnation: number | null) =>
       sessions.some((session) => session.id === id && session.incarnation === incarnation);

@@ -121,8 +121,8 @@ export class ScriptedCluster {
   /** Has the coordinator hear a message as if from a group. */
   tell(message: ToCoordinator): void {
     this.#told += 1;
-    const letters = [{ number: this.#told, message }];
-    this.cluster.coordinator.serve((service) => service.receive({ stream: "script", letters }));
+    const messages = [{ number: this.#told, message }];
+    this.cluster.coordinator.serve((service) => service.receive({ stream: "script", messages: messages }));
   }
 
   agent(id: string): Agent {

@@ -8,9 +8,9 @@ import { type Outcome, ok } from "../../../src/contract/problem.ts";
 import type { HttpOutcome } from "../../../src/notifications/transports.ts";
 import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
-import type { Address, Parcel, Peers, Receipt, Revocation } from "../../../src/services/host.ts";
+import type { Address, MessageBatch, Peers, Receipt, Revocation } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
-import type { Outside } from "../../../src/services/notifier/notifier-environment.ts";
+import type { NotifierEnvironment } from "../../../src/services/notifier/notifier-environment.ts";
 import type { Fate } from "./node-sql.ts";
 import { SimulatedObject } from "./simulated-object.ts";
 import { SimulatedSocket } from "./simulated-sockets.ts";
@@ -53,7 +53,7 @@ export class SimulatedCluster {
     });
     this.notifier = new SimulatedObject(world, {
       ...this.#common(),
-      create: (host) => new Notifier(host, this.#outside(), "default", config),
+      create: (host) => new Notifier(host, this.#environment(), "default", config),
       onLog: (event, fields) => {
         if (event === "failure_notification") this.told.push(fields);
       },
@@ -127,10 +127,10 @@ export class SimulatedCluster {
     };
   }
 
-  /** The world outside: a receiver of webhooks behind the simulated network, and no mail. */
-  #outside(): Outside {
+  /** The world environment: a receiver of webhooks behind the simulated network, and no mail. */
+  #environment(): NotifierEnvironment {
     return {
-      carriers: {
+      transports: {
         http: async ({ headers, body }): Promise<HttpOutcome> => {
           try {
             return await this.world.call((): HttpOutcome => {
@@ -153,10 +153,10 @@ export class SimulatedCluster {
   #peers(): Peers {
     return {
       deliver: (receiver, parcel) => this.world.call(() => this.#receive(receiver, parcel)),
-      ringDoorbell: (group, doorbell) => {
+      wakeAgent: (group, doorbell) => {
         const { agentId, revoked = [] } = doorbell;
         this.revoked.push(...revoked.map((revocation) => ({ agentId, ...revocation })));
-        return this.world.call(() => this.group(group).serve((service) => service.ringDoorbell(doorbell)));
+        return this.world.call(() => this.group(group).serve((service) => service.wakeAgent(doorbell)));
       },
       // Copied, as what objects tell each other is.
       report: (reports) => {
@@ -168,7 +168,7 @@ export class SimulatedCluster {
     };
   }
 
-  #receive(receiver: Address, parcel: Parcel): Receipt {
+  #receive(receiver: Address, parcel: MessageBatch): Receipt {
     // Copied, as a message between objects is.
     const copy = structuredClone(parcel);
     if (receiver === "coordinator") return this.coordinator.serve((service) => service.receive(copy));

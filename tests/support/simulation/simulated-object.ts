@@ -110,19 +110,19 @@ export class SimulatedObject<Service extends object> {
           this.#stagedAlarmMs = null;
         },
       },
-      bells: { ring() {} },
+      wakeups: { wake() {} },
       // What an instance that is gone still has under way reaches nobody.
-      lines: {
+      sockets: {
         send: (connection, frame) => {
           if (isMine()) this.lines.send(connection, frame);
         },
         close: (connection, code, reason) => {
           if (isMine()) this.lines.close(connection, code, reason);
         },
-        holdBack: (connection, isHeldBack) => {
-          if (isMine()) this.lines.holdBack(connection, isHeldBack);
+        setBackpressured: (connection, isHeldBack) => {
+          if (isMine()) this.lines.setBackpressured(connection, isHeldBack);
         },
-        isHeldBack: (connection) => this.lines.isHeldBack(connection),
+        isBackpressured: (connection) => this.lines.isBackpressured(connection),
         isKnown: (connection) => this.lines.isKnown(connection),
         lastPingMs: (connection) => this.lines.lastPingMs(connection),
       },

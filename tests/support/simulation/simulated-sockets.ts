@@ -3,7 +3,7 @@
  * learns that the other is gone.
  */
 import type { ServerFrame } from "../../../src/contract/socket.ts";
-import type { Connection, Lines } from "../../../src/services/host.ts";
+import type { Connection, Sockets } from "../../../src/services/host.ts";
 
 /** What the agent's end sees and does. */
 export class SimulatedSocket {
@@ -61,7 +61,7 @@ export type SocketEnds = {
   ended(socket: SimulatedSocket, isClean: boolean): void;
 };
 
-export class SimulatedLines implements Lines {
+export class SimulatedLines implements Sockets {
   readonly #sockets = new Map<number, SimulatedSocket>();
 
   accept(socket: SimulatedSocket): void {
@@ -91,12 +91,12 @@ export class SimulatedLines implements Lines {
     this.#sockets.delete(connection);
   }
 
-  holdBack(connection: number, isHeldBack: boolean): void {
+  setBackpressured(connection: number, isHeldBack: boolean): void {
     const socket = this.#sockets.get(connection);
     if (socket !== undefined) socket.isHeldBack = isHeldBack;
   }
 
-  isHeldBack(connection: number): boolean {
+  isBackpressured(connection: number): boolean {
     return this.#sockets.get(connection)?.isHeldBack ?? false;
   }
 

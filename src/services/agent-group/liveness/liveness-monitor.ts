@@ -8,7 +8,7 @@
 
 import { earliest } from "../../../domain/deadlines.ts";
 import { isLateAlarm, type PauseCause, SECOND_LOOK_MS } from "../../../domain/pause.ts";
-import type { Cause, Ledger } from "../group-context.ts";
+import type { Cause, GroupContext } from "../group-context.ts";
 import { lockEvent } from "../lock-event.ts";
 import { deadlineOf, type Session } from "./sessions.ts";
 
@@ -18,23 +18,23 @@ const DOUBTFUL_TOLD = 1000;
 /** Released locks dropped in one alarm, and messages past their retention. */
 const SWEEP_SLICE = 100;
 
-export class Watch {
-  readonly #ledger: Ledger;
+export class LivenessMonitor {
+  readonly #context: GroupContext;
   /** When somebody overdue was first noticed; they are declared one more look later. */
   #firstLookMs: number | null = null;
   #lastPauseMs = 0;
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext) {
+    this.#context = context;
   }
 
   /** At a start of the object: under another boot id, or without the sockets that it had, we were away. */
   load(nowMs: number): void {
-    const { meta, host } = this.#ledger;
+    const { meta, host } = this.#context;
     this.#firstLookMs = null;
     const areSocketsGone = this.#dropGoneSockets();
-    if (this.#ledger.isRestarted()) {
-      this.#creditPause("restarted", nowMs, this.#ledger.backSinceMs(nowMs));
+    if (this.#context.isRestarted()) {
+      this.#creditPause("restarted", nowMs, this.#context.backSinceMs(nowMs));
     } else if (areSocketsGone) {
       this.#creditPause("sockets_gone", nowMs, nowMs);
     }
@@ -44,16 +44,16 @@ export class Watch {
   nextWorkMs(): number | null {
     if (this.#firstLookMs !== null) return this.#firstLookMs + SECOND_LOOK_MS;
     return earliest(
-      this.#ledger.sessions.earliestDeadlineMs,
-      this.#ledger.locks.earliestExpiryMs,
-      this.#ledger.handover.earliestWorkMs,
-      this.#ledger.messages.earliestEndMs,
-      this.#ledger.outbox.nextWorkMs(),
+      this.#context.sessions.earliestDeadlineMs,
+      this.#context.locks.earliestExpiryMs,
+      this.#context.lockGranter.earliestWorkMs,
+      this.#context.mailboxes.earliestEndMs,
+      this.#context.outbox.nextWorkMs(),
     );
   }
 
   /** @param scheduledMs when this alarm was due, if the platform tells */
-  look(scheduledMs: number | null, nowMs: number): void {
+  run(scheduledMs: number | null, nowMs: number): void {
     this.#hearPings(nowMs);
     const dueMs = this.#dueMs(scheduledMs, nowMs);
     if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, this.#shortestWatchedMs())) {
@@ -61,20 +61,20 @@ export class Watch {
     } else {
       this.#declareOverdue(nowMs);
     }
-    this.#ledger.sessions.recompute();
-    this.#ledger.locks.recompute();
-    this.#ledger.handover.look(nowMs);
-    this.#ledger.locks.sweep(nowMs, SWEEP_SLICE);
-    this.#ledger.messages.sweep(nowMs, SWEEP_SLICE);
-    this.#ledger.outbox.sendDue(nowMs);
+    this.#context.sessions.recompute();
+    this.#context.locks.recompute();
+    this.#context.lockGranter.runDue(nowMs);
+    this.#context.locks.sweep(nowMs, SWEEP_SLICE);
+    this.#context.mailboxes.sweep(nowMs, SWEEP_SLICE);
+    this.#context.outbox.sendDue(nowMs);
   }
 
   /** Declares whoever was overdue already at the first look; requests that queued have been heard since. */
   #declareOverdue(nowMs: number): void {
     const isSecondLook = this.#firstLookMs !== null && nowMs >= this.#firstLookMs + SECOND_LOOK_MS;
     const overdueSinceMs = isSecondLook ? (this.#firstLookMs ?? nowMs) : nowMs;
-    const overdue = this.#ledger.sessions.overdue(overdueSinceMs);
-    const expiredLocks = this.#ledger.locks.expired(overdueSinceMs);
+    const overdue = this.#context.sessions.overdue(overdueSinceMs);
+    const expiredLocks = this.#context.locks.expired(overdueSinceMs);
     if (overdue.length === 0 && expiredLocks.length === 0) {
       this.#firstLookMs = null;
       return;
@@ -85,16 +85,16 @@ export class Watch {
     }
     this.#firstLookMs = null;
     if (overdue.length > 0) this.#tellOfDoubtful(overdue, nowMs);
-    const graceSeconds = this.#ledger.settings.reconnectGraceMs / 1000;
+    const graceSeconds = this.#context.settings.reconnectGraceMs / 1000;
     for (const session of overdue) {
-      this.#ledger.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
+      this.#context.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
     }
-    const lapsed = expiredLocks.filter((lock) => this.#ledger.locks.find(lock.resource) === lock);
+    const lapsed = expiredLocks.filter((lock) => this.#context.locks.find(lock.resource) === lock);
     for (const lock of lapsed) {
-      this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
-      this.#ledger.handover.handOn(lock.resource, nowMs);
+      this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
+      this.#context.lockGranter.grantNext(lock.resource, nowMs);
     }
-    this.#ledger.noteEvents(
+    this.#context.recordEvents(
       nowMs,
       lapsed.map((lock) => lockEvent("lock.expired", lock)),
     );
@@ -103,8 +103,8 @@ export class Watch {
   /** Told before the deaths, so that the dead one's tasks do not go to whoever dies next. */
   #tellOfDoubtful(overdue: readonly Session[], nowMs: number): void {
     const declared = new Set(overdue);
-    const agents = this.#ledger.sessions
-      .doubtful(nowMs)
+    const agents = this.#context.sessions
+      .silent(nowMs)
       .filter((session) => !declared.has(session))
       .slice(0, DOUBTFUL_TOLD)
       .map((session) => ({
@@ -112,12 +112,12 @@ export class Watch {
         incarnation: session.incarnation,
         untilMs: deadlineOf(session) + SECOND_LOOK_MS,
       }));
-    if (agents.length > 0) this.#ledger.outbox.post("coordinator", { type: "agents_silent", agents });
+    if (agents.length > 0) this.#context.outbox.send("coordinator", { type: "agents_silent", agents });
   }
 
   /** Somebody's deadline seems to have passed: whoever pings was heard by the platform alone. */
   #hearPings(nowMs: number): void {
-    const { sessions } = this.#ledger;
+    const { sessions } = this.#context;
     if (sessions.earliestDeadlineMs === null || sessions.earliestDeadlineMs > nowMs) return;
     sessions.hearPings();
     if (sessions.isFlushDue(nowMs)) sessions.flush(nowMs);
@@ -125,9 +125,9 @@ export class Watch {
 
   /** @returns whether sockets on record are gone: then it was us who cut them */
   #dropGoneSockets(): boolean {
-    const { sessions, host } = this.#ledger;
+    const { sessions, host } = this.#context;
     const gone = [...sessions.all()].filter(
-      ({ connection }) => connection !== null && !host.lines.isKnown(connection),
+      ({ connection }) => connection !== null && !host.sockets.isKnown(connection),
     );
     for (const session of gone) sessions.disconnected(session, session.suspectUntilMs);
     return gone.length > 0;
@@ -138,30 +138,30 @@ export class Watch {
     return (
       earliest(
         scheduledMs,
-        lookMs ?? this.#ledger.sessions.earliestDeadlineMs,
-        lookMs ?? this.#ledger.locks.earliestExpiryMs,
+        lookMs ?? this.#context.sessions.earliestDeadlineMs,
+        lookMs ?? this.#context.locks.earliestExpiryMs,
         nowMs,
       ) ?? nowMs
     );
   }
 
   #shortestWatchedMs(): number | null {
-    return earliest(this.#ledger.sessions.shortestTimeoutMs, this.#ledger.locks.shortestTtlMs);
+    return earliest(this.#context.sessions.shortestTimeoutMs, this.#context.locks.shortestTtlMs);
   }
 
   /** We were away until `fromMs`: nobody's deadline may be earlier than a whole timeout after it. */
   #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
     this.#firstLookMs = null;
     this.#lastPauseMs = nowMs;
-    if (this.#ledger.sessions.count === 0 && this.#ledger.locks.heldCount === 0) return;
-    this.#ledger.sessions.creditAll(fromMs, nowMs);
-    this.#ledger.locks.creditAll(fromMs);
-    this.#ledger.handover.creditAll(fromMs);
-    this.#ledger.noteEvents(nowMs, [
+    if (this.#context.sessions.count === 0 && this.#context.locks.heldCount === 0) return;
+    this.#context.sessions.extendAll(fromMs, nowMs);
+    this.#context.locks.extendAll(fromMs);
+    this.#context.lockGranter.extendAll(fromMs);
+    this.#context.recordEvents(nowMs, [
       {
-        type: "coordinator_paused",
-        subject: `group/${this.#ledger.group}`,
-        data: { cause, agents: this.#ledger.sessions.count },
+        type: "coordinator.paused",
+        subject: `group/${this.#context.group}`,
+        data: { cause, agents: this.#context.sessions.count },
       },
     ]);
   }

@@ -5,19 +5,19 @@
  */
 import type { Load } from "../../../contract/agent.ts";
 import {
-  born,
-  isDoubtful,
-  type Life,
-  standingDeadlineMs,
-  withCredit,
+  agentDeadlineMs,
+  firstSign,
+  isSilent,
+  type SignsOfLife,
+  withExtension,
   withPastSign,
   withSign,
 } from "../../../domain/liveness.ts";
-import type { Admit, DrainChanged } from "../../../protocol/messages.ts";
+import type { DrainChanged, RegisterSession } from "../../../protocol/messages.ts";
 import { type SessionRow, SessionStore } from "../../../storage/agent-group/sessions.ts";
-import { SignStore } from "../../../storage/agent-group/signs-of-life.ts";
+import { SignsOfLifeStore } from "../../../storage/agent-group/signs-of-life.ts";
 import type { Sql } from "../../../storage/sql.ts";
-import type { Lines } from "../../host.ts";
+import type { Sockets } from "../../host.ts";
 
 /** Signs of life younger than this may be missing from storage. */
 const FLUSH_PERIOD_MS = 1000;
@@ -26,7 +26,7 @@ const FLUSH_PERIOD_MS = 1000;
 const CREDIT_FLUSH_PERIOD_MS = 100;
 
 export type Session = SessionRow & {
-  life: Life;
+  life: SignsOfLife;
   load: Load | null;
   reportedLoad: { load: Load; atMs: number } | null;
   /** Hints from doorbells. */
@@ -35,9 +35,9 @@ export type Session = SessionRow & {
 };
 
 export class Sessions {
-  readonly #lines: Lines;
+  readonly #lines: Sockets;
   readonly #store: SessionStore;
-  readonly #signs: SignStore;
+  readonly #signs: SignsOfLifeStore;
   #byAgent = new Map<string, Session>();
   #freeSlots: number[] = [];
   #slotCount = 0;
@@ -46,10 +46,10 @@ export class Sessions {
   #earliestDeadlineMs: number | null = null;
   #shortestTimeoutMs: number | null = null;
 
-  constructor(sql: Sql, lines: Lines) {
+  constructor(sql: Sql, lines: Sockets) {
     this.#lines = lines;
     this.#store = new SessionStore(sql);
-    this.#signs = new SignStore(sql);
+    this.#signs = new SignsOfLifeStore(sql);
   }
 
   /** @param heardUntilMs no sign of life can have been heard later than this: now, or the end of an absence of ours */
@@ -63,10 +63,11 @@ export class Sessions {
     for (const row of this.#store.all()) {
       const flushed = signs?.at(row.slot);
       // A slot may still hold the signs of an agent that had it before.
-      const life = flushed && flushed.lastSignMs >= row.registeredAtMs ? flushed : born(row.registeredAtMs);
+      const life =
+        flushed && flushed.lastSignMs >= row.registeredAtMs ? flushed : firstSign(row.registeredAtMs);
       this.#byAgent.set(row.agentId, {
         ...row,
-        life: { ...life, creditedAtMs: Math.max(life.creditedAtMs, possibleSignMs) },
+        life: { ...life, extendedAtMs: Math.max(life.extendedAtMs, possibleSignMs) },
         load: null,
         reportedLoad: null,
         assignedTasks: 0,
@@ -103,7 +104,7 @@ export class Sessions {
   }
 
   /** @param messagesFrom the latest broadcast that is not for it */
-  add(admission: Admit, messagesFrom: number, nowMs: number): Session {
+  add(admission: RegisterSession, messagesFrom: number, nowMs: number): Session {
     const slot = this.#byAgent.get(admission.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
     const session: Session = {
       agentId: admission.agentId,
@@ -117,7 +118,7 @@ export class Sessions {
       suspectUntilMs: null,
       drainMode: null,
       drainDeadlineMs: null,
-      life: born(nowMs),
+      life: firstSign(nowMs),
       load: null,
       reportedLoad: null,
       assignedTasks: 0,
@@ -175,14 +176,14 @@ export class Sessions {
   }
 
   /** The session's life, its last `ping` included. */
-  lifeOf(session: Session): Life {
+  lifeOf(session: Session): SignsOfLife {
     this.#hearPing(session);
     return session.life;
   }
 
   /** Notes a sign of life, in memory. @returns whether it is time to flush */
   sign(session: Session, nowMs: number): boolean {
-    if (session.life.credits > 0) this.#isCreditBroken = true;
+    if (session.life.extensions > 0) this.#isCreditBroken = true;
     session.life = withSign(session.life, nowMs);
     return this.isFlushDue(nowMs);
   }
@@ -199,7 +200,7 @@ export class Sessions {
   }
 
   /** After a pause of ours that ended at `fromMs`: every agent gets its whole timeout from then. */
-  creditAll(fromMs: number, nowMs: number): void {
+  extendAll(fromMs: number, nowMs: number): void {
     this.hearPings();
     for (const session of this.#byAgent.values()) this.#credit(session, fromMs);
     this.flush(nowMs);
@@ -211,10 +212,8 @@ export class Sessions {
   }
 
   /** Who is silent for longer than a lost heartbeat explains, and not overdue. */
-  doubtful(nowMs: number): Session[] {
-    return [...this.#byAgent.values()].filter((session) =>
-      isDoubtful(session.life, session.intervalMs, nowMs),
-    );
+  silent(nowMs: number): Session[] {
+    return [...this.#byAgent.values()].filter((session) => isSilent(session.life, session.intervalMs, nowMs));
   }
 
   /** Finds the true earliest deadline; the alarm does this when it runs. */
@@ -236,7 +235,7 @@ export class Sessions {
 
   /** A suspect has its whole timeout too: it may have been our absence that broke its socket. */
   #credit(session: Session, fromMs: number): void {
-    const credited = withCredit(session.life, fromMs);
+    const credited = withExtension(session.life, fromMs);
     if (credited === session.life) return;
     session.life = credited;
     if (session.suspectUntilMs === null) return;
@@ -251,5 +250,5 @@ export class Sessions {
 }
 
 export function deadlineOf({ life, timeoutMs, suspectUntilMs }: Session): number {
-  return standingDeadlineMs(life, timeoutMs, suspectUntilMs);
+  return agentDeadlineMs(life, timeoutMs, suspectUntilMs);
 }

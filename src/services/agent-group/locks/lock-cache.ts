@@ -2,7 +2,7 @@
  * The locks of a group, mirrored in memory and written through. At most one holder a
  * resource at any instant; fencing tokens come from one counter of the group and only grow.
  */
-import { creditedLock, freed, granted, type LockRecord, released, renewed } from "../../../domain/lock.ts";
+import { ended, extendedLock, granted, type LockRecord, released, renewed } from "../../../domain/lock.ts";
 import { LockStore } from "../../../storage/agent-group/locks.ts";
 import { Counter } from "../../../storage/meta.ts";
 import type { Sql } from "../../../storage/sql.ts";
@@ -13,7 +13,7 @@ const RELEASED_KEPT_MS = 3_600_000;
 /** Released locks kept at most; beyond it the oldest go early. */
 const RELEASED_LIMIT = 10_000;
 
-export class LockTable {
+export class LockCache {
   readonly #store: LockStore;
   readonly #tokens: Counter;
   #byResource = new Map<string, LockRecord>();
@@ -67,24 +67,24 @@ export class LockTable {
     return this.#save(released(lock));
   }
 
-  free(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
-    return this.#save(freed(lock, lockDelayMs, nowMs));
+  end(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
+    return this.#save(ended(lock, lockDelayMs, nowMs));
   }
 
   /** Frees what an ended incarnation holds. @returns the names of the resources */
-  freeAllOf(agentId: string, lockDelayMs: number, nowMs: number): string[] {
+  endAllOf(agentId: string, lockDelayMs: number, nowMs: number): string[] {
     const resources = [...(this.#heldBy.get(agentId) ?? [])].sort();
     for (const resource of resources) {
       const lock = this.#byResource.get(resource);
-      if (lock !== undefined) this.free(lock, lockDelayMs, nowMs);
+      if (lock !== undefined) this.end(lock, lockDelayMs, nowMs);
     }
     return resources;
   }
 
   /** After a pause of ours that ended at `fromMs`: every holder gets its whole TTL from then. */
-  creditAll(fromMs: number): void {
+  extendAll(fromMs: number): void {
     for (const lock of this.held()) {
-      const credited = creditedLock(lock, fromMs);
+      const credited = extendedLock(lock, fromMs);
       if (credited !== lock) this.#save(credited);
     }
   }

@@ -11,29 +11,29 @@ import { lockTopic } from "../../../protocol/wake-topics.ts";
 import type { Host } from "../../host.ts";
 import type { UnitOfWork } from "../../unit-of-work.ts";
 import type { Sessions } from "../liveness/sessions.ts";
-import { type Connections, errorFrame } from "../sockets/frame-sender.ts";
-import type { LockTable } from "./lock-cache.ts";
-import type { LockLine } from "./lock-queue.ts";
+import { errorFrame, type FrameSender } from "../sockets/frame-sender.ts";
+import type { LockCache } from "./lock-cache.ts";
+import type { LockQueue } from "./lock-queue.ts";
 import { lockView } from "./lock-view.ts";
 
 /** Locks one agent may hold at a time. */
 const LOCKS_PER_AGENT = 1000;
 
-export type HandoverParts = {
+export type LockGranterParts = {
   host: Host;
   unit: UnitOfWork;
   group: string;
   sessions: Sessions;
-  locks: LockTable;
-  line: LockLine;
-  connections: Connections;
+  locks: LockCache;
+  queue: LockQueue;
+  frames: FrameSender;
 };
 
-export class LockHandover {
-  readonly #parts: HandoverParts;
+export class LockGranter {
+  readonly #parts: LockGranterParts;
   #earliestWorkMs: number | null = null;
 
-  constructor(parts: HandoverParts) {
+  constructor(parts: LockGranterParts) {
     this.#parts = parts;
   }
 
@@ -47,8 +47,8 @@ export class LockHandover {
   }
 
   /** Grants the lock to the first in line, if it is free and somebody is. */
-  handOn(resource: string, nowMs: number): void {
-    const { locks, line, sessions } = this.#parts;
+  grantNext(resource: string, nowMs: number): void {
+    const { locks, queue: line, sessions } = this.#parts;
     const lock = locks.find(resource);
     if (lock !== undefined && lock.holder !== null) return;
     if (lock !== undefined && lock.grantableAtMs !== null && lock.grantableAtMs > nowMs) {
@@ -75,8 +75,8 @@ export class LockHandover {
   }
 
   /** Takes a place in the line, or keeps it. */
-  queue(draft: Omit<LockWaiter, "number" | "endsAtMs" | "credits">, nowMs: number): LockWaiter {
-    const { line, locks } = this.#parts;
+  queue(draft: Omit<LockWaiter, "position" | "endsAtMs" | "extensions">, nowMs: number): LockWaiter {
+    const { queue: line, locks } = this.#parts;
     const known = line.find(draft.resource, draft.agentId);
     const waiter = known === undefined ? line.join(draft, nowMs) : line.stay(known, draft, nowMs);
     if (known !== undefined && known.requestId !== null && known.requestId !== waiter.requestId) {
@@ -90,41 +90,41 @@ export class LockHandover {
 
   /** It does not wait any more, however it asked. In the present transaction. */
   giveUp(resource: string, agentId: string): void {
-    const waiter = this.#parts.line.find(resource, agentId);
+    const waiter = this.#parts.queue.find(resource, agentId);
     if (waiter === undefined) return;
-    this.#parts.line.leave(waiter);
+    this.#parts.queue.leave(waiter);
     const detail = "asked again with wait_seconds 0, which gives up the place in line";
     this.#tellMissed(waiter, { code: "lock_held", detail });
   }
 
   /** The incarnation is over, and its places with it. */
   leaveAllOf(agentId: string): void {
-    for (const waiter of this.#parts.line.placesOf(agentId)) this.#parts.line.leave(waiter);
+    for (const waiter of this.#parts.queue.positionsOf(agentId)) this.#parts.queue.leave(waiter);
     this.#ringAfterCommit(agentId);
   }
 
   /** The socket was closed in good order: who asked over it does not wait any more. */
   leaveFramesOf(agentId: string): void {
-    for (const waiter of this.#parts.line.placesOf(agentId)) {
-      if (waiter.requestId !== null) this.#parts.line.leave(waiter);
+    for (const waiter of this.#parts.queue.positionsOf(agentId)) {
+      if (waiter.requestId !== null) this.#parts.queue.leave(waiter);
     }
   }
 
   /** What became due: waits that are over, and locks whose delay has passed. */
-  look(nowMs: number): void {
+  runDue(nowMs: number): void {
     if (this.#earliestWorkMs === null || this.#earliestWorkMs > nowMs) return;
-    const { line, locks } = this.#parts;
+    const { queue: line, locks } = this.#parts;
     for (const waiter of line.overdue(nowMs)) {
       line.leave(waiter);
       this.#tellMissed(waiter, heldProblem(locks.find(waiter.resource), nowMs));
     }
-    for (const resource of line.resources()) this.handOn(resource, nowMs);
+    for (const resource of line.resources()) this.grantNext(resource, nowMs);
     this.#recompute();
   }
 
   /** After a pause of ours. */
-  creditAll(fromMs: number): void {
-    this.#parts.line.creditAll(fromMs);
+  extendAll(fromMs: number): void {
+    this.#parts.queue.extendAll(fromMs);
     this.#recompute();
   }
 
@@ -136,7 +136,7 @@ export class LockHandover {
   }
 
   #tellGranted({ agentId, requestId, resource }: LockWaiter, lock: LockRecord): void {
-    const { sessions, unit, connections, line, group } = this.#parts;
+    const { sessions, unit, frames: connections, queue: line, group } = this.#parts;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
@@ -149,7 +149,7 @@ export class LockHandover {
   }
 
   #tellMissed({ agentId, requestId }: LockWaiter, problem: Problem): void {
-    const { sessions, unit, connections } = this.#parts;
+    const { sessions, unit, frames: connections } = this.#parts;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
@@ -159,7 +159,7 @@ export class LockHandover {
   /** Wakes the agent's waiting calls, which ask again. */
   #ringAfterCommit(agentId: string): void {
     const { unit, host } = this.#parts;
-    unit.afterCommit(() => host.bells.ring(lockTopic(agentId)));
+    unit.afterCommit(() => host.wakeups.wake(lockTopic(agentId)));
   }
 
   #note(atMs: number | null): void {
@@ -167,7 +167,7 @@ export class LockHandover {
   }
 
   #recompute(): void {
-    const { line, locks } = this.#parts;
+    const { queue: line, locks } = this.#parts;
     this.#earliestWorkMs = line.earliestEndMs;
     for (const resource of line.resources()) {
       const lock = locks.find(resource);

@@ -2,17 +2,17 @@
  * The lines for the locks of a group, mirrored in memory and written through: who waits for what, in the order
  * in which they came. An agent has one place in each line; asking again keeps it.
  */
-import { askedAgain, creditedWaiter, type LockWaiter } from "../../../domain/lock.ts";
-import { WaiterStore } from "../../../storage/agent-group/lock-waiters.ts";
+import { extendedWaiter, type LockWaiter, requeued } from "../../../domain/lock.ts";
+import { LockWaiterStore } from "../../../storage/agent-group/lock-waiters.ts";
 import type { Sql } from "../../../storage/sql.ts";
 
 /** A wait that is prolonged by less is not worth a row: calls that ask again do so within milliseconds. */
 const WORTH_STORING_MS = 1000;
 
-export type WaiterDraft = Omit<LockWaiter, "number" | "endsAtMs" | "credits">;
+export type WaiterDraft = Omit<LockWaiter, "position" | "endsAtMs" | "extensions">;
 
-export class LockLine {
-  readonly #store: WaiterStore;
+export class LockQueue {
+  readonly #store: LockWaiterStore;
   /** By resource, then by agent, in order. */
   #lines = new Map<string, Map<string, LockWaiter>>();
   #resourcesOf = new Map<string, Set<string>>();
@@ -20,7 +20,7 @@ export class LockLine {
   #nextNumber = 1;
 
   constructor(sql: Sql) {
-    this.#store = new WaiterStore(sql);
+    this.#store = new LockWaiterStore(sql);
   }
 
   load(): void {
@@ -30,7 +30,7 @@ export class LockLine {
     this.#nextNumber = 1;
     for (const waiter of this.#store.all()) {
       this.#remember(waiter);
-      this.#nextNumber = waiter.number + 1;
+      this.#nextNumber = waiter.position + 1;
     }
   }
 
@@ -65,7 +65,7 @@ export class LockLine {
     return this.#lines.get(resource)?.get(agentId);
   }
 
-  placesOf(agentId: string): LockWaiter[] {
+  positionsOf(agentId: string): LockWaiter[] {
     return [...(this.#resourcesOf.get(agentId) ?? [])].flatMap(
       (resource) => this.find(resource, agentId) ?? [],
     );
@@ -73,7 +73,7 @@ export class LockLine {
 
   join(draft: WaiterDraft, nowMs: number): LockWaiter {
     const number = this.#nextNumber++;
-    const waiter = { ...draft, number, endsAtMs: nowMs + draft.waitMs, credits: 0 };
+    const waiter = { ...draft, position: number, endsAtMs: nowMs + draft.waitMs, extensions: 0 };
     this.#store.save(waiter);
     this.#remember(waiter);
     return waiter;
@@ -81,7 +81,7 @@ export class LockLine {
 
   /** It asks again, and keeps its place. */
   stay(waiter: LockWaiter, draft: WaiterDraft, nowMs: number): LockWaiter {
-    const next = askedAgain(waiter, draft, nowMs);
+    const next = requeued(waiter, draft, nowMs);
     const isWorthStoring =
       next.endsAtMs - waiter.endsAtMs >= WORTH_STORING_MS ||
       next.ttlMs !== waiter.ttlMs ||
@@ -91,7 +91,7 @@ export class LockLine {
     return next;
   }
 
-  leave({ number, resource, agentId }: LockWaiter): void {
+  leave({ position: number, resource, agentId }: LockWaiter): void {
     this.#store.remove(number);
     const line = this.#lines.get(resource);
     if (line?.delete(agentId) !== true) return;
@@ -103,9 +103,9 @@ export class LockLine {
   }
 
   /** After a pause of ours that ended at `fromMs`: everybody gets the whole wait from then. */
-  creditAll(fromMs: number): void {
+  extendAll(fromMs: number): void {
     for (const waiter of this.#all()) {
-      const credited = creditedWaiter(waiter, fromMs);
+      const credited = extendedWaiter(waiter, fromMs);
       if (credited === waiter) continue;
       this.#store.save(credited);
       this.#replace(credited);

@@ -7,7 +7,7 @@ import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { LockRecord } from "../../../domain/lock.ts";
-import type { Ledger } from "../group-context.ts";
+import type { GroupContext } from "../group-context.ts";
 import { lockEvent } from "../lock-event.ts";
 import { sessionExpired } from "../refusals.ts";
 import { refuseHeld } from "./lock-granter.ts";
@@ -40,11 +40,11 @@ export type LockRequest = {
 /** The lock, or a place in line, by its number, until that instant. */
 export type LockAnswer = { lock: Lock } | { lock: null; place: number; waitsUntilMs: number };
 
-export class LockDesk {
-  readonly #ledger: Ledger;
+export class LockService {
+  readonly #context: GroupContext;
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext) {
+    this.#context = context;
   }
 
   /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
@@ -53,7 +53,7 @@ export class LockDesk {
     if (!asked.ok) {
       const { agent_id: agentId, wait_seconds } = request;
       if (wait_seconds === 0 && asked.problem.code === "lock_held") {
-        this.#ledger.unit.commit(() => this.giveUp(resource, agentId));
+        this.#context.unit.commit(() => this.giveUp(resource, agentId));
       }
       return asked;
     }
@@ -72,9 +72,9 @@ export class LockDesk {
     waitMs: number,
     place: number | null = null,
   ): Outcome<LockAnswer> {
-    if (incarnation !== null) this.#ledger.sign(agentId, incarnation);
+    if (incarnation !== null) this.#context.recordSign(agentId, incarnation);
     const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
-    const { unit, line, locks } = this.#ledger;
+    const { unit, lockQueue: line, locks } = this.#context;
     // In a commit of its own: what the line is given stands, whatever becomes of this call.
     if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
       unit.commit((nowMs) => this.serveLine(resource, nowMs));
@@ -88,16 +88,16 @@ export class LockDesk {
    * when its own wait is over.
    * @param waitsUntilMs as it was answered to the call that leaves
    */
-  leaveLine(resource: string, agentId: string, waitsUntilMs: number): void {
-    const waiter = this.#ledger.unit.read(() => this.#ledger.line.find(resource, agentId));
+  leaveQueue(resource: string, agentId: string, waitsUntilMs: number): void {
+    const waiter = this.#context.unit.read(() => this.#context.lockQueue.find(resource, agentId));
     if (waiter === undefined || waiter.requestId !== null || waiter.endsAtMs > waitsUntilMs) return;
-    this.#ledger.unit.commit(() => this.#ledger.line.leave(waiter));
+    this.#context.unit.commit(() => this.#context.lockQueue.leave(waiter));
   }
 
   /** In the present transaction, in which the line of a free lock has been served. */
   ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
     const { resource, agentId, incarnation, waitMs, requestId, place } = request;
-    const { sessions, settings, locks, line, handover } = this.#ledger;
+    const { sessions, settings, locks, lockQueue: line, lockGranter: handover } = this.#context;
     const session = sessions.find(agentId);
     if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
       return sessionExpired();
@@ -109,7 +109,7 @@ export class LockDesk {
       return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
     }
     // Nobody may wait for this call any more, so it must not get what it would have to release.
-    if (place !== null && line.find(resource, agentId)?.number !== place) return refuseHeld(lock, nowMs);
+    if (place !== null && line.find(resource, agentId)?.position !== place) return refuseHeld(lock, nowMs);
     if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
       const refusal = handover.refuseMore(agentId);
       if (refusal !== null) return refusal;
@@ -119,43 +119,43 @@ export class LockDesk {
     const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
     if (refusal !== null) return refusal;
     const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
-    const { number, endsAtMs } = handover.queue(draft, nowMs);
+    const { position: number, endsAtMs } = handover.queue(draft, nowMs);
     return ok({ lock: null, place: number, waitsUntilMs: endsAtMs });
   }
 
   /** The agent waits no longer. In the present transaction. */
   giveUp(resource: string, agentId: string): void {
-    this.#ledger.handover.giveUp(resource, agentId);
+    this.#context.lockGranter.giveUp(resource, agentId);
   }
 
   /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
   serveLine(resource: string, nowMs: number): void {
-    if (this.#ledger.line.lengthOf(resource) > 0) this.#ledger.handover.handOn(resource, nowMs);
+    if (this.#context.lockQueue.lengthOf(resource) > 0) this.#context.lockGranter.grantNext(resource, nowMs);
   }
 
   /** @param caller the agent that asks, null for an operator */
   renew(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
     this.#showsLife(caller);
-    return this.#ledger.unit.commit((nowMs) => this.renewNow(resource, fencingToken, caller, nowMs));
+    return this.#context.unit.commit((nowMs) => this.renewNow(resource, fencingToken, caller, nowMs));
   }
 
   /** In the present transaction. */
   renewNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
-    const lock = this.#ledger.locks.find(resource);
+    const lock = this.#context.locks.find(resource);
     const refusal = this.#refuseStranger(lock, fencingToken, caller);
     if (refusal !== null) return refusal;
     if (lock === undefined || lock.holder === null) return staleToken(lock);
-    return ok(this.#view(this.#ledger.locks.renew(lock, lock.ttlMs, nowMs)));
+    return ok(this.#view(this.#context.locks.renew(lock, lock.ttlMs, nowMs)));
   }
 
   release(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
     this.#showsLife(caller);
-    return this.#ledger.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, caller, nowMs));
+    return this.#context.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, caller, nowMs));
   }
 
   /** In the present transaction. */
   releaseNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
-    const lock = this.#ledger.locks.find(resource);
+    const lock = this.#context.locks.find(resource);
     if (lock !== undefined && lock.releasedToken === fencingToken) {
       // Answered as the first time, also when somebody else holds it by now.
       return ok({
@@ -169,31 +169,31 @@ export class LockDesk {
     const refusal = this.#refuseStranger(lock, fencingToken, caller);
     if (refusal !== null) return refusal;
     if (lock === undefined || lock.holder === null) return staleToken(lock);
-    const released = this.#ledger.locks.release(lock);
-    this.#ledger.handover.handOn(resource, nowMs);
+    const released = this.#context.locks.release(lock);
+    this.#context.lockGranter.grantNext(resource, nowMs);
     return ok(this.#view(released));
   }
 
   /** An operator ends a lock whoever holds it. */
   breakLock(resource: string): Outcome<Lock> {
-    return this.#ledger.unit.commit((nowMs) => {
-      const lock = this.#ledger.locks.find(resource);
+    return this.#context.unit.commit((nowMs) => {
+      const lock = this.#context.locks.find(resource);
       if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
-      const broken = this.#ledger.locks.free(lock, this.#ledger.settings.lockDelayMs, nowMs);
-      this.#ledger.noteEvents(nowMs, [lockEvent("lock.broken", lock)]);
-      this.#ledger.handover.handOn(resource, nowMs);
+      const broken = this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
+      this.#context.recordEvents(nowMs, [lockEvent("lock.broken", lock)]);
+      this.#context.lockGranter.grantNext(resource, nowMs);
       return ok(this.#view(broken));
     });
   }
 
   get(resource: string): Outcome<Lock> {
-    const lock = this.#ledger.unit.read(() => this.#ledger.locks.find(resource));
+    const lock = this.#context.unit.read(() => this.#context.locks.find(resource));
     if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
     return ok(this.#view(lock));
   }
 
   list(limit: number, afterResource: string | null): Page<Lock> {
-    const held = this.#ledger.unit.read(() => this.#ledger.locks.held());
+    const held = this.#context.unit.read(() => this.#context.locks.held());
     const from = afterResource === null ? 0 : held.findIndex((lock) => lock.resource > afterResource);
     const page = from < 0 ? [] : held.slice(from, from + limit);
     const isLast = from < 0 || from + limit >= held.length;
@@ -204,11 +204,11 @@ export class LockDesk {
   }
 
   lockedCount(): number {
-    return this.#ledger.unit.read(() => this.#ledger.locks.heldCount);
+    return this.#context.unit.read(() => this.#context.locks.heldCount);
   }
 
   #refuseLine(resource: string, agentId: string): Outcome<never> | null {
-    const { line } = this.#ledger;
+    const { lockQueue: line } = this.#context;
     const full = (what: string) => refuse("limit_reached", `${what}; try again later`);
     if (line.lengthOf(resource) >= WAITERS_PER_LOCK) {
       return full(`at most ${WAITERS_PER_LOCK} agents may wait for one lock`);
@@ -223,7 +223,7 @@ export class LockDesk {
 
   /** Whoever calls lives, whatever becomes of the call. */
   #showsLife(caller: Caller | null): void {
-    if (caller !== null) this.#ledger.sign(caller.agentId, caller.incarnation);
+    if (caller !== null) this.#context.recordSign(caller.agentId, caller.incarnation);
   }
 
   #refuseStranger(
@@ -239,7 +239,7 @@ export class LockDesk {
   }
 
   #view(lock: LockRecord): Lock {
-    return lockView(lock, this.#ledger.group, this.#ledger.line.waiters(lock.resource));
+    return lockView(lock, this.#context.group, this.#context.lockQueue.waiters(lock.resource));
   }
 }
 

@@ -7,10 +7,10 @@ import type { AgentMessage, MessageSending } from "../../../contract/message.ts"
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { Broadcast } from "../../../protocol/messages.ts";
 import { messageTopic } from "../../../protocol/wake-topics.ts";
-import type { Ledger } from "../group-context.ts";
+import type { GroupContext } from "../group-context.ts";
 import { sessionExpired } from "../refusals.ts";
 import type { Pushes } from "../sockets/pushes.ts";
-import type { BoxOwner } from "./mailboxes.ts";
+import type { MailboxOwner } from "./mailboxes.ts";
 import { messageView } from "./message-view.ts";
 
 /** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
@@ -24,19 +24,19 @@ const MESSAGE_ID = /^[1-9]\d{0,14}$/;
 
 export type OutgoingMessage = MessageSending & { from: string };
 
-export class MessageDesk {
-  readonly #ledger: Ledger;
+export class MailboxService {
+  readonly #context: GroupContext;
   readonly #pushes: Pushes;
 
-  constructor(ledger: Ledger, pushes: Pushes) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext, pushes: Pushes) {
+    this.#context = context;
     this.#pushes = pushes;
   }
 
   /** @param agentId one that the coordinator knows, live or not */
   send(agentId: string, { from, message_type, content }: OutgoingMessage): Outcome<AgentMessage> {
-    return this.#ledger.unit.commit((nowMs): Outcome<AgentMessage> => {
-      const { messages } = this.#ledger;
+    return this.#context.unit.commit((nowMs): Outcome<AgentMessage> => {
+      const { mailboxes: messages } = this.#context;
       if (messages.countOf(agentId) >= UNREAD_PER_AGENT) {
         return refuse(
           "limit_reached",
@@ -62,21 +62,25 @@ export class MessageDesk {
 
   /** Puts a message into the boxes of all live agents, in the present transaction. */
   broadcast({ from, messageType, content, atMs }: Broadcast): void {
-    const readers = [...this.#ledger.sessions.all()].map(({ agentId }) => agentId);
+    const readers = [...this.#context.sessions.all()].map(({ agentId }) => agentId);
     if (readers.length === 0) return;
-    this.#ledger.messages.broadcast({
+    this.#context.mailboxes.broadcast({
       from,
       messageType,
       content: JSON.stringify(content),
       sentAtMs: atMs,
     });
-    this.#ring(readers, this.#ledger.messages.latestBroadcast);
+    this.#ring(readers, this.#context.mailboxes.latestBroadcast);
   }
 
   /** Unread messages, oldest first. @param cursor the number of the last one seen */
   list(agentId: string, limit: number, cursor: string | null): Page<AgentMessage> {
-    return this.#ledger.unit.read(() => {
-      const { items, hasMore } = this.#ledger.messages.page(this.#owner(agentId), Number(cursor ?? 0), limit);
+    return this.#context.unit.read(() => {
+      const { items, hasMore } = this.#context.mailboxes.page(
+        this.#owner(agentId),
+        Number(cursor ?? 0),
+        limit,
+      );
       const last = items.at(-1);
       return {
         items: items.map(messageView),
@@ -90,9 +94,10 @@ export class MessageDesk {
    * @param incarnation the caller's own; null for an operator
    */
   acknowledge(agentId: string, incarnation: number | null, messageId: string): Outcome<null> {
-    if (incarnation !== null && this.#ledger.sign(agentId, incarnation) === null) return sessionExpired();
+    if (incarnation !== null && this.#context.recordSign(agentId, incarnation) === null)
+      return sessionExpired();
     if (!MESSAGE_ID.test(messageId)) return ok(null);
-    return this.#ledger.unit.commit(() => {
+    return this.#context.unit.commit(() => {
       this.remove(agentId, messageId);
       return ok(null);
     });
@@ -101,24 +106,24 @@ export class MessageDesk {
   /** Takes a message out of a box, in the present transaction. */
   remove(agentId: string, messageId: string): void {
     if (!MESSAGE_ID.test(messageId)) return;
-    const readThrough = this.#ledger.messages.acknowledge(this.#owner(agentId), Number(messageId));
-    const session = this.#ledger.sessions.find(agentId);
+    const readThrough = this.#context.mailboxes.acknowledge(this.#owner(agentId), Number(messageId));
+    const session = this.#context.sessions.find(agentId);
     if (session !== undefined && session.messagesFrom !== readThrough) {
-      this.#ledger.sessions.readThrough(session, readThrough);
+      this.#context.sessions.readThrough(session, readThrough);
     }
-    this.#ledger.unit.afterCommit(() => this.#pushes.acknowledged(agentId, messageId));
+    this.#context.unit.afterCommit(() => this.#pushes.acknowledged(agentId, messageId));
   }
 
   /** No broadcast is for an agent that is not live. */
-  #owner(agentId: string): BoxOwner {
-    const session = this.#ledger.sessions.find(agentId);
+  #owner(agentId: string): MailboxOwner {
+    const session = this.#context.sessions.find(agentId);
     return session ?? { agentId, messagesFrom: Number.POSITIVE_INFINITY };
   }
 
   #ring(agentIds: readonly string[], number: number): void {
-    this.#ledger.unit.afterCommit(() => {
+    this.#context.unit.afterCommit(() => {
       for (const agentId of agentIds) {
-        this.#ledger.host.bells.ring(messageTopic(agentId));
+        this.#context.host.wakeups.wake(messageTopic(agentId));
         this.#pushes.message(agentId, number);
       }
     });

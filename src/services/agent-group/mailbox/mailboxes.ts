@@ -18,9 +18,9 @@ const BROADCASTS_KEPT = 200;
 const RETENTION_MS = 604_800_000;
 
 /** Whose box, and the latest broadcast that is not in it. */
-export type BoxOwner = { agentId: string; messagesFrom: number };
+export type MailboxOwner = { agentId: string; messagesFrom: number };
 
-export class MessageBoxes {
+export class Mailboxes {
   readonly #store: MessageStore;
   /** Of messages to one agent; none is counted for an agent that has none. */
   #counts = new Map<string, number>();
@@ -55,7 +55,7 @@ export class MessageBoxes {
     return this.#counts.get(agentId) ?? 0;
   }
 
-  unreadCountOf(owner: BoxOwner): number {
+  unreadCountOf(owner: MailboxOwner): number {
     return this.countOf(owner.agentId) + this.#unreadBroadcastsOf(owner).length;
   }
 
@@ -70,7 +70,7 @@ export class MessageBoxes {
   }
 
   /** Unread messages, oldest first, behind a number. */
-  page(owner: BoxOwner, afterNumber: number, limit: number): Slice<MessageRow> {
+  page(owner: MailboxOwner, afterNumber: number, limit: number): Slice<MessageRow> {
     return this.#store.page(owner.agentId, this.#unreadBroadcastsOf(owner), afterNumber, limit);
   }
 
@@ -88,7 +88,7 @@ export class MessageBoxes {
   }
 
   /** Takes a message out of a box; one that is not in it changes nothing. @returns the owner's mark from now on */
-  acknowledge({ agentId, messagesFrom }: BoxOwner, number: number): number {
+  acknowledge({ agentId, messagesFrom }: MailboxOwner, number: number): number {
     if (this.#store.remove(agentId, number)) {
       this.#count(agentId, -1);
       return messagesFrom;
@@ -129,7 +129,7 @@ export class MessageBoxes {
     this.#recompute();
   }
 
-  #unreadBroadcastsOf({ agentId, messagesFrom }: BoxOwner): number[] {
+  #unreadBroadcastsOf({ agentId, messagesFrom }: MailboxOwner): number[] {
     // The common case by far, and heartbeats ask.
     if (this.latestBroadcast <= messagesFrom) return [];
     const acknowledged = this.#acknowledged.get(agentId);

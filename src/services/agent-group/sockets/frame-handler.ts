@@ -6,14 +6,19 @@
 import type { Lock } from "../../../contract/lock.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../../contract/problem.ts";
 import type { AgentFrame, ServerFrame } from "../../../contract/socket.ts";
-import type { TaskStanding } from "../../../contract/task.ts";
-import { framesIn } from "../../../protocol/frame-parser.ts";
-import { type Heard, isFlood, type Meter, metered } from "../../../protocol/frame-rate-limit.ts";
-import type { Connection, Report } from "../../host.ts";
-import type { Ledger } from "../group-context.ts";
+import type { TaskState } from "../../../contract/task.ts";
+import { parseFrames } from "../../../protocol/frame-parser.ts";
+import {
+  exceedsLimit,
+  type FrameCount,
+  type FrameSize,
+  withFrames,
+} from "../../../protocol/frame-rate-limit.ts";
+import type { Connection, TaskReport } from "../../host.ts";
+import type { GroupContext } from "../group-context.ts";
 import type { Session } from "../liveness/sessions.ts";
-import type { LockDesk } from "../locks/lock-service.ts";
-import type { MessageDesk } from "../mailbox/mailbox-service.ts";
+import type { LockService } from "../locks/lock-service.ts";
+import type { MailboxService } from "../mailbox/mailbox-service.ts";
 import { sessionExpired } from "../refusals.ts";
 import { errorFrame } from "./frame-sender.ts";
 import type { Pushes } from "./pushes.ts";
@@ -32,7 +37,7 @@ const WAITERS_TOLD = 10;
 const WAITING_FRAMES = 100_000;
 const WAITING_CHARACTERS = 64 * 1024 * 1024;
 
-type ReportFrame = Report["frame"];
+type ReportFrame = TaskReport["frame"];
 type OwnFrame = Exclude<AgentFrame, ReportFrame>;
 type Request<Frame extends AgentFrame> = {
   connection: Connection;
@@ -41,12 +46,12 @@ type Request<Frame extends AgentFrame> = {
   answer: (frame: ServerFrame) => void;
 };
 
-export class Requests {
-  readonly #ledger: Ledger;
-  readonly #locks: LockDesk;
-  readonly #messages: MessageDesk;
+export class FrameHandler {
+  readonly #context: GroupContext;
+  readonly #locks: LockService;
+  readonly #messages: MailboxService;
   readonly #pushes: Pushes;
-  readonly #meters = new Map<number, Meter>();
+  readonly #meters = new Map<number, FrameCount>();
   /** Of this tick. */
   #own: Request<OwnFrame>[] = [];
   #reports: Request<ReportFrame>[] = [];
@@ -55,8 +60,8 @@ export class Requests {
   #waitingFrames = 0;
   #waitingCharacters = 0;
 
-  constructor(ledger: Ledger, locks: LockDesk, messages: MessageDesk, pushes: Pushes) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext, locks: LockService, messages: MailboxService, pushes: Pushes) {
+    this.#context = context;
     this.#locks = locks;
     this.#messages = messages;
     this.#pushes = pushes;
@@ -64,26 +69,26 @@ export class Requests {
 
   /** Takes what came over a socket; the answers leave later, in order. */
   hear(connection: Connection, data: string | ArrayBuffer): void {
-    const session = this.#ledger.sign(connection.agentId, connection.incarnation);
+    const session = this.#context.recordSign(connection.agentId, connection.incarnation);
     const { number } = connection;
     if (session === null) {
-      this.#ledger.connections.expire(number);
+      this.#context.frames.expire(number);
       return;
     }
     // Another has taken its place, or is to.
     if (session.connection !== number) {
-      this.#ledger.connections.close(number, "replaced");
+      this.#context.frames.close(number, "replaced");
       return;
     }
     const characters = typeof data === "string" ? data.length : data.byteLength;
-    const { connections } = this.#ledger;
+    const { frames: connections } = this.#context;
     if (connections.isWornOut(number)) {
       this.#renew(session, number);
       return;
     }
     // Nothing is read of what is too much already.
     const isTooMuch = this.#isFlooding(number, { frames: 1, characters });
-    const readings = isTooMuch ? [] : framesIn(data);
+    const readings = isTooMuch ? [] : parseFrames(data);
     if (isTooMuch || this.#isFlooding(number, { frames: readings.length - 1, characters: 0 })) {
       this.#cutOff(session, number);
       return;
@@ -99,24 +104,24 @@ export class Requests {
     this.#meters.delete(connection);
   }
 
-  #isFlooding(connection: number, heard: Heard): boolean {
-    const meter = metered(this.#meters.get(connection), heard, this.#ledger.unit.nowMs());
+  #isFlooding(connection: number, heard: FrameSize): boolean {
+    const meter = withFrames(this.#meters.get(connection), heard, this.#context.unit.nowMs());
     this.#meters.set(connection, meter);
-    return isFlood(meter);
+    return exceedsLimit(meter);
   }
 
   /** Whoever says more than anybody can have to say is not listened to. */
   #cutOff(session: Session, connection: number): void {
-    this.#ledger.host.log.line("warn", "socket_flood", { agent: session.agentId });
-    this.#ledger.unit.commit((nowMs) => this.#ledger.disconnect(session, nowMs));
-    this.#ledger.connections.close(connection, "policy");
+    this.#context.host.log.line("warn", "socket_flood", { agent: session.agentId });
+    this.#context.unit.commit((nowMs) => this.#context.disconnect(session, nowMs));
+    this.#context.frames.close(connection, "policy");
   }
 
   /** Whoever reads connects anew, and has lost nothing; whoever does not is told no more. */
   #renew(session: Session, connection: number): void {
-    this.#ledger.host.log.line("info", "socket_renewed", { agent: session.agentId });
-    this.#ledger.unit.commit((nowMs) => this.#ledger.unplug(session, nowMs));
-    this.#ledger.connections.close(connection, "renewed");
+    this.#context.host.log.line("info", "socket_renewed", { agent: session.agentId });
+    this.#context.unit.commit((nowMs) => this.#context.disconnectForRenewal(session, nowMs));
+    this.#context.frames.close(connection, "renewed");
   }
 
   #take(request: Request<AgentFrame>): void {
@@ -134,7 +139,7 @@ export class Requests {
     } else this.#own.push(request as Request<OwnFrame>);
     if (this.#isDeferred) return;
     this.#isDeferred = true;
-    this.#ledger.host.defer(() => this.#serve());
+    this.#context.host.defer(() => this.#serve());
   }
 
   #serve(): void {
@@ -148,7 +153,7 @@ export class Requests {
   #serveOwn(requests: readonly Request<OwnFrame>[]): void {
     let answers: ServerFrame[];
     try {
-      answers = this.#ledger.unit.commit((nowMs) =>
+      answers = this.#context.unit.commit((nowMs) =>
         requests.map((request) => this.#serveOne(request, nowMs)),
       );
     } catch (error) {
@@ -158,7 +163,7 @@ export class Requests {
         return;
       }
       answers = requests.map(({ frame }) => errorFrame(frame.request_id, FAILED));
-      this.#ledger.host.log.line("error", "frame_failed", {
+      this.#context.host.log.line("error", "frame_failed", {
         type: requests[0]?.frame.type,
         error: String(error),
       });
@@ -171,7 +176,7 @@ export class Requests {
 
   #serveOne({ connection, frame }: Request<OwnFrame>, nowMs: number): ServerFrame {
     const { request_id } = frame;
-    const session = this.#ledger.sessions.find(connection.agentId);
+    const session = this.#context.sessions.find(connection.agentId);
     if (session?.incarnation !== connection.incarnation) return outcomeFrame(request_id, sessionExpired());
     switch (frame.type) {
       case "lock_acquire": {
@@ -213,8 +218,8 @@ export class Requests {
         this.#messages.remove(connection.agentId, frame.message_id);
         return { type: "ack", request_id };
       case "heartbeat":
-        if (frame.load !== undefined && this.#ledger.noteLoad(session, frame.load)) {
-          this.#ledger.reportLoad(session, frame.load, nowMs);
+        if (frame.load !== undefined && this.#context.noteLoad(session, frame.load)) {
+          this.#context.reportLoad(session, frame.load, nowMs);
         }
         return { type: "ack", request_id };
     }
@@ -240,8 +245,8 @@ export class Requests {
   }
 
   /** @returns null if the coordinator could not be reached, or did not answer in time */
-  async #report(requests: readonly Request<ReportFrame>[]): Promise<Outcome<TaskStanding>[] | null> {
-    const { host } = this.#ledger;
+  async #report(requests: readonly Request<ReportFrame>[]): Promise<Outcome<TaskState>[] | null> {
+    const { host } = this.#context;
     const reports = requests.map(({ connection: { agentId, incarnation }, frame }) => ({
       speaker: { agentId, incarnation },
       frame,
@@ -297,10 +302,7 @@ function withFewWaiters(lock: Lock): Lock {
   return { ...lock, waiters: lock.waiters.slice(0, WAITERS_TOLD) };
 }
 
-function outcomeFrame(
-  requestId: string,
-  outcome: Outcome<{ task?: TaskStanding; lock?: Lock }>,
-): ServerFrame {
+function outcomeFrame(requestId: string, outcome: Outcome<{ task?: TaskState; lock?: Lock }>): ServerFrame {
   return outcome.ok
     ? { type: "ack", request_id: requestId, ...outcome.value }
     : errorFrame(requestId, outcome.problem);

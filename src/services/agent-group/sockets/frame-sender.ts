@@ -6,31 +6,31 @@
  */
 import { type Problem, problemItem } from "../../../contract/problem.ts";
 import { CLOSE_CODES, type ErrorFrame, type ServerFrame } from "../../../contract/socket.ts";
-import type { Lines } from "../../host.ts";
+import type { Sockets } from "../../host.ts";
 
 /** In UTF-16 units. A connection with more than this unread, as far as anybody knows, is to be a new one. */
 const UNREAD_LIMIT = 16 * 1024 * 1024;
 
 /** What is known of one connection. */
-type Wire = {
+type OutgoingStream = {
   /** Everything said so far, and how much of it was surely read; in UTF-16 units. */
   said: number;
   readThrough: number;
   /** The answers that wait for their own turn or for one before them. */
-  waiting: Place[];
+  waiting: PendingAnswer[];
 };
 
-type Place = { frame: ServerFrame | null };
+type PendingAnswer = { frame: ServerFrame | null };
 
 /** Where something ends in all that is said on a connection, and how long it is; in UTF-16 units. */
-export type Said = { through: number; characters: number };
+export type SentFrame = { through: number; characters: number };
 
-export class Connections {
-  readonly #lines: Lines;
-  readonly #wires = new Map<number, Wire>();
+export class FrameSender {
+  readonly #lines: Sockets;
+  readonly #wires = new Map<number, OutgoingStream>();
   #onEnd: (connection: number) => void = () => {};
 
-  constructor(lines: Lines) {
+  constructor(lines: Sockets) {
     this.#lines = lines;
   }
 
@@ -42,7 +42,7 @@ export class Connections {
   /** Keeps a place for an answer. @returns what gives it */
   expect(connection: number): (frame: ServerFrame) => void {
     const wire = this.#wire(connection);
-    const place: Place = { frame: null };
+    const place: PendingAnswer = { frame: null };
     wire.waiting.push(place);
     return (frame) => {
       place.frame = frame;
@@ -58,7 +58,7 @@ export class Connections {
   }
 
   /** Something that answers nothing. */
-  push(connection: number, frame: ServerFrame): Said {
+  push(connection: number, frame: ServerFrame): SentFrame {
     return this.#send(connection, this.#wire(connection), frame);
   }
 
@@ -91,7 +91,7 @@ export class Connections {
     this.#onEnd(connection);
   }
 
-  #wire(connection: number): Wire {
+  #wire(connection: number): OutgoingStream {
     const known = this.#wires.get(connection);
     if (known !== undefined) return known;
     const wire = { said: 0, readThrough: 0, waiting: [] };
@@ -99,7 +99,7 @@ export class Connections {
     return wire;
   }
 
-  #flush(connection: number, wire: Wire): void {
+  #flush(connection: number, wire: OutgoingStream): void {
     // What was asked over a connection that is gone is answered to nobody.
     if (this.#wires.get(connection) !== wire) return;
     let given = 0;
@@ -111,7 +111,7 @@ export class Connections {
     wire.waiting.splice(0, given);
   }
 
-  #send(connection: number, wire: Wire, frame: ServerFrame): Said {
+  #send(connection: number, wire: OutgoingStream, frame: ServerFrame): SentFrame {
     const text = JSON.stringify(frame);
     wire.said += text.length;
     this.#lines.send(connection, text);

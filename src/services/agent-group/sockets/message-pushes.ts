@@ -1,23 +1,23 @@
 /** The messages of an agent's box on one connection: in order, no more at a time than it acknowledges. */
-import type { Ledger } from "../group-context.ts";
+import type { GroupContext } from "../group-context.ts";
 import { messageView } from "../mailbox/message-view.ts";
 import type { Recipient } from "./pushes.ts";
-import { Outstanding } from "./send-window.ts";
+import { SendWindow } from "./send-window.ts";
 
 /** Pushed in one event, so that requests pass in between. */
 const MESSAGES_PER_EVENT = 50;
 
 export class MessagePushes {
-  readonly #ledger: Ledger;
+  readonly #context: GroupContext;
   readonly #recipient: Recipient;
-  readonly #outstanding = new Outstanding();
+  readonly #outstanding = new SendWindow();
   /** The number of the last one pushed; null if an earlier instance pushed all there were. */
   #through: number | null = null;
   #isUnderWay = false;
   #isHeldBack = false;
 
-  constructor(ledger: Ledger, recipient: Recipient) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext, recipient: Recipient) {
+    this.#context = context;
     this.#recipient = recipient;
   }
 
@@ -41,14 +41,14 @@ export class MessagePushes {
   /** One is out of the box, however that was asked for. */
   acknowledged(id: string): void {
     const through = this.#outstanding.remove(id);
-    if (through !== null) this.#ledger.connections.readThrough(this.#recipient.connection, through);
+    if (through !== null) this.#context.frames.readThrough(this.#recipient.connection, through);
     if (this.#isHeldBack && !this.#isUnderWay && this.#outstanding.isRelieved) this.#push();
   }
 
   #push(): void {
     this.#isUnderWay = false;
     this.#isHeldBack = false;
-    const { messages, sessions, unit, connections, host } = this.#ledger;
+    const { mailboxes: messages, sessions, unit, frames: connections, host } = this.#context;
     const { agentId, connection } = this.#recipient;
     const page = unit.read(() => {
       const session = sessions.find(agentId);

@@ -7,11 +7,11 @@
 
 import { instantOrNull } from "../../../contract/instant.ts";
 import type { Revocation } from "../../host.ts";
-import type { Ledger } from "../group-context.ts";
+import type { GroupContext } from "../group-context.ts";
 import type { Session } from "../liveness/sessions.ts";
 import { MessagePushes } from "./message-pushes.ts";
 import { TaskPushes } from "./task-pushes.ts";
-import { TaskReads } from "./unstarted-task-reader.ts";
+import { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 
 /** Whom something is pushed to. */
 export type Recipient = {
@@ -24,13 +24,13 @@ export type Recipient = {
 type Delivery = { tasks: TaskPushes; messages: MessagePushes };
 
 export class Pushes {
-  readonly #ledger: Ledger;
-  readonly #reads: TaskReads;
+  readonly #context: GroupContext;
+  readonly #reads: UnstartedTaskReader;
   readonly #byConnection = new Map<number, Delivery>();
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
-    this.#reads = new TaskReads(ledger.host);
+  constructor(context: GroupContext) {
+    this.#context = context;
+    this.#reads = new UnstartedTaskReader(context.host);
   }
 
   /** The agent has just connected: everything that waits for it. */
@@ -69,7 +69,7 @@ export class Pushes {
   drain(agentId: string): void {
     const session = this.#session(agentId);
     if (session === undefined || session.connection === null) return;
-    this.#ledger.connections.push(session.connection, {
+    this.#context.frames.push(session.connection, {
       type: "drain",
       mode: session.drainMode,
       deadline_at: instantOrNull(session.drainDeadlineMs),
@@ -81,7 +81,7 @@ export class Pushes {
   }
 
   #session(agentId: string): Session | undefined {
-    return this.#ledger.unit.read(() => this.#ledger.sessions.find(agentId));
+    return this.#context.unit.read(() => this.#context.sessions.find(agentId));
   }
 
   /** Over its present connection, if it has one. */
@@ -90,9 +90,9 @@ export class Pushes {
     if (connection === null) return;
     const known = this.#byConnection.get(connection);
     const delivery = known ?? this.#deliveryTo(agentId, connection);
-    const { lines } = this.#ledger.host;
+    const { sockets: lines } = this.#context.host;
     // An earlier instance held something back, and nobody knows what.
-    if (known === undefined && lines.isHeldBack(connection)) {
+    if (known === undefined && lines.isBackpressured(connection)) {
       delivery.messages.begin();
       delivery.tasks.read();
     }
@@ -103,8 +103,8 @@ export class Pushes {
   #deliveryTo(agentId: string, connection: number): Delivery {
     const recipient = { agentId, connection, settle: () => this.#settle(connection) };
     const delivery = {
-      tasks: new TaskPushes(this.#ledger, recipient, this.#reads),
-      messages: new MessagePushes(this.#ledger, recipient),
+      tasks: new TaskPushes(this.#context, recipient, this.#reads),
+      messages: new MessagePushes(this.#context, recipient),
     };
     this.#byConnection.set(connection, delivery);
     return delivery;
@@ -114,8 +114,8 @@ export class Pushes {
   #settle(connection: number): void {
     const delivery = this.#byConnection.get(connection);
     if (delivery === undefined) return;
-    const { lines } = this.#ledger.host;
+    const { sockets: lines } = this.#context.host;
     const isHeldBack = delivery.tasks.isHeldBack || delivery.messages.isHeldBack;
-    if (lines.isHeldBack(connection) !== isHeldBack) lines.holdBack(connection, isHeldBack);
+    if (lines.isBackpressured(connection) !== isHeldBack) lines.setBackpressured(connection, isHeldBack);
   }
 }

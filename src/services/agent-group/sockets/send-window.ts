@@ -2,16 +2,16 @@
  * What was pushed on one connection and is still to be acted upon, so that no more is pushed than an agent gets done.
  * Whoever acts upon something has read everything up to it.
  */
-import type { Said } from "./frame-sender.ts";
+import type { SentFrame } from "./frame-sender.ts";
 
 /** In UTF-16 units. With as much as this outstanding, the next waits. */
 const ROOM = 1024 * 1024;
 
-export class Outstanding {
-  readonly #said = new Map<string, Said>();
+export class SendWindow {
+  readonly #said = new Map<string, SentFrame>();
   #characters = 0;
 
-  add(key: string, said: Said): void {
+  add(key: string, said: SentFrame): void {
     this.remove(key);
     this.#said.set(key, said);
     this.#characters += said.characters;

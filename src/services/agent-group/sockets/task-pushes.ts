@@ -9,10 +9,10 @@
 import type { Task } from "../../../contract/task.ts";
 import { backoffMs } from "../../../domain/backoff.ts";
 import type { Revocation } from "../../host.ts";
-import type { Ledger } from "../group-context.ts";
+import type { GroupContext } from "../group-context.ts";
 import type { Recipient } from "./pushes.ts";
-import { Outstanding } from "./send-window.ts";
-import type { TaskReads } from "./unstarted-task-reader.ts";
+import { SendWindow } from "./send-window.ts";
+import type { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 
 /** Tasks read in a row at most: as many as an agent may hold. */
 const TASKS_LIMIT = 10_000;
@@ -25,21 +25,21 @@ const READ_RETRY = { firstMs: 500, factor: 2, longestMs: 8000 };
 const LOOK_AGAIN_MS = 5000;
 
 export class TaskPushes {
-  readonly #ledger: Ledger;
+  readonly #context: GroupContext;
   readonly #recipient: Recipient;
-  readonly #reads: TaskReads;
+  readonly #reads: UnstartedTaskReader;
   /** Attempts that were pushed and may still be listed. */
   readonly #pushed = new Set<string>();
   /** Those of them that are still to be started. */
-  readonly #outstanding = new Outstanding();
+  readonly #outstanding = new SendWindow();
   #reading: "idle" | "under way" | "again" = "idle";
   #tries = 0;
   /** Attempts taken while a list was under way that may still name them. */
   readonly #revokedMeanwhile = new Set<string>();
   #isHeldBack = false;
 
-  constructor(ledger: Ledger, recipient: Recipient, reads: TaskReads) {
-    this.#ledger = ledger;
+  constructor(context: GroupContext, recipient: Recipient, reads: UnstartedTaskReader) {
+    this.#context = context;
     this.#recipient = recipient;
     this.#reads = reads;
   }
@@ -56,7 +56,7 @@ export class TaskPushes {
       this.#pushed.delete(key);
       this.#outstanding.remove(key);
       if (this.#reading !== "idle") this.#revokedMeanwhile.add(key);
-      this.#ledger.connections.push(this.#recipient.connection, {
+      this.#context.frames.push(this.#recipient.connection, {
         type: "task_revoked",
         task_id: taskId,
         attempt,
@@ -69,7 +69,7 @@ export class TaskPushes {
   reported(taskId: string, attempt: number): void {
     const through = this.#outstanding.remove(keyOf(taskId, attempt));
     if (through === null) return;
-    this.#ledger.connections.readThrough(this.#recipient.connection, through);
+    this.#context.frames.readThrough(this.#recipient.connection, through);
     if (this.#isHeldBack && this.#reading === "idle" && this.#outstanding.isRelieved) this.read();
   }
 
@@ -109,7 +109,7 @@ export class TaskPushes {
       isWhole &&= this.#outstanding.hasRoom;
       if (!isWhole) continue;
       this.#pushed.add(key);
-      this.#outstanding.add(key, this.#ledger.connections.push(connection, { type: "task_assigned", task }));
+      this.#outstanding.add(key, this.#context.frames.push(connection, { type: "task_assigned", task }));
     }
     return isWhole;
   }
@@ -132,13 +132,13 @@ export class TaskPushes {
   }
 
   #lookAgainLater(): void {
-    this.#ledger.host.after(LOOK_AGAIN_MS, () => {
+    this.#context.host.after(LOOK_AGAIN_MS, () => {
       if (this.#isHeldBack && this.#reading === "idle" && this.#isCurrent()) this.read();
     });
   }
 
   #noteRead(unstarted: number): void {
-    const { unit, sessions } = this.#ledger;
+    const { unit, sessions } = this.#context;
     const session = unit.read(() => sessions.find(this.#recipient.agentId));
     if (session === undefined) return;
     session.assignedTasks = unstarted;
@@ -149,13 +149,13 @@ export class TaskPushes {
     this.#reading = "idle";
     this.#tries = (this.#tries + 1) % READ_TRIES;
     if (this.#tries === 0 || !this.#isCurrent()) return;
-    this.#ledger.host.after(backoffMs(this.#tries, READ_RETRY), () => {
+    this.#context.host.after(backoffMs(this.#tries, READ_RETRY), () => {
       if (this.#isCurrent()) this.read();
     });
   }
 
   #isCurrent(): boolean {
-    const { unit, sessions } = this.#ledger;
+    const { unit, sessions } = this.#context;
     const { agentId, connection } = this.#recipient;
     return unit.read(() => sessions.find(agentId))?.connection === connection;
   }

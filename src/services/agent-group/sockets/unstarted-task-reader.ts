@@ -21,7 +21,7 @@ type Waiting = UnstartedRead & {
   reject(error: unknown): void;
 };
 
-export class TaskReads {
+export class UnstartedTaskReader {
   readonly #host: Host;
   #waiting: Waiting[] = [];
   #calls = 0;

@@ -6,7 +6,11 @@ import type { AgentStatus, Load } from "../../../contract/agent.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { earliest } from "../../../domain/deadlines.ts";
 import { reliabilityOf } from "../../../domain/reliability.ts";
-import { type Experience, type ExperienceByType, typicalMs } from "../../../domain/task-type-performance.ts";
+import {
+  type PerformanceByType,
+  type TypePerformance,
+  typicalMs,
+} from "../../../domain/task-type-performance.ts";
 import { AgentStore } from "../../../storage/coordinator/agents.ts";
 import type { Sql } from "../../../storage/sql.ts";
 import type { Candidate } from "../../../strategies/strategy.ts";
@@ -47,15 +51,15 @@ class Entry implements Candidate {
   get load(): Load | null {
     return this.agent.load;
   }
-  get experience(): ExperienceByType {
-    return this.agent.experience;
+  get performance(): PerformanceByType {
+    return this.agent.performance;
   }
   get reliability(): number {
-    return reliabilityOf(this.agent.track, this.nowMs);
+    return reliabilityOf(this.agent.reliabilityHistory, this.nowMs);
   }
 }
 
-export class Roster {
+export class AgentRegistry {
   readonly #store: AgentStore;
   #entries = new Map<string, Entry>();
   #groups = new Set<string>();
@@ -138,13 +142,13 @@ export class Roster {
 
   /** How long tasks of a type take in this cluster, whoever does them; null if none was completed yet. */
   typicalMs(type: string): number | null {
-    const experiences: (Experience | undefined)[] = [];
-    for (const { agent } of this.#entries.values()) experiences.push(agent.experience[type]);
+    const experiences: (TypePerformance | undefined)[] = [];
+    for (const { agent } of this.#entries.values()) experiences.push(agent.performance[type]);
     return typicalMs(experiences);
   }
 
   /** An agent is silent and may be dead by then; until that instant others are preferred. */
-  doubt(agentId: string, incarnation: number, untilMs: number): void {
+  markSilent(agentId: string, incarnation: number, untilMs: number): void {
     const entry = this.#entries.get(agentId);
     if (entry?.agent.incarnation === incarnation) entry.silentUntilMs = untilMs;
   }

@@ -8,7 +8,7 @@ const FIRST_WAIT_MS = 1000;
 /** An hour: by then whoever is told has read the authority or is gone. */
 const LONGEST_WAIT_MS = 3_600_000;
 
-export class Repetitions {
+export class BackoffTimers {
   /** When each is told again, and how long after the time before. */
   readonly #byId = new Map<string, { atMs: number; waitMs: number }>();
 

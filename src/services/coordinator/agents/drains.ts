@@ -1,6 +1,6 @@
 /**
  * Agents that are to be rid of their tasks without having failed: what they have not started
- * moves at once, what they run when the deadline comes. An operator's drain outlives a
+ * reassigner at once, what they run when the deadline comes. An operator's drain outlives a
  * registration, an agent's own ends with it.
  */
 import type { DrainRequest } from "../../../contract/agent.ts";
@@ -8,37 +8,37 @@ import { instantOrNull, msOrNull } from "../../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import {
   type AgentRecord,
-  creditedDrain,
   type Drain,
   drainAfter,
+  extendedDrain,
   isLive,
   withDrain,
 } from "../../../domain/agent.ts";
-import type { Ledger } from "../cluster-context.ts";
-import type { Moves } from "../failover/task-reassigner.ts";
+import type { ClusterContext } from "../cluster-context.ts";
+import type { TaskReassigner } from "../failover/task-reassigner.ts";
 import { incarnationOver, noSuchAgent } from "../refusals.ts";
 import type { Speaker } from "../speaker.ts";
 import type { Placement } from "../tasks/placement.ts";
 
 export class Drains {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #moves: Moves;
+  readonly #reassigner: TaskReassigner;
 
-  constructor(ledger: Ledger, placement: Placement, moves: Moves) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement, reassigner: TaskReassigner) {
+    this.#context = context;
     this.#placement = placement;
-    this.#moves = moves;
+    this.#reassigner = reassigner;
   }
 
   drain(agentId: string, request: DrainRequest, speaker: Speaker, nowMs: number): Outcome<null> {
-    const agent = this.#ledger.roster.find(agentId);
+    const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
     if (isEnded(agent, speaker)) return incarnationOver();
     if (!isLive(agent.status)) return refuse("invalid_transition", "the agent is inactive");
     const drain = drainAfter(agent.drain, drainOf(request, speaker, nowMs));
     const draining = withDrain(agent, drain);
-    this.#ledger.roster.save(draining);
+    this.#context.agents.save(draining);
     this.#tell(draining, nowMs);
     this.#begin(draining, nowMs);
     return ok(null);
@@ -46,7 +46,7 @@ export class Drains {
 
   /** One that does not drain goes on as it is. */
   resume(agentId: string, speaker: Speaker, nowMs: number): Outcome<null> {
-    const agent = this.#ledger.roster.find(agentId);
+    const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
     if (isEnded(agent, speaker)) return incarnationOver();
     if (agent.drain === null) return ok(null);
@@ -54,7 +54,7 @@ export class Drains {
       return refuse("forbidden", "an operator drains this agent, and an operator resumes it");
     }
     const resumed = withDrain(agent, null);
-    this.#ledger.roster.save(resumed);
+    this.#context.agents.save(resumed);
     this.#tell(resumed, nowMs);
     this.#placement.fill(agentId, nowMs);
     return ok(null);
@@ -68,38 +68,38 @@ export class Drains {
   }
 
   nextWorkMs(): number | null {
-    return this.#ledger.roster.earliestDrainDeadlineMs();
+    return this.#context.agents.earliestDrainDeadlineMs();
   }
 
   /** Deadlines that have passed: what the agent still runs is taken from it. */
-  look(nowMs: number): void {
-    for (const agent of this.#ledger.roster.drainingWithDeadline()) {
+  runDue(nowMs: number): void {
+    for (const agent of this.#context.agents.drainingWithDeadline()) {
       if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
     }
   }
 
   /** The shortest heartbeat timeout among those whose drain has a deadline. */
   shortestTimeoutMs(): number | null {
-    const timeouts = this.#ledger.roster.drainingWithDeadline().map((agent) => agent.heartbeatTimeoutMs);
+    const timeouts = this.#context.agents.drainingWithDeadline().map((agent) => agent.heartbeatTimeoutMs);
     return timeouts.length === 0 ? null : Math.min(...timeouts);
   }
 
   /** We were away until `fromMs`. */
-  credit(fromMs: number): void {
-    for (const agent of this.#ledger.roster.drainingWithDeadline()) {
-      const credited = creditedDrain(agent, fromMs);
-      if (credited !== agent) this.#ledger.roster.save(credited);
+  extendDeadlines(fromMs: number): void {
+    for (const agent of this.#context.agents.drainingWithDeadline()) {
+      const credited = extendedDrain(agent, fromMs);
+      if (credited !== agent) this.#context.agents.save(credited);
     }
   }
 
   #begin(agent: AgentRecord, nowMs: number): void {
     if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
-    else this.#moves.openFor("agent_drained", agent, nowMs);
+    else this.#reassigner.openFor("agent_drained", agent, nowMs);
   }
 
   #end(agent: AgentRecord, nowMs: number): void {
-    this.#ledger.roster.save({ ...agent, drain: agent.drain && { ...agent.drain, isOver: true } });
-    this.#moves.openFor("drain_over", agent, nowMs);
+    this.#context.agents.save({ ...agent, drain: agent.drain && { ...agent.drain, isOver: true } });
+    this.#reassigner.openFor("drain_over", agent, nowMs);
   }
 
   /** To the log, and to the group, which tells the agent. */
@@ -109,11 +109,11 @@ export class Drains {
     const deadlineMs = drain?.deadlineMs ?? null;
     if (drain !== null) {
       const data = { incarnation, mode, by: drain.by, deadline_at: instantOrNull(deadlineMs) };
-      this.#ledger.note({ type: "agent.draining", subject: id, data }, nowMs);
+      this.#context.recordEvent({ type: "agent.draining", subject: id, data }, nowMs);
     } else if (agent.status === "active") {
-      this.#ledger.note({ type: "agent.active", subject: id, data: { incarnation } }, nowMs);
+      this.#context.recordEvent({ type: "agent.active", subject: id, data: { incarnation } }, nowMs);
     }
-    this.#ledger.outbox.post(`group/${agent.group}`, {
+    this.#context.outbox.send(`group/${agent.group}`, {
       type: "drain_changed",
       agentId: id,
       incarnation,
@@ -130,7 +130,7 @@ function drainOf({ mode, deadline_seconds }: DrainRequest, speaker: Speaker, now
     by: speaker === null ? "operator" : "agent",
     deadlineMs: delayMs === null ? null : nowMs + delayMs,
     isOver: false,
-    credits: 0,
+    extensions: 0,
   };
 }
 

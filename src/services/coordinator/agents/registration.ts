@@ -7,12 +7,12 @@
 import type { Agent, Registration as RegistrationBody, RunningTask } from "../../../contract/agent.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
-import { type AgentRecord, type Drain, isLive, standingStatus } from "../../../domain/agent.ts";
-import { newTrack } from "../../../domain/reliability.ts";
+import { type AgentRecord, type Drain, isLive, liveStatus } from "../../../domain/agent.ts";
+import { newHistory } from "../../../domain/reliability.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
-import type { PlacedInLine, PlaceInLine } from "../../../storage/coordinator/tasks.ts";
+import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../../storage/page.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
 import { agentView } from "../views.ts";
 import type { Drains } from "./drains.ts";
@@ -48,12 +48,12 @@ export type Registrar = {
 export type Registered = { agent: Agent; admission: { group: string; number: number } };
 
 export class Registration {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
   readonly #drains: Drains;
 
-  constructor(ledger: Ledger, placement: Placement, drains: Drains) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement, drains: Drains) {
+    this.#context = context;
     this.#placement = placement;
     this.#drains = drains;
   }
@@ -65,49 +65,49 @@ export class Registration {
     registrar: Registrar,
     nowMs: number,
   ): Outcome<Registered & { isNew: boolean }> {
-    const known = this.#ledger.roster.find(agentId);
+    const known = this.#context.agents.find(agentId);
     const heartbeat = this.#heartbeatOf(body);
     const refusal = this.#refuse(known, group, registrar) ?? refuseHeartbeat(heartbeat);
     if (refusal !== null) return refusal;
     if (known === undefined) this.#makeRoom(nowMs);
-    if (known === undefined && this.#ledger.roster.size >= AGENT_LIMIT) {
+    if (known === undefined && this.#context.agents.size >= AGENT_LIMIT) {
       return refuse("limit_reached", `a cluster knows at most ${AGENT_LIMIT} agents; use another cluster`);
     }
     const agent = this.#record(group, agentId, body, heartbeat, registrar, known, nowMs);
-    this.#ledger.roster.save(agent);
+    this.#context.agents.save(agent);
     // Its box stays where it was, and nobody would read it there.
     if (known !== undefined && known.group !== group) {
-      this.#ledger.outbox.post(`group/${known.group}`, { type: "forget", agentId });
+      this.#context.outbox.send(`group/${known.group}`, { type: "forget_agent", agentId });
     }
     if (known !== undefined && !isLive(known.status)) {
-      this.#ledger.noteRecovery(agentId, "returned", nowMs);
+      this.#context.reportRecovery(agentId, "returned", nowMs);
     }
-    if (this.#ledger.roster.addGroup(group)) {
-      this.#ledger.outbox.post(`group/${group}`, {
+    if (this.#context.agents.addGroup(group)) {
+      this.#context.outbox.send(`group/${group}`, {
         type: "configure_group",
-        settings: this.#ledger.settings.forGroups(),
+        settings: this.#context.settings.forGroups(),
       });
     }
-    const number = this.#ledger.outbox.post(`group/${group}`, {
-      type: "admit",
+    const number = this.#context.outbox.send(`group/${group}`, {
+      type: "register_session",
       agentId,
       incarnation: agent.incarnation,
       intervalMs: agent.heartbeatIntervalMs,
       timeoutMs: agent.heartbeatTimeoutMs,
     });
-    this.#ledger.note(
+    this.#context.recordEvent(
       { type: "agent.registered", subject: agentId, data: { group, incarnation: agent.incarnation } },
       nowMs,
     );
     this.#keepTasks(agent, body.running_tasks, nowMs);
     this.#drains.returned(agent, nowMs);
     this.#placement.fill(agentId, nowMs);
-    const view = agentView(agent, this.#ledger.roster.openTasksOf(agentId), nowMs);
+    const view = agentView(agent, this.#context.agents.openTasksOf(agentId), nowMs);
     return ok({ agent: view, admission: { group, number }, isNew: known === undefined });
   }
 
   #heartbeatOf(body: RegistrationBody): { intervalMs: number; timeoutMs: number } {
-    const defaults = this.#ledger.settings.config.heartbeat_config;
+    const defaults = this.#context.settings.config.heartbeat_config;
     return {
       intervalMs: (body.heartbeat_interval_seconds ?? defaults.interval_seconds) * 1000,
       timeoutMs: (body.heartbeat_timeout_seconds ?? defaults.timeout_seconds) * 1000,
@@ -115,12 +115,12 @@ export class Registration {
   }
 
   #refuse(known: AgentRecord | undefined, group: string, registrar: Registrar): Outcome<never> | null {
-    const groups = this.#ledger.roster.groups();
+    const groups = this.#context.agents.groups();
     if (!groups.includes(group) && groups.length >= GROUP_LIMIT) {
       return refuse("limit_reached", `a cluster has at most ${GROUP_LIMIT} groups`);
     }
     if (known === undefined || !isLive(known.status)) {
-      return this.#ledger.roster.liveCountIn(group) < AGENTS_PER_GROUP
+      return this.#context.agents.liveCountIn(group) < AGENTS_PER_GROUP
         ? null
         : refuse("limit_reached", `a group watches at most ${AGENTS_PER_GROUP} agents; use another group`);
     }
@@ -141,14 +141,14 @@ export class Registration {
 
   /** Long-gone agents give their place away, one by one, once the roster is full. */
   #makeRoom(nowMs: number): void {
-    if (this.#ledger.roster.size < AGENT_LIMIT) return;
-    const idle = this.#ledger.roster
+    if (this.#context.agents.size < AGENT_LIMIT) return;
+    const idle = this.#context.agents
       .all()
-      .filter((agent) => !isLive(agent.status) && this.#ledger.roster.openTasksOf(agent.id) === 0)
+      .filter((agent) => !isLive(agent.status) && this.#context.agents.openTasksOf(agent.id) === 0)
       .sort((a, b) => (a.lastHeartbeatAtMs ?? 0) - (b.lastHeartbeatAtMs ?? 0))[0];
     if (idle === undefined) return;
-    this.#ledger.roster.remove(idle.id);
-    this.#ledger.noteRecovery(idle.id, "unregistered", nowMs);
+    this.#context.agents.remove(idle.id);
+    this.#context.reportRecovery(idle.id, "unregistered", nowMs);
   }
 
   #record(
@@ -171,9 +171,9 @@ export class Registration {
       maxConcurrentTasks: body.max_concurrent_tasks,
       heartbeatIntervalMs: heartbeat.intervalMs,
       heartbeatTimeoutMs: heartbeat.timeoutMs,
-      status: standingStatus(drain),
+      status: liveStatus(drain),
       drain,
-      incarnation: this.#ledger.incarnations.take(),
+      incarnation: this.#context.incarnations.take(),
       registeredAtMs: nowMs,
       registeredBy:
         registrar.agentId === agentId ? (known?.registeredBy ?? registrar.subject) : registrar.subject,
@@ -185,21 +185,21 @@ export class Registration {
       tasksFailed: known?.tasksFailed ?? 0,
       taskMsTotal: known?.taskMsTotal ?? 0,
       load: null,
-      track: known?.track ?? newTrack(nowMs),
-      experience: known?.experience ?? {},
+      reliabilityHistory: known?.reliabilityHistory ?? newHistory(nowMs),
+      performance: known?.performance ?? {},
     };
   }
 
   /** What it says it still works on stays as it is; everything else it held is given to it anew. */
   #keepTasks(agent: AgentRecord, running: readonly RunningTask[], nowMs: number): void {
     const claimed = new Map(running.map(({ task_id, attempt }) => [task_id, attempt]));
-    let after: PlaceInLine | null = null;
+    let after: QueuePosition | null = null;
     for (;;) {
-      const page: Slice<PlacedInLine> = this.#ledger.tasks.store.heldPage(agent.id, HELD, after, PAGE);
+      const page: Slice<QueuedTask> = this.#context.tasks.store.heldPage(agent.id, HELD, after, PAGE);
       for (const { task, place } of page.items) {
         after = place;
         if (claimed.get(task.id) === task.attempt) continue;
-        this.#ledger.attempts.end(task.id, task.attempt, "reregistered", nowMs);
+        this.#context.attempts.end(task.id, task.attempt, "reregistered", nowMs);
         this.#placement.reissue(task, agent.id, nowMs);
       }
       if (!page.hasMore) break;
@@ -212,7 +212,7 @@ export class Registration {
    * work would be done twice.
    */
   #giveBack(agentId: string, claimed: ReadonlyMap<string, number>, nowMs: number): void {
-    const { tasks, attempts } = this.#ledger;
+    const { tasks, attempts } = this.#context;
     const ids = [...claimed.keys()];
     for (let from = 0; from < ids.length; from += PAGE) {
       for (const id of tasks.store.waitingSinceHeldBy(agentId, ids.slice(from, from + PAGE))) {
@@ -230,7 +230,7 @@ export class Registration {
 
 /** What is left of the last incarnation's drain: an operator's, whose deadline counts for this one too. */
 function keptDrain(known: AgentRecord | undefined): Drain | null {
-  return known?.drain?.by === "operator" ? { ...known.drain, isOver: false, credits: 0 } : null;
+  return known?.drain?.by === "operator" ? { ...known.drain, isOver: false, extensions: 0 } : null;
 }
 
 function refuseHeartbeat({

@@ -4,7 +4,7 @@
  */
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { Revocation } from "../../host.ts";
-import { isLastWait, Repetitions } from "./backoff-timers.ts";
+import { BackoffTimers, isLastWait } from "./backoff-timers.ts";
 
 /** Revocations kept of all agents together; a report of what is beyond them is refused anyway. */
 const KEPT = 10_000;
@@ -14,15 +14,15 @@ type Agent = Pick<AgentRecord, "id" | "incarnation" | "status">;
 type Kept = { incarnation: number; revoked: readonly Revocation[] };
 
 /** What one agent is told again, and how long that was waited for. */
-export type Unheard = { revoked: readonly Revocation[]; waitedMs: number };
+export type Undelivered = { revoked: readonly Revocation[]; waitedMs: number };
 
-export class UnheardRevocations {
+export class UndeliveredRevocations {
   readonly #byAgent = new Map<string, Kept>();
-  readonly #repetitions = new Repetitions();
+  readonly #repetitions = new BackoffTimers();
   #count = 0;
 
   /** Telling the agent has failed. @param before what of it had failed before, if anything */
-  add(agent: Agent, revoked: readonly Revocation[], before: Unheard | null, nowMs: number): void {
+  add(agent: Agent, revoked: readonly Revocation[], before: Undelivered | null, nowMs: number): void {
     if (!isLive(agent.status) || (before !== null && isLastWait(before.waitedMs))) return;
     const meanwhile = this.take(agent)?.revoked ?? [];
     const all = [...meanwhile, ...revoked].slice(0, KEPT - this.#count);
@@ -35,7 +35,7 @@ export class UnheardRevocations {
   }
 
   /** Takes out what the agent is still to be told. */
-  take(agent: Agent): Unheard | null {
+  take(agent: Agent): Undelivered | null {
     const kept = this.#byAgent.get(agent.id);
     const waitedMs = this.#remove(agent.id);
     if (kept === undefined || waitedMs === null || !isFor(kept, agent)) return null;

@@ -9,24 +9,24 @@ import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { earliest } from "../../../domain/deadlines.ts";
 import type { Host, Revocation } from "../../host.ts";
 import type { UnitOfWork } from "../../unit-of-work.ts";
-import type { TaskBook } from "../tasks/task-cache.ts";
-import type { Roster } from "./agent-registry.ts";
-import { Repetitions } from "./backoff-timers.ts";
-import { type Unheard, UnheardRevocations } from "./undelivered-revocations.ts";
+import type { TaskCache } from "../tasks/task-cache.ts";
+import type { AgentRegistry } from "./agent-registry.ts";
+import { BackoffTimers } from "./backoff-timers.ts";
+import { type Undelivered, UndeliveredRevocations } from "./undelivered-revocations.ts";
 
-export class Doorbells {
+export class Wakeups {
   readonly #host: Host;
   readonly #unit: UnitOfWork;
-  readonly #roster: Roster;
-  readonly #tasks: TaskBook;
+  readonly #roster: AgentRegistry;
+  readonly #tasks: TaskCache;
   /** Of the bells that were not answered. */
-  #repetitions = new Repetitions();
+  #repetitions = new BackoffTimers();
   /** Whom the present work rings when it is committed, with what was taken from each. */
   #ringing = new Map<string, Revocation[]>();
   /** Of committed work alone, so it outlives a reading anew. */
-  readonly #unheard = new UnheardRevocations();
+  readonly #unheard = new UndeliveredRevocations();
 
-  constructor(host: Host, unit: UnitOfWork, roster: Roster, tasks: TaskBook) {
+  constructor(host: Host, unit: UnitOfWork, roster: AgentRegistry, tasks: TaskCache) {
     this.#host = host;
     this.#unit = unit;
     this.#roster = roster;
@@ -34,7 +34,7 @@ export class Doorbells {
   }
 
   load(nowMs: number): void {
-    this.#repetitions = new Repetitions();
+    this.#repetitions = new BackoffTimers();
     this.#ringing = new Map();
     for (const { agentId, oldestAssignedAtMs } of this.#tasks.store.unstartedByAgent()) {
       this.#repetitions.takeUp(agentId, oldestAssignedAtMs, nowMs);
@@ -106,7 +106,7 @@ export class Doorbells {
     const unheard = this.#unheard.take(agent);
     const all = [...(unheard?.revoked ?? []), ...revoked];
     this.#host.peers
-      .ringDoorbell(agent.group, {
+      .wakeAgent(agent.group, {
         agentId,
         assignedTasks: this.#tasks.unstartedOf(agentId),
         ...(all.length === 0 ? {} : { revoked: all }),
@@ -123,7 +123,7 @@ export class Doorbells {
   #keepUnheard(
     { id, incarnation }: AgentRecord,
     revoked: readonly Revocation[],
-    before: Unheard | null,
+    before: Undelivered | null,
   ): void {
     this.#unit.commit((nowMs) => {
       const agent = this.#roster.find(id);

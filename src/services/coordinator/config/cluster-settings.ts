@@ -11,7 +11,7 @@ import type { ConfigOverrides } from "../../../validation/configuration/override
 import { redactConfig } from "../../../validation/configuration/secrets.ts";
 import type { Log } from "../../host.ts";
 
-export class Settings {
+export class ClusterSettings {
   readonly base: Config;
   readonly #meta: MetaStore;
   readonly #log: Log;

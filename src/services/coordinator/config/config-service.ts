@@ -8,7 +8,7 @@ import {
 } from "../../../validation/configuration/config-changes.ts";
 import { redactConfig } from "../../../validation/configuration/secrets.ts";
 import type { Address } from "../../host.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import type { Failover } from "../failover/failover.ts";
 
 /** How long a change waits for the groups to have it. */
@@ -16,23 +16,23 @@ const HEARD_LIMIT_MS = 5000;
 
 export type ConfigAnswer = { config: Config; etag: string; version: number; pendingGroups: string[] };
 
-export class ConfigDesk {
-  readonly #ledger: Ledger;
+export class ConfigService {
+  readonly #context: ClusterContext;
   readonly #failover: Failover;
 
-  constructor(ledger: Ledger, failover: Failover) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, failover: Failover) {
+    this.#context = context;
     this.#failover = failover;
   }
 
   /** A new file changes the configuration too, and the first one has to be told at all. */
   load(): void {
-    const { meta, settings } = this.#ledger;
+    const { meta, settings } = this.#context;
     if (meta.read("config_told") !== settings.toldMark) this.#post();
   }
 
   get(): ConfigAnswer {
-    return this.#ledger.unit.read(() => this.#answer([]));
+    return this.#context.unit.read(() => this.#answer([]));
   }
 
   replace(body: unknown, ifMatch: string | null): Promise<Outcome<ConfigAnswer>> {
@@ -48,8 +48,8 @@ export class ConfigDesk {
     body: unknown,
     ifMatch: string | null,
   ): Promise<Outcome<ConfigAnswer>> {
-    const posted = this.#ledger.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
-      const { settings } = this.#ledger;
+    const posted = this.#context.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
+      const { settings } = this.#context;
       if (ifMatch !== null && !listsTag(ifMatch, settings.etag)) {
         return refuse("config_changed", "the configuration changed meanwhile; read it again", {
           etag: settings.etag,
@@ -60,9 +60,9 @@ export class ConfigDesk {
       const agingMs = settings.agingMs;
       const wasEnabled = settings.config.failover_config.enabled;
       settings.store(changed.config, changed.overrides);
-      if (settings.agingMs !== agingMs) this.#ledger.tasks.store.reorder(settings.agingMs);
+      if (settings.agingMs !== agingMs) this.#context.tasks.store.reorder(settings.agingMs);
       if (!wasEnabled && settings.config.failover_config.enabled) this.#failover.takeUp(nowMs);
-      this.#ledger.note(
+      this.#context.recordEvent(
         { type: "config.changed", subject: "config", data: { version: settings.version } },
         nowMs,
       );
@@ -72,7 +72,7 @@ export class ConfigDesk {
     const heard = await Promise.all(
       posted.value.map(async ({ receiver, number }) => ({
         receiver,
-        isHeard: await this.#ledger.outbox.delivered(receiver, number, HEARD_LIMIT_MS),
+        isHeard: await this.#context.outbox.delivered(receiver, number, HEARD_LIMIT_MS),
       })),
     );
     const pendingGroups = heard
@@ -82,9 +82,9 @@ export class ConfigDesk {
   }
 
   #post(): { receiver: Address; number: number }[] {
-    const { meta, outbox, roster, settings } = this.#ledger;
+    const { meta, outbox, agents: roster, settings } = this.#context;
     meta.write("config_told", settings.toldMark);
-    const notifier = outbox.post("notifier", {
+    const notifier = outbox.send("notifier", {
       type: "configure_notifier",
       version: settings.version,
       notification: settings.config.failure_notification,
@@ -95,7 +95,7 @@ export class ConfigDesk {
       const receiver: Address = `group/${group}`;
       return {
         receiver,
-        number: outbox.post(receiver, {
+        number: outbox.send(receiver, {
           type: "configure_group",
           settings: settings.forGroups(),
         }),
@@ -105,7 +105,7 @@ export class ConfigDesk {
   }
 
   #answer(pendingGroups: string[]): ConfigAnswer {
-    const { settings } = this.#ledger;
+    const { settings } = this.#context;
     return {
       config: redactConfig(settings.config),
       etag: settings.etag,

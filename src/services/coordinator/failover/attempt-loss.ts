@@ -8,10 +8,10 @@ import type { RevocationReason } from "../../../contract/socket.ts";
 import type { TimeoutKind } from "../../../domain/deadlines.ts";
 import { withEvent } from "../../../domain/reliability.ts";
 import { isHeld, type TaskRecord } from "../../../domain/task.ts";
-import { failed, lost, parked } from "../../../domain/task-lifecycle.ts";
+import { failed, lost, madePending } from "../../../domain/task-lifecycle.ts";
 import { withTaskFailure } from "../../../domain/task-type-performance.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
 import { failureRecord } from "./failure-record.ts";
 
@@ -22,7 +22,7 @@ const TIMEOUT_WORDS: Record<TimeoutKind, string> = {
 };
 
 /** Why a task's holder lost it. */
-export type Loss = {
+export type AttemptLoss = {
   reason: "agent_failed" | "task_failed" | "task_timed_out";
   outcome: AttemptOutcome;
   /** For people: what happened. */
@@ -36,12 +36,12 @@ export type EndEvent = {
   data?: EventDraft["data"];
 };
 
-export class Losses {
-  readonly #ledger: Ledger;
+export class AttemptLosses {
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
 
-  constructor(ledger: Ledger, placement: Placement) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement) {
+    this.#context = context;
     this.#placement = placement;
   }
 
@@ -50,21 +50,21 @@ export class Losses {
    * for good, and that is a failure on record.
    * @returns the task as it stands then
    */
-  lose(task: TaskRecord, loss: Loss, nowMs: number): TaskRecord {
-    const { config } = this.#ledger.settings;
-    this.#ledger.attempts.end(task.id, task.attempt, loss.outcome, nowMs);
+  lose(task: TaskRecord, loss: AttemptLoss, nowMs: number): TaskRecord {
+    const { config } = this.#context.settings;
+    this.#context.attempts.end(task.id, task.attempt, loss.outcome, nowMs);
     const moving = lost(task, config.failover_config.preserve_task_priority);
     if (moving.reassignmentCount > config.failover_config.max_reassignment_attempts) {
       return this.#giveUp(task, loss, nowMs);
     }
     if (loss.notBeforeMs !== null) {
-      const waiting = parked(
+      const waiting = madePending(
         moving,
         `${loss.message}; tried again at ${instant(loss.notBeforeMs)}`,
         loss.notBeforeMs,
       );
-      this.#ledger.saveTask(task, waiting);
-      this.#ledger.note(
+      this.#context.saveTask(task, waiting);
+      this.#context.recordEvent(
         { type: "task.pending", subject: task.id, data: { reason: waiting.pendingReason } },
         nowMs,
       );
@@ -89,62 +89,62 @@ export class Losses {
     message: string,
     nowMs: number,
   ): void {
-    const agent = task.holder === null ? undefined : this.#ledger.roster.find(task.holder);
+    const agent = task.holder === null ? undefined : this.#context.agents.find(task.holder);
     if (agent !== undefined) {
-      this.#ledger.roster.save({
+      this.#context.agents.save({
         ...agent,
         tasksFailed: agent.tasksFailed + 1,
-        track: withEvent(agent.track, "task_failed", nowMs),
-        experience: withTaskFailure(agent.experience, task.type, nowMs),
+        reliabilityHistory: withEvent(agent.reliabilityHistory, "task_failed", nowMs),
+        performance: withTaskFailure(agent.performance, task.type, nowMs),
       });
     }
     const failure = failureRecord(
       {
-        id: this.#ledger.host.randomId(),
+        id: this.#context.host.randomId(),
         failureType,
         severity: "warning",
         message,
         details: { task_id: task.id, task_type: task.type, attempt: task.attempt },
         agent: agent ?? null,
-        taskCount: agent === undefined ? 0 : this.#ledger.roster.openTasksOf(agent.id),
+        taskCount: agent === undefined ? 0 : this.#context.agents.openTasksOf(agent.id),
         lastSignMs: null,
       },
       nowMs,
     );
-    this.#ledger.recordFailure(failure, { taskId: task.id }, nowMs);
+    this.#context.recordFailure(failure, { taskId: task.id }, nowMs);
   }
 
   /** A task reached its end: it is announced, and its holder's slot is free. */
   ended(task: TaskRecord, { type, data = {} }: EndEvent, nowMs: number): void {
     const who = { agent_id: task.holder, attempt: task.attempt };
-    this.#ledger.note({ type, subject: task.id, data: { ...who, ...data } }, nowMs);
-    this.#ledger.announceEnd(task.id);
+    this.#context.recordEvent({ type, subject: task.id, data: { ...who, ...data } }, nowMs);
+    this.#context.announceEnd(task.id);
     // One that never moved has had no failure of its own to be told of; a failed one waits for a person.
-    if (task.status !== "failed" && task.reassignmentCount > 0) this.#ledger.noteSettled(task.id, nowMs);
+    if (task.status !== "failed" && task.reassignmentCount > 0) this.#context.reportSettled(task.id, nowMs);
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
   }
 
   /** The attempt is taken from its holder, which may still be working on it. */
   tellHolder(task: TaskRecord, reason: RevocationReason, nowMs: number): void {
     if (!isHeld(task.status) || task.holder === null) return;
-    this.#ledger.doorbells.revoked(task.holder, { taskId: task.id, attempt: task.attempt, reason }, nowMs);
+    this.#context.wakeups.revoked(task.holder, { taskId: task.id, attempt: task.attempt, reason }, nowMs);
   }
 
-  #giveUp(task: TaskRecord, loss: Loss, nowMs: number): TaskRecord {
-    const limit = this.#ledger.settings.config.failover_config.max_reassignment_attempts;
+  #giveUp(task: TaskRecord, loss: AttemptLoss, nowMs: number): TaskRecord {
+    const limit = this.#context.settings.config.failover_config.max_reassignment_attempts;
     const message = `gave up after ${limit} reassignments; last: ${loss.message}`;
     const next = failed(task, { message, retryable: true }, nowMs);
-    this.#ledger.saveTask(task, next);
+    this.#context.saveTask(task, next);
     this.#recordGivenUp(next, message, nowMs);
     this.ended(next, { type: "task.failed" }, nowMs);
     return next;
   }
 
   #recordGivenUp(task: TaskRecord, message: string, nowMs: number): void {
-    this.#ledger.recordFailure(
+    this.#context.recordFailure(
       failureRecord(
         {
-          id: this.#ledger.host.randomId(),
+          id: this.#context.host.randomId(),
           failureType: "max_reassignments_exceeded",
           severity: "error",
           message: `${task.id} ${message}`,

@@ -11,7 +11,7 @@ import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { HeldTask } from "../../../storage/coordinator/tasks.ts";
 import { type Demand, findSinglePoints } from "../../../strategies/readiness.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import { noSuchAgent } from "../refusals.ts";
 import type { Failover } from "./failover.ts";
 
@@ -21,12 +21,12 @@ const SIMULATED_TASK_LIMIT = 2000;
 /** Tasks without a backup that are named; the count covers the rest. */
 const TASKS_NAMED = 50;
 
-export class Foresight {
-  readonly #ledger: Ledger;
+export class FailoverSimulator {
+  readonly #context: ClusterContext;
   readonly #failover: Failover;
 
-  constructor(ledger: Ledger, failover: Failover) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, failover: Failover) {
+    this.#context = context;
     this.#failover = failover;
   }
 
@@ -34,17 +34,18 @@ export class Foresight {
   simulateFailover({ agents, groups }: FailoverSimulation, nowMs: number): Outcome<SimulatedFailover> {
     const failing = new Map<string, AgentRecord>();
     for (const id of agents) {
-      const agent = this.#ledger.roster.find(id);
+      const agent = this.#context.agents.find(id);
       if (agent === undefined || agent.isLeaving) return noSuchAgent();
       failing.set(id, agent);
     }
     for (const group of groups) {
-      if (!this.#ledger.roster.groups().includes(group)) return refuse("not_found", "there is no such group");
-      for (const agent of this.#ledger.roster.all()) if (agent.group === group) failing.set(agent.id, agent);
+      if (!this.#context.agents.groups().includes(group))
+        return refuse("not_found", "there is no such group");
+      for (const agent of this.#context.agents.all()) if (agent.group === group) failing.set(agent.id, agent);
     }
     const live = [...failing.values()].filter(({ status }) => isLive(status));
     const affected = live.flatMap(({ id }) =>
-      this.#ledger.tasks.store.heldBriefly(id, SIMULATED_TASK_LIMIT + 1),
+      this.#context.tasks.store.heldBriefly(id, SIMULATED_TASK_LIMIT + 1),
     );
     if (affected.length > SIMULATED_TASK_LIMIT) {
       return refuse(
@@ -60,23 +61,23 @@ export class Foresight {
       stranded: tasks
         .filter(({ status, to }) => status === "pending" || (to === null && status !== "failed"))
         .map(({ task_id }) => task_id),
-      load_after: this.#ledger.roster
+      load_after: this.#context.agents
         .all()
         .filter(({ status }) => isLive(status))
         .map(({ id, maxConcurrentTasks }) => ({
           agent_id: id,
-          task_count: this.#ledger.roster.openTasksOf(id),
+          task_count: this.#context.agents.openTasksOf(id),
           max_concurrent_tasks: maxConcurrentTasks,
         })),
     });
   }
 
   readiness(nowMs: number): Readiness {
-    const { critical_agents } = this.#ledger.settings.config.failover_config;
-    const candidates = [...this.#ledger.roster.candidates(nowMs)];
+    const { critical_agents } = this.#context.settings.config.failover_config;
+    const candidates = [...this.#context.agents.candidates(nowMs)];
     const { withoutBackup, ...findings } = findSinglePoints(
       candidates,
-      this.#ledger.tasks.store.demands(),
+      this.#context.tasks.store.demands(),
       critical_agents,
     );
     const count = withoutBackup.reduce((sum, demand) => sum + demand.count, 0);
@@ -96,15 +97,15 @@ export class Foresight {
     const ids: string[] = [];
     for (const demand of demands) {
       if (ids.length >= TASKS_NAMED) break;
-      ids.push(...this.#ledger.tasks.store.idsOf(demand, TASKS_NAMED - ids.length));
+      ids.push(...this.#context.tasks.store.idsOf(demand, TASKS_NAMED - ids.length));
     }
     return ids;
   }
 
   /** Where a task went, as the record of the imagined failover says. */
   #move(before: HeldTask): SimulatedFailover["tasks"][number] {
-    const after = this.#ledger.tasks.store.find(before.id);
-    const [latest] = this.#ledger.decisions.list(before.id, before.decisionCount, 1);
+    const after = this.#context.tasks.store.find(before.id);
+    const [latest] = this.#context.decisions.list(before.id, before.decisionCount, 1);
     const hasMoved = after !== undefined && after.attempt > before.attempt;
     return {
       task_id: before.id,

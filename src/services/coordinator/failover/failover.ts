@@ -1,84 +1,87 @@
 /**
- * What follows when an agent ends: the failure goes on record, its tasks move (see moves), and
+ * What follows when an agent ends: the failure goes on record, its tasks move (see reassigner), and
  * when the last one has, the record says what it cost.
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { withEvent } from "../../../domain/reliability.ts";
 import type { AgentEnded } from "../../../protocol/messages.ts";
-import type { FailoverJob } from "../../../storage/coordinator/reassignment-jobs.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import { failureRecord } from "./failure-record.ts";
-import type { Moves } from "./task-reassigner.ts";
+import type { TaskReassigner } from "./task-reassigner.ts";
 
 /** Locks named in events of their own; the failure's record lists all. */
 const LOCK_EVENTS = 100;
 
 export class Failover {
-  readonly #ledger: Ledger;
-  readonly #moves: Moves;
+  readonly #context: ClusterContext;
+  readonly #reassigner: TaskReassigner;
 
-  constructor(ledger: Ledger, moves: Moves) {
-    this.#ledger = ledger;
-    this.#moves = moves;
+  constructor(context: ClusterContext, reassigner: TaskReassigner) {
+    this.#context = context;
+    this.#reassigner = reassigner;
   }
 
   get hasWork(): boolean {
-    return this.#moves.hasWork;
+    return this.#reassigner.hasWork;
   }
 
   /** An incarnation ended; its group has fenced it and freed its locks. */
   agentEnded(message: AgentEnded, nowMs: number): void {
-    const agent = this.#ledger.roster.find(message.agentId);
+    const agent = this.#context.agents.find(message.agentId);
     const isCurrent = agent !== undefined && agent.incarnation === message.incarnation;
     if (message.ending === "failed") this.#record(agent, message, isCurrent, nowMs);
     else this.#noteLeaving(message, nowMs);
     for (const resource of message.locksReleased.slice(0, LOCK_EVENTS)) {
-      this.#ledger.note({ type: "lock.freed", subject: resource, data: { holder: message.agentId } }, nowMs);
+      this.#context.recordEvent(
+        { type: "lock.released", subject: resource, data: { holder: message.agentId } },
+        nowMs,
+      );
     }
     // A newer incarnation took over the tasks already.
     if (!isCurrent) return;
-    if (message.ending === "failed" && !this.#ledger.settings.config.failover_config.enabled) return;
+    if (message.ending === "failed" && !this.#context.settings.config.failover_config.enabled) return;
     const reason = message.ending === "failed" ? "agent_failed" : "agent_unregistered";
-    this.#moves.open(reason, message.failureId, agent, nowMs);
+    this.#reassigner.open(reason, message.failureId, agent, nowMs);
   }
 
   /** Failover was switched on again: whoever died or became suspect meanwhile and still holds tasks loses them now. */
   takeUp(nowMs: number): void {
-    for (const agent of this.#ledger.roster.all()) {
-      if (agent.status === "suspect") this.#moves.openFor("agent_suspect", agent, nowMs);
-      if (isLive(agent.status) || this.#ledger.roster.openTasksOf(agent.id) === 0) continue;
-      this.#moves.open("agent_failed", this.#ledger.host.randomId(), agent, nowMs);
+    for (const agent of this.#context.agents.all()) {
+      if (agent.status === "suspect") this.#reassigner.openFor("agent_suspect", agent, nowMs);
+      if (isLive(agent.status) || this.#context.agents.openTasksOf(agent.id) === 0) continue;
+      this.#reassigner.open("agent_failed", this.#context.host.randomId(), agent, nowMs);
     }
   }
 
   /** An operator drops an agent that is inactive: it leaves as if it had unregistered. */
   forget(agentId: string, nowMs: number): Outcome<null> {
-    const agent = this.#ledger.roster.find(agentId);
+    const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving)
       return refuse("not_found", "there is no such agent in this cluster");
     if (isLive(agent.status))
       return refuse("agent_live", "the agent is live; unregister it through its group");
-    this.#ledger.roster.save({ ...agent, isLeaving: true });
-    this.#ledger.note(
+    this.#context.agents.save({ ...agent, isLeaving: true });
+    this.#context.recordEvent(
       { type: "agent.unregistered", subject: agentId, data: { incarnation: agent.incarnation } },
       nowMs,
     );
-    this.#ledger.outbox.post(`group/${agent.group}`, { type: "forget", agentId });
-    this.#ledger.noteRecovery(agentId, "unregistered", nowMs);
-    this.#moves.open("agent_unregistered", this.#ledger.host.randomId(), agent, nowMs);
+    this.#context.outbox.send(`group/${agent.group}`, { type: "forget_agent", agentId });
+    this.#context.reportRecovery(agentId, "unregistered", nowMs);
+    this.#reassigner.open("agent_unregistered", this.#context.host.randomId(), agent, nowMs);
     return ok(null);
   }
 
   /** Moves the next slice of tasks, of whichever agent's turn it is. */
   runSlice(nowMs: number): void {
-    const done = this.#moves.runSlice(nowMs);
+    const done = this.#reassigner.runSlice(nowMs);
     if (done !== null) this.#finish(done.job, done.agent, nowMs);
   }
 
-  #finish(job: FailoverJob, agent: AgentRecord | undefined, nowMs: number): void {
-    if (agent?.isLeaving) this.#ledger.roster.remove(agent.id);
-    const recorded = this.#ledger.failures.find(job.id);
+  #finish(job: ReassignmentJob, agent: AgentRecord | undefined, nowMs: number): void {
+    if (agent?.isLeaving) this.#context.agents.remove(agent.id);
+    const recorded = this.#context.failures.find(job.id);
     if (recorded !== undefined) {
       const failure = {
         ...recorded,
@@ -86,14 +89,14 @@ export class Failover {
         tasks_pending: job.tasksPending,
         tasks_failed: job.tasksFailed,
       };
-      this.#ledger.failures.update(failure);
-      this.#ledger.outbox.post("notifier", {
-        type: "failure_noted",
+      this.#context.failures.update(failure);
+      this.#context.outbox.send("notifier", {
+        type: "failure_recorded",
         stage: "failed_over",
         failure,
         moved: job.moved,
       });
-      this.#ledger.note(
+      this.#context.recordEvent(
         {
           type: "failure.failed_over",
           subject: failure.id,
@@ -112,13 +115,13 @@ export class Failover {
   }
 
   #record(agent: AgentRecord | undefined, message: AgentEnded, isCurrent: boolean, nowMs: number): void {
-    const { critical_agents, failure_cooldown_period } = this.#ledger.settings.config.failover_config;
+    const { critical_agents, failure_cooldown_period } = this.#context.settings.config.failover_config;
     const details = {
       ...message.details,
       incarnation: message.incarnation,
       ...(isCurrent ? {} : { note: "it had registered again by then; its tasks stayed with it" }),
     };
-    this.#ledger.recordFailure(
+    this.#context.recordFailure(
       failureRecord(
         {
           id: message.failureId,
@@ -127,7 +130,7 @@ export class Failover {
           message: `${message.agentId}: ${message.message}`,
           details,
           agent: agent ?? null,
-          taskCount: this.#ledger.roster.openTasksOf(message.agentId),
+          taskCount: this.#context.agents.openTasksOf(message.agentId),
           lastSignMs: message.lastSignMs,
           locksReleased: message.locksReleased,
         },
@@ -136,17 +139,17 @@ export class Failover {
       null,
       nowMs,
     );
-    if (!isCurrent) this.#ledger.noteRecovery(message.agentId, "returned", nowMs);
+    if (!isCurrent) this.#context.reportRecovery(message.agentId, "returned", nowMs);
     if (agent === undefined) return;
-    this.#ledger.roster.save({
+    this.#context.agents.save({
       ...agent,
       ...(isCurrent ? { status: "inactive" as const, lastHeartbeatAtMs: message.lastSignMs } : {}),
       failureCount: agent.failureCount + 1,
       cooldownUntilMs: nowMs + failure_cooldown_period * 1000,
-      track: withEvent(agent.track, "agent_failed", nowMs),
+      reliabilityHistory: withEvent(agent.reliabilityHistory, "agent_failed", nowMs),
     });
     if (!isCurrent) return;
-    this.#ledger.note(
+    this.#context.recordEvent(
       {
         type: "agent.inactive",
         subject: agent.id,
@@ -161,25 +164,25 @@ export class Failover {
   }
 
   #noteLeaving(message: AgentEnded, nowMs: number): void {
-    const agent = this.#ledger.roster.find(message.agentId);
+    const agent = this.#context.agents.find(message.agentId);
     if (agent === undefined || agent.incarnation !== message.incarnation) return;
-    this.#ledger.roster.save({
+    this.#context.agents.save({
       ...agent,
       status: "inactive",
       isLeaving: true,
       lastHeartbeatAtMs: message.lastSignMs,
     });
-    this.#ledger.note(
+    this.#context.recordEvent(
       { type: "agent.unregistered", subject: agent.id, data: { incarnation: agent.incarnation } },
       nowMs,
     );
   }
 
-  #recordStranded(job: FailoverJob, agent: AgentRecord | undefined, nowMs: number): void {
-    this.#ledger.recordFailure(
+  #recordStranded(job: ReassignmentJob, agent: AgentRecord | undefined, nowMs: number): void {
+    this.#context.recordFailure(
       failureRecord(
         {
-          id: this.#ledger.host.randomId(),
+          id: this.#context.host.randomId(),
           failureType: "no_suitable_agent",
           severity: job.isCritical ? "critical" : "error",
           message: `nobody can take ${job.tasksPending} task(s) of ${job.agentId} now; they wait`,

@@ -32,7 +32,7 @@ export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
       capabilities: [...agent.capabilities],
       task_count: facts.taskCount,
       last_heartbeat_at: instantOrNull(lastSignMs ?? agent.lastHeartbeatAtMs),
-      reliability: reliabilityOf(agent.track, nowMs),
+      reliability: reliabilityOf(agent.reliabilityHistory, nowMs),
     },
     detection_seconds: lastSignMs === null ? null : (nowMs - lastSignMs) / 1000,
     tasks_reassigned: 0,

@@ -6,13 +6,13 @@ import { TASKS_NAMED } from "../../../contract/incident.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
-import { avoiding } from "../../../domain/task-lifecycle.ts";
-import type { FailoverJob, JobKind } from "../../../storage/coordinator/reassignment-jobs.ts";
-import type { PlaceInLine } from "../../../storage/coordinator/tasks.ts";
+import { avoidingHolder } from "../../../domain/task-lifecycle.ts";
+import type { JobKind, ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
+import type { QueuePosition } from "../../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../../storage/page.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
-import type { Losses } from "./attempt-loss.ts";
+import type { AttemptLosses } from "./attempt-loss.ts";
 
 /** Tasks moved in one transaction: some tens of milliseconds of work, so that requests pass in between. */
 const SLICE = 100;
@@ -25,17 +25,17 @@ const TAKEN: Record<Exclude<JobKind, "agent_failed" | "agent_unregistered">, rea
 };
 
 /** With its place in line, where that is needed to go on behind it. */
-type HeldTask = { task: TaskRecord; place: PlaceInLine | null };
+type HeldTask = { task: TaskRecord; place: QueuePosition | null };
 
-export class Moves {
-  readonly #ledger: Ledger;
+export class TaskReassigner {
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #losses: Losses;
+  readonly #losses: AttemptLosses;
   /** Whether a job waits; null until looked up. */
   #hasWork: boolean | null = null;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement, losses: AttemptLosses) {
+    this.#context = context;
     this.#placement = placement;
     this.#losses = losses;
   }
@@ -45,19 +45,19 @@ export class Moves {
   }
 
   get hasWork(): boolean {
-    this.#hasWork ??= this.#ledger.failovers.next() !== undefined;
+    this.#hasWork ??= this.#context.reassignmentJobs.next() !== undefined;
     return this.#hasWork;
   }
 
   /** @param id of the failure behind it; a job with the same id is begun anew */
   open(kind: JobKind, id: string, agent: AgentRecord, nowMs: number): void {
     const earlier = kind === "agent_failed" ? this.#movedOnSuspicion(agent) : null;
-    this.#ledger.failovers.save({
+    this.#context.reassignmentJobs.save({
       id,
       agentId: agent.id,
       incarnation: agent.incarnation,
       kind,
-      isCritical: this.#ledger.settings.config.failover_config.critical_agents.includes(agent.id),
+      isCritical: this.#context.settings.config.failover_config.critical_agents.includes(agent.id),
       startedAtMs: nowMs,
       tasksReassigned: earlier?.tasksReassigned ?? 0,
       tasksPending: 0,
@@ -71,15 +71,15 @@ export class Moves {
 
   /** The suspicion was wrong: what moved for it was no failure's doing. */
   cleared(agentId: string): void {
-    this.#ledger.failovers.remove(suspicionOf(agentId));
+    this.#context.reassignmentJobs.remove(suspicionOf(agentId));
     this.#hasWork = null;
   }
 
   /** What moved when the agent became suspect belongs to the failure that it turned out to be. */
-  #movedOnSuspicion({ id, incarnation }: AgentRecord): FailoverJob | null {
-    const suspicion = this.#ledger.failovers.find(suspicionOf(id));
+  #movedOnSuspicion({ id, incarnation }: AgentRecord): ReassignmentJob | null {
+    const suspicion = this.#context.reassignmentJobs.find(suspicionOf(id));
     if (suspicion === undefined) return null;
-    this.#ledger.failovers.remove(suspicion.id);
+    this.#context.reassignmentJobs.remove(suspicion.id);
     return suspicion.incarnation === incarnation ? suspicion : null;
   }
 
@@ -92,11 +92,11 @@ export class Moves {
    * Moves the next slice of tasks, of the job whose turn it is.
    * @returns the job that this completed, if any, with its agent unless the job was no longer called for
    */
-  runSlice(nowMs: number): { job: FailoverJob; agent: AgentRecord | undefined } | null {
-    const job = this.#ledger.failovers.next();
+  runSlice(nowMs: number): { job: ReassignmentJob; agent: AgentRecord | undefined } | null {
+    const job = this.#context.reassignmentJobs.next();
     this.#hasWork = null;
     if (job === undefined) return null;
-    const agent = this.#ledger.roster.find(job.agentId);
+    const agent = this.#context.agents.find(job.agentId);
     const isCalledFor = agent !== undefined && this.#isCalledFor(job, agent);
     const slice = isCalledFor ? this.#slice(job) : { items: [], hasMore: false };
     let progress = job;
@@ -105,19 +105,19 @@ export class Moves {
       progress = { ...(moved === task ? progress : counted(progress, moved)), after: place };
     }
     if (slice.hasMore) {
-      this.#ledger.failovers.save(progress);
+      this.#context.reassignmentJobs.save(progress);
       return null;
     }
     if (job.kind === "agent_suspect" && isCalledFor) {
-      this.#ledger.failovers.setAside(progress);
+      this.#context.reassignmentJobs.setAside(progress);
     } else {
-      this.#ledger.failovers.remove(job.id);
+      this.#context.reassignmentJobs.remove(job.id);
     }
     return { job: progress, agent: isCalledFor ? agent : undefined };
   }
 
   /** Whether what opened the job still holds. */
-  #isCalledFor({ kind, incarnation }: FailoverJob, agent: AgentRecord): boolean {
+  #isCalledFor({ kind, incarnation }: ReassignmentJob, agent: AgentRecord): boolean {
     if (agent.incarnation !== incarnation) return false;
     if (kind === "agent_suspect") return agent.status === "suspect";
     if (kind === "agent_drained") return isLive(agent.status) && agent.drain !== null;
@@ -125,20 +125,20 @@ export class Moves {
     return true;
   }
 
-  #slice({ kind, agentId, after }: FailoverJob): Slice<HeldTask> {
-    const { store } = this.#ledger.tasks;
+  #slice({ kind, agentId, after }: ReassignmentJob): Slice<HeldTask> {
+    const { store } = this.#context.tasks;
     if (kind !== "agent_failed" && kind !== "agent_unregistered") {
       return store.heldPage(agentId, TAKEN[kind], after, SLICE);
     }
     // Everything goes, so the next slice is again the first of what is left.
-    const tasks = this.#ledger.settings.config.failover_config.priority_based_reassignment
+    const tasks = this.#context.settings.config.failover_config.priority_based_reassignment
       ? store.heldBy(agentId, SLICE)
       : store.heldByInOrderOfAge(agentId, SLICE);
     return { items: tasks.map((task) => ({ task, place: null })), hasMore: tasks.length === SLICE };
   }
 
   /** @returns the task as it stands then; the same if it stays where it is */
-  #move(task: TaskRecord, { kind, agentId }: FailoverJob, nowMs: number): TaskRecord {
+  #move(task: TaskRecord, { kind, agentId }: ReassignmentJob, nowMs: number): TaskRecord {
     switch (kind) {
       case "agent_failed":
         return this.#losses.lose(
@@ -152,24 +152,24 @@ export class Moves {
           nowMs,
         );
       case "agent_unregistered":
-        this.#ledger.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
-        return this.#placement.place(task, avoiding(task), "agent_unregistered", nowMs).task;
+        this.#context.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
+        return this.#placement.place(task, avoidingHolder(task), "agent_unregistered", nowMs).task;
       case "agent_suspect":
         return this.#moveFromSuspect(task, agentId, nowMs);
       case "agent_drained":
       case "drain_over":
-        this.#ledger.attempts.end(task.id, task.attempt, "agent_drained", nowMs);
+        this.#context.attempts.end(task.id, task.attempt, "agent_drained", nowMs);
         this.#losses.tellHolder(task, "agent_drained", nowMs);
-        return this.#placement.place(task, avoiding(task), "agent_drained", nowMs).task;
+        return this.#placement.place(task, avoidingHolder(task), "agent_drained", nowMs).task;
     }
   }
 
   /** It may be back in a moment: what nobody else can take is better with it than with nobody. */
   #moveFromSuspect(task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
     const why = `the connection of ${agentId} broke`;
-    const given = this.#placement.placeIfTaken(task, avoiding(task), "agent_failed", nowMs, why);
+    const given = this.#placement.placeIfTaken(task, avoidingHolder(task), "agent_failed", nowMs, why);
     if (given === null) return task;
-    this.#ledger.attempts.end(task.id, task.attempt, "agent_suspect", nowMs);
+    this.#context.attempts.end(task.id, task.attempt, "agent_suspect", nowMs);
     this.#losses.tellHolder(task, "agent_suspect", nowMs);
     return given;
   }
@@ -178,7 +178,7 @@ export class Moves {
 /** By the rule of `openFor`. */
 const suspicionOf = (agentId: string) => `agent_suspect/${agentId}`;
 
-function counted(job: FailoverJob, task: TaskRecord): FailoverJob {
+function counted(job: ReassignmentJob, task: TaskRecord): ReassignmentJob {
   if (task.status === "assigned") {
     const move = task.holder === null ? [] : [{ task_id: task.id, to: task.holder }];
     const moved = job.moved.length < TASKS_NAMED ? [...job.moved, ...move] : job.moved;

@@ -9,8 +9,8 @@ import type { Task, TaskCompletion } from "../../../contract/task.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { completedLate } from "../../../domain/task-lifecycle.ts";
 import type { LateResultRecord } from "../../../storage/coordinator/late-results.ts";
-import type { Ledger } from "../cluster-context.ts";
-import type { Losses } from "../failover/attempt-loss.ts";
+import type { ClusterContext } from "../cluster-context.ts";
+import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask } from "../refusals.ts";
 import type { Speaker } from "../speaker.ts";
 import { taskView } from "../views.ts";
@@ -24,13 +24,18 @@ const KEPT = 20;
 const RESULT_LIMIT_CHARACTERS = 262_144;
 
 export class LateResults {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #losses: Losses;
+  readonly #losses: AttemptLosses;
   readonly #completions: Completions;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses, completions: Completions) {
-    this.#ledger = ledger;
+  constructor(
+    context: ClusterContext,
+    placement: Placement,
+    losses: AttemptLosses,
+    completions: Completions,
+  ) {
+    this.#context = context;
     this.#placement = placement;
     this.#losses = losses;
     this.#completions = completions;
@@ -48,13 +53,13 @@ export class LateResults {
     refused: Outcome<never>,
     nowMs: number,
   ): Outcome<TaskRecord> {
-    const given = this.#ledger.attempts.find(task.id, attempt);
+    const given = this.#context.attempts.find(task.id, attempt);
     const isOwn =
       given?.agentId === agentId && (speaker === null || speaker.incarnation >= given.incarnation);
     if (!isOwn) return rejected(refused);
     // It completed the task: a repeat is answered as the first time.
     if (given.outcome === "completed") return ok(task);
-    if (this.#ledger.lateResults.has(task.id, attempt)) return kept(refused, task);
+    if (this.#context.lateResults.has(task.id, attempt)) return kept(refused, task);
     if (task.lateResultPolicy === "accept_if_unfinished" && !isFinished(task.status)) {
       return ok(this.#complete(task, { agentId, attempt, result, receivedAtMs: nowMs }, nowMs));
     }
@@ -64,11 +69,11 @@ export class LateResults {
 
   /** Somebody wants the task done with it. */
   accept(taskId: string, attempt: number, nowMs: number): Outcome<Task> {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
-    const late = this.#ledger.lateResults.find(taskId, attempt);
+    const late = this.#context.lateResults.find(taskId, attempt);
     if (late === undefined) return refuse("not_found", "no late result of this attempt is kept");
-    const isAccepted = this.#ledger.attempts.find(taskId, attempt)?.outcome === "completed";
+    const isAccepted = this.#context.attempts.find(taskId, attempt)?.outcome === "completed";
     if (isAccepted) return ok(taskView(task));
     if (!isAcceptable(task)) return finishedAlready(task);
     return ok(taskView(this.#complete(task, late, nowMs)));
@@ -77,12 +82,12 @@ export class LateResults {
   /** @returns whether there was room for it */
   #keep(task: TaskRecord, agentId: string, attempt: number, result: unknown, nowMs: number): boolean {
     const text = JSON.stringify(result);
-    if (text.length > RESULT_LIMIT_CHARACTERS || task.lateResultCount >= KEPT || this.#ledger.isFull) {
+    if (text.length > RESULT_LIMIT_CHARACTERS || task.lateResultCount >= KEPT || this.#context.isFull) {
       return false;
     }
-    this.#ledger.lateResults.insert(task.id, attempt, agentId, text, nowMs);
-    this.#ledger.saveTask(task, { ...task, lateResultCount: task.lateResultCount + 1 });
-    this.#ledger.note(
+    this.#context.lateResults.insert(task.id, attempt, agentId, text, nowMs);
+    this.#context.saveTask(task, { ...task, lateResultCount: task.lateResultCount + 1 });
+    this.#context.recordEvent(
       { type: "task.late_result", subject: task.id, data: { agent_id: agentId, attempt } },
       nowMs,
     );
@@ -94,9 +99,9 @@ export class LateResults {
     { agentId, attempt, result, receivedAtMs }: LateResultRecord,
     nowMs: number,
   ): TaskRecord {
-    if (isHeld(task.status)) this.#ledger.attempts.end(task.id, task.attempt, "overtaken", nowMs);
+    if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "overtaken", nowMs);
     this.#losses.tellHolder(task, "late_result_accepted", nowMs);
-    const assignedAtMs = this.#ledger.attempts.find(task.id, attempt)?.assignedAtMs ?? null;
+    const assignedAtMs = this.#context.attempts.find(task.id, attempt)?.assignedAtMs ?? null;
     const tookMs = receivedAtMs - (assignedAtMs ?? receivedAtMs);
     const done = this.#completions.complete(
       task,
@@ -105,7 +110,7 @@ export class LateResults {
       nowMs,
     );
     // It failed for good without ever having moved, and that is on somebody's desk.
-    if (task.status === "failed" && task.reassignmentCount === 0) this.#ledger.noteSettled(task.id, nowMs);
+    if (task.status === "failed" && task.reassignmentCount === 0) this.#context.reportSettled(task.id, nowMs);
     if (isHeld(task.status) && task.holder !== null) this.#placement.fill(task.holder, nowMs);
     return done;
   }

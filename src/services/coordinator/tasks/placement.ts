@@ -6,16 +6,16 @@ import type { Decision, DecisionReason } from "../../../contract/decision.ts";
 import { instant } from "../../../contract/instant.ts";
 import type { AgentRecord } from "../../../domain/agent.ts";
 import { isHeld, type TaskRecord } from "../../../domain/task.ts";
-import { assigned, parked, resumed } from "../../../domain/task-lifecycle.ts";
+import { assigned, madePending, resumed } from "../../../domain/task-lifecycle.ts";
 import type { AttemptRow } from "../../../storage/coordinator/attempts.ts";
-import type { PlaceInLine, WaitingTask } from "../../../storage/coordinator/tasks.ts";
+import type { PendingTask, QueuePosition } from "../../../storage/coordinator/tasks.ts";
 import { decide } from "../../../strategies/decide.ts";
 import { hardExclusion } from "../../../strategies/eligibility.ts";
 import { exclusionWords } from "../../../strategies/explanation.ts";
 import { priorityLevel } from "../../../strategies/priority-level.ts";
 import { strategyFor } from "../../../strategies/registry.ts";
 import type { Verdict } from "../../../strategies/strategy.ts";
-import type { Ledger } from "../cluster-context.ts";
+import type { ClusterContext } from "../cluster-context.ts";
 
 /** Waiting tasks read at a time while a free slot looks for one. */
 const LINE_PAGE = 10;
@@ -26,20 +26,20 @@ const LINE_LIMIT = 1000;
 export type Placed = { task: TaskRecord; decision: Decision };
 
 export class Placement {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   /** Agents whose free slots are still to be filled, and how far along the lines they have looked. */
   readonly #unfilled = new Map<string, Line[]>();
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext) {
+    this.#context = context;
   }
 
   load(): void {
     this.#unfilled.clear();
     // What made a slot free may have been lost with the last instance; looking again costs little.
-    if (this.#ledger.tasks.countOf("pending") === 0) return;
-    for (const agent of this.#ledger.roster.all()) {
-      if (this.#ledger.roster.hasFreeSlot(agent.id)) this.#unfilled.set(agent.id, this.#linesFor(agent));
+    if (this.#context.tasks.countOf("pending") === 0) return;
+    for (const agent of this.#context.agents.all()) {
+      if (this.#context.agents.hasFreeSlot(agent.id)) this.#unfilled.set(agent.id, this.#linesFor(agent));
     }
   }
 
@@ -57,9 +57,9 @@ export class Placement {
     const verdict = this.#decide(task, fromAgent, nowMs);
     const numbered = { ...task, decisionCount: task.decisionCount + 1 };
     if (verdict.selected === null) {
-      const waiting = parked(numbered, exclusionWords(verdict) || "no agent is registered", null);
-      this.#ledger.saveTask(before, waiting);
-      this.#ledger.note(
+      const waiting = madePending(numbered, exclusionWords(verdict) || "no agent is registered", null);
+      this.#context.saveTask(before, waiting);
+      this.#context.recordEvent(
         { type: "task.pending", subject: task.id, data: { reason: waiting.pendingReason } },
         nowMs,
       );
@@ -81,10 +81,10 @@ export class Placement {
     const { agentId } = given;
     const numbered = { ...before, decisionCount: before.decisionCount + 1 };
     const task = resumed(numbered, given, nowMs);
-    this.#ledger.saveTask(before, task);
-    this.#ledger.attempts.reopen(task.id, task.attempt);
+    this.#context.saveTask(before, task);
+    this.#context.attempts.reopen(task.id, task.attempt);
     for (const type of ["task.assigned", "task.started"]) {
-      this.#ledger.note(
+      this.#context.recordEvent(
         { type, subject: task.id, data: { agent_id: agentId, attempt: task.attempt } },
         nowMs,
       );
@@ -99,7 +99,7 @@ export class Placement {
 
   /** Whether the agent can do the task at all, however much it has to do. */
   suits(agentId: string, task: TaskRecord): boolean {
-    const candidate = this.#ledger.roster.unburdened(agentId);
+    const candidate = this.#context.agents.unburdened(agentId);
     return candidate !== undefined && hardExclusion(task, candidate) === null;
   }
 
@@ -109,7 +109,7 @@ export class Placement {
    * goes would change thousands of lists.
    */
   backupsNow(task: TaskRecord, nowMs: number): readonly string[] {
-    const { failover_config } = this.#ledger.settings.config;
+    const { failover_config } = this.#context.settings.config;
     const { holder } = task;
     const isKept = strategyFor(failover_config).keepsBackups === true && !task.hasOwnBackups;
     if (!isKept || holder === null || !isHeld(task.status)) return task.backups;
@@ -121,8 +121,8 @@ export class Placement {
 
   /** Gives waiting tasks to whoever is best for them, as long as this agent has a slot free. */
   fill(agentId: string, nowMs: number): void {
-    if (this.#ledger.tasks.countOf("pending") === 0) return;
-    const agent = this.#ledger.roster.find(agentId);
+    if (this.#context.tasks.countOf("pending") === 0) return;
+    const agent = this.#context.agents.find(agentId);
     if (agent !== undefined) this.#fillFrom(this.#linesFor(agent), agentId, nowMs);
   }
 
@@ -133,19 +133,19 @@ export class Placement {
   }
 
   #linesFor(agent: AgentRecord): Line[] {
-    return agent.capabilities.map((type) => new Line(this.#ledger, type));
+    return agent.capabilities.map((type) => new Line(this.#context, type));
   }
 
   #fillFrom(lines: Line[], agentId: string, nowMs: number): void {
     this.#unfilled.delete(agentId);
-    for (let looked = 0; this.#ledger.roster.hasFreeSlot(agentId); looked++) {
+    for (let looked = 0; this.#context.agents.hasFreeSlot(agentId); looked++) {
       if (looked === LINE_LIMIT) {
         this.#unfilled.set(agentId, lines);
         return;
       }
       const next = mostUrgent(lines, nowMs)?.take();
       if (next === undefined) return;
-      const task = this.#ledger.tasks.store.find(next.id);
+      const task = this.#context.tasks.store.find(next.id);
       // Since the line was read it may have been cancelled, or placed.
       if (task?.status === "pending" && this.#couldTake(agentId, task, nowMs)) {
         this.placeIfTaken(task, task, "capacity_freed", nowMs);
@@ -178,26 +178,26 @@ export class Placement {
 
   /** Under a strategy that keeps lists, whoever dropped out of the task's is replaced by the next best. */
   #withBackups(task: TaskRecord, { runnersUp }: Verdict): TaskRecord {
-    const { failover_config } = this.#ledger.settings.config;
+    const { failover_config } = this.#context.settings.config;
     if (task.hasOwnBackups || !strategyFor(failover_config).keepsBackups) return task;
     return { ...task, backups: runnersUp };
   }
 
   #couldTake(agentId: string, task: TaskRecord, nowMs: number): boolean {
-    const candidate = this.#ledger.roster.candidate(agentId, nowMs);
+    const candidate = this.#context.agents.candidate(agentId, nowMs);
     return candidate !== undefined && hardExclusion(task, candidate) === null;
   }
 
   #decide(task: TaskRecord, fromAgent: string | null, nowMs: number): Verdict {
-    const config = this.#ledger.settings.config.failover_config;
-    const typicalMs = this.#ledger.roster.typicalMs(task.type);
+    const config = this.#context.settings.config.failover_config;
+    const typicalMs = this.#context.agents.typicalMs(task.type);
     const context = { nowMs, config, fromAgent, typicalMs };
-    return decide(strategyFor(config), task, this.#ledger.roster.candidates(nowMs), context);
+    return decide(strategyFor(config), task, this.#context.agents.candidates(nowMs), context);
   }
 
   /** Nobody had to be chosen: whoever registered again has what it had. @param what it does, in words */
   #recordReturn(task: TaskRecord, agentId: string, what: string, nowMs: number): void {
-    const { failover_config } = this.#ledger.settings.config;
+    const { failover_config } = this.#context.settings.config;
     const verdict: Verdict = {
       strategy: strategyFor(failover_config).name,
       priorityLevel: priorityLevel(task.priority, failover_config.task_priority_levels),
@@ -214,16 +214,16 @@ export class Placement {
   }
 
   #give(before: TaskRecord | null, task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
-    const agent = this.#ledger.roster.find(agentId);
+    const agent = this.#context.agents.find(agentId);
     if (agent === undefined) throw new Error("a task was given to an agent nobody knows");
     const given = assigned(task, agentId, nowMs);
-    this.#ledger.saveTask(before, given);
-    this.#ledger.attempts.insert(given, agent, nowMs);
-    this.#ledger.note(
+    this.#context.saveTask(before, given);
+    this.#context.attempts.insert(given, agent, nowMs);
+    this.#context.recordEvent(
       { type: "task.assigned", subject: given.id, data: { agent_id: agentId, attempt: given.attempt } },
       nowMs,
     );
-    this.#ledger.doorbells.changed(agentId, nowMs);
+    this.#context.wakeups.changed(agentId, nowMs);
     return given;
   }
 
@@ -259,34 +259,34 @@ export class Placement {
       })),
       excluded_counts: { ...verdict.excludedCounts },
     };
-    this.#ledger.decisions.insert(task.decisionCount, decision);
+    this.#context.decisions.insert(task.decisionCount, decision);
     return decision;
   }
 }
 
 /** The waiting tasks of one type, read page by page, most urgent first. */
 class Line {
-  readonly #ledger: Ledger;
+  readonly #context: ClusterContext;
   readonly #type: string;
-  #page: WaitingTask[] = [];
-  #last: PlaceInLine | null = null;
+  #page: PendingTask[] = [];
+  #last: QueuePosition | null = null;
   #isAtEnd = false;
 
-  constructor(ledger: Ledger, type: string) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, type: string) {
+    this.#context = context;
     this.#type = type;
   }
 
   headUrgency(nowMs: number): number | null {
     if (this.#page.length === 0 && !this.#isAtEnd) {
-      this.#page = this.#ledger.tasks.store.waiting(this.#type, this.#last, nowMs, LINE_PAGE);
+      this.#page = this.#context.tasks.store.waiting(this.#type, this.#last, nowMs, LINE_PAGE);
       this.#isAtEnd = this.#page.length < LINE_PAGE;
       this.#last = this.#page.at(-1) ?? this.#last;
     }
     return this.#page[0]?.urgency ?? null;
   }
 
-  take(): WaitingTask | undefined {
+  take(): PendingTask | undefined {
     return this.#page.shift();
   }
 }

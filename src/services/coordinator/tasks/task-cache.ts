@@ -6,16 +6,16 @@ import { TASK_STATUSES, type TaskStatus } from "../../../contract/task.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { TaskStore } from "../../../storage/coordinator/tasks.ts";
 import type { Sql } from "../../../storage/sql.ts";
-import type { Roster } from "../agents/agent-registry.ts";
+import type { AgentRegistry } from "../agents/agent-registry.ts";
 
-export class TaskBook {
+export class TaskCache {
   /** For reading. */
   readonly store: TaskStore;
-  readonly #roster: Roster;
+  readonly #roster: AgentRegistry;
   #counts = new Map<TaskStatus, number>();
   #unstarted = new Map<string, number>();
 
-  constructor(sql: Sql, roster: Roster) {
+  constructor(sql: Sql, roster: AgentRegistry) {
     this.store = new TaskStore(sql);
     this.#roster = roster;
   }

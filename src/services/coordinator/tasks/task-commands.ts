@@ -6,8 +6,8 @@ import type { Placement as PlacementAnswer, Task, TaskSubmission } from "../../.
 import { fingerprint } from "../../../domain/fingerprint.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { cancelled, retried } from "../../../domain/task-lifecycle.ts";
-import type { Ledger } from "../cluster-context.ts";
-import type { Losses } from "../failover/attempt-loss.ts";
+import type { ClusterContext } from "../cluster-context.ts";
+import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask } from "../refusals.ts";
 import { taskView } from "../views.ts";
 import type { Placement } from "./placement.ts";
@@ -15,22 +15,22 @@ import type { Placement } from "./placement.ts";
 /** Unfinished tasks a cluster holds at most. */
 const OPEN_TASK_LIMIT = 100_000;
 
-export class TaskDesk {
-  readonly #ledger: Ledger;
+export class TaskCommands {
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #losses: Losses;
+  readonly #losses: AttemptLosses;
 
-  constructor(ledger: Ledger, placement: Placement, losses: Losses) {
-    this.#ledger = ledger;
+  constructor(context: ClusterContext, placement: Placement, losses: AttemptLosses) {
+    this.#context = context;
     this.#placement = placement;
     this.#losses = losses;
   }
 
   submit(submission: TaskSubmission, nowMs: number): Outcome<PlacementAnswer & { isNew: boolean }> {
-    const id = submission.id ?? this.#ledger.host.randomId();
+    const id = submission.id ?? this.#context.host.randomId();
     const { id: _, ...content } = submission;
     const print = fingerprint(content);
-    const known = this.#ledger.tasks.store.find(id);
+    const known = this.#context.tasks.store.find(id);
     if (known !== undefined) {
       if (known.fingerprint !== print) {
         return refuse("task_exists", "a task with this id and other content exists; choose another id", {
@@ -42,7 +42,7 @@ export class TaskDesk {
     const full = this.#refuseWhenFull();
     if (full !== null) return full;
     const task = this.#newTask(id, print, submission, nowMs);
-    this.#ledger.note(
+    this.#context.recordEvent(
       { type: "task.submitted", subject: id, data: { type: task.type, priority: task.priority } },
       nowMs,
     );
@@ -51,20 +51,20 @@ export class TaskDesk {
   }
 
   cancel(taskId: string, nowMs: number): Outcome<Task> {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (task.status === "cancelled") return ok(taskView(task));
     if (isFinished(task.status)) return finishedAlready(task);
     const next = cancelled(task, nowMs);
-    this.#ledger.saveTask(task, next);
-    if (isHeld(task.status)) this.#ledger.attempts.end(task.id, task.attempt, "cancelled", nowMs);
+    this.#context.saveTask(task, next);
+    if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "cancelled", nowMs);
     this.#losses.tellHolder(task, "cancelled", nowMs);
     this.#losses.ended(next, { type: "task.cancelled" }, nowMs);
     return ok(taskView(next));
   }
 
   retry(taskId: string, nowMs: number): Outcome<Task> {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (task.status !== "failed") {
       return refuse("invalid_transition", `only a failed task can be retried; this one is ${task.status}`, {
@@ -73,28 +73,28 @@ export class TaskDesk {
     }
     const full = this.#refuseWhenFull();
     if (full !== null) return full;
-    this.#ledger.note({ type: "task.retried", subject: task.id, data: {} }, nowMs);
-    this.#ledger.noteSettled(task.id, nowMs);
+    this.#context.recordEvent({ type: "task.retried", subject: task.id, data: {} }, nowMs);
+    this.#context.reportSettled(task.id, nowMs);
     return ok(taskView(this.#placement.place(task, retried(task), "operator", nowMs).task));
   }
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (isFinished(task.status)) return finishedAlready(task);
     const next = { ...task, backups: [...backups], hasOwnBackups: true };
-    this.#ledger.saveTask(task, next);
+    this.#context.saveTask(task, next);
     return ok(taskView(next));
   }
 
   #refuseWhenFull(): Outcome<never> | null {
-    if (this.#ledger.tasks.openCount >= OPEN_TASK_LIMIT) {
+    if (this.#context.tasks.openCount >= OPEN_TASK_LIMIT) {
       return refuse(
         "limit_reached",
         `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks; wait or use another cluster`,
       );
     }
-    if (this.#ledger.isFull) {
+    if (this.#context.isFull) {
       return refuse(
         "limit_reached",
         "the cluster's storage is full; wait, shorten the retention, or use another cluster",
@@ -104,7 +104,7 @@ export class TaskDesk {
   }
 
   #newTask(id: string, print: string, submission: TaskSubmission, nowMs: number): TaskRecord {
-    const defaults = this.#ledger.settings.config.task_config;
+    const defaults = this.#context.settings.config.task_config;
     return {
       id,
       fingerprint: print,
@@ -137,8 +137,8 @@ export class TaskDesk {
       progressAtMs: null,
       finishedAtMs: null,
       deadlineAtMs: null,
-      creditedAtMs: 0,
-      credits: 0,
+      extendedAtMs: 0,
+      extensions: 0,
       notBeforeMs: null,
       failureCount: 0,
       decisionCount: 0,
@@ -146,6 +146,6 @@ export class TaskDesk {
   }
 
   #lastDecision(task: TaskRecord): Decision | null {
-    return this.#ledger.decisions.list(task.id, task.decisionCount - 1, 1)[0]?.decision ?? null;
+    return this.#context.decisions.list(task.id, task.decisionCount - 1, 1)[0]?.decision ?? null;
   }
 }

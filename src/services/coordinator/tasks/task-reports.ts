@@ -17,16 +17,16 @@ import { isLive } from "../../../domain/agent.ts";
 import { backoffMs, TASK_RETRY } from "../../../domain/backoff.ts";
 import { isHeld, type TaskRecord } from "../../../domain/task.ts";
 import {
-  begun,
+  type AttemptState,
+  attemptStateOf,
   completed,
   failed,
   progressed,
-  type Standing,
-  standingOf,
+  started,
 } from "../../../domain/task-lifecycle.ts";
-import type { Report } from "../../host.ts";
-import type { Ledger } from "../cluster-context.ts";
-import type { Losses } from "../failover/attempt-loss.ts";
+import type { TaskReport } from "../../host.ts";
+import type { ClusterContext } from "../cluster-context.ts";
+import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask, staleAttempt, takenAway } from "../refusals.ts";
 import type { Speaker } from "../speaker.ts";
 import { taskView } from "../views.ts";
@@ -34,28 +34,28 @@ import type { Completions } from "./completions.ts";
 import type { LateResults } from "./late-results.ts";
 import type { Placement } from "./placement.ts";
 
-type Counted = Exclude<Standing, "stale">;
+type Counted = Exclude<AttemptState, "stale">;
 
 /** What becomes of a report that no longer counts, and would be refused like this. */
 type Late = (task: TaskRecord, refused: Outcome<never>) => Outcome<TaskRecord>;
 
 const worthless: Late = (_, refused) => refused;
 
-export class Reports {
-  readonly #ledger: Ledger;
+export class TaskReports {
+  readonly #context: ClusterContext;
   readonly #placement: Placement;
-  readonly #losses: Losses;
+  readonly #losses: AttemptLosses;
   readonly #completions: Completions;
   readonly #lateResults: LateResults;
 
   constructor(
-    ledger: Ledger,
+    context: ClusterContext,
     placement: Placement,
-    losses: Losses,
+    losses: AttemptLosses,
     completions: Completions,
     lateResults: LateResults,
   ) {
-    this.#ledger = ledger;
+    this.#context = context;
     this.#placement = placement;
     this.#losses = losses;
     this.#completions = completions;
@@ -65,7 +65,7 @@ export class Reports {
   start(taskId: string, report: TaskStart, speaker: Speaker, nowMs: number): Outcome<Task> {
     return this.#report(taskId, report, speaker, worthless, (task, standing) => {
       return (
-        this.#refuseUnlessHeld(task, standing, speaker) ?? ok(this.#keep(task, begun(task, nowMs), nowMs))
+        this.#refuseUnlessHeld(task, standing, speaker) ?? ok(this.#keep(task, started(task, nowMs), nowMs))
       );
     });
   }
@@ -91,7 +91,7 @@ export class Reports {
 
   fail(taskId: string, report: TaskFailure, speaker: Speaker, nowMs: number): Outcome<Task> {
     if (this.#isRepeatedFailure(taskId, report) && speaksForItself(report, speaker)) {
-      const task = this.#ledger.tasks.store.find(taskId);
+      const task = this.#context.tasks.store.find(taskId);
       // Answered as the first time, yet what a later holder made of it is not this one's to see.
       if (task !== undefined) return ok({ ...taskView(task), result: null });
     }
@@ -108,7 +108,7 @@ export class Reports {
   }
 
   /** One that came over a socket. */
-  apply({ speaker, frame }: Report, nowMs: number): Outcome<Task> {
+  apply({ speaker, frame }: TaskReport, nowMs: number): Outcome<Task> {
     const { task_id: taskId, attempt } = frame;
     const holder = { agent_id: speaker.agentId, attempt };
     switch (frame.type) {
@@ -134,21 +134,21 @@ export class Reports {
     late: Late,
     count: (task: TaskRecord, standing: Counted) => Outcome<TaskRecord>,
   ): Outcome<Task> {
-    const task = this.#ledger.tasks.store.find(taskId);
+    const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (!speaksForItself({ agent_id }, speaker)) {
       return refuse("forbidden", "an agent reports for itself alone");
     }
     const standing = this.#isOfEarlierLife(taskId, attempt, speaker)
       ? "stale"
-      : standingOf(task, agent_id, attempt);
+      : attemptStateOf(task, agent_id, attempt);
     const counted = standing === "stale" ? late(task, staleAttempt(task)) : count(task, standing);
     return counted.ok ? ok(taskView(counted.value)) : counted;
   }
 
   /** The report of a failure came before, and was counted. */
   #isRepeatedFailure(taskId: string, { agent_id, attempt }: TaskStart): boolean {
-    const given = this.#ledger.attempts.find(taskId, attempt);
+    const given = this.#context.attempts.find(taskId, attempt);
     return given?.agentId === agent_id && given.outcome === "reported_failed";
   }
 
@@ -158,7 +158,7 @@ export class Reports {
    */
   #isOfEarlierLife(taskId: string, attempt: number, speaker: Speaker): boolean {
     if (speaker === null) return false;
-    const given = this.#ledger.attempts.find(taskId, attempt);
+    const given = this.#context.attempts.find(taskId, attempt);
     return given !== undefined && speaker.incarnation < given.incarnation;
   }
 
@@ -167,7 +167,7 @@ export class Reports {
     if (standing === "settled") return finishedAlready(task);
     if (standing === "last") return takenAway(task);
     if (speaker === null) return null;
-    const agent = this.#ledger.roster.find(speaker.agentId);
+    const agent = this.#context.agents.find(speaker.agentId);
     if (agent?.incarnation === speaker.incarnation && isLive(agent.status)) return null;
     return refuse("session_expired", "this incarnation is over; register again", {
       task_id: task.id,
@@ -176,13 +176,13 @@ export class Reports {
 
   #keep(before: TaskRecord, after: TaskRecord, nowMs: number): TaskRecord {
     if (after === before) return before;
-    this.#ledger.saveTask(before, after);
+    this.#context.saveTask(before, after);
     if (before.status === "assigned") {
-      this.#ledger.note(
+      this.#context.recordEvent(
         { type: "task.started", subject: after.id, data: { agent_id: after.holder, attempt: after.attempt } },
         nowMs,
       );
-      if (after.holder !== null) this.#ledger.doorbells.started(after.holder);
+      if (after.holder !== null) this.#context.wakeups.started(after.holder);
     }
     return after;
   }
@@ -198,15 +198,15 @@ export class Reports {
     const noted: TaskRecord = { ...task, error, failureCount: task.failureCount + 1 };
     if (!error.retryable) {
       const next = failed(noted, error, nowMs);
-      this.#ledger.saveTask(task, next);
-      this.#ledger.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
+      this.#context.saveTask(task, next);
+      this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
       this.#losses.ended(next, { type: "task.failed" }, nowMs);
       return next;
     }
     // Its agent was given up before the report came: that loss is counted already.
     if (!isHeld(task.status)) {
-      this.#ledger.saveTask(task, noted);
-      this.#ledger.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
+      this.#context.saveTask(task, noted);
+      this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
       return noted;
     }
     const notBeforeMs = nowMs + backoffMs(noted.failureCount, TASK_RETRY);

@@ -13,7 +13,7 @@ import type { NotifierContext } from "./notifier-context.ts";
 /** On top of its own time a channel gets this much before it is given up on. */
 const OVERTIME_MS = 5000;
 
-/** `log` and `system` reach nobody environment; they need no time of their own. */
+/** `log` and `system` reach nobody outside; they need no time of their own. */
 const INNER_TIMEOUT_MS = 1000;
 
 /** For the boxes of active agents: of these groups, or of all. */

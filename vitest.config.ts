@@ -1,6 +1,7 @@
 /**
- * Four kinds of test: pure units in Node; the services in a seeded simulation in Node; the
- * objects in workerd; and the whole product over HTTP as a user runs it.
+ * The kinds of test: pure units; the client on fakes; documents held against the code; scenarios of several parts on
+ * simulated time; the services in a seeded simulation, all of these in Node; the objects in workerd; and the whole
+ * product over HTTP as a user runs it.
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -14,11 +15,19 @@ const E2E_TIMEOUT_MS = 60_000;
 /** Where a machine-readable report of the run goes, if anywhere. */
 const { TEST_REPORT } = process.env;
 
+/** A folder of tests that need nothing but Node. */
+function inNode(name: string) {
+  return { test: { name, include: [`tests/${name}/**/*.test.ts`], testTimeout: UNIT_TIMEOUT_MS } };
+}
+
 export default defineConfig({
   test: {
     reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
     projects: [
-      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"], testTimeout: UNIT_TIMEOUT_MS } },
+      inNode("unit"),
+      inNode("client"),
+      inNode("docs"),
+      inNode("scenarios"),
       { test: { name: "simulation", include: ["tests/simulation/**/*.test.ts"], testTimeout: 600_000 } },
       {
         plugins: [

@@ -30,7 +30,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   "README.md": ["js"],
   // By client-package.test.ts.
   "client/README.md": ["js", "js", "js"],
-  // By tests/unit/notifications-document.test.ts.
+  // By tests/docs/notifications.test.ts.
   "docs/notifications.md": ["js", "python", "bash"],
 };
 /** Its shell blocks want two terminals more. */

@@ -1,0 +1,324 @@
+/** A call of the client over HTTP: what is tried again, for how long, and what an error is. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import * as client from "../../client/src/index.ts";
+import { ERROR_CODES } from "../../src/contract/problem.ts";
+import {
+  type Answering,
+  FakeCoordinator,
+  json,
+  noAnswer,
+  pass,
+  problem,
+  silence,
+  startTime,
+  stopTime,
+} from "./fakes.ts";
+
+const { ConnectionError, DistributedCoordinator, FailoverError } = client;
+
+beforeEach(stopTime);
+afterEach(startTime);
+
+const CLASSES: Record<string, unknown> = { ...client };
+const ANY = /./;
+const unavailable: Answering = () => problem(503, "unavailable");
+
+function coordinatorThat(method: string, ...answers: Answering[]) {
+  const fake = new FakeCoordinator().inTurn(method, ANY, ...answers);
+  return { fake, coordinator: new DistributedCoordinator(fake.options) };
+}
+
+/** The outcome of a promise after a minute. */
+async function outcome<Value>(promise: Promise<Value>): Promise<Value | Error> {
+  const settled = promise.catch((error: Error) => error);
+  await pass(60);
+  return settled;
+}
+
+describe("a call that may be repeated", () => {
+  it("is tried again when nobody answers, or the coordinator is not available", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", noAnswer, unavailable, () =>
+      json({ task: { id: "t" } }),
+    );
+    expect(await outcome(coordinator.tasks.get("t"))).toEqual({ id: "t" });
+    expect(fake.calls).toHaveLength(3);
+  });
+
+  it("is tried five times again at most", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", noAnswer);
+    const error = await outcome(coordinator.getClusterStatus());
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(String(error)).toContain("ECONNREFUSED");
+    expect(fake.calls).toHaveLength(6);
+  });
+
+  it("waits longer each time, and at least for Retry-After", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", () =>
+      problem(503, "unavailable", {}, { "Retry-After": "3" }),
+    );
+    coordinator.getClusterStatus().catch(() => {});
+    await pass(2.9);
+    expect(fake.calls).toHaveLength(1);
+    await pass(0.3);
+    expect(fake.calls).toHaveLength(2);
+  });
+
+  it("is not tried again when that is worth it in half an hour", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", () =>
+      problem(429, "rate_limited", {}, { "Retry-After": "1800" }),
+    );
+    expect(await outcome(coordinator.getClusterStatus())).toMatchObject({ retryAfterSeconds: 1800 });
+    expect(fake.calls).toHaveLength(1);
+  });
+
+  it("is not tried again when the answer is a refusal", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", () => problem(503, "not_configured"));
+    expect(await outcome(coordinator.getClusterStatus())).toBeInstanceOf(client.NotConfiguredError);
+    expect(fake.calls).toHaveLength(1);
+  });
+
+  it("is a submission: it goes out with one id, however often", async () => {
+    const { fake, coordinator } = coordinatorThat("POST", noAnswer, unavailable, () =>
+      json({ task: { assigned_to: "a" } }),
+    );
+    expect(await outcome(coordinator.assignTask({ type: "work" }))).toBe("a");
+    const ids = new Set(fake.calls.map(({ body }) => (body as { id: string }).id));
+    expect(ids.size).toBe(1);
+    expect([...ids][0]).toMatch(/^[A-Za-z0-9-]{36}$/);
+  });
+
+  it("is a change of the configuration, unless it was to match", async () => {
+    const { fake, coordinator } = coordinatorThat("PATCH", noAnswer, () => json({}));
+    await outcome(coordinator.config.patch({}));
+    expect(fake.calls).toHaveLength(2);
+    const matching = coordinatorThat("PATCH", noAnswer, () => json({}));
+    expect(await outcome(matching.coordinator.config.patch({}, { ifMatch: '"1"' }))).toBeInstanceOf(
+      ConnectionError,
+    );
+    expect(matching.fake.calls).toHaveLength(1);
+  });
+});
+
+describe("a call whose effect would be doubled", () => {
+  const calls: Record<string, (it: client.DistributedCoordinator) => Promise<unknown>> = {
+    "a message": (it) => it.agents.sendMessage("a", { message_type: "m" }),
+    "a retry of a task": (it) => it.tasks.retry("t"),
+    "a cancellation": (it) => it.tasks.cancel("t"),
+    "a report of a failure": (it) => it.agents.reportFailure("a", { failure_type: "f" }),
+  };
+
+  it.each(Object.entries(calls))("%s is not repeated when nobody answers", async (_, call) => {
+    const { fake, coordinator } = coordinatorThat("POST", noAnswer);
+    expect(await outcome(call(coordinator))).toBeInstanceOf(ConnectionError);
+    expect(fake.calls).toHaveLength(1);
+  });
+
+  it("is repeated after 429 alone, which comes before anything is done", async () => {
+    const { fake, coordinator } = coordinatorThat("POST", () => problem(429, "rate_limited"), unavailable);
+    expect(await outcome(coordinator.tasks.retry("t"))).toBeInstanceOf(client.UnavailableError);
+    expect(fake.calls).toHaveLength(2);
+  });
+
+  it("is breaking a lock: by then it may be another's", async () => {
+    const { fake, coordinator } = coordinatorThat("DELETE", noAnswer);
+    expect(await outcome(coordinator.locks.break("db/orders"))).toBeInstanceOf(ConnectionError);
+    expect(fake.calls.map(({ path }) => path)).toEqual(["/groups/default/locks/db%2Forders"]);
+  });
+});
+
+describe("a time limit", () => {
+  it("ends a request that is not answered", async () => {
+    const { coordinator } = coordinatorThat("POST", silence);
+    const error = await outcome(coordinator.tasks.retry("t", { timeoutSeconds: 2 }));
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(String(error)).toContain("2 s");
+  });
+
+  it("leaves a long poll its wait", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", silence);
+    coordinator.tasks.wait("t").catch(() => {});
+    await pass(39);
+    expect(fake.calls).toHaveLength(1);
+    expect(fake.calls[0]?.query.get("wait_seconds")).toBe("30");
+    await pass(3);
+    expect(fake.calls).toHaveLength(2);
+  });
+
+  it("is the caller's too: a signal ends the call with its reason", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", silence);
+    const caller = new AbortController();
+    const call = outcome(coordinator.getClusterStatus({ signal: caller.signal }));
+    caller.abort(new Error("enough"));
+    expect(await call).toEqual(new Error("enough"));
+    expect(fake.calls).toHaveLength(1);
+  });
+});
+
+describe("an error", () => {
+  it.each(ERROR_CODES)("of the code %s has a class of its own", async (code) => {
+    const { coordinator } = coordinatorThat("POST", () =>
+      problem(409, code, { holder: "a2", errors: [{ path: "x", message: "is odd" }] }),
+    );
+    const name = `${code.replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase())}Error`;
+    const error = await outcome(coordinator.tasks.cancel("t"));
+    expect(error?.constructor).toBe(CLASSES[name]);
+    expect(error).toBeInstanceOf(FailoverError);
+    expect(error).toMatchObject({
+      name,
+      code,
+      status: 409,
+      detail: `it is ${code}`,
+      requestId: "r1",
+      evidence: { holder: "a2" },
+      errors: [{ path: "x", message: "is odd" }],
+    });
+    expect(String(error)).toContain("x is odd");
+  });
+
+  it("may be a page of somebody in between", async () => {
+    const { coordinator } = coordinatorThat(
+      "POST",
+      () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
+    );
+    const error = await outcome(coordinator.tasks.cancel("t"));
+    expect(error).toBeInstanceOf(FailoverError);
+    expect(error).toMatchObject({ code: "unknown", status: 502, requestId: null });
+  });
+
+  it("of a code that this client does not know yet is still an error", async () => {
+    const { coordinator } = coordinatorThat("POST", () => problem(418, "teapot"));
+    expect(await outcome(coordinator.tasks.cancel("t"))).toMatchObject({ code: "teapot", status: 418 });
+  });
+});
+
+describe("a list", () => {
+  const pages: Answering = ({ query }) =>
+    query.get("cursor") === "2"
+      ? json({ items: [3], next_cursor: null })
+      : json({ items: [1, 2], next_cursor: "2" });
+
+  it("awaited is its first page", async () => {
+    const { coordinator, fake } = coordinatorThat("GET", pages);
+    expect(await coordinator.tasks.list({ status: "failed", limit: 2 })).toEqual({
+      items: [1, 2],
+      next_cursor: "2",
+    });
+    expect(fake.calls.map(({ query }) => String(query))).toEqual(["status=failed&limit=2"]);
+  });
+
+  it("in a loop is every item of every page", async () => {
+    const { coordinator, fake } = coordinatorThat("GET", pages);
+    const items: unknown[] = [];
+    for await (const item of coordinator.failures.list()) items.push(item);
+    expect(items).toEqual([1, 2, 3]);
+    expect(fake.calls).toHaveLength(2);
+  });
+
+  it("of failures ends at its limit", async () => {
+    const { coordinator, fake } = coordinatorThat("GET", pages);
+    expect(await coordinator.getFailureHistory({ limit: 1 })).toEqual([1]);
+    expect(await coordinator.getFailureHistory({ limit: 0 })).toEqual([]);
+    expect(fake.calls).toHaveLength(1);
+  });
+});
+
+describe("many tasks", () => {
+  it("go a thousand at a time, and each has its outcome", async () => {
+    const { coordinator, fake } = coordinatorThat("POST", ({ body }) =>
+      json({
+        results: (body as { tasks: { type: string }[] }).tasks.map(({ type }) =>
+          type === "odd"
+            ? { error: { status: 409, code: "task_exists", detail: "" } }
+            : { task: { type }, decision: null },
+        ),
+      }),
+    );
+    const tasks = Array.from({ length: 1001 }, (_, at) => ({ type: at === 1000 ? "odd" : "work" }));
+    const results = await coordinator.tasks.submitAll(tasks);
+    expect(fake.calls).toHaveLength(2);
+    expect(results).toHaveLength(1001);
+    expect(results[0]).toEqual({ task: { type: "work" }, decision: null });
+    expect(results[1000]?.error).toBeInstanceOf(client.TaskExistsError);
+  });
+});
+
+describe("the event stream", () => {
+  const stream = (...events: number[]): Response =>
+    new Response(
+      [
+        ": following\n\n",
+        ...events.map((id) => `id: ${id}\nevent: task.assigned\ndata: {"id":${id}}\n\n`),
+      ].join(""),
+    );
+
+  it("is taken up again after the last event that came", async () => {
+    const { coordinator, fake } = coordinatorThat(
+      "GET",
+      () => stream(4, 5),
+      noAnswer,
+      () => stream(6),
+    );
+    const heard: number[] = [];
+    const listening = (async () => {
+      for await (const { id } of coordinator.events({ after: 3 })) {
+        heard.push(id);
+        if (id === 6) return;
+      }
+    })();
+    await pass(10);
+    await listening;
+    expect(heard).toEqual([4, 5, 6]);
+    expect(fake.calls.map(({ headers }) => headers.get("Last-Event-ID"))).toEqual(["3", "5", "5"]);
+  });
+
+  it("that falls silent is opened anew", async () => {
+    const { coordinator, fake } = coordinatorThat("GET", silence, () => stream(1));
+    const first = coordinator.events().next();
+    await pass(39);
+    expect(fake.calls).toHaveLength(1);
+    await pass(3);
+    expect((await first).value).toEqual({ id: 1 });
+  });
+
+  it("ends with its signal, without an error", async () => {
+    const { coordinator } = coordinatorThat("GET", silence);
+    const listener = new AbortController();
+    const first = coordinator.events({ signal: listener.signal }).next();
+    await pass(1);
+    listener.abort();
+    await pass(1);
+    expect(await first).toEqual({ done: true, value: undefined });
+  });
+
+  it("that is refused is an error", async () => {
+    const { coordinator } = coordinatorThat("GET", () => problem(403, "forbidden"));
+    await expect(coordinator.events().next()).rejects.toBeInstanceOf(client.ForbiddenError);
+  });
+});
+
+describe("the calls of the document this grew from", () => {
+  it("register an agent by position or by name", async () => {
+    const { coordinator, fake } = coordinatorThat("PUT", () => json({}));
+    await coordinator.registerAgent("agent1", "worker", ["task_type1"], "http://agent1");
+    await coordinator.registerAgent({ id: "agent2", type: "worker", capabilities: [], group: "eu" });
+    expect(fake.calls.map(({ path, body }) => [path, body])).toEqual([
+      [
+        "/groups/default/agents/agent1",
+        { type: "worker", capabilities: ["task_type1"], endpoint: "http://agent1" },
+      ],
+      ["/groups/eu/agents/agent2", { type: "worker", capabilities: [] }],
+    ]);
+  });
+
+  it("choose a strategy by name or by keys", async () => {
+    const { coordinator, fake } = coordinatorThat("PATCH", () => json({}));
+    await coordinator.initFailoverStrategy("backup_agent");
+    await coordinator.initFailoverStrategy("basic");
+    await coordinator.initFailoverStrategy({ reliability_threshold: 0.5 });
+    expect(fake.calls.map(({ body }) => body)).toEqual([
+      { failover_config: { use_failover_strategy: true, failover_strategy_type: "backup_agent" } },
+      { failover_config: { use_failover_strategy: false } },
+      { failover_config: { use_failover_strategy: true, reliability_threshold: 0.5 } },
+    ]);
+  });
+});

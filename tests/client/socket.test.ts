@@ -1,0 +1,426 @@
+/** The agent of the client over a socket, and over HTTP whenever that is broken. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Agent, type AgentEvents, type AgentOptions } from "../../client/src/index.ts";
+import {
+  coordinatorWithAgents,
+  FakeSocket,
+  json,
+  pass,
+  problem,
+  startTime,
+  stopTime,
+  task,
+} from "./fakes.ts";
+
+beforeEach(() => {
+  stopTime();
+  FakeSocket.use();
+});
+afterEach(async () => {
+  for (const agent of started.splice(0)) void agent.stop({ graceSeconds: 0 });
+  await pass(2);
+  startTime();
+});
+
+const started: Agent[] = [];
+
+async function connectedAgent(options: Partial<AgentOptions> = {}, coordinator = coordinatorWithAgents()) {
+  const agent = new Agent({ ...coordinator.fake.options, id: "a", handleSignals: false, ...options });
+  started.push(agent);
+  const running: {
+    id: string;
+    signal: AbortSignal;
+    end(result?: unknown): void;
+    fail(error: unknown): void;
+  }[] = [];
+  agent.on("work", (task, { signal }) => {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    running.push({ id: task.id, signal, end: resolve, fail: reject });
+    return promise;
+  });
+  const heard: string[] = [];
+  const names: (keyof AgentEvents)[] = [
+    "connected",
+    "disconnected",
+    "revoked",
+    "reported",
+    "lateResult",
+    "drain",
+    "error",
+  ];
+  for (const name of names) {
+    agent.listen(name, (event) =>
+      heard.push(
+        `${name} ${"transport" in event ? event.transport : "reason" in event ? event.reason : ""}`.trim(),
+      ),
+    );
+  }
+  await agent.start();
+  await pass(0.1);
+  const beats = () => coordinator.fake.made("POST", /heartbeat$/).length;
+  return { agent, running, heard, coordinator, beats };
+}
+
+/** Answers the latest request of that type. */
+function acknowledge(type: string, more: object = {}): void {
+  const request = FakeSocket.latest.requests(type).at(-1);
+  if (request === undefined) throw new Error(`no ${type} was sent`);
+  FakeSocket.latest.push({ type: "ack", request_id: request.request_id, ...more });
+}
+
+async function agentWithMessages() {
+  const { fake } = coordinatorWithAgents();
+  fake
+    .on("GET", /messages$/, () => json({ items: [], next_cursor: null }))
+    .on("POST", /ack$/, () => json(undefined));
+  const agent = new Agent({ ...fake.options, id: "a", handleSignals: false });
+  started.push(agent);
+  const handled: string[] = [];
+  agent.onMessage(({ id }) => handled.push(id));
+  await agent.start();
+  await pass(0.1);
+  return { handled, acknowledgedOverHttp: () => fake.made("POST", /ack$/).map(({ path }) => path) };
+}
+
+describe("an agent with a socket", () => {
+  it("signs in by subprotocols, and beats by pings alone", async () => {
+    const { heard, beats, coordinator } = await connectedAgent();
+    expect(FakeSocket.latest.url).toBe(
+      "ws://coordinator.test/v1/clusters/default/groups/default/agents/a/connect",
+    );
+    expect(FakeSocket.latest.protocols).toEqual(["failover.v1", "bearer.token-1"]);
+    await pass(40);
+    expect(FakeSocket.latest.sent).toEqual(["ping", "ping", "ping", "ping", "ping"]);
+    expect(beats()).toBe(0);
+    expect(heard).toEqual(["connected socket"]);
+    // It has read once what was there before the socket.
+    expect(coordinator.fake.made("GET", /tasks$/).map(({ query }) => query.get("status"))).toEqual([
+      "assigned,running",
+    ]);
+  });
+
+  it("beats without its load when that cannot be told, and tells the nearest bound of one out of range", async () => {
+    let tell = (): { cpu: number; memory: number } => ({ cpu: 1.4, memory: -1 });
+    const { heard, beats } = await connectedAgent({ load: () => tell() });
+    expect(FakeSocket.latest.requests("heartbeat")).toMatchObject([{ load: { cpu: 1, memory: 0 } }]);
+    for (const broken of [() => ({ cpu: Number.NaN, memory: 0 }), () => JSON.parse("{")]) {
+      tell = broken;
+      await pass(10);
+    }
+    expect(heard.filter((event) => event.startsWith("error"))).toHaveLength(2);
+    expect(FakeSocket.latest.sent.filter((text) => text === "ping")).toHaveLength(3);
+    FakeSocket.isOpen = false;
+    FakeSocket.latest.break();
+    await pass(25);
+    expect(beats()).toBeGreaterThan(1);
+  });
+
+  it.each(["hello", "null", '{"type":"task_assigned"}'])(
+    "leaves a server that says %s, and goes on over HTTP",
+    async (said) => {
+      const { heard, beats } = await connectedAgent();
+      FakeSocket.isOpen = false;
+      FakeSocket.latest.onmessage?.({ data: said });
+      await pass(12);
+      expect(heard.some((event) => event.startsWith("disconnected the server is not understood"))).toBe(true);
+      expect(beats()).toBeGreaterThan(0);
+    },
+  );
+
+  it("does not take the last words of an old socket for the end of its new incarnation", async () => {
+    const { agent, coordinator } = await connectedAgent();
+    coordinator.fake.on("POST", /messages$/, ({ headers }) =>
+      headers.get("Authorization") === "Bearer token-1"
+        ? problem(410, "session_expired")
+        : json({ message: {} }),
+    );
+    const [old] = FakeSocket.opened;
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(1);
+    expect(coordinator.registrations).toHaveLength(2);
+    old?.push({ type: "session_expired" });
+    old?.break(4410);
+    await pass(30);
+    expect(coordinator.registrations).toHaveLength(2);
+  });
+
+  it("does not take what an old socket refuses for the end of its new incarnation", async () => {
+    const { agent, coordinator, running } = await connectedAgent();
+    coordinator.fake.on("POST", /messages$/, ({ headers }) =>
+      headers.get("Authorization") === "Bearer token-1"
+        ? problem(410, "session_expired")
+        : json({ message: {} }),
+    );
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    void agent.sendMessage("b", { message_type: "note", content: 1 });
+    await pass(1);
+    expect(coordinator.registrations).toHaveLength(2);
+    running[0]?.end("done");
+    await pass(0.1);
+    const request_id = FakeSocket.latest.requests("task_complete")[0]?.request_id;
+    FakeSocket.latest.push({
+      type: "error",
+      request_id,
+      code: "session_expired",
+      status: 410,
+      title: "",
+      detail: "",
+    });
+    await pass(5);
+    expect(coordinator.registrations).toHaveLength(2);
+    expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
+  });
+
+  it("tells its load if it has one to tell", async () => {
+    await connectedAgent({ load: () => ({ cpu: 0.5, memory: 0.25 }) });
+    expect(FakeSocket.latest.requests("heartbeat")).toMatchObject([{ load: { cpu: 0.5, memory: 0.25 } }]);
+  });
+
+  it("works on what is pushed, and reports over the socket", async () => {
+    const { running, heard, coordinator } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    expect(running).toEqual([]);
+    expect(FakeSocket.latest.requests("task_start")).toMatchObject([{ task_id: "t1", attempt: 1 }]);
+    acknowledge("task_start");
+    await pass(0.1);
+    expect(running).toHaveLength(1);
+    running[0]?.end({ output: 1 });
+    await pass(0.1);
+    expect(FakeSocket.latest.requests("task_complete")).toMatchObject([
+      { task_id: "t1", attempt: 1, result: { output: 1 } },
+    ]);
+    acknowledge("task_complete", { task: { id: "t1" } });
+    await pass(0.1);
+    expect(heard).toEqual(["connected socket", "reported"]);
+    expect(coordinator.fake.made("POST", /./)).toEqual([]);
+  });
+
+  it("takes what it was given before the socket was there", async () => {
+    const coordinator = coordinatorWithAgents();
+    coordinator.hold(task("t1"));
+    await connectedAgent({}, coordinator);
+    expect(FakeSocket.latest.requests("task_start")).toHaveLength(1);
+  });
+
+  it("gives up what is revoked, and says nothing more of it", async () => {
+    const { running, heard } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    FakeSocket.latest.push({ type: "task_revoked", task_id: "t1", attempt: 1, reason: "cancelled" });
+    expect(running[0]?.signal.aborted).toBe(true);
+    running[0]?.fail(running[0].signal.reason);
+    await pass(1);
+    expect(heard).toEqual(["connected socket", "revoked cancelled"]);
+    expect(FakeSocket.latest.requests("task_fail")).toEqual([]);
+  });
+
+  it("keeps a newer attempt when an older one is revoked", async () => {
+    const { running } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1", 2) });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    FakeSocket.latest.push({ type: "task_revoked", task_id: "t1", attempt: 1, reason: "reassigned" });
+    expect(running[0]?.signal.aborted).toBe(false);
+  });
+
+  it("is told that a result is late", async () => {
+    const { running, heard } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    running[0]?.end("late");
+    await pass(0.1);
+    const request_id = FakeSocket.latest.requests("task_complete")[0]?.request_id;
+    FakeSocket.latest.push({
+      type: "error",
+      request_id,
+      code: "stale_attempt",
+      status: 409,
+      title: "",
+      detail: "",
+      attempt: 2,
+    });
+    await pass(0.1);
+    expect(heard).toContain("lateResult");
+  });
+
+  it("sends over HTTP what is too long for a frame", async () => {
+    const { running, coordinator } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    running[0]?.end("x".repeat(262_144));
+    await pass(0.1);
+    expect(FakeSocket.latest.requests("task_complete")).toEqual([]);
+    expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
+  });
+
+  it("handles messages, and acknowledges them over the socket", async () => {
+    const { handled, acknowledgedOverHttp } = await agentWithMessages();
+    FakeSocket.latest.push({ type: "message", message: { id: "7" } });
+    await pass(0.1);
+    expect(handled).toEqual(["7"]);
+    expect(FakeSocket.latest.requests("message_ack")).toMatchObject([{ message_id: "7" }]);
+    acknowledge("message_ack");
+    FakeSocket.latest.push({ type: "message", message: { id: "8" } });
+    await pass(0.1);
+    expect(handled).toEqual(["7", "8"]);
+    acknowledge("message_ack");
+    await pass(20);
+    expect(acknowledgedOverHttp()).toEqual([]);
+  });
+
+  it("acknowledges over HTTP what the socket did not answer, and handles it once", async () => {
+    const { handled, acknowledgedOverHttp } = await agentWithMessages();
+    FakeSocket.latest.push({ type: "message", message: { id: "7" } });
+    await pass(0.1);
+    FakeSocket.latest.break();
+    await pass(0.1);
+    expect(acknowledgedOverHttp()).toEqual(["/groups/default/agents/a/messages/7/ack"]);
+    await pass(2);
+    FakeSocket.latest.push({ type: "message", message: { id: "7" } });
+    await pass(0.1);
+    expect(FakeSocket.latest.requests("message_ack")).toMatchObject([{ message_id: "7" }]);
+    expect(handled).toEqual(["7"]);
+  });
+
+  it("is told of a drain", async () => {
+    const { heard } = await connectedAgent();
+    FakeSocket.latest.push({ type: "drain", mode: "finish", deadline_at: null });
+    await pass(0);
+    expect(heard).toContain("drain");
+  });
+
+  it("passes over frames that it does not know", async () => {
+    const { heard } = await connectedAgent();
+    FakeSocket.latest.push({ type: "tomorrow" });
+    await pass(0);
+    expect(heard).toEqual(["connected socket"]);
+  });
+
+  it("registers again when its incarnation is over", async () => {
+    const { coordinator } = await connectedAgent();
+    FakeSocket.latest.push({ type: "session_expired" });
+    FakeSocket.latest.break(4410);
+    await pass(5);
+    expect(coordinator.registrations).toHaveLength(2);
+    expect(FakeSocket.latest.protocols).toEqual(["failover.v1", "bearer.token-2"]);
+  });
+
+  it("closes it when it stops", async () => {
+    const { agent } = await connectedAgent();
+    const stopping = agent.stop();
+    await pass(1);
+    await stopping;
+    expect(FakeSocket.latest.isClosed).toBe(true);
+    await pass(60);
+    expect(FakeSocket.opened).toHaveLength(1);
+  });
+});
+
+describe("a socket that breaks", () => {
+  it("is replaced by HTTP at once, and by another socket soon", async () => {
+    const { heard, beats } = await connectedAgent();
+    FakeSocket.isOpen = false;
+    FakeSocket.latest.break();
+    await pass(0.05);
+    expect(beats()).toBe(1);
+    FakeSocket.isOpen = true;
+    await pass(2);
+    expect(heard).toEqual(["connected socket", "disconnected 1006", "connected http", "connected socket"]);
+    const after = beats();
+    await pass(30);
+    expect(beats()).toBe(after);
+  });
+
+  it("does not lose a report: it goes over HTTP", async () => {
+    const { running, heard, coordinator } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    running[0]?.end("done");
+    await pass(0.1);
+    FakeSocket.isOpen = false;
+    FakeSocket.latest.break();
+    await pass(2);
+    expect(coordinator.fake.made("POST", /complete$/).map(({ body }) => body)).toEqual([
+      { agent_id: "a", attempt: 1, result: "done" },
+    ]);
+    expect(heard).toContain("reported");
+  });
+
+  it("is noticed by a ping that is not answered, while half of the timeout is left at least", async () => {
+    const { heard, beats } = await connectedAgent();
+    FakeSocket.latest.answersPings = false;
+    FakeSocket.isOpen = false;
+    await pass(9.9);
+    await pass(20.2);
+    expect(heard[1]).toBe("disconnected no answer to a ping");
+    expect(beats()).toBeGreaterThan(0);
+  });
+
+  it("that can never be opened leaves the agent to HTTP, and is tried at most once a minute in the end", async () => {
+    FakeSocket.isOpen = false;
+    const { running, coordinator } = await connectedAgent();
+    coordinator.hold(task("t1"));
+    await pass(2);
+    expect(running).toHaveLength(1);
+    await pass(600);
+    const before = FakeSocket.opened.length;
+    await pass(300);
+    expect(FakeSocket.opened.length - before).toBeLessThanOrEqual(11);
+  });
+
+  it("is no reason to give up what runs", async () => {
+    const { running, coordinator } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    coordinator.hold({ ...task("t1"), status: "running" });
+    FakeSocket.isOpen = false;
+    FakeSocket.latest.break();
+    await pass(15);
+    expect(running[0]?.signal.aborted).toBe(false);
+  });
+
+  it("ends requests that the server refuses for good in the handler's failure, not in silence", async () => {
+    const { running, heard } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start");
+    await pass(0.1);
+    running[0]?.end("bad");
+    await pass(0.1);
+    const request_id = FakeSocket.latest.requests("task_complete")[0]?.request_id;
+    FakeSocket.latest.push({
+      type: "error",
+      request_id,
+      code: "invalid_request",
+      status: 400,
+      title: "",
+      detail: "",
+    });
+    await pass(0.1);
+    expect(heard).toContain("error");
+    expect(FakeSocket.latest.requests("task_fail")).toHaveLength(1);
+  });
+});
+
+describe("a platform without sockets", () => {
+  it("is asked over HTTP", async () => {
+    vi.stubGlobal("WebSocket", undefined);
+    const { beats, heard } = await connectedAgent();
+    expect(beats()).toBe(1);
+    expect(heard).toEqual(["connected http"]);
+  });
+});

@@ -1,0 +1,102 @@
+/** When an agent counts as dead, and when it was we who were away. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  firstSign,
+  heartbeatDeadlineMs,
+  MAX_EXTENSIONS,
+  withExtension,
+  withPastSign,
+  withSign,
+} from "../../../src/domain/liveness.ts";
+import { isLateAlarm, isRestart } from "../../../src/domain/pause.ts";
+
+const TIMEOUT_MS = 3000;
+
+type Step = { kind: "sign" | "pause"; afterMs: number };
+const steps = fc.array(
+  fc.record({ kind: fc.constantFrom("sign" as const, "pause" as const), afterMs: fc.nat(5000) }),
+  { maxLength: 30 },
+);
+
+/** A life after these steps, with what happened in the silence that lasts. */
+function live(history: Step[]) {
+  let nowMs = 1_000_000;
+  let life = firstSign(nowMs);
+  let lastSignMs = nowMs;
+  let pausesMs: number[] = [];
+  for (const { kind, afterMs } of history) {
+    nowMs += afterMs;
+    if (kind === "sign") {
+      life = withSign(life, nowMs);
+      lastSignMs = nowMs;
+      pausesMs = [];
+    } else {
+      life = withExtension(life, nowMs);
+      pausesMs.push(nowMs);
+    }
+  }
+  return { life, lastSignMs, pausesMs };
+}
+
+describe("a deadline", () => {
+  it("is never earlier than the last sign of life and the whole timeout", () => {
+    fc.assert(
+      fc.property(steps, (history) => {
+        const { life, lastSignMs } = live(history);
+        expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBeGreaterThanOrEqual(lastSignMs + TIMEOUT_MS);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("is a whole timeout after the last of our pauses that still counts, and two count at most", () => {
+    fc.assert(
+      fc.property(steps, (history) => {
+        const { life, lastSignMs, pausesMs } = live(history);
+        const counted = [lastSignMs, ...pausesMs.slice(0, MAX_EXTENSIONS)];
+        expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBe(Math.max(...counted) + TIMEOUT_MS);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("does not move back with a clock that does", () => {
+    const life = withSign(firstSign(10_000), 20_000);
+    expect(heartbeatDeadlineMs(withSign(life, 15_000), TIMEOUT_MS)).toBe(20_000 + TIMEOUT_MS);
+  });
+});
+
+describe("a sign of life that is noticed late", () => {
+  it("moves the deadline as if it had been noticed at once", () => {
+    const life = withPastSign(firstSign(10_000), 12_000);
+    expect(life).toEqual(withSign(firstSign(10_000), 12_000));
+  });
+
+  it("takes nothing away of what was credited since, and ends no credit", () => {
+    const credited = withExtension(firstSign(10_000), 15_000);
+    const life = withPastSign(credited, 12_000);
+    expect(life.lastSignMs).toBe(12_000);
+    expect(life.extensions).toBe(1);
+    expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBe(15_000 + TIMEOUT_MS);
+  });
+});
+
+describe("a pause of ours", () => {
+  it("shows in another boot id, but not in the very first", () => {
+    expect(isRestart("one", "another")).toBe(true);
+    expect(isRestart("one", "one")).toBe(false);
+    expect(isRestart(null, "one")).toBe(false);
+  });
+
+  it("shows in an alarm later than 100 ms and 5 % of the shortest timeout", () => {
+    expect(isLateAlarm(1000, 1000 + 150, 1000)).toBe(false);
+    expect(isLateAlarm(1000, 1000 + 151, 1000)).toBe(true);
+    expect(isLateAlarm(1000, 1000 + 1600, 30_000)).toBe(false);
+    expect(isLateAlarm(1000, 1000 + 1601, 30_000)).toBe(true);
+  });
+
+  it("does not show where nothing is watched", () => {
+    expect(isLateAlarm(0, 1_000_000, null)).toBe(false);
+  });
+});

@@ -1,0 +1,220 @@
+/** What people are told of an incident, in words. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { fitted } from "../../../src/notifications/webhook/truncation.ts";
+import {
+  counts,
+  durationInWords,
+  facts,
+  headline,
+  listed,
+  momentInWords,
+  overview,
+  printable,
+  sections,
+  timing,
+} from "../../../src/notifications/wording.ts";
+import { entryWith, incidentWith, largestIncident, resolvedIncident } from "../../support/notices.ts";
+
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const anyText = fc.string({ unit: "binary", maxLength: 400 });
+
+describe("printable text", () => {
+  it("is one line without controls, and without what turns its direction", () => {
+    expect(printable("a\r\nb\tc\u0000\u001b[31m\u202egpj\u2066.exe\u2028d", 100)).toBe("a b c[31mgpj.exe d");
+  });
+
+  it("is cut with a sign that it was, never within a character", () => {
+    expect(printable("abcdef", 4)).toBe("abc…");
+    expect(printable("ab😀😀", 4)).toBe("ab…");
+    expect(printable("abc", 0)).toBe("");
+  });
+
+  it("is both for any text, and stays as it is the second time", () => {
+    fc.assert(
+      fc.property(anyText, fc.nat(500), (text, maxCharacters) => {
+        const line = printable(text, maxCharacters);
+        expect(line.length).toBeLessThanOrEqual(maxCharacters);
+        expect(line).not.toMatch(UNPRINTABLE);
+        expect(printable(line, maxCharacters)).toBe(line);
+      }),
+    );
+  });
+});
+
+describe("small words", () => {
+  it("list names, and count those they leave out", () => {
+    expect(listed([])).toBe("");
+    expect(listed(["a"])).toBe("a");
+    expect(listed(["a", "b"])).toBe("a and b");
+    expect(listed(["a", "b", "c"])).toBe("a, b and c");
+    expect(listed(["a", "b"], 14)).toBe("a, b and 12 more");
+    expect(listed(["a", "b", "c", "d", "e", "f"])).toBe("a, b, c, d, e and 1 more");
+    expect(listed([], 3)).toBe("3");
+  });
+
+  it("say how long in the two largest units", () => {
+    expect(durationInWords(0)).toBe("less than a second");
+    expect(durationInWords(1000)).toBe("1 second");
+    expect(durationInWords(31_900)).toBe("31 seconds");
+    expect(durationInWords(185_000)).toBe("3 minutes 5 seconds");
+    expect(durationInWords(7_200_000)).toBe("2 hours");
+    expect(durationInWords(93_600_000)).toBe("1 day 2 hours");
+  });
+
+  it("say when to the second", () => {
+    expect(momentInWords("2026-01-31T09:05:00.123Z")).toBe("2026-01-31 09:05:00 UTC");
+  });
+});
+
+describe("an incident in words", () => {
+  it("says at a glance what failed, what moved where, what is stranded and what to do", () => {
+    const incident = incidentWith();
+    expect(headline(incident)).toBe("Error: worker-7 failed");
+    expect(timing(incident)).toBe("since 2026-01-31 09:05:00 UTC");
+    expect(counts(incident)).toBe("worker-7 failed, 2 tasks moved, 1 task found no agent, 1 lock released");
+    expect(overview(incident)).toEqual([timing(incident), counts(incident), "groups: eu (1)"]);
+    expect(facts(incident)).toEqual({
+      failed: [
+        "worker-7 (group eu) fell silent at 2026-01-31 09:05:00 UTC; last sign of life 2026-01-31 09:04:30 UTC: no sign of life for 30 s",
+      ],
+      moved: ["worker-7 → worker-8: task-1", "worker-7 → worker-9: task-2"],
+      stranded: ["1 task of worker-7 found no agent: task-3"],
+      locks: "1 lock was released; whoever waited for it can go on",
+      toDo: ["Start an agent that can take what found none and still waits", "Restart worker-7"],
+      recovered: [],
+    });
+    expect(sections(incident).map(({ title }) => title)).toEqual([
+      "What failed",
+      "What moved",
+      "What is stranded",
+      "Locks",
+      "What to do",
+    ]);
+  });
+
+  it("says who is back after how long, and asks for nothing once it is over", () => {
+    const incident = resolvedIncident();
+    expect(headline(incident)).toBe("Resolved: worker-7 failed");
+    expect(timing(incident)).toBe("from 2026-01-31 09:05:00 UTC to 2026-01-31 09:07:00 UTC, 2 minutes");
+    expect(facts(incident)).toMatchObject({
+      failed: [],
+      toDo: [],
+      recovered: ["worker-7 is back after 2 minutes"],
+    });
+  });
+
+  it("tells every end of a failure apart", () => {
+    const at = "2026-01-31T09:05:10.000Z";
+    const endings = [
+      entryWith({ status: "recovered", recovered_at: at, ended_by: "unregistered" }),
+      entryWith({ status: "recovered", recovered_at: at, ended_by: "task_ended", task_id: "task-1" }),
+      entryWith({ status: "recovered", recovered_at: at, ended_by: "expired" }),
+    ];
+    expect(facts(incidentWith({ status: "resolved", resolved_at: at, entries: endings })).recovered).toEqual([
+      "worker-7 was unregistered after 10 seconds",
+      "Task task-1 of worker-7 came to its end after 10 seconds",
+      "worker-7 was not heard of again and is no longer waited for after 10 seconds",
+    ]);
+  });
+
+  it("names tasks that failed by themselves, and agents that keep failing", () => {
+    const entries = [
+      entryWith({
+        task_id: "task-1",
+        failure_type: "task_timeout",
+        stranded: [],
+        moved: [],
+        tasks_pending: 0,
+      }),
+      entryWith({ status: "flapping", failures: 4 }),
+      entryWith({
+        agent_id: null,
+        group: null,
+        failure_type: "disk full",
+        message: "",
+        last_sign_of_life_at: null,
+      }),
+    ];
+    const { failed, toDo } = facts(incidentWith({ entries }));
+    expect(failed[0]).toContain("Task task-1 of worker-7 (group eu) was too slow at");
+    expect(failed[1]).toContain("fell silent, 4 times, last at 2026-01-31 09:05:00 UTC; it keeps failing");
+    expect(failed[2]).toBe("The cluster failed (disk full) at 2026-01-31 09:05:00 UTC");
+    expect(toDo).toEqual([
+      "Start an agent that can take what found none and still waits",
+      "Look at the error of task-1",
+      "Drain worker-7 until the cause is found",
+    ]);
+  });
+
+  it("counts what its entries do not list", () => {
+    const incident = incidentWith({
+      entries_omitted: 3,
+      tasks_reassigned: 12,
+      tasks_pending: 1,
+      tasks_failed: 2,
+    });
+    const { failed, moved, stranded } = facts(incident);
+    expect(failed).toContain("3 more are not listed here");
+    expect(moved).toContain("10 tasks of others moved");
+    expect(stranded).toEqual([
+      "1 task of worker-7 found no agent: task-3",
+      "2 tasks of others were given up",
+    ]);
+    const many = entryWith({ tasks_reassigned: 30, tasks_pending: 14 });
+    expect(facts(incidentWith({ entries: [many] }))).toMatchObject({
+      moved: [
+        "worker-7 → worker-8: task-1",
+        "worker-7 → worker-9: task-2",
+        "28 more tasks of worker-7 moved",
+      ],
+      stranded: ["14 tasks of worker-7 found no agent: task-3 and 13 more"],
+    });
+  });
+
+  it("falls back to its numbers where it has no summary", () => {
+    expect(headline(incidentWith({ summary: "\u0000 \n" }))).toContain(
+      "Error: worker-7 failed, 2 tasks moved",
+    );
+  });
+
+  it("has only bounded and printable lines, whatever agents write", () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const incident = largestIncident(text);
+        const lines = [
+          headline(incident),
+          ...overview(incident),
+          ...sections(incident).flatMap(({ title, lines }) => [title, ...lines]),
+        ];
+        for (const line of lines) {
+          expect(line.length).toBeLessThanOrEqual(1200);
+          expect(line).not.toMatch(UNPRINTABLE);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("fitted lines", () => {
+  const doubled = (text: string) => text.replaceAll("*", "\\*");
+
+  it("say how many are left out", () => {
+    expect(fitted(["one", "two", "three"], 100, doubled)).toBe("one\ntwo\nthree");
+    expect(fitted(["one", "two", "three"], 17, doubled)).toBe("one\n… and 2 more");
+    expect(fitted(["******", "two"], 19, doubled)).toBe("\\*\\*…\ntwo");
+    expect(fitted([], 10, doubled)).toBe("");
+  });
+
+  it("fit, and are escaped as a whole", () => {
+    const lines = fc.array(fc.string({ unit: fc.constantFrom("*", "a", " ", "😀"), maxLength: 60 }));
+    fc.assert(
+      fc.property(lines, fc.integer({ min: 40, max: 200 }), (texts, maxCharacters) => {
+        const text = fitted(texts, maxCharacters, doubled);
+        expect(text.length).toBeLessThanOrEqual(maxCharacters);
+        expect(text.replaceAll("\\*", "")).not.toMatch(/[*\\]/);
+      }),
+    );
+  });
+});

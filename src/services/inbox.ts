@@ -3,7 +3,7 @@
  * in a transaction of its own together with the mark that says so.
  */
 import type { OutboxMessage } from "../protocol/messages.ts";
-import { InboxStore } from "../storage/outbox.ts";
+import { InboxStore } from "../storage/inbox.ts";
 import type { Host, MessageBatch, Receipt } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 

@@ -1,24 +1,22 @@
 /**
- * The two halves of reliable messages between objects: the outbox (what is still to be
- * delivered, in order) and the inbox (how far each stream was applied). Numbers grow but
- * may skip: a sender repeats from its oldest unacknowledged message, so a receiver that
- * applies only what is above its mark neither misses nor repeats one.
+ * The messages that other objects have not acknowledged yet, in order, and the dead letters: messages that
+ * a receiver refused for good. Numbers grow but may skip; a sender repeats from its oldest unacknowledged
+ * message, so a receiver that applies only numbers above its own mark neither misses nor repeats one.
  */
-import { Counter } from "./meta.ts";
+import { Counter } from "./counter.ts";
 import { first, type Sql } from "./sql.ts";
 
-export const MESSAGING_SCHEMA = [
+export const OUTBOX_SCHEMA = [
   `CREATE TABLE outbox (
      receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL,
      PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
-  // Refused for good: kept for a person to look at, out of the way of the rest.
+  // Kept for an operator to read. They no longer hold up the messages behind them.
   `CREATE TABLE dead_letters (
      receiver TEXT NOT NULL, number INTEGER NOT NULL, message TEXT NOT NULL, reason TEXT NOT NULL,
      PRIMARY KEY (receiver, number)) WITHOUT ROWID`,
-  "CREATE TABLE inbox (stream TEXT PRIMARY KEY, applied INTEGER NOT NULL) WITHOUT ROWID",
 ] as const;
 
-/** Parked messages kept at most; the oldest numbers go first. */
+/** Dead letters kept of one receiver; the oldest numbers go first. */
 const DEAD_LETTERS_LIMIT = 1000;
 
 export type StoredMessage = { number: number; message: string };
@@ -89,29 +87,5 @@ export class OutboxStore {
       number - DEAD_LETTERS_LIMIT,
     );
     return message === undefined ? "unknown" : (JSON.parse(message) as { type: string }).type;
-  }
-}
-
-export class InboxStore {
-  readonly #sql: Sql;
-
-  constructor(sql: Sql) {
-    this.#sql = sql;
-  }
-
-  /** The last number applied from this stream; null for one never heard of. */
-  applied(stream: string): number | null {
-    return (
-      first<{ applied: number }>(this.#sql, "SELECT applied FROM inbox WHERE stream = ?", stream)?.applied ??
-      null
-    );
-  }
-
-  record(stream: string, number: number): void {
-    this.#sql.all(
-      "INSERT INTO inbox (stream, applied) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET applied = excluded.applied",
-      stream,
-      number,
-    );
   }
 }

@@ -20,7 +20,7 @@ import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type { OutboxMessage, RegisterSession } from "../../protocol/messages.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
-import { Counter } from "../../storage/meta.ts";
+import { Counter } from "../../storage/counter.ts";
 import type { AgentWakeup, Connection, Host, MessageBatch, Receipt } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";

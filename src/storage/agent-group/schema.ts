@@ -1,13 +1,16 @@
 /** Everything an agent group stores. */
-
+import { COUNTER_SCHEMA } from "../counter.ts";
+import { INBOX_SCHEMA } from "../inbox.ts";
 import { META_SCHEMA } from "../meta.ts";
 import type { Migrations } from "../migrations.ts";
-import { MESSAGING_SCHEMA } from "../outbox.ts";
+import { OUTBOX_SCHEMA } from "../outbox.ts";
 
 export const AGENT_GROUP_MIGRATIONS: Migrations = [
   [
     ...META_SCHEMA,
-    ...MESSAGING_SCHEMA,
+    ...COUNTER_SCHEMA,
+    ...OUTBOX_SCHEMA,
+    ...INBOX_SCHEMA,
     // One row for each live agent. No index, and nothing here changes with a heartbeat.
     `CREATE TABLE sessions (
        agent_id TEXT PRIMARY KEY, slot INTEGER NOT NULL, incarnation INTEGER NOT NULL,

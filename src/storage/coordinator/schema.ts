@@ -1,12 +1,16 @@
 /** Everything a coordinator stores. */
+import { COUNTER_SCHEMA } from "../counter.ts";
+import { INBOX_SCHEMA } from "../inbox.ts";
 import { META_SCHEMA } from "../meta.ts";
 import type { Migrations } from "../migrations.ts";
-import { MESSAGING_SCHEMA } from "../outbox.ts";
+import { OUTBOX_SCHEMA } from "../outbox.ts";
 
 export const COORDINATOR_MIGRATIONS: Migrations = [
   [
     ...META_SCHEMA,
-    ...MESSAGING_SCHEMA,
+    ...COUNTER_SCHEMA,
+    ...OUTBOX_SCHEMA,
+    ...INBOX_SCHEMA,
     // Mirrored in memory: no index.
     `CREATE TABLE agents (
        id TEXT PRIMARY KEY, group_id TEXT NOT NULL, type TEXT NOT NULL, capabilities TEXT NOT NULL,

@@ -1,12 +1,16 @@
 /** Everything a notifier stores. */
+import { COUNTER_SCHEMA } from "../counter.ts";
+import { INBOX_SCHEMA } from "../inbox.ts";
 import { META_SCHEMA } from "../meta.ts";
 import type { Migrations } from "../migrations.ts";
-import { MESSAGING_SCHEMA } from "../outbox.ts";
+import { OUTBOX_SCHEMA } from "../outbox.ts";
 
 export const NOTIFIER_MIGRATIONS: Migrations = [
   [
     ...META_SCHEMA,
-    ...MESSAGING_SCHEMA,
+    ...COUNTER_SCHEMA,
+    ...OUTBOX_SCHEMA,
+    ...INBOX_SCHEMA,
     // One row for each incident; those that are not closed are mirrored in memory.
     `CREATE TABLE incidents (
        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, closed_at INTEGER,

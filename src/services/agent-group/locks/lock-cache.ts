@@ -4,7 +4,7 @@
  */
 import { ended, extendedLock, granted, type LockRecord, released, renewed } from "../../../domain/lock.ts";
 import { LockStore } from "../../../storage/agent-group/locks.ts";
-import { Counter } from "../../../storage/meta.ts";
+import { Counter } from "../../../storage/counter.ts";
 import type { Sql } from "../../../storage/sql.ts";
 
 /** Released locks are kept this long, so that a repeated release is answered as the first time. */

@@ -1,5 +1,4 @@
-/** The two records of what happened: failures, and the event log. Both are bounded. */
-import type { Event, EventDraft } from "../../contract/event.ts";
+/** The record of failures, bounded. */
 import type { Failure, FailureFilter } from "../../contract/failure.ts";
 import { isAtLeast } from "../../domain/severity.ts";
 import type { Slice } from "../page.ts";
@@ -7,9 +6,6 @@ import { first, type Sql } from "../sql.ts";
 
 /** Failures kept; the oldest go first. */
 const FAILURES_KEPT = 10_000;
-
-/** Events kept; a stream that resumes behind them has missed some. */
-const EVENTS_KEPT = 20_000;
 
 /** Rows read at a time while a filter looks for matches. */
 const SCAN_PAGE = 50;
@@ -88,35 +84,4 @@ function matches(failure: Failure, filter: FailureFilter): boolean {
   const atMs = Date.parse(failure.at);
   if (filter.since !== undefined && atMs < Date.parse(filter.since)) return false;
   return filter.until === undefined || atMs <= Date.parse(filter.until);
-}
-
-export class EventStore {
-  readonly #sql: Sql;
-
-  constructor(sql: Sql) {
-    this.#sql = sql;
-  }
-
-  append(draft: EventDraft, at: string): void {
-    const row = first<{ id: number }>(
-      this.#sql,
-      "INSERT INTO events (event) VALUES (?) RETURNING id",
-      JSON.stringify({ at, ...draft }),
-    );
-    this.#sql.all("DELETE FROM events WHERE id <= ?", (row?.id ?? 0) - EVENTS_KEPT);
-  }
-
-  lastId(): number {
-    return first<{ id: number | null }>(this.#sql, "SELECT max(id) AS id FROM events")?.id ?? 0;
-  }
-
-  after(id: number, limit: number): Event[] {
-    return this.#sql
-      .all<{ id: number; event: string }>(
-        "SELECT id, event FROM events WHERE id > ? ORDER BY id LIMIT ?",
-        id,
-        limit,
-      )
-      .map((row) => ({ id: row.id, ...(JSON.parse(row.event) as Omit<Event, "id">) }));
-  }
 }

@@ -1,16 +1,17 @@
 /** The Durable Object of an agent group: a shell over the service. */
 import type { FailureReport, Heartbeat, HeartbeatBatch } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
+import type { MessageBatch } from "../protocol/message-batch.ts";
+import type { AgentWakeup, GroupCalls } from "../protocol/object-calls.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
 import type { Caller } from "../services/agent-group/locks/lock-service.ts";
 import type { OutgoingMessage } from "../services/agent-group/mailbox/mailbox-service.ts";
-import type { AgentWakeup, MessageBatch } from "../services/host.ts";
 import { BaseObject } from "./base-object.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 import { CONNECT_PATH, partsOfGroupName } from "./object-names.ts";
 
-export class AgentGroup extends BaseObject<Service> {
+export class AgentGroup extends BaseObject<Service> implements GroupCalls {
   constructor(ctx: DurableObjectState, env: Env) {
     const { cluster, group } = partsOfGroupName(nameOf(ctx));
     super(ctx, env, cluster, (host) => new Service(host, group));
@@ -45,12 +46,12 @@ export class AgentGroup extends BaseObject<Service> {
     if (connection !== null) this.service.disconnected(connection, false);
   }
 
-  receive(parcel: MessageBatch) {
-    return this.service.receive(parcel);
+  receive(batch: MessageBatch) {
+    return this.service.receive(batch);
   }
 
-  wakeAgent(doorbell: AgentWakeup) {
-    return this.service.wakeAgent(doorbell);
+  wakeAgent(wakeup: AgentWakeup) {
+    return this.service.wakeAgent(wakeup);
   }
 
   heartbeat(agentId: string, incarnation: number, heartbeat: Heartbeat) {

@@ -12,22 +12,23 @@ import type {
   TaskStatus,
   TaskSubmission,
 } from "../contract/task.ts";
+import type { MessageBatch } from "../protocol/message-batch.ts";
+import type { CoordinatorCalls, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
 import type { Registrar } from "../services/coordinator/agents/registration.ts";
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
 import type { Speaker } from "../services/coordinator/speaker.ts";
-import type { MessageBatch, TaskReport, UnstartedRead } from "../services/host.ts";
 import { BaseObject } from "./base-object.ts";
 import { baseConfig } from "./bundled-config.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 
-export class Coordinator extends BaseObject<Service> {
+export class Coordinator extends BaseObject<Service> implements CoordinatorCalls {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, nameOf(ctx), (host) => new Service(host, baseConfig()));
   }
 
-  receive(parcel: MessageBatch) {
-    return this.service.receive(parcel);
+  receive(batch: MessageBatch) {
+    return this.service.receive(batch);
   }
 
   register(group: string, agentId: string, body: Registration, registrar: Registrar) {

@@ -2,22 +2,10 @@
  * A Durable Object as the services' host: its storage, its alarm, its sockets as bells, and
  * stubs of the other objects of its cluster as peers.
  */
-import type { Page } from "../contract/common.ts";
-import type { Outcome } from "../contract/problem.ts";
-import type { Task, TaskState } from "../contract/task.ts";
-import type {
-  Address,
-  AgentWakeup,
-  Alarm,
-  Host,
-  Log,
-  MessageBatch,
-  Peers,
-  Receipt,
-  TaskReport,
-  TopicWakeups,
-  UnstartedRead,
-} from "../services/host.ts";
+
+import type { Address } from "../protocol/message-batch.ts";
+import type { CoordinatorCalls, GroupCalls, MessageReceiver } from "../protocol/object-calls.ts";
+import type { Alarm, Host, Log, Peers, TopicWakeups } from "../services/host.ts";
 import { DurableSockets } from "./agent-sockets.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
@@ -83,27 +71,21 @@ export function acceptWaiter(ctx: DurableObjectState, request: Request): Respons
   return new Response(null, { status: 101, webSocket: client });
 }
 
-/** What objects ask of each other. */
-type Receiver = Remote<{ receive(parcel: MessageBatch): Receipt }>;
-type Group = Receiver & Remote<{ ringDoorbell(doorbell: AgentWakeup): void }>;
-type Coordinator = Receiver &
-  Remote<{
-    reportAll(reports: readonly TaskReport[]): Outcome<TaskState>[];
-    unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[];
-  }>;
+type Receiver = Remote<MessageReceiver>;
 
 function peersOf(env: Env, cluster: string): Peers {
   // A new stub each time: one that has failed stays broken.
-  const group = (name: string) => env.AGENT_GROUP.getByName(groupName(cluster, name)) as unknown as Group;
-  const coordinator = () => env.COORDINATOR.getByName(cluster) as unknown as Coordinator;
+  const group = (name: string) =>
+    env.AGENT_GROUP.getByName(groupName(cluster, name)) as unknown as Remote<GroupCalls>;
+  const coordinator = () => env.COORDINATOR.getByName(cluster) as unknown as Remote<CoordinatorCalls>;
   const receiverAt = (address: Address): Receiver => {
     if (address === "coordinator") return coordinator();
     if (address === "notifier") return env.NOTIFIER.getByName(cluster) as unknown as Receiver;
     return group(address.slice("group/".length));
   };
   return {
-    deliver: (address, parcel) => receiverAt(address).receive(parcel),
-    wakeAgent: async (name, doorbell) => group(name).ringDoorbell(doorbell),
+    deliver: (address, batch) => receiverAt(address).receive(batch),
+    wakeAgent: (name, wakeup) => group(name).wakeAgent(wakeup),
     report: (reports) => coordinator().reportAll(reports),
     unstartedTasks: (reads) => coordinator().unstartedTasks(reads),
   };

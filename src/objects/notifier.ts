@@ -2,7 +2,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { IncidentFilter } from "../contract/incident.ts";
 import type { NotificationFilter } from "../contract/notification.ts";
-import type { MessageBatch } from "../services/host.ts";
+import type { MessageBatch } from "../protocol/message-batch.ts";
+import type { MessageReceiver } from "../protocol/object-calls.ts";
 import { Notifier as Service } from "../services/notifier/notifier.ts";
 import type { NotifierEnvironment } from "../services/notifier/notifier-environment.ts";
 import { baseConfig } from "./bundled-config.ts";
@@ -10,7 +11,7 @@ import { type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.
 import { type Env, secretOf } from "./env.ts";
 import { transportsOf } from "./transports/transports.ts";
 
-export class Notifier extends DurableObject<Env> {
+export class Notifier extends DurableObject<Env> implements MessageReceiver {
   readonly #host: DurableHost;
   readonly #service: Service;
 
@@ -25,8 +26,8 @@ export class Notifier extends DurableObject<Env> {
     runAlarm(this.#host.alarm, () => this.#service.onAlarm());
   }
 
-  receive(parcel: MessageBatch) {
-    return this.#service.receive(parcel);
+  receive(batch: MessageBatch) {
+    return this.#service.receive(batch);
   }
 
   notifications(filter: NotificationFilter, limit: number, cursor: string | null) {

@@ -5,9 +5,9 @@
  */
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
-import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
 import type { Task, TaskState } from "../contract/task.ts";
-import type { OutboxMessage } from "../protocol/messages.ts";
+import type { Address, MessageBatch, Receipt } from "../protocol/message-batch.ts";
+import type { AgentWakeup, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface Clock {
@@ -44,39 +44,11 @@ export interface Sockets {
   lastPingMs(connection: number): number | null;
 }
 
-/** Receivers of messages within one cluster. Ids hold no `/`, so no two receivers share a name. */
-export type Address = "coordinator" | "notifier" | `group/${string}`;
-
-/** A run of consecutive messages of one stream. */
-export type MessageBatch = { stream: string; messages: { number: number; message: OutboxMessage }[] };
-
-/** How far the receiver has come, and what it will never accept. */
-export type Receipt = { through: number; refused: { number: number; reason: string }[] };
-
-/** What a doorbell says: hints, not facts. */
-export type AgentWakeup = {
-  agentId: string;
-  assignedTasks: number;
-  /** Attempts that were taken from it; the same one perhaps more than once. */
-  revoked?: readonly Revocation[];
-};
-
-export type Revocation = { taskId: string; attempt: number; reason: RevocationReason };
-
-/** Which page of an agent's unstarted tasks is asked for; the cursor is null for the first. */
-export type UnstartedRead = { agentId: string; cursor: string | null };
-
-/** A holder's report that came over a socket. */
-export type TaskReport = {
-  speaker: { agentId: string; incarnation: number };
-  frame: Extract<AgentFrame, { task_id: string }>;
-};
-
 export interface Peers {
   /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
-  deliver(receiver: Address, parcel: MessageBatch): Promise<Receipt>;
+  deliver(receiver: Address, batch: MessageBatch): Promise<Receipt>;
   /** Tells a group that an agent's task list changed. Rejects when it may not have heard. */
-  wakeAgent(group: string, doorbell: AgentWakeup): Promise<void>;
+  wakeAgent(group: string, wakeup: AgentWakeup): Promise<void>;
   /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
   report(reports: readonly TaskReport[]): Promise<Outcome<TaskState>[]>;
   /**

@@ -2,9 +2,11 @@
  * The receiving half of messages between objects: applies each message once, in order,
  * in a transaction of its own together with the mark that says so.
  */
+
+import type { MessageBatch, Receipt } from "../protocol/message-batch.ts";
 import type { OutboxMessage } from "../protocol/messages.ts";
 import { InboxStore } from "../storage/inbox.ts";
-import type { Host, MessageBatch, Receipt } from "./host.ts";
+import type { Host } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Applies one message; a returned reason refuses it for good. Throws only for bugs. */

@@ -5,10 +5,11 @@
  * refuses for good is parked and reported, and the rest flows on.
  */
 import { backoffMs } from "../domain/backoff.ts";
+import type { Address, MessageBatch, Receipt } from "../protocol/message-batch.ts";
 import type { OutboxMessage } from "../protocol/messages.ts";
 import type { MetaStore } from "../storage/meta.ts";
 import { OutboxStore, type StoredMessage } from "../storage/outbox.ts";
-import type { Address, Host, MessageBatch, Receipt } from "./host.ts";
+import type { Host } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Messages in one parcel: keeps a delivery's transaction short. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { ServerFrame } from "../../src/contract/socket.ts";
-import type { UnstartedRead } from "../../src/services/host.ts";
+import type { UnstartedRead } from "../../src/protocol/object-calls.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 import type { SimulatedSocket } from "../support/simulation/simulated-sockets.ts";
 import { Unreachable } from "../support/simulation/world.ts";

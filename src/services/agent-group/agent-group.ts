@@ -17,11 +17,13 @@ import type {
 } from "../../contract/agent.ts";
 import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage, RegisterSession } from "../../protocol/messages.ts";
+import type { AgentWakeup } from "../../protocol/object-calls.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import { Counter } from "../../storage/counter.ts";
-import type { AgentWakeup, Connection, Host, MessageBatch, Receipt } from "../host.ts";
+import type { Connection, Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { type Cause, type Ending, GroupContext } from "./group-context.ts";

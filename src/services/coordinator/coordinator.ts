@@ -22,9 +22,11 @@ import type {
   TaskState,
   TaskSubmission,
 } from "../../contract/task.ts";
+import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { BroadcastRequested, OutboxMessage } from "../../protocol/messages.ts";
+import type { TaskReport } from "../../protocol/object-calls.ts";
 import { COORDINATOR_MIGRATIONS } from "../../storage/coordinator/schema.ts";
-import type { Host, MessageBatch, Receipt, TaskReport } from "../host.ts";
+import type { Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { Drains } from "./agents/drains.ts";

@@ -13,10 +13,10 @@ import {
   type TaskFilter,
   type TaskStatus,
 } from "../../contract/task.ts";
+import type { UnstartedRead } from "../../protocol/object-calls.ts";
 import type { QueuedTask, QueuePosition } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
-import type { UnstartedRead } from "../host.ts";
 import type { ClusterContext } from "./cluster-context.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
 import type { Placement } from "./tasks/placement.ts";

@@ -14,7 +14,8 @@ import {
   type FrameSize,
   withFrames,
 } from "../../../protocol/frame-rate-limit.ts";
-import type { Connection, TaskReport } from "../../host.ts";
+import type { TaskReport } from "../../../protocol/object-calls.ts";
+import type { Connection } from "../../host.ts";
 import type { GroupContext } from "../group-context.ts";
 import type { Session } from "../liveness/sessions.ts";
 import type { LockService } from "../locks/lock-service.ts";

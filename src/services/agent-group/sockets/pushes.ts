@@ -6,7 +6,7 @@
  */
 
 import { instantOrNull } from "../../../contract/instant.ts";
-import type { Revocation } from "../../host.ts";
+import type { Revocation } from "../../../protocol/object-calls.ts";
 import type { GroupContext } from "../group-context.ts";
 import type { Session } from "../liveness/sessions.ts";
 import { MessagePushes } from "./message-pushes.ts";

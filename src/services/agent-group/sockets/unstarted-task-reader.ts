@@ -5,7 +5,8 @@
  */
 import type { Page } from "../../../contract/common.ts";
 import type { Task } from "../../../contract/task.ts";
-import type { Host, UnstartedRead } from "../../host.ts";
+import type { UnstartedRead } from "../../../protocol/object-calls.ts";
+import type { Host } from "../../host.ts";
 
 /** Agents in one call. */
 const READS_PER_CALL = 100;

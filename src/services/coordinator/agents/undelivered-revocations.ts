@@ -3,7 +3,7 @@
  * for an hour or so, as long as the agent lives on in the same incarnation: a later one reads its list anyway.
  */
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
-import type { Revocation } from "../../host.ts";
+import type { Revocation } from "../../../protocol/object-calls.ts";
 import { BackoffTimers, isLastWait } from "./backoff-timers.ts";
 
 /** Revocations kept of all agents together; a report of what is beyond them is refused anyway. */

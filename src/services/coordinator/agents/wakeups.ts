@@ -7,7 +7,8 @@
  */
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { earliest } from "../../../domain/deadlines.ts";
-import type { Host, Revocation } from "../../host.ts";
+import type { Revocation } from "../../../protocol/object-calls.ts";
+import type { Host } from "../../host.ts";
 import type { UnitOfWork } from "../../unit-of-work.ts";
 import type { TaskCache } from "../tasks/task-cache.ts";
 import type { AgentRegistry } from "./agent-registry.ts";

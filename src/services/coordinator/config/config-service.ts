@@ -1,13 +1,13 @@
 /** Reading and changing the configuration, and telling the other objects what they must know of it. */
 import type { Config } from "../../../contract/config.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../../contract/problem.ts";
+import type { Address } from "../../../protocol/message-batch.ts";
 import {
   type ConfigChange,
   patchConfig,
   replaceConfig,
 } from "../../../validation/configuration/config-changes.ts";
 import { redactConfig } from "../../../validation/configuration/secrets.ts";
-import type { Address } from "../../host.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Failover } from "../failover/failover.ts";
 

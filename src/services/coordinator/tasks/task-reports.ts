@@ -24,7 +24,7 @@ import {
   progressed,
   started,
 } from "../../../domain/task-lifecycle.ts";
-import type { TaskReport } from "../../host.ts";
+import type { TaskReport } from "../../../protocol/object-calls.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask, staleAttempt, takenAway } from "../refusals.ts";

@@ -27,6 +27,7 @@ export type DecisionReason = z.infer<typeof DecisionReason>;
 export const EXCLUSION_REASONS = [
   "inactive",
   "suspect",
+  "silent",
   "draining",
   "missing_capability",
   "missing_label",

@@ -11,7 +11,7 @@ const WEIGHTS = { capability: 1, load: 1 };
 export const basic: Strategy = {
   name: "basic",
   summary: "designated backups in order, then capability, then least load",
-  heeds: ["cooling_down", "previous_agent", "suspect"],
+  heeds: ["cooling_down", "previous_agent", "silent"],
 
   weights: (task, context) => withList(designatedBackups(task, context), WEIGHTS),
 

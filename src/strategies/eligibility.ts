@@ -11,7 +11,8 @@ export type Exclusion = { reason: ExclusionReason; detail: string };
 /** Why this candidate cannot take this task now, whoever else there is, or null. The first reason that applies. */
 export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclusion | null {
   if (candidate.status !== "active") {
-    return { reason: candidate.status, detail: `it is ${candidate.status}` };
+    const detail = candidate.status === "suspect" ? "its socket broke" : `it is ${candidate.status}`;
+    return { reason: candidate.status, detail };
   }
   if (task.group !== null && candidate.group !== task.group) {
     return {
@@ -40,7 +41,7 @@ export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclus
 const SOFT: Readonly<
   Record<SoftReason, (task: PlaceableTask, candidate: Candidate, context: DecisionContext) => string | null>
 > = {
-  suspect: (_, { silentUntilMs }, { nowMs }) =>
+  silent: (_, { silentUntilMs }, { nowMs }) =>
     silentUntilMs !== null && silentUntilMs > nowMs ? "it has missed heartbeats and may be dead" : null,
 
   previous_agent: (task, candidate) =>

@@ -6,6 +6,7 @@ import type { DecisionContext, PlaceableTask, Verdict } from "./strategy.ts";
 const REASON_WORDS: Record<ExclusionReason, string> = {
   inactive: "inactive",
   suspect: "suspect",
+  silent: "silent",
   draining: "draining",
   missing_capability: "without the capability",
   missing_label: "without a required label",

@@ -23,7 +23,7 @@ export const DEFAULT_WEIGHTS: Readonly<Record<PriorityLevel, Weights>> = {
 export const failover: Strategy = {
   name: "failover",
   summary: "reliability, capability, load and performance, weighed by the task's priority",
-  heeds: ["below_reliability_threshold", "cooling_down", "previous_agent", "suspect"],
+  heeds: ["below_reliability_threshold", "cooling_down", "previous_agent", "silent"],
 
   weights(task, context) {
     return withList(designatedBackups(task, context), levelWeights(task, context));

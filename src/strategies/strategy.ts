@@ -54,7 +54,7 @@ export type DecisionContext = {
 /** Reasons that exclude somebody only while another is left. */
 export type SoftReason = Extract<
   ExclusionReason,
-  "below_reliability_threshold" | "cooling_down" | "previous_agent" | "suspect"
+  "below_reliability_threshold" | "cooling_down" | "previous_agent" | "silent"
 >;
 
 export type Factors = Readonly<Record<string, number>>;

@@ -286,8 +286,23 @@ describe("whom every strategy passes over", () => {
     const silent = candidate("a", { silentUntilMs: NOW_MS + 500 });
     const verdict = chosen([silent, candidate("b", { openTasks: 9 })]);
     expect(verdict.selected).toBe("b");
-    expect(verdict.excludedCounts).toEqual({ suspect: 1 });
-    expect(chosen([silent]).selected).toBe("a");
+    expect(verdict.excludedCounts).toEqual({ silent: 1 });
+    expect(verdict.explanation).toContain("passed over: 1 silent");
+    expect(chosen([silent]).explanation).toContain(
+      "a takes t (resize): the only one left; taken although silent",
+    );
+  });
+
+  it("whoever has a broken socket as `suspect`, and whoever misses heartbeats as `silent`", () => {
+    const verdict = chosen([
+      candidate("broken", { status: "suspect" }),
+      candidate("quiet", { silentUntilMs: NOW_MS + 500 }),
+      candidate("free"),
+    ]);
+    expect(verdict.excluded).toEqual([
+      { agentId: "broken", reason: "suspect", detail: "its socket broke" },
+      { agentId: "quiet", reason: "silent", detail: "it has missed heartbeats and may be dead" },
+    ]);
   });
 
   it("whoever had the task before, while another exists", () => {

@@ -1,6 +1,6 @@
 /** The Worker: the HTTP application, the three kinds of object, and where mail is sent, wired together. */
 import type { Env } from "../src/objects/env.ts";
-import { recordRequest } from "../src/objects/reachable-since.ts";
+import { recordRequest } from "../src/objects/first-request.ts";
 import { createApp } from "./app.ts";
 
 export { AgentGroup } from "../src/objects/agent-group.ts";

@@ -31,8 +31,8 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
   }
 
   override webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): void {
-    const connection = this.host.sockets.hear(socket);
-    if (connection !== null) this.service.hear(connection, data);
+    const connection = this.host.sockets.markHeard(socket);
+    if (connection !== null) this.service.receiveFrames(connection, data);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, wasClean: boolean): void {
@@ -66,8 +66,8 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.signOfLife(agentId, incarnation);
   }
 
-  taskListRead(agentId: string, assignedTasks: number) {
-    return this.service.taskListRead(agentId, assignedTasks);
+  recordTaskListRead(agentId: string, assignedTasks: number) {
+    return this.service.recordTaskListRead(agentId, assignedTasks);
   }
 
   liveness(agentIds: readonly string[]) {

@@ -34,7 +34,7 @@ export class DurableSockets implements Sockets {
   }
 
   /** Whom a socket that says something speaks for; null if it is no agent's. */
-  hear(socket: WebSocket): Connection | null {
+  markHeard(socket: WebSocket): Connection | null {
     this.#spoken.add(socket);
     return this.connectionOf(socket);
   }

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { closeSocket } from "./agent-sockets.ts";
-import { acceptWaiter, type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
+import { acceptTopicWaiter, type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 
 export abstract class BaseObject<
@@ -20,7 +20,7 @@ export abstract class BaseObject<
   }
 
   override fetch(request: Request): Response {
-    return acceptWaiter(this.ctx, request);
+    return acceptTopicWaiter(this.ctx, request);
   }
 
   override alarm(info?: AlarmInvocationInfo): void {

@@ -9,8 +9,8 @@ import type { Alarm, Host, Log, Peers, TopicWakeups } from "../services/host.ts"
 import { DurableSockets } from "./agent-sockets.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
+import { reachableSinceMs } from "./first-request.ts";
 import { groupName } from "./object-names.ts";
-import { reachableSinceMs } from "./reachable-since.ts";
 import type { Remote } from "./rpc-types.ts";
 
 export type DurableHost = Host & {
@@ -61,7 +61,7 @@ function socketBells(ctx: DurableObjectState): TopicWakeups {
 }
 
 /** Lets the Worker wait for a topic without keeping the object awake. */
-export function acceptWaiter(ctx: DurableObjectState, request: Request): Response {
+export function acceptTopicWaiter(ctx: DurableObjectState, request: Request): Response {
   const topic = new URL(request.url).searchParams.get("topic");
   if (topic === null || request.headers.get("Upgrade") !== "websocket") {
     return new Response(null, { status: 404 });

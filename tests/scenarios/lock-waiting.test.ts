@@ -287,7 +287,7 @@ describe("a frame that waits", () => {
     const smith = await smithWith(["a", "b"]);
     const held = smith.queue("a");
     const socket = smith.connect("b");
-    socket.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    socket.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
     await smith.pass(MESSAGE_MS);
     expect(socket.received).toEqual([{ type: "ack", request_id: "1", queued: true }]);
     if (held !== null) smith.release(held);
@@ -302,8 +302,8 @@ describe("a frame that waits", () => {
     const smith = await smithWith(["a", "b"]);
     smith.queue("a");
     const socket = smith.connect("b");
-    socket.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 2 });
-    socket.say({ type: "lock_acquire", request_id: "2", resource: "disk" });
+    socket.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 2 });
+    socket.send({ type: "lock_acquire", request_id: "2", resource: "disk" });
     await smith.pass(1990);
     expect(socket.received).toMatchObject([
       { type: "ack", queued: true },
@@ -325,9 +325,9 @@ describe("a frame that waits", () => {
     const held = smith.queue("a");
     const a = smith.connect("a");
     const b = smith.connect("b");
-    b.say({ type: "task_start", request_id: "0", task_id: "nothing", attempt: 1 });
-    b.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
-    a.say({ type: "lock_release", request_id: "2", resource: "disk", fencing_token: held?.fencing_token });
+    b.send({ type: "task_start", request_id: "0", task_id: "nothing", attempt: 1 });
+    b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    a.send({ type: "lock_release", request_id: "2", resource: "disk", fencing_token: held?.fencing_token });
     await smith.pass(MESSAGE_MS);
     expect(b.received.map((frame) => [frame.type, "request_id" in frame ? frame.request_id : null])).toEqual([
       ["error", "0"],
@@ -341,15 +341,15 @@ describe("a frame that waits", () => {
     smith.queue("a");
     const b = smith.connect("b");
     const c = smith.connect("c");
-    b.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
-    c.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    c.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
     await smith.pass(MESSAGE_MS);
     expect(smith.waiters()).toEqual(["b", "c"]);
     b.close();
     c.break();
     expect(smith.waiters()).toEqual(["c"]);
     const back = smith.connect("c");
-    back.say({ type: "lock_acquire", request_id: "9", resource: "disk", wait_seconds: 30 });
+    back.send({ type: "lock_acquire", request_id: "9", resource: "disk", wait_seconds: 30 });
     await smith.pass(MESSAGE_MS);
     smith.release(smith.held("a"));
     expect(back.frames("lock_granted")).toMatchObject([{ request_id: "9", lock: { holder: "c" } }]);
@@ -526,8 +526,8 @@ describe("a frame whose socket has ended before it was served", () => {
     const held = smith.queue("a");
     const b = smith.connect("b");
     await smith.pass(50);
-    b.say({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
-    b.say({ type: "lock_acquire", request_id: "2", resource: "tape" });
+    b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
+    b.send({ type: "lock_acquire", request_id: "2", resource: "tape" });
     b.close();
     await smith.pass(50);
     expect(smith.waiters()).toEqual([]);

@@ -478,11 +478,11 @@ describe("what an agent asks", () => {
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
 
-    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
-    socket.say({ type: "lock_acquire", request_id: "2", resource: "disk" });
-    socket.say("{");
-    socket.say({ type: "task_complete", request_id: "4", task_id: "one", attempt: 1, result: 7 });
-    socket.say({ type: "heartbeat", request_id: "5", load: { cpu: 0.5, memory: 0.5 } });
+    socket.send({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    socket.send({ type: "lock_acquire", request_id: "2", resource: "disk" });
+    socket.send("{");
+    socket.send({ type: "task_complete", request_id: "4", task_id: "one", attempt: 1, result: 7 });
+    socket.send({ type: "heartbeat", request_id: "5", load: { cpu: 0.5, memory: 0.5 } });
     expect(answers(socket)).toEqual([]);
     await cluster.pass(MESSAGE_MS);
 
@@ -505,7 +505,7 @@ describe("what an agent asks", () => {
     };
     for (const socket of sockets) {
       for (const { task } of socket.frames("task_assigned")) {
-        socket.say({
+        socket.send({
           type: "task_complete",
           request_id: task.id,
           task_id: task.id,
@@ -523,7 +523,7 @@ describe("what an agent asks", () => {
   it("is answered by each frame of a batch for itself", async () => {
     const cluster = await board();
     const socket = await cluster.connected("a");
-    socket.say({
+    socket.send({
       type: "batch",
       frames: [
         { type: "lock_acquire", request_id: "1", resource: "disk" },
@@ -598,7 +598,7 @@ describe("what an agent asks", () => {
   ])("is refused, and the connection stays, when it is $what", async ({ frame, code }) => {
     const cluster = await board();
     const socket = await cluster.connected("a");
-    socket.say(frame);
+    socket.send(frame);
     await cluster.pass(MESSAGE_MS);
     const [answer] = answers(socket);
     expect(answer).toMatchObject({
@@ -608,7 +608,7 @@ describe("what an agent asks", () => {
       status: expect.any(Number),
     });
     if (code === "invalid_request") expect(answer).toMatchObject({ errors: [expect.anything()] });
-    socket.say({ type: "heartbeat", request_id: "after" });
+    socket.send({ type: "heartbeat", request_id: "after" });
     await cluster.pass(MESSAGE_MS);
     expect(answers(socket).at(-1)).toEqual({ type: "ack", request_id: "after" });
   });
@@ -620,9 +620,9 @@ describe("what an agent asks", () => {
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
     const [holder, other] = a.frames("task_assigned").length > 0 ? [a, b] : [b, a];
-    holder.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 9 });
-    other.say({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
-    other.say({ type: "task_start", request_id: "3", task_id: "nothing", attempt: 1 });
+    holder.send({ type: "task_start", request_id: "1", task_id: "one", attempt: 9 });
+    other.send({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
+    other.send({ type: "task_start", request_id: "3", task_id: "nothing", attempt: 1 });
     await cluster.pass(MESSAGE_MS);
     expect(answers(holder)).toMatchObject([{ code: "stale_attempt", request_id: "1", attempt: 1 }]);
     expect(answers(other)).toMatchObject([{ code: "stale_attempt" }, { code: "not_found" }]);
@@ -635,11 +635,11 @@ describe("what an agent asks", () => {
     await cluster.pass(MESSAGE_MS);
     const { call } = cluster.world;
     cluster.world.call = () => Promise.reject(new Unreachable());
-    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    socket.send({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
     await cluster.pass(MESSAGE_MS);
     cluster.world.call = call;
     expect(answers(socket)).toMatchObject([{ type: "error", request_id: "1", code: "unavailable" }]);
-    socket.say({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
+    socket.send({ type: "task_start", request_id: "2", task_id: "one", attempt: 1 });
     await cluster.pass(MESSAGE_MS);
     expect(answers(socket).at(-1)).toMatchObject({ type: "ack", request_id: "2" });
   });
@@ -653,9 +653,9 @@ describe("what an agent asks", () => {
       if (request.resource === "broken") throw new Error("a bug");
       return ask.call(locks, request, nowMs);
     };
-    a.say({ type: "lock_acquire", request_id: "1", resource: "disk" });
-    b.say({ type: "lock_acquire", request_id: "1", resource: "broken" });
-    b.say({ type: "lock_acquire", request_id: "2", resource: "tape" });
+    a.send({ type: "lock_acquire", request_id: "1", resource: "disk" });
+    b.send({ type: "lock_acquire", request_id: "1", resource: "broken" });
+    b.send({ type: "lock_acquire", request_id: "2", resource: "tape" });
     await cluster.pass(MESSAGE_MS);
     expect(answers(a)).toMatchObject([{ type: "ack", lock: { resource: "disk", holder: "a" } }]);
     expect(answers(b)).toMatchObject([
@@ -669,7 +669,7 @@ describe("what an agent asks", () => {
     const cluster = await board();
     const socket = await cluster.connected("a");
     const long = "x".repeat(262_144);
-    for (let frame = 0; frame < 300; frame++) socket.say(long);
+    for (let frame = 0; frame < 300; frame++) socket.send(long);
     expect(socket.closed).toEqual({ code: 1008, reason: "policy" });
     // No crash: it is given its timeout.
     expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }]);
@@ -684,7 +684,7 @@ describe("what an agent asks", () => {
         service.messages.send("a", { from: "operator", message_type: "note", content: 1 }),
       ),
     );
-    socket.say({ type: "message_ack", request_id: "1", message_id: id });
+    socket.send({ type: "message_ack", request_id: "1", message_id: id });
     await cluster.pass(MESSAGE_MS);
     expect(answers(socket)).toEqual([{ type: "ack", request_id: "1" }]);
     expect(good(cluster.heartbeat("a")).unread_messages).toBe(0);
@@ -701,7 +701,7 @@ describe("a task whose doorbell was lost", () => {
     await cluster.submit({ id: "two" });
     await cluster.pass(MESSAGE_MS);
     network.reconnect();
-    socket.say({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
+    socket.send({ type: "task_start", request_id: "1", task_id: "one", attempt: 1 });
     await cluster.pingFor(socket, 300_000);
     expect(socket.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
   });
@@ -721,7 +721,7 @@ describe("an agent to which there is much to say", () => {
       const next = socket.frames("task_assigned").find(({ task }) => !started.has(task.id))?.task;
       if (next === undefined) return false;
       started.add(next.id);
-      socket.say({ type: "task_start", request_id: next.id, task_id: next.id, attempt: next.attempt });
+      socket.send({ type: "task_start", request_id: next.id, task_id: next.id, attempt: next.attempt });
       return true;
     };
     while (startNext()) await cluster.pass(MESSAGE_MS);
@@ -747,7 +747,7 @@ describe("an agent to which there is much to say", () => {
 
     for (let index = 0; index < socket.frames("message").length; index++) {
       const message_id = socket.frames("message")[index]?.message.id;
-      socket.say({ type: "message_ack", request_id: `${index}`, message_id });
+      socket.send({ type: "message_ack", request_id: `${index}`, message_id });
       await cluster.pass(MESSAGE_MS);
     }
     const told = socket.frames("message").map(({ message }) => message.id);
@@ -783,7 +783,7 @@ describe("an agent to which there is much to say", () => {
     const socket = cluster.connect("a");
     await cluster.pass(MESSAGE_MS);
     expect(socket.frames("task_assigned").length).toBeLessThan(20);
-    expect(socket.isHeldBack).toBe(true);
+    expect(socket.isBackpressured).toBe(true);
     cluster.group.evict();
     send();
     const done = new Set<string>();
@@ -792,18 +792,18 @@ describe("an agent to which there is much to say", () => {
       const message = socket.frames("message").find((frame) => !done.has(frame.message.id))?.message;
       if (task !== undefined) {
         done.add(task.id);
-        socket.say({ type: "task_start", request_id: "1", task_id: task.id, attempt: task.attempt });
+        socket.send({ type: "task_start", request_id: "1", task_id: task.id, attempt: task.attempt });
       }
       if (message !== undefined) {
         done.add(message.id);
-        socket.say({ type: "message_ack", request_id: "2", message_id: message.id });
+        socket.send({ type: "message_ack", request_id: "2", message_id: message.id });
       }
       if (second === 20) cluster.group.evict();
       socket.ping();
       await cluster.pass(1000);
     }
     expect(done.size).toBe(81);
-    expect(socket.isHeldBack).toBe(false);
+    expect(socket.isBackpressured).toBe(false);
   });
 
   it("hears its messages for ever, though it acknowledges them by calls", async () => {
@@ -835,11 +835,11 @@ describe("an agent to which there is much to say", () => {
         service.locks.acquire("tape", null, { agent_id: "b", ttl_seconds: 600 }),
       ),
     );
-    socket.say({ type: "lock_acquire", request_id: "1", resource: "tape", wait_seconds: 30 });
+    socket.send({ type: "lock_acquire", request_id: "1", resource: "tape", wait_seconds: 30 });
     const ask = { type: "lock_acquire", request_id: "1", resource: "\\".repeat(256) };
     const frames = Array.from({ length: 1000 }, () => ask);
     for (let asked = 0; asked < 100 && socket.closed === null; asked++) {
-      socket.say({ type: "batch", frames });
+      socket.send({ type: "batch", frames });
       await cluster.pass(1000);
       socket.ping();
       holder.ping();
@@ -861,11 +861,11 @@ describe("an agent to which there is much to say", () => {
       resource: "\\".repeat(256),
     }));
     for (let round = 0; round < 40; round++) {
-      socket.say({ type: "batch", frames });
+      socket.send({ type: "batch", frames });
       await cluster.submit({ id: `task-${round}` });
       await cluster.pass(1000);
       const task = socket.frames("task_assigned").at(-1)?.task;
-      socket.say({ type: "task_complete", request_id: "2", task_id: task?.id, attempt: 1 });
+      socket.send({ type: "task_complete", request_id: "2", task_id: task?.id, attempt: 1 });
     }
     expect(socket.closed).toBeNull();
     expect(socket.frames("task_assigned")).toHaveLength(40);
@@ -883,7 +883,7 @@ describe("a newer connection", () => {
     // Its end is told late, and says nothing of the agent.
     cluster.group.serve((service) => service.disconnected(first.connection, false));
     expect(cluster.sessions()).toMatchObject([{ connection: second.connection.number, suspect_until: null }]);
-    second.say({ type: "heartbeat", request_id: "1" });
+    second.send({ type: "heartbeat", request_id: "1" });
     await cluster.pass(MESSAGE_MS);
     expect(answers(second)).toHaveLength(1);
   });

@@ -6,11 +6,11 @@ const GRACE_MS = 5000;
 
 function suspect(cluster: ScriptedCluster, agentId: string, incarnation = cluster.incarnationOf(agentId)) {
   const untilMs = Math.floor(cluster.world.nowMs) + GRACE_MS;
-  cluster.tell({ type: "agent_suspect", agentId, incarnation, untilMs });
+  cluster.deliverToCoordinator({ type: "agent_suspect", agentId, incarnation, untilMs });
 }
 
 function clear(cluster: ScriptedCluster, agentId: string, incarnation = cluster.incarnationOf(agentId)) {
-  cluster.tell({ type: "agent_cleared", agentId, incarnation });
+  cluster.deliverToCoordinator({ type: "agent_cleared", agentId, incarnation });
 }
 
 const statusOf = (cluster: ScriptedCluster) =>
@@ -85,7 +85,7 @@ describe("a suspect", () => {
     expect(cluster.decisions("t")).toHaveLength(1);
     await cluster.pass(1000);
     const group = cluster.cluster.group("default");
-    group.serve((service) => service.taskListRead("a", 0));
+    group.serve((service) => service.recordTaskListRead("a", 0));
     clear(cluster, "a");
     await cluster.pass(50);
     const beat = good(group.serve((service) => service.heartbeat("a", cluster.incarnationOf("a"), {})));

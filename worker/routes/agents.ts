@@ -217,7 +217,7 @@ export function agentRoutes(app: App): void {
       );
       if (speaker !== null && status.includes("assigned")) {
         const unstarted = page.items.filter((task) => task.status === "assigned").length;
-        inPassing(c, () => groupOf(c.env, cluster, group).taskListRead(agent, unstarted));
+        inPassing(c, () => groupOf(c.env, cluster, group).recordTaskListRead(agent, unstarted));
       }
       return page;
     };

@@ -32,8 +32,8 @@ import { deadlineOf } from "./liveness/sessions.ts";
 import { LockService } from "./locks/lock-service.ts";
 import { MailboxService } from "./mailbox/mailbox-service.ts";
 import { sessionExpired } from "./refusals.ts";
+import { AgentPushes } from "./sockets/agent-pushes.ts";
 import { FrameHandler } from "./sockets/frame-handler.ts";
-import { Pushes } from "./sockets/pushes.ts";
 
 /** How long a call waits for the coordinator to have heard of what it did. */
 const HEARD_LIMIT_MS = 2000;
@@ -46,7 +46,7 @@ export class AgentGroup {
   readonly #context: GroupContext;
   readonly #monitor: LivenessMonitor;
   readonly #inbox: Inbox;
-  readonly #pushes: Pushes;
+  readonly #pushes: AgentPushes;
   readonly #requests: FrameHandler;
   readonly #connectionNumbers: Counter;
 
@@ -63,7 +63,7 @@ export class AgentGroup {
     });
     this.#context = new GroupContext(host, this.#unit, group);
     this.#monitor = new LivenessMonitor(this.#context);
-    this.#pushes = new Pushes(this.#context);
+    this.#pushes = new AgentPushes(this.#context);
     this.locks = new LockService(this.#context);
     this.messages = new MailboxService(this.#context, this.#pushes);
     this.#requests = new FrameHandler(this.#context, this.locks, this.messages, this.#pushes);
@@ -88,7 +88,7 @@ export class AgentGroup {
     session.assignedTasks = assignedTasks;
     session.tasksChanged = true;
     this.#host.wakeups.wake(agentTopic(agentId));
-    this.#pushes.tasks(agentId, revoked);
+    this.#pushes.tasksChanged(agentId, revoked);
   }
 
   // Sockets
@@ -113,13 +113,13 @@ export class AgentGroup {
   connected({ agentId, number }: Connection): void {
     this.#host.defer(() => {
       const session = this.#unit.read(() => this.#context.sessions.find(agentId));
-      if (session?.connection === number) this.#pushes.begin(agentId);
+      if (session?.connection === number) this.#pushes.pushAll(agentId);
     });
   }
 
   /** Something came over a socket. */
-  hear(connection: Connection, data: string | ArrayBuffer): void {
-    this.#requests.hear(connection, data);
+  receiveFrames(connection: Connection, data: string | ArrayBuffer): void {
+    this.#requests.receive(connection, data);
   }
 
   /** A socket ended. @param isClean in good order, by a close frame or by us */
@@ -167,7 +167,7 @@ export class AgentGroup {
   }
 
   /** The agent read its task list: the doorbell is answered. */
-  taskListRead(agentId: string, assignedTasks: number): void {
+  recordTaskListRead(agentId: string, assignedTasks: number): void {
     const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     if (session === undefined) return;
     session.assignedTasks = assignedTasks;
@@ -244,7 +244,7 @@ export class AgentGroup {
         const session = this.#context.sessions.find(message.agentId);
         if (session?.incarnation !== message.incarnation) return null;
         this.#context.sessions.drained(session, message);
-        this.#unit.afterCommit(() => this.#pushes.drain(message.agentId));
+        this.#unit.afterCommit(() => this.#pushes.pushDrain(message.agentId));
         return null;
       }
       default:

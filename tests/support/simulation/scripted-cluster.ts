@@ -119,7 +119,7 @@ export class ScriptedCluster {
   }
 
   /** Has the coordinator hear a message as if from a group. */
-  tell(message: ToCoordinator): void {
+  deliverToCoordinator(message: ToCoordinator): void {
     this.#told += 1;
     const messages = [{ number: this.#told, message }];
     this.cluster.coordinator.serve((service) => service.receive({ stream: "script", messages: messages }));

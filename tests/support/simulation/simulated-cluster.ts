@@ -30,7 +30,7 @@ export class SimulatedCluster {
   readonly coordinator: SimulatedObject<Coordinator>;
   readonly notifier: SimulatedObject<Notifier>;
   /** What the channel `log` said. */
-  readonly told: Record<string, unknown>[] = [];
+  readonly logged: Record<string, unknown>[] = [];
   /** Attempts that agents were told they lost, whether they heard it or not. */
   readonly revoked: (Revocation & { agentId: string })[] = [];
   /** What arrived at the webhook's receiver, repeats included. */
@@ -57,7 +57,7 @@ export class SimulatedCluster {
       ...this.#common(),
       create: (host) => new Notifier(host, this.#environment(), "default", config),
       onLog: (event, fields) => {
-        if (event === "failure_notification") this.told.push(fields);
+        if (event === "failure_notification") this.logged.push(fields);
       },
     });
   }
@@ -83,13 +83,13 @@ export class SimulatedCluster {
     if (!connected.ok) return connected;
     const socket = new SimulatedSocket(connected.value, {
       nowMs: () => Math.floor(this.world.nowMs),
-      said: ({ connection }, text) => object.serve((service) => service.hear(connection, text)),
+      said: ({ connection }, text) => object.serve((service) => service.receiveFrames(connection, text)),
       ended: (ended, isClean) => {
         object.serve((service) => service.disconnected(ended.connection, isClean));
-        object.lines.drop(ended);
+        object.sockets.drop(ended);
       },
     });
-    object.lines.accept(socket);
+    object.sockets.accept(socket);
     object.serve((service) => service.connected(socket.connection));
     return ok(socket);
   }

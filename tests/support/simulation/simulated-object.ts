@@ -6,7 +6,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Host, Peers } from "../../../src/services/host.ts";
 import { type Fate, NodeSql } from "./node-sql.ts";
-import { SimulatedLines } from "./simulated-sockets.ts";
+import { SimulatedSockets } from "./simulated-sockets.ts";
 import type { World } from "./world.ts";
 
 /** After a throwing alarm the platform tries again in this time. */
@@ -28,7 +28,7 @@ export class SimulatedObject<Service extends object> {
   /** What is on disk; for tests to look at. */
   readonly database = new DatabaseSync(":memory:");
   /** The sockets that the platform holds for it. */
-  readonly lines = new SimulatedLines();
+  readonly sockets = new SimulatedSockets();
   readonly #world: World;
   readonly #options: ObjectOptions<Service>;
   #live: { service: Service; sql: NodeSql } | null = null;
@@ -61,7 +61,7 @@ export class SimulatedObject<Service extends object> {
 
   /** The instance has crashed: gone is all that was only in memory, and its sockets. */
   end(): void {
-    this.lines.cut();
+    this.sockets.cut();
     this.evict();
   }
 
@@ -114,17 +114,17 @@ export class SimulatedObject<Service extends object> {
       // What an instance that is gone still has under way reaches nobody.
       sockets: {
         send: (connection, frame) => {
-          if (isMine()) this.lines.send(connection, frame);
+          if (isMine()) this.sockets.send(connection, frame);
         },
         close: (connection, code, reason) => {
-          if (isMine()) this.lines.close(connection, code, reason);
+          if (isMine()) this.sockets.close(connection, code, reason);
         },
         setBackpressured: (connection, isHeldBack) => {
-          if (isMine()) this.lines.setBackpressured(connection, isHeldBack);
+          if (isMine()) this.sockets.setBackpressured(connection, isHeldBack);
         },
-        isBackpressured: (connection) => this.lines.isBackpressured(connection),
-        isKnown: (connection) => this.lines.isKnown(connection),
-        lastPingMs: (connection) => this.lines.lastPingMs(connection),
+        isBackpressured: (connection) => this.sockets.isBackpressured(connection),
+        isKnown: (connection) => this.sockets.isKnown(connection),
+        lastPingMs: (connection) => this.sockets.lastPingMs(connection),
       },
       peers: this.#options.peers,
       log: { line: (_, event, fields) => this.#options.onLog?.(event, fields) },

@@ -12,7 +12,7 @@ export class SimulatedSocket {
   readonly received: ServerFrame[] = [];
   closed: { code: number; reason: string } | null = null;
   /** As the server has noted with its end. */
-  isHeldBack = false;
+  isBackpressured = false;
   /** Of the last `ping`. */
   pingedAtMs: number | null = null;
   readonly #ends: SocketEnds;
@@ -28,7 +28,7 @@ export class SimulatedSocket {
   }
 
   /** Sends a frame, or anything else. */
-  say(frame: object | string): void {
+  send(frame: object | string): void {
     if (this.closed === null)
       this.#ends.said(this, typeof frame === "string" ? frame : JSON.stringify(frame));
   }
@@ -61,7 +61,7 @@ export type SocketEnds = {
   ended(socket: SimulatedSocket, isClean: boolean): void;
 };
 
-export class SimulatedLines implements Sockets {
+export class SimulatedSockets implements Sockets {
   readonly #sockets = new Map<number, SimulatedSocket>();
 
   accept(socket: SimulatedSocket): void {
@@ -93,11 +93,11 @@ export class SimulatedLines implements Sockets {
 
   setBackpressured(connection: number, isHeldBack: boolean): void {
     const socket = this.#sockets.get(connection);
-    if (socket !== undefined) socket.isHeldBack = isHeldBack;
+    if (socket !== undefined) socket.isBackpressured = isHeldBack;
   }
 
   isBackpressured(connection: number): boolean {
-    return this.#sockets.get(connection)?.isHeldBack ?? false;
+    return this.#sockets.get(connection)?.isBackpressured ?? false;
   }
 
   isKnown(connection: number): boolean {

@@ -9,7 +9,7 @@ import type { Broadcast } from "../../../protocol/messages.ts";
 import { messageTopic } from "../../../protocol/wake-topics.ts";
 import type { GroupContext } from "../group-context.ts";
 import { sessionExpired } from "../refusals.ts";
-import type { Pushes } from "../sockets/pushes.ts";
+import type { AgentPushes } from "../sockets/agent-pushes.ts";
 import type { MailboxOwner } from "./mailboxes.ts";
 import { messageView } from "./message-view.ts";
 
@@ -26,9 +26,9 @@ export type OutgoingMessage = MessageSending & { from: string };
 
 export class MailboxService {
   readonly #context: GroupContext;
-  readonly #pushes: Pushes;
+  readonly #pushes: AgentPushes;
 
-  constructor(context: GroupContext, pushes: Pushes) {
+  constructor(context: GroupContext, pushes: AgentPushes) {
     this.#context = context;
     this.#pushes = pushes;
   }
@@ -111,7 +111,7 @@ export class MailboxService {
     if (session !== undefined && session.messagesFrom !== readThrough) {
       this.#context.sessions.readThrough(session, readThrough);
     }
-    this.#context.unit.afterCommit(() => this.#pushes.acknowledged(agentId, messageId));
+    this.#context.unit.afterCommit(() => this.#pushes.messageRemoved(agentId, messageId));
   }
 
   /** No broadcast is for an agent that is not live. */
@@ -124,7 +124,7 @@ export class MailboxService {
     this.#context.unit.afterCommit(() => {
       for (const agentId of agentIds) {
         this.#context.host.wakeups.wake(messageTopic(agentId));
-        this.#pushes.message(agentId, number);
+        this.#pushes.messageAdded(agentId, number);
       }
     });
   }

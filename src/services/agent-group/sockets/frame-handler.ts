@@ -21,8 +21,8 @@ import type { Session } from "../liveness/sessions.ts";
 import type { LockService } from "../locks/lock-service.ts";
 import type { MailboxService } from "../mailbox/mailbox-service.ts";
 import { sessionExpired } from "../refusals.ts";
+import type { AgentPushes } from "./agent-pushes.ts";
 import { errorFrame } from "./frame-sender.ts";
-import type { Pushes } from "./pushes.ts";
 
 /** Reports in one call, as in one batch over HTTP, and about as many characters as one call may well carry. */
 const REPORTS_PER_CALL = 1000;
@@ -51,7 +51,7 @@ export class FrameHandler {
   readonly #context: GroupContext;
   readonly #locks: LockService;
   readonly #messages: MailboxService;
-  readonly #pushes: Pushes;
+  readonly #pushes: AgentPushes;
   readonly #meters = new Map<number, FrameCount>();
   /** Of this tick. */
   #own: Request<OwnFrame>[] = [];
@@ -61,7 +61,7 @@ export class FrameHandler {
   #waitingFrames = 0;
   #waitingCharacters = 0;
 
-  constructor(context: GroupContext, locks: LockService, messages: MailboxService, pushes: Pushes) {
+  constructor(context: GroupContext, locks: LockService, messages: MailboxService, pushes: AgentPushes) {
     this.#context = context;
     this.#locks = locks;
     this.#messages = messages;
@@ -69,7 +69,7 @@ export class FrameHandler {
   }
 
   /** Takes what came over a socket; the answers leave later, in order. */
-  hear(connection: Connection, data: string | ArrayBuffer): void {
+  receive(connection: Connection, data: string | ArrayBuffer): void {
     const session = this.#context.recordSign(connection.agentId, connection.incarnation);
     const { number } = connection;
     if (session === null) {
@@ -135,7 +135,7 @@ export class FrameHandler {
     this.#waitingFrames += 1;
     this.#waitingCharacters += characters;
     if (isReport(request)) {
-      this.#pushes.reported(connection.agentId, request.frame.task_id, request.frame.attempt);
+      this.#pushes.attemptReported(connection.agentId, request.frame.task_id, request.frame.attempt);
       this.#reports.push(request);
     } else this.#own.push(request as Request<OwnFrame>);
     if (this.#isDeferred) return;

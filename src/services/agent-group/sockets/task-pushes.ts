@@ -10,7 +10,7 @@ import type { Task } from "../../../contract/task.ts";
 import { backoffMs } from "../../../domain/backoff.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
 import type { GroupContext } from "../group-context.ts";
-import type { Recipient } from "./pushes.ts";
+import type { Recipient } from "./agent-pushes.ts";
 import { SendWindow } from "./send-window.ts";
 import type { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 

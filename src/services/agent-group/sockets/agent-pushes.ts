@@ -23,7 +23,7 @@ export type Recipient = {
 
 type Delivery = { tasks: TaskPushes; messages: MessagePushes };
 
-export class Pushes {
+export class AgentPushes {
   readonly #context: GroupContext;
   readonly #reads: UnstartedTaskReader;
   readonly #byConnection = new Map<number, Delivery>();
@@ -34,8 +34,8 @@ export class Pushes {
   }
 
   /** The agent has just connected: everything that waits for it. */
-  begin(agentId: string): void {
-    if (this.#session(agentId)?.drainMode != null) this.drain(agentId);
+  pushAll(agentId: string): void {
+    if (this.#session(agentId)?.drainMode != null) this.pushDrain(agentId);
     this.#deliver(agentId, ({ tasks, messages }) => {
       messages.begin();
       tasks.read();
@@ -43,7 +43,7 @@ export class Pushes {
   }
 
   /** Its task list changed. */
-  tasks(agentId: string, revoked: readonly Revocation[]): void {
+  tasksChanged(agentId: string, revoked: readonly Revocation[]): void {
     this.#deliver(agentId, ({ tasks }) => {
       tasks.revoke(revoked);
       tasks.read();
@@ -51,22 +51,22 @@ export class Pushes {
   }
 
   /** It reports on an attempt over its socket. */
-  reported(agentId: string, taskId: string, attempt: number): void {
+  attemptReported(agentId: string, taskId: string, attempt: number): void {
     this.#deliver(agentId, ({ tasks }) => tasks.reported(taskId, attempt));
   }
 
   /** A message came into its box. */
-  message(agentId: string, number: number): void {
+  messageAdded(agentId: string, number: number): void {
     this.#deliver(agentId, ({ messages }) => messages.came(number));
   }
 
   /** A message is out of its box. */
-  acknowledged(agentId: string, messageId: string): void {
+  messageRemoved(agentId: string, messageId: string): void {
     this.#deliver(agentId, ({ messages }) => messages.acknowledged(messageId));
   }
 
   /** Whether it drains changed. */
-  drain(agentId: string): void {
+  pushDrain(agentId: string): void {
     const session = this.#session(agentId);
     if (session === undefined || session.connection === null) return;
     this.#context.frames.push(session.connection, {

@@ -22,34 +22,34 @@ import { TaskConfig } from "./config/task.ts";
 export const Config = z
   .strictObject({
     failover_config: FailoverConfig.prefault({}).meta({
-      description: "What happens to the tasks of an agent that failed, and who takes them.",
+      description: "What happens to the tasks of a failed agent, and which agents take them over.",
     }),
     failure_notification: FailureNotificationConfig.prefault({}).meta({
-      description: "Which failures are told, and where.",
+      description: "Which failures are notified, and through which channels.",
     }),
     email_notification: EmailNotificationConfig.prefault({}).meta({
-      description: "Mail, used when `notification_types` lists `email`.",
+      description: "Email, used if `notification_types` lists `email`.",
     }),
     webhook_notification: WebhookNotificationConfig.prefault({}).meta({
-      description: "The webhook, used when `notification_types` lists `webhook`.",
+      description: "The webhook, used if `notification_types` lists `webhook`.",
     }),
     heartbeat_config: HeartbeatConfig.prefault({}).meta({
-      description: "How an agent shows that it lives, and when it is declared failed.",
+      description: "How often agents send heartbeats, and when they are declared failed.",
     }),
-    lock_config: LockConfig.prefault({}).meta({ description: "How long locks last." }),
+    lock_config: LockConfig.prefault({}).meta({ description: "Duration of locks." }),
     task_config: TaskConfig.prefault({}).meta({
-      description: "What holds for tasks that do not say otherwise.",
+      description: "Defaults and retention of tasks.",
     }),
     safe_mode_config: SafeModeConfig.prefault({}).meta({
       description:
-        "The brake: when many agents vanish at once, no task moves for a while. It has no effect yet: failover goes on.",
+        "Safe mode pauses failover for a while when many agents are lost at once. This section has no effect yet: failover continues.",
     }),
   })
   .meta({ id: "Config", description: "The configuration of a cluster." });
 export type Config = z.output<typeof Config>;
 export type ConfigInput = z.input<typeof Config>;
 
-/** What holds when nobody configured anything. A fresh object at each call. */
+/** The configuration if nothing is configured. A new object at each call. */
 export const defaultConfig = (): Config => Config.parse({});
 
 /** The schema inside its defaults, and inside the permission to be null or left out. */
@@ -62,11 +62,11 @@ export function innerSchema(schema: z.core.$ZodType): z.core.$ZodType {
   return wraps ? innerSchema(schema.def.innerType) : schema;
 }
 
-/** What the schema says of itself: `description`, `unit`, `secret`, … */
+/** The metadata of a schema: `description`, `unit`, `secret`, … */
 export const metadataOf = (schema: z.core.$ZodType): Readonly<Record<string, unknown>> =>
   z.globalRegistry.get(schema) ?? {};
 
-/** The same key as one may be sent in a change: left out, or `null` to go back to the file. */
+/** The same key as it may be sent in a change: left out, or `null` to return to the value in the file. */
 function changeable(schema: z.core.$ZodType): z.ZodType {
   const inner = innerSchema(schema);
   const meta = metadataOf(schema);
@@ -83,10 +83,10 @@ const changeableObject = (schema: z.ZodObject) =>
   );
 
 /**
- * The body of a change: any part of `Config`, with `null` for "as in the file".
+ * The body of a change: any part of `Config`, with `null` to return to the value in the file.
  * Rules between two keys are not checked here but on the configuration that results.
  */
 export const ConfigChangeBody = changeableObject(Config).meta({
   id: "ConfigChange",
-  description: "Any part of the configuration; `null` goes back to the value in the file.",
+  description: "Any part of the configuration; `null` returns to the value in the file.",
 });

@@ -6,7 +6,7 @@ import { DAY_SECONDS, hasNoDuplicates, seconds } from "./values.ts";
 
 const FAILOVER_STRATEGY_TYPES = ["failover", "backup_agent"] as const;
 
-/** Agents that may be named in one list or map: a group of agents that all deserve a name of their own. */
+/** Agents in one list or map. */
 const MAX_NAMED_AGENTS = 1000;
 
 const priority = (level: z.infer<typeof PriorityLevel>, value: number, meaning: string) =>
@@ -15,7 +15,7 @@ const priority = (level: z.infer<typeof PriorityLevel>, value: number, meaning: 
     .min(0)
     .max(10)
     .default(value)
-    .meta({ unit: "priority", description: `Lowest priority that counts as ${level}. ${meaning}` });
+    .meta({ unit: "priority", description: `Lowest priority of the level ${level}. ${meaning}` });
 
 const weight = (description: string) =>
   z.number().min(0).max(1000).default(0).meta({ unit: "weight", description });
@@ -23,9 +23,9 @@ const weight = (description: string) =>
 const LevelWeights = z
   .strictObject({
     reliability: weight("Weight of the agent's reliability."),
-    capability: weight("Weight of how well the agent has done the task's type."),
-    load: weight("Weight of the agent's free capacity."),
-    performance: weight("Weight of how fast the agent has done the task's type, against the others."),
+    capability: weight("Weight of the agent's success rate at the task's type."),
+    load: weight("Weight of the agent's free slots."),
+    performance: weight("Weight of the agent's speed at the task's type, compared with the cluster."),
   })
   .refine((weights) => Object.values(weights).some((value) => value > 0), {
     message: "at least one weight must be above 0",
@@ -35,7 +35,7 @@ const levelWeights = (level: z.infer<typeof PriorityLevel>) =>
   LevelWeights.nullable()
     .default(null)
     .meta({
-      description: `Weights for tasks of ${level} priority, each factor left out counting 0; null: the strategy's own.`,
+      description: `Weights for tasks of ${level} priority. A factor that is left out has the weight 0. null: the strategy's own weights.`,
     });
 
 const BackupsOfAgent = z.union([Id, z.array(Id).max(MAX_BACKUPS).refine(hasNoDuplicates)], {
@@ -45,21 +45,23 @@ const BackupsOfAgent = z.union([Id, z.array(Id).max(MAX_BACKUPS).refine(hasNoDup
 export const FailoverConfig = z.strictObject({
   enabled: z.boolean().default(true).meta({
     description:
-      "Whether the tasks of a failed agent move. When false, failures are recorded and told, tasks stay, locks end by their TTL.",
+      "Whether the tasks of a failed agent are reassigned. If false, failures are recorded and notified, tasks stay, and locks end by their TTL.",
   }),
   priority_based_reassignment: z.boolean().default(true).meta({
-    description: "Whether the most urgent tasks of a failed agent move first; otherwise the oldest do.",
+    description:
+      "If true, a failed agent's tasks with the highest priority are reassigned first. If false, the oldest.",
   }),
   preserve_task_priority: z.boolean().default(true).meta({
-    description: "Whether a task keeps its priority when it moves; otherwise it loses one step at each move.",
+    description:
+      "Whether a task keeps its priority when it is reassigned. If false, it loses one step at each reassignment.",
   }),
   max_reassignment_attempts: z.int().min(0).max(100).default(3).meta({
-    unit: "moves",
-    description: "How often a task may move because of failures; past it the task is failed.",
+    unit: "reassignments",
+    description: "How often failures may cause a reassignment of one task. After that the task is failed.",
   }),
   critical_agents: z.array(Id).max(MAX_NAMED_AGENTS).default([]).meta({
     description:
-      "Agents whose failures are `critical` and whose tasks move first; one without a backup is a readiness warning.",
+      "Agents whose failures are `critical` and whose tasks are reassigned first. Readiness warns if one has no backup.",
   }),
   backup_agents: z
     .record(Id, BackupsOfAgent)
@@ -75,30 +77,30 @@ export const FailoverConfig = z.strictObject({
     .default({})
     .meta({
       maxProperties: MAX_NAMED_AGENTS,
-      description: `For an agent, who takes its tasks over: one agent id, or up to ${MAX_BACKUPS} in order.`,
+      description: `Backups of each agent: the agent that takes over its tasks, or up to ${MAX_BACKUPS} agents in order.`,
     }),
   use_failover_strategy: z.boolean().default(true).meta({
     description:
-      "Whether an advanced strategy chooses; otherwise the basic one: named backups, then capability, then least load.",
+      "If true, `failover_strategy_type` chooses the agent. If false, the strategy `basic`: configured backups, then capability, then least load.",
   }),
   failover_strategy_type: z.enum(FAILOVER_STRATEGY_TYPES).default("failover").meta({
     description:
-      "The advanced strategy: `failover` scores by reliability, capability, load and performance; `backup_agent` gives each task its backups in advance.",
+      "`failover` scores agents by reliability, capability, load and performance. `backup_agent` assigns backups to each task in advance.",
   }),
   backup_strategy_count: z.int().min(0).max(MAX_BACKUPS).default(2).meta({
     unit: "agents",
-    description: "Backups that `backup_agent` keeps for each task.",
+    description: "Number of backups that `backup_agent` keeps for each task.",
   }),
   reliability_threshold: z.number().min(0).max(1).default(0.8).meta({
     unit: "fraction",
     description:
-      "Reliability below which an agent takes no high-priority task while another agent can take it. The basic strategy does not heed it.",
+      "An agent with a lower reliability gets a high-priority task only if no other agent can take it. The strategy `basic` ignores this.",
   }),
   task_priority_levels: z
     .strictObject({
-      high: priority("high", 8, "Above `medium`."),
-      medium: priority("medium", 5, "Above `low`."),
-      low: priority("low", 2, "What is below counts as low too."),
+      high: priority("high", 8, "Must be above `medium`."),
+      medium: priority("medium", 5, "Must be above `low`."),
+      low: priority("low", 2, "Lower priorities have this level too."),
     })
     .refine((levels) => levels.high > levels.medium, {
       path: ["high"],
@@ -114,7 +116,8 @@ export const FailoverConfig = z.strictObject({
     .default(300)
     .meta({
       unit: "seconds",
-      description: "How long after its failure a returned agent is chosen only when nobody else can.",
+      description:
+        "After a failure, an agent that has returned is chosen for this long only if no other agent can take the task.",
     }),
   weights: z
     .strictObject({
@@ -125,6 +128,6 @@ export const FailoverConfig = z.strictObject({
     .prefault({})
     .meta({
       description:
-        "Weights of the factors in a score, by the task's priority level; the basic strategy has its own.",
+        "Weights of the factors in a score, by the task's priority level. The strategy `basic` ignores them.",
     }),
 });

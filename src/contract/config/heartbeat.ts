@@ -1,4 +1,4 @@
-/** The section `heartbeat_config`: how an agent shows that it lives. */
+/** The section `heartbeat_config`: how often agents send heartbeats, and when they are declared failed. */
 import * as z from "zod";
 import { DAY_SECONDS, seconds } from "./values.ts";
 
@@ -6,17 +6,17 @@ export const HeartbeatConfig = z
   .strictObject({
     interval_seconds: seconds(0.1, DAY_SECONDS).default(10).meta({
       unit: "seconds",
-      description: "How often an agent gives a sign of life, unless it registers its own interval.",
+      description: "Interval at which an agent sends heartbeats, unless it registers its own.",
     }),
     timeout_seconds: seconds(0.1, DAY_SECONDS).default(30).meta({
       unit: "seconds",
       description:
-        "Silence after which an agent is declared failed, unless it registers its own. Longer than the interval.",
+        "An agent that is silent for this long is declared failed, unless it registers its own timeout. Must be longer than the interval.",
     }),
     reconnect_grace_seconds: seconds(0, DAY_SECONDS).default(5).meta({
       unit: "seconds",
       description:
-        "How long an agent whose socket broke has to come back before it is declared failed; 0: no time.",
+        "After its socket broke, an agent that sends no sign of life for this long is declared failed. 0: at once.",
     }),
   })
   .refine((heartbeat) => heartbeat.timeout_seconds > heartbeat.interval_seconds, {

@@ -6,17 +6,16 @@ export const LockConfig = z
   .strictObject({
     default_ttl_seconds: seconds(0.1, DAY_SECONDS).default(30).meta({
       unit: "seconds",
-      description:
-        "How long a lock lasts without renewal when its holder named no TTL. At most `max_ttl_seconds`.",
+      description: "TTL of a lock if the holder requests none. At most `max_ttl_seconds`.",
     }),
     max_ttl_seconds: seconds(0.1, DAY_SECONDS).default(3600).meta({
       unit: "seconds",
-      description: "Longest TTL that a holder may ask for.",
+      description: "Longest TTL that a holder may request.",
     }),
     lock_delay_seconds: seconds(0, 3600).default(0).meta({
       unit: "seconds",
       description:
-        "How long a lock stays closed after its holder failed or its TTL passed; after a release it never does.",
+        "How long a lock cannot be granted after its holder failed or its TTL expired. A release has no delay.",
     }),
   })
   .refine((lock) => lock.default_ttl_seconds <= lock.max_ttl_seconds, {

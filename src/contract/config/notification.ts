@@ -1,6 +1,6 @@
 /**
  * The sections `failure_notification`, `email_notification` and `webhook_notification`: which
- * failures are told, how they are grouped, and how each channel reaches people.
+ * failures are notified, how they are grouped, and how each channel delivers messages.
  */
 import * as z from "zod";
 import { Severity } from "../failure.ts";
@@ -18,7 +18,7 @@ const MAX_HOST_CHARACTERS = 253;
 const MAX_ADDRESS_CHARACTERS = 254;
 const MAX_URL_CHARACTERS = 2048;
 const MAX_SECRET_CHARACTERS = 1024;
-/** Tries of one message after the first: enough for a day at any sensible pace. */
+/** Retries of one message: enough for a day with any sensible schedule. */
 const MAX_RETRIES = 24;
 
 const MailAddress = z
@@ -58,9 +58,9 @@ const secret = (description: string) =>
 const timeout = (value: number, what: string) =>
   seconds(0.1, 120)
     .default(value)
-    .meta({ unit: "seconds", description: `How long one try may take, ${what}.` });
+    .meta({ unit: "seconds", description: `Time limit of one attempt, ${what}.` });
 
-/** Seconds, then minutes, then hours: a short outage delays little, a long one is outlasted. */
+/** Seconds, then minutes, then hours: a short outage causes a short delay, and retries continue through a long one. */
 const RETRY_SCHEDULE_SECONDS = [5, 30, 120, 600, 1800, 7200, 21_600];
 
 const retrySchedule = z
@@ -70,16 +70,16 @@ const retrySchedule = z
   .meta({
     unit: "seconds",
     description:
-      "Waits between the tries of a message, each up to a fifth longer by chance. After the last one it is `dead` and can be redelivered by a call. An empty list: one try.",
+      "Waits between the attempts to deliver a message, each up to a fifth longer by random jitter. After the last attempt the message is `dead` and can be redelivered by a call. An empty list: one attempt.",
   });
 
 const minSeverity = z.union([Severity, z.null()]).default(null).meta({
-  description: "Lowest severity told through this channel; null: `min_severity`.",
+  description: "Failures below this severity send no message through this channel. null: `min_severity`.",
 });
 
 export const FailureNotificationConfig = z
   .strictObject({
-    enabled: z.boolean().default(true).meta({ description: "Whether anybody is told of failures." }),
+    enabled: z.boolean().default(true).meta({ description: "Whether messages about failures are sent." }),
     notification_types: z
       .array(ChannelName)
       .max(CHANNEL_NAMES.length)
@@ -87,42 +87,43 @@ export const FailureNotificationConfig = z
       .default(["log", "system"])
       .meta({
         description:
-          "Where failures are told: the log, mail, a webhook, the agents' message boxes and the dashboard.",
+          "Channels in use: `log` the server's log, `email`, `webhook`, `system` the agents' mailboxes.",
       }),
     min_severity: Severity.default("warning").meta({
-      description: "Failures below this severity are not told.",
+      description: "Failures below this severity are recorded and send no message.",
     }),
     channel_min_severity: z
       .strictObject({ log: minSeverity, email: minSeverity, webhook: minSeverity, system: minSeverity })
       .prefault({})
-      .meta({ description: "A higher threshold for single channels." }),
+      .meta({ description: "Higher thresholds for single channels." }),
     group_wait_seconds: seconds(0, 3600).default(5).meta({
       unit: "seconds",
       description:
-        "A new incident is told once no failure joined it for this long, and after six times this long at the latest.",
+        "The first message about a new incident is sent once no failure has joined it for this long, and after six times this long at the latest.",
     }),
     group_interval_seconds: seconds(0.1, DAY_SECONDS).default(300).meta({
       unit: "seconds",
-      description: "Between two messages of a channel about one incident, when something changed.",
+      description:
+        "Shortest time between two messages of a channel about one incident, if something changed.",
     }),
     repeat_interval_seconds: seconds(1, 30 * DAY_SECONDS)
       .default(14_400)
       .meta({
         unit: "seconds",
-        description: "Between two messages of a channel about one incident in which nothing changed.",
+        description: "Time between two messages of a channel about one incident, if nothing changed.",
       }),
     max_messages_per_interval: z.int().min(1).max(1000).default(5).meta({
       unit: "messages",
       description:
-        "Messages that a channel gets within `group_interval_seconds`; what is left over waits and comes as one digest.",
+        "Limit of messages through one channel within `group_interval_seconds`. Further incidents wait and share one digest.",
     }),
     system_groups: z.enum(["all", "affected"]).default("all").meta({
       description:
-        "Whose active agents get the message of the channel `system`: those of every group, or of the groups in which something failed.",
+        "Groups whose active agents get messages of the channel `system`: `all`, or only those `affected` by a failure.",
     }),
     dashboard_url: address.default("").meta({
       description:
-        "Address that messages link to. Empty: the server's own (`PUBLIC_URL`), or no link where that is not set.",
+        "Address that messages link to. Empty: the server's own address (`PUBLIC_URL`), or no link if that is not set.",
     }),
   })
   .refine((notification) => notification.repeat_interval_seconds >= notification.group_interval_seconds, {
@@ -136,39 +137,41 @@ export const EmailNotificationConfig = z.strictObject({
     .array(MailAddress)
     .max(MAX_RECIPIENTS)
     .default([])
-    .meta({ description: "Who gets the mail. Nobody: no mail is sent." }),
+    .meta({ description: "Recipients of the emails. An empty list: no email is sent." }),
   provider: z.enum(MAIL_PROVIDERS).default("smtp").meta({
     description:
-      "How mail is sent: by SMTP, by Cloudflare's binding `EMAIL`, or by the HTTP API of Resend, Postmark, SendGrid or Mailgun.",
+      "How emails are sent: by SMTP, by Cloudflare's binding `EMAIL`, or by the HTTP API of Resend, Postmark, SendGrid or Mailgun.",
   }),
   smtp_server: z
     .string()
     .max(MAX_HOST_CHARACTERS)
     .regex(/^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)?$/, "must be a host name or an IPv4 address")
     .default("")
-    .meta({ description: "Host of the mail server, for `smtp`. Empty: no mail is sent." }),
+    .meta({ description: "Host name of the email server, for `smtp`. Empty: no email is sent." }),
   smtp_port: z.int().min(1).max(65_535).default(587).meta({
     unit: "port",
-    description: "465 speaks TLS from the first byte; others must offer STARTTLS.",
+    description: "Port 465 uses TLS from the first byte. On other ports the server must offer STARTTLS.",
   }),
   smtp_security: z.enum(["auto", "tls", "starttls"]).default("auto").meta({
-    description: "`tls` or `starttls` whatever the port; `auto`: by the port. There is no unencrypted mail.",
+    description: "`tls` or `starttls` on any port. `auto`: by the port. Email is never sent unencrypted.",
   }),
   username: line(MAX_ADDRESS_CHARACTERS)
     .default("")
-    .meta({ description: "Who signs in to the mail server. Empty: nobody signs in." }),
-  password: secret(`Password of \`username\`. Name it, do not write it: ${reference("SMTP_PASSWORD")}.`),
+    .meta({ description: "User name for the email server. Empty: no authentication." }),
+  password: secret(
+    `Password of \`username\`. Name a secret, do not write the password: ${reference("SMTP_PASSWORD")}.`,
+  ),
   from: z
     .union([z.literal(""), MailAddress], { error: "must be a mail address, or empty" })
     .default("")
     .meta({
       maxLength: MAX_ADDRESS_CHARACTERS,
-      description: "Sender's address. Empty: `username`, if that is an address.",
+      description: "Address of the sender. Empty: `username`, if that is an address.",
     }),
-  api_key: secret(`Key of the HTTP API. Name it, do not write it: ${reference("MAIL_API_KEY")}.`),
+  api_key: secret(`Key of the HTTP API. Name a secret, do not write the key: ${reference("MAIL_API_KEY")}.`),
   api_base_url: address.default("").meta({
     description:
-      "Where the HTTP API is, such as `https://api.eu.mailgun.net`. Empty: where the provider says.",
+      "Address of the HTTP API, such as `https://api.eu.mailgun.net`. Empty: the provider's default.",
   }),
   mailgun_domain: z
     .string()
@@ -181,14 +184,14 @@ export const EmailNotificationConfig = z.strictObject({
     .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the name of a message stream")
     .default("outbound")
     .meta({ maxLength: 64, description: "Message stream at Postmark." }),
-  timeout_seconds: timeout(30, "from the connection to the server's last word"),
+  timeout_seconds: timeout(30, "from the connection to the server's last reply"),
   retry_schedule_seconds: retrySchedule,
 });
 export type EmailNotificationConfig = z.output<typeof EmailNotificationConfig>;
 
 export const WebhookNotificationConfig = z.strictObject({
   url: address.default("").meta({
-    description: `Where failures are sent: an https address, or the name of a secret that holds one: ${reference("WEBHOOK_URL")}. Empty: nowhere.`,
+    description: `Address that messages are sent to: an https address, or a secret that contains one: ${reference("WEBHOOK_URL")}. Empty: no message is sent.`,
   }),
   headers: z
     .record(HeaderName, HeaderValue)
@@ -202,21 +205,25 @@ export const WebhookNotificationConfig = z.strictObject({
     .meta({
       secret: true,
       maxProperties: MAX_HEADERS,
-      description: "Headers sent along. All values but that of `Content-Type` are treated as secrets.",
+      description:
+        "Headers of each request. All values except that of `Content-Type` are treated as secrets.",
     }),
-  method: z.enum(["POST", "PUT", "PATCH"]).default("POST").meta({ description: "Method of the request." }),
+  method: z
+    .enum(["POST", "PUT", "PATCH"])
+    .default("POST")
+    .meta({ description: "HTTP method of each request." }),
   preset: z.enum(WEBHOOK_PRESETS).default("cloudevents").meta({
     description:
-      "Shape of the body: a CloudEvents 1.0 event, or what an incoming webhook of Slack or Discord, or PagerDuty's Events API v2, takes.",
+      "Format of the body: a CloudEvents 1.0 event, or the format of a Slack webhook, a Discord webhook or PagerDuty's Events API v2.",
   }),
   secret: secret(
-    `Key that signs each request (Standard Webhooks): \`whsec_\` and base64. Name it, do not write it: ${reference("WEBHOOK_SECRET")}. Empty: unsigned.`,
+    `Key that signs each request (Standard Webhooks): \`whsec_\` and base64. Name a secret, do not write the key: ${reference("WEBHOOK_SECRET")}. Empty: unsigned.`,
   ),
   previous_secret: secret(
-    "The key before, while receivers change to the new one: each request then carries both signatures.",
+    "The previous key, while receivers change to the new one. Each request then has a signature by each key.",
   ),
   routing_key: secret(`Integration key of a PagerDuty service: ${reference("PAGERDUTY_ROUTING_KEY")}.`),
-  timeout_seconds: timeout(10, "answer included"),
+  timeout_seconds: timeout(10, "including the answer"),
   retry_schedule_seconds: retrySchedule,
 });
 export type WebhookNotificationConfig = z.output<typeof WebhookNotificationConfig>;

@@ -1,4 +1,4 @@
-/** The section `task_config`: what holds for tasks that do not say otherwise. */
+/** The section `task_config`: defaults and retention of tasks. */
 import * as z from "zod";
 import { TimeoutSeconds } from "../common.ts";
 import { LateResultPolicy } from "../task.ts";
@@ -9,28 +9,30 @@ const taskTimeout = (description: string) =>
 
 export const TaskConfig = z.strictObject({
   default_timeout_seconds: taskTimeout(
-    "How long a started task may take, unless it says so itself; null: any time.",
+    "How long a started task may run, unless the task sets its own timeout. null: no limit.",
   ),
   default_progress_timeout_seconds: taskTimeout(
-    "How long a started task may go without progress, unless it says so itself; null: any time.",
+    "How long a started task may report no progress, unless the task sets its own timeout. null: no limit.",
   ),
   default_start_timeout_seconds: taskTimeout(
-    "How long an assigned task may wait to be started, unless it says so itself; null: any time.",
+    "How long an assigned task may wait for its start, unless the task sets its own timeout. null: no limit.",
   ),
   late_result_policy: LateResultPolicy.default("keep").meta({
     description:
-      "What becomes of a result from an attempt no longer current: `keep` it to be accepted by a call, `accept_if_unfinished`: it completes the task unless that has ended (then it is kept), or `reject` it.",
+      "What happens to a result of an attempt that is no longer current. `keep`: stored, and an operator may accept it. `accept_if_unfinished`: completes the task, or is stored if the task has ended. `reject`: dropped.",
   }),
   retention_seconds: seconds(1, 365 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)
     .meta({
       unit: "seconds",
-      description: "How long a finished task is kept, and its id recognised when it is submitted again.",
+      description:
+        "How long a finished task is kept. For this time its id is recognised if it is submitted again.",
     }),
   priority_aging_seconds: seconds(1, 30 * DAY_SECONDS)
     .default(600)
     .meta({
       unit: "seconds",
-      description: "Waiting time that lifts a pending task by one priority step, so that none starves.",
+      description:
+        "A pending task gains one priority step for each such period of waiting, so that no task waits for ever.",
     }),
 });

@@ -167,7 +167,7 @@ it("there are documents", () => {
       "client/README.md",
       "docs/origin.md",
       "docs/configuration.md",
-      "docs/decisions/0001-the-coordinator-carries-the-admission.md",
+      "docs/decisions/0001-registration-goes-through-the-coordinator.md",
       "examples/README.md",
     ]),
   );

@@ -5,11 +5,11 @@
 import { DatabaseSync } from "node:sqlite";
 import { Config } from "../src/contract/config.ts";
 import type { Outcome } from "../src/contract/problem.ts";
+import { ADMIN } from "../src/domain/principal.ts";
 import { Coordinator } from "../src/services/coordinator/coordinator.ts";
 import type { Host } from "../src/services/host.ts";
 import { NodeSql } from "../tests/support/simulation/node-sql.ts";
 
-const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
 const GROUP = "default";
 const TYPE = "work";
 const START_MS = Date.UTC(2026, 0, 1);
@@ -32,8 +32,7 @@ export class CoordinatorAlone implements Disposable {
 
   async register(id: string, maxConcurrentTasks: number): Promise<void> {
     const registered = await this.#coordinator.register(
-      GROUP,
-      id,
+      { group: GROUP, agentId: id },
       {
         type: "worker",
         capabilities: [TYPE],
@@ -41,7 +40,7 @@ export class CoordinatorAlone implements Disposable {
         labels: {},
         running_tasks: [],
       },
-      OPERATOR,
+      ADMIN,
     );
     this.#incarnations.set(id, good(registered).agent.incarnation);
   }

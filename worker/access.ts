@@ -5,7 +5,7 @@
  */
 import type { Outcome, Problem } from "../src/contract/problem.ts";
 import { ok, refuse } from "../src/contract/problem.ts";
-import type { AgentPrincipal, Principal, Role } from "./principal.ts";
+import type { AgentPrincipal, Principal, Role } from "../src/domain/principal.ts";
 
 const ADMIN: readonly Role[] = ["admin"];
 const AGENT: readonly Role[] = ["agent"];

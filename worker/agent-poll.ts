@@ -2,12 +2,12 @@
 import type { Context } from "hono";
 import * as z from "zod";
 import type { Page } from "../src/contract/common.ts";
+import { agentOf } from "../src/domain/principal.ts";
 import { agentIn } from "./agent-lookup.ts";
 import type { Vars } from "./app-types.ts";
 import { unwrap } from "./errors.ts";
 import { readUntil } from "./long-poll.ts";
 import { groupOf } from "./object-stubs.ts";
-import { speakerOf } from "./route-declaration.ts";
 
 /** Longest wait of a long poll. */
 const WAIT_LIMIT_SECONDS = 30;
@@ -27,15 +27,21 @@ export type Poll<Item> = {
 /** Answers as soon as there is an item, at the latest after the agent's heartbeat interval. */
 export async function poll<Item>(c: Context<Vars>, polled: Poll<Item>): Promise<Page<Item>> {
   const { cluster, group, agent, waitSeconds, topic, read } = polled;
-  const speaker = speakerOf(c);
-  if (speaker === null) await agentIn(c, cluster, group, agent);
+  const caller = agentOf(c.get("principal"));
+  if (caller === null) await agentIn(c, cluster, group, agent);
   const object = () => groupOf(c.env, cluster, group);
-  const caller = c.req.raw.signal;
+  const { signal } = c.req.raw;
   // A poll shows that the agent lives, at its start and at its end, unless it died while it waited; an
   // operator's look shows nothing.
   const sign = async () =>
-    speaker === null || caller.aborted ? null : unwrap(await object().signOfLife(agent, speaker.incarnation));
+    caller === null || signal.aborted ? null : unwrap(await object().signOfLife(caller));
   const life = await sign();
   const limitMs = Math.min(waitSeconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
-  return readUntil(read, ({ items }) => items.length > 0, { object, topic, limitMs, caller, woken: sign });
+  return readUntil(read, ({ items }) => items.length > 0, {
+    object,
+    topic,
+    limitMs,
+    caller: signal,
+    woken: sign,
+  });
 }

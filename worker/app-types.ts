@@ -1,7 +1,7 @@
 /** What travels with a request through the Worker. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Principal } from "../src/domain/principal.ts";
 import type { Env } from "../src/objects/env.ts";
-import type { Principal } from "./principal.ts";
 
 export type Vars = {
   Bindings: Env;

@@ -4,7 +4,7 @@ import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../src/contract/socket.ts";
 import { configFile } from "../src/objects/bundled-config.ts";
 import type { Vars } from "./app-types.ts";
 import { Refused } from "./errors.ts";
-import { principalOf } from "./principal.ts";
+import { principalOf } from "./tokens.ts";
 
 /** Only a client that opens a socket may be unable to set headers. */
 const SOCKET_PATH = /^\/v1\/clusters\/[^/]+\/groups\/[^/]+\/agents\/[^/]+\/connect$/;

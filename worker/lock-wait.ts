@@ -12,19 +12,17 @@ export type LockWaitCall = {
   cluster: string;
   group: string;
   resource: string;
-  /** Null for an operator. */
-  incarnation: number | null;
   request: LockAcquisition;
   waitMs: number;
 };
 
 /** The lock, or a refusal thrown when the time is over. Its agent was heard when it asked, and again at the end. */
 export async function acquireInLine(c: Context<Vars>, call: LockWaitCall): Promise<Lock> {
-  const { cluster, group, resource, incarnation, request, waitMs } = call;
+  const { cluster, group, resource, request, waitMs } = call;
   const object = () => groupOf(c.env, cluster, group);
   const caller = c.req.raw.signal;
   const untilMs = Date.now() + waitMs;
-  let place: number | null = null;
+  let position: number | null = null;
   let waitsUntilMs = 0;
   const leave = () => object().leaveLockQueue(resource, request.agent_id, waitsUntilMs);
   // Who has gone does not come back for it: the next in line need not wait for that.
@@ -35,8 +33,10 @@ export async function acquireInLine(c: Context<Vars>, call: LockWaitCall): Promi
     if (caller.aborted) return null;
     const leftMs = Math.max(0, untilMs - Date.now());
     if (leftMs === 0) await leave();
-    const answer = unwrap(await object().queueForLock(resource, incarnation, request, leftMs, place));
-    if (answer.lock === null) ({ place, waitsUntilMs } = answer);
+    const answer = unwrap(
+      await object().queueForLock(resource, { request, waitMs: leftMs, position }, c.get("principal")),
+    );
+    if (answer.lock === null) ({ position, waitsUntilMs } = answer);
     return answer.lock;
   };
   const topic = lockTopic(request.agent_id);

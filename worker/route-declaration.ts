@@ -7,12 +7,12 @@ import type { Context, MiddlewareHandler } from "hono";
 import * as z from "zod";
 import { Id, ResourceId } from "../src/contract/common.ts";
 import { ProblemBody } from "../src/contract/problem.ts";
+import { agentOf, mayActFor } from "../src/domain/principal.ts";
 import { fieldErrors, schemaIssues } from "../src/validation/schema-issues.ts";
 import { allow, notItself, type OperationId } from "./access.ts";
 import type { Vars } from "./app-types.ts";
 import { Refused } from "./errors.ts";
 import { groupOf } from "./object-stubs.ts";
-import type { AgentPrincipal } from "./principal.ts";
 
 /** `C` of the contract. */
 export const CLUSTER = "/v1/clusters/{cluster}" as const;
@@ -100,10 +100,9 @@ const HEARD_BY_GROUP: ReadonlySet<OperationId> = new Set<OperationId>([
 
 /** Any call of an agent shows that it lives. */
 function showLife(c: Context<Vars>): void {
-  const speaker = speakerOf(c);
-  if (speaker === null) return;
-  const { cluster, group, agentId, incarnation } = speaker;
-  inPassing(c, () => groupOf(c.env, cluster, group).signOfLife(agentId, incarnation));
+  const caller = agentOf(c.get("principal"));
+  if (caller === null) return;
+  inPassing(c, () => groupOf(c.env, caller.cluster, caller.group).signOfLife(caller));
 }
 
 /**
@@ -135,16 +134,9 @@ function refuseFields(body: unknown): void {
   throw new Refused({ code: "invalid_request", detail: "this route takes no body", errors });
 }
 
-/** The agent that speaks, or null for an operator. */
-export function speakerOf(c: Context<Vars>): AgentPrincipal | null {
-  const principal = c.get("principal");
-  return principal.role === "agent" ? principal : null;
-}
-
 /** The body may name an agent, but identity comes from the token. */
 export function refuseOthers(c: Context<Vars>, agentId: string): void {
-  const speaker = speakerOf(c);
-  if (speaker !== null && speaker.agentId !== agentId) throw new Refused(notItself);
+  if (!mayActFor(c.get("principal"), agentId)) throw new Refused(notItself);
 }
 
 /** Tells an object something in passing, without waiting: a courtesy, whose loss costs nothing. */

@@ -1,10 +1,12 @@
 /** The Durable Object of an agent group: a shell over the service. */
 import type { FailureReport, Heartbeat, HeartbeatBatch } from "../contract/agent.ts";
 import type { LockAcquisition } from "../contract/lock.ts";
+import type { AgentPrincipal, Principal } from "../domain/principal.ts";
 import type { MessageBatch } from "../protocol/message-batch.ts";
 import type { AgentWakeup, GroupCalls } from "../protocol/object-calls.ts";
 import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
-import type { Caller } from "../services/agent-group/locks/lock-service.ts";
+import type { GroupName } from "../services/agent-group/group-context.ts";
+import type { LockCall } from "../services/agent-group/locks/lock-service.ts";
 import type { OutgoingMessage } from "../services/agent-group/mailbox/mailbox-service.ts";
 import { BaseObject } from "./base-object.ts";
 import { nameOf } from "./durable-host.ts";
@@ -12,18 +14,23 @@ import type { Env } from "./env.ts";
 import { CONNECT_PATH, partsOfGroupName } from "./object-names.ts";
 
 export class AgentGroup extends BaseObject<Service> implements GroupCalls {
+  readonly #name: GroupName;
+
   constructor(ctx: DurableObjectState, env: Env) {
-    const { cluster, group } = partsOfGroupName(nameOf(ctx));
-    super(ctx, env, cluster, (host) => new Service(host, group));
+    const name = partsOfGroupName(nameOf(ctx));
+    super(ctx, env, name.cluster, (host) => new Service(host, name));
+    this.#name = name;
   }
 
   override fetch(request: Request): Response {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== CONNECT_PATH) return super.fetch(request);
-    const connected = this.service.connect(
-      searchParams.get("agent") ?? "",
-      Number(searchParams.get("incarnation")),
-    );
+    const connected = this.service.connect({
+      role: "agent",
+      ...this.#name,
+      agentId: searchParams.get("agent") ?? "",
+      incarnation: Number(searchParams.get("incarnation")),
+    });
     if (!connected.ok) return Response.json(connected.problem, { status: 409 });
     const response = this.host.sockets.accept(connected.value);
     this.service.connected(connected.value);
@@ -54,16 +61,16 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.wakeAgent(wakeup);
   }
 
-  heartbeat(agentId: string, incarnation: number, heartbeat: Heartbeat) {
-    return this.service.heartbeat(agentId, incarnation, heartbeat);
+  heartbeat(agentId: string, heartbeat: Heartbeat, principal: Principal) {
+    return this.service.heartbeat(agentId, heartbeat, principal);
   }
 
   heartbeatAll(beats: HeartbeatBatch["agents"]) {
     return this.service.heartbeatAll(beats);
   }
 
-  signOfLife(agentId: string, incarnation: number) {
-    return this.service.signOfLife(agentId, incarnation);
+  signOfLife(principal: AgentPrincipal) {
+    return this.service.signOfLife(principal);
   }
 
   recordTaskListRead(agentId: string, assignedTasks: number) {
@@ -74,38 +81,32 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.liveness(agentIds);
   }
 
-  unregister(agentId: string, incarnation: number | null) {
-    return this.service.unregister(agentId, incarnation);
+  unregister(agentId: string, principal: Principal) {
+    return this.service.unregister(agentId, principal);
   }
 
   reportFailure(agentId: string, report: FailureReport) {
     return this.service.reportFailure(agentId, report);
   }
 
-  acquire(resource: string, incarnation: number | null, request: LockAcquisition) {
-    return this.service.locks.acquire(resource, incarnation, request);
+  acquire(resource: string, request: LockAcquisition, principal: Principal) {
+    return this.service.locks.acquire(resource, request, principal);
   }
 
-  queueForLock(
-    resource: string,
-    incarnation: number | null,
-    request: LockAcquisition,
-    waitMs: number,
-    place: number | null,
-  ) {
-    return this.service.locks.queue(resource, incarnation, request, waitMs, place);
+  queueForLock(resource: string, call: LockCall, principal: Principal) {
+    return this.service.locks.queue(resource, call, principal);
   }
 
   leaveLockQueue(resource: string, agentId: string, waitsUntilMs: number) {
     return this.service.locks.leaveQueue(resource, agentId, waitsUntilMs);
   }
 
-  renew(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.service.locks.renew(resource, fencingToken, caller);
+  renew(resource: string, fencingToken: number, principal: Principal) {
+    return this.service.locks.renew(resource, fencingToken, principal);
   }
 
-  release(resource: string, fencingToken: number, caller: Caller | null) {
-    return this.service.locks.release(resource, fencingToken, caller);
+  release(resource: string, fencingToken: number, principal: Principal) {
+    return this.service.locks.release(resource, fencingToken, principal);
   }
 
   breakLock(resource: string) {
@@ -132,7 +133,7 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.messages.list(agentId, limit, cursor);
   }
 
-  acknowledgeMessage(agentId: string, incarnation: number | null, messageId: string) {
-    return this.service.messages.acknowledge(agentId, incarnation, messageId);
+  acknowledgeMessage(agentId: string, messageId: string, principal: Principal) {
+    return this.service.messages.acknowledge(agentId, messageId, principal);
   }
 }

@@ -9,14 +9,13 @@ import type {
   TaskProgress,
   TaskResult,
   TaskStart,
-  TaskStatus,
   TaskSubmission,
 } from "../contract/task.ts";
+import type { Principal } from "../domain/principal.ts";
 import type { MessageBatch } from "../protocol/message-batch.ts";
 import type { CoordinatorCalls, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
-import type { Registrar } from "../services/coordinator/agents/registration.ts";
 import { Coordinator as Service } from "../services/coordinator/coordinator.ts";
-import type { Speaker } from "../services/coordinator/speaker.ts";
+import type { HeldTasksQuery } from "../services/coordinator/queries.ts";
 import { BaseObject } from "./base-object.ts";
 import { baseConfig } from "./bundled-config.ts";
 import { nameOf } from "./durable-host.ts";
@@ -31,16 +30,16 @@ export class Coordinator extends BaseObject<Service> implements CoordinatorCalls
     return this.service.receive(batch);
   }
 
-  register(group: string, agentId: string, body: Registration, registrar: Registrar) {
-    return this.service.register(group, agentId, body, registrar);
+  register(agent: { group: string; agentId: string }, body: Registration, principal: Principal) {
+    return this.service.register(agent, body, principal);
   }
 
-  drain(agentId: string, request: DrainRequest, speaker: Speaker) {
-    return this.service.drain(agentId, request, speaker);
+  drain(agentId: string, request: DrainRequest, principal: Principal) {
+    return this.service.drain(agentId, request, principal);
   }
 
-  resume(agentId: string, speaker: Speaker) {
-    return this.service.resume(agentId, speaker);
+  resume(agentId: string, principal: Principal) {
+    return this.service.resume(agentId, principal);
   }
 
   agent(agentId: string) {
@@ -59,24 +58,24 @@ export class Coordinator extends BaseObject<Service> implements CoordinatorCalls
     return this.service.submitBatch(submissions);
   }
 
-  start(taskId: string, report: TaskStart, speaker: Speaker) {
-    return this.service.start(taskId, report, speaker);
+  start(taskId: string, report: TaskStart, principal: Principal) {
+    return this.service.start(taskId, report, principal);
   }
 
-  progress(taskId: string, report: TaskProgress, speaker: Speaker) {
-    return this.service.progress(taskId, report, speaker);
+  progress(taskId: string, report: TaskProgress, principal: Principal) {
+    return this.service.progress(taskId, report, principal);
   }
 
-  complete(taskId: string, report: TaskCompletion, speaker: Speaker) {
-    return this.service.complete(taskId, report, speaker);
+  complete(taskId: string, report: TaskCompletion, principal: Principal) {
+    return this.service.complete(taskId, report, principal);
   }
 
-  fail(taskId: string, report: TaskFailure, speaker: Speaker) {
-    return this.service.fail(taskId, report, speaker);
+  fail(taskId: string, report: TaskFailure, principal: Principal) {
+    return this.service.fail(taskId, report, principal);
   }
 
-  settleBatch(results: readonly TaskResult[], speaker: Speaker) {
-    return this.service.settleBatch(results, speaker);
+  settleBatch(results: readonly TaskResult[], principal: Principal) {
+    return this.service.settleBatch(results, principal);
   }
 
   reportAll(reports: readonly TaskReport[]) {
@@ -119,14 +118,8 @@ export class Coordinator extends BaseObject<Service> implements CoordinatorCalls
     return this.service.forget(agentId);
   }
 
-  tasksOf(
-    agentId: string,
-    statuses: readonly TaskStatus[],
-    isItself: boolean,
-    limit: number,
-    cursor: string | null,
-  ) {
-    return this.service.queries.tasksOf(agentId, statuses, isItself, limit, cursor);
+  tasksOf(agentId: string, query: HeldTasksQuery, principal: Principal) {
+    return this.service.queries.tasksOf(agentId, query, principal);
   }
 
   decisions(taskId: string, limit: number, cursor: string | null) {

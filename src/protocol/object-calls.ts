@@ -6,6 +6,7 @@ import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
 import type { Task, TaskState } from "../contract/task.ts";
+import type { AgentPrincipal } from "../domain/principal.ts";
 import type { MessageBatch, Receipt } from "./message-batch.ts";
 
 /** What a wake-up says about an agent's tasks: hints, not facts. */
@@ -23,7 +24,7 @@ export type UnstartedRead = { agentId: string; cursor: string | null };
 
 /** A holder's report that came over a socket. */
 export type TaskReport = {
-  speaker: { agentId: string; incarnation: number };
+  principal: AgentPrincipal;
   frame: Extract<AgentFrame, { task_id: string }>;
 };
 

@@ -1,7 +1,9 @@
 /** The agent group as a Durable Object: liveness and locks over evictions, and what a heartbeat costs. */
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { codeOf, good, inside, newCluster, OPERATOR, registration, runAlarmIfDue } from "./objects.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
+import { agentPrincipal } from "../support/principals.ts";
+import { codeOf, good, inside, newCluster, registration, runAlarmIfDue } from "./objects.ts";
 
 const SECOND_MS = 1000;
 
@@ -18,31 +20,39 @@ describe("an agent group", () => {
   it("remembers its agents and their locks over an eviction", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
-    const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
-    const { fencing_token } = good(await north.acquire("orders", agent.incarnation, { agent_id: "a" }));
-    good(await north.heartbeat("a", agent.incarnation, {}));
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    );
+    const { fencing_token } = good(
+      await north.acquire("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
+    );
+    good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
 
     await evictDurableObject(north);
 
-    good(await north.heartbeat("a", agent.incarnation, {}));
+    good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
     const lock = good(await north.lock("orders"));
     expect(lock).toMatchObject({ holder: "a", fencing_token });
-    good(await north.release("orders", fencing_token, null));
+    good(await north.release("orders", fencing_token, ADMIN));
 
     await evictDurableObject(north);
 
-    expect(good(await north.release("orders", fencing_token, null)).holder).toBeNull();
-    const again = good(await north.acquire("orders", agent.incarnation, { agent_id: "a" }));
+    expect(good(await north.release("orders", fencing_token, ADMIN)).holder).toBeNull();
+    const again = good(
+      await north.acquire("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
+    );
     expect(again.fencing_token).toBeGreaterThan(fencing_token);
   });
 
   it("finds an agent that beats every 10 s dead within its timeout + 2 s, never before, though it is evicted between beats", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
-    const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    );
     for (let beat = 0; beat < 5; beat++) {
       passSeconds(10);
-      good(await north.heartbeat("a", agent.incarnation, {}));
+      good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
       await evictDurableObject(north);
       await runAlarmIfDue(north);
     }
@@ -59,13 +69,17 @@ describe("an agent group", () => {
     const silentMs = (diedAtMs ?? Number.POSITIVE_INFINITY) - lastBeatMs;
     expect(silentMs).toBeGreaterThanOrEqual(30 * SECOND_MS);
     expect(silentMs).toBeLessThanOrEqual(32 * SECOND_MS);
-    expect(codeOf(await north.heartbeat("a", agent.incarnation, {}))).toBe("session_expired");
+    expect(codeOf(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)))).toBe(
+      "session_expired",
+    );
   });
 
   it("gives every agent its whole timeout again after an alarm that came late, twice at most", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
-    const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    );
     for (let pause = 0; pause < 2; pause++) {
       passSeconds(40);
       expect(await runAlarmIfDue(north)).toBe(true);
@@ -80,13 +94,17 @@ describe("an agent group", () => {
     await runAlarmIfDue(north);
     passSeconds(0.05);
     await runAlarmIfDue(north);
-    expect(codeOf(await north.heartbeat("a", agent.incarnation, {}))).toBe("session_expired");
+    expect(codeOf(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)))).toBe(
+      "session_expired",
+    );
   });
 
   it("gives every agent its whole timeout again when it starts under another boot id", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
-    const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    );
     await inside(north, (_, { storage }) => {
       storage.sql.exec("UPDATE meta SET value = ? WHERE name = 'boot_id'", "an earlier one");
     });
@@ -95,7 +113,7 @@ describe("an agent group", () => {
     await runAlarmIfDue(north);
     const [liveness] = await north.liveness(["a"]);
     expect(Date.parse(liveness?.deadline_at ?? "")).toBe(Date.now() + 30 * SECOND_MS);
-    good(await north.heartbeat("a", agent.incarnation, {}));
+    good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
   });
 
   it("writes at most 0.02 rows a heartbeat for 1,000 agents at 10 s", async () => {
@@ -127,7 +145,7 @@ describe("an agent group", () => {
           instance.alarm({ scheduledTime: dueMs, isRetry: false, retryCount: 0 });
         }
         const index = beat % agents.length;
-        good(instance.heartbeat(`agent-${index}`, index + 1, {}));
+        good(instance.heartbeat(`agent-${index}`, {}, agentPrincipal(`agent-${index}`, index + 1)));
       }
       return instance.rowsWritten() - before;
     });
@@ -140,16 +158,18 @@ describe("an agent group", () => {
     await evictDurableObject(north);
 
     expect(await north.liveness(agents)).toHaveLength(agents.length);
-    good(await north.heartbeat("agent-0", 1, {}));
+    good(await north.heartbeat("agent-0", {}, agentPrincipal("agent-0", 1)));
   });
 
   it("stores nothing when an untouched group is read or refuses", async () => {
     const { group } = newCluster();
     const untouched = group("untouched");
     expect(await untouched.locks(10, null)).toEqual({ items: [], next_cursor: null });
-    expect(codeOf(await untouched.heartbeat("nobody", 1, {}))).toBe("session_expired");
-    expect(codeOf(await untouched.acquire("x", null, { agent_id: "nobody" }))).toBe("session_expired");
-    expect(codeOf(await untouched.release("x", 1, null))).toBe("stale_fencing_token");
+    expect(codeOf(await untouched.heartbeat("nobody", {}, agentPrincipal("nobody", 1)))).toBe(
+      "session_expired",
+    );
+    expect(codeOf(await untouched.acquire("x", { agent_id: "nobody" }, ADMIN))).toBe("session_expired");
+    expect(codeOf(await untouched.release("x", 1, ADMIN))).toBe("stale_fencing_token");
     const tables = await inside(untouched, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
     );
@@ -159,7 +179,7 @@ describe("an agent group", () => {
   it("survives an alarm that breaks, and tries again", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
-    good(await coordinator.register("north", "a", registration(), OPERATOR));
+    good(await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN));
     await inside(north, async (instance, { storage }) => {
       storage.sql.exec("ALTER TABLE locks RENAME TO elsewhere");
       passSeconds(31);

@@ -1,10 +1,11 @@
 /** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { ADMIN } from "../../src/domain/principal.ts";
 import { AgentGroup } from "../../src/objects/agent-group.ts";
 import { BaseObject } from "../../src/objects/base-object.ts";
 import { Coordinator } from "../../src/objects/coordinator.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
-import { good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
+import { good, inside, newCluster, registration, submission } from "./objects.ts";
 
 const FLEET = 1000;
 /** A minute's, at one every 10 s. */
@@ -99,7 +100,9 @@ describe("agents that connect at once", () => {
     const incarnations: number[] = [];
     for (const id of ids) {
       const capable = registration({ capabilities: [id] });
-      incarnations.push(good(await coordinator.register("north", id, capable, OPERATOR)).agent.incarnation);
+      incarnations.push(
+        good(await coordinator.register({ group: "north", agentId: id }, capable, ADMIN)).agent.incarnation,
+      );
     }
     await coordinator.submitBatch(ids.map((id) => submission({ id: `${id}-task`, type: id })));
     const calls = vi.spyOn(Coordinator.prototype, "unstartedTasks");

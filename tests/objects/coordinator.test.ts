@@ -1,32 +1,36 @@
 /** The coordinator as a Durable Object: what it knows, it knows after an eviction. */
 import { evictAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { codeOf, good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
+import { agentPrincipal } from "../support/principals.ts";
+import { codeOf, good, inside, newCluster, registration, submission } from "./objects.ts";
 
 const NO_FILTER = {};
 
 describe("a coordinator", () => {
   it("remembers tasks, attempts and decisions over evictions", async () => {
     const { coordinator } = newCluster();
-    const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
-    const speaker = { agentId: "a", incarnation: agent.incarnation };
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    );
+    const principal = agentPrincipal("a", agent.incarnation);
     const { task } = good(await coordinator.submit(submission({ id: "t", data: { input: 1 } })));
     expect(task).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 1 });
 
     await evictAllDurableObjects();
 
-    good(await coordinator.start("t", { agent_id: "a", attempt: 1 }, speaker));
-    expect(codeOf(await coordinator.start("t", { agent_id: "b", attempt: 1 }, null))).toBe("stale_attempt");
+    good(await coordinator.start("t", { agent_id: "a", attempt: 1 }, principal));
+    expect(codeOf(await coordinator.start("t", { agent_id: "b", attempt: 1 }, ADMIN))).toBe("stale_attempt");
 
     await evictDurableObject(coordinator);
 
-    good(await coordinator.complete("t", { agent_id: "a", attempt: 1, result: "done" }, speaker));
+    good(await coordinator.complete("t", { agent_id: "a", attempt: 1, result: "done" }, principal));
 
     await evictDurableObject(coordinator);
 
     expect(good(await coordinator.task("t"))).toMatchObject({ status: "completed", result: "done" });
     expect(
-      good(await coordinator.complete("t", { agent_id: "a", attempt: 1, result: "done" }, speaker)).status,
+      good(await coordinator.complete("t", { agent_id: "a", attempt: 1, result: "done" }, principal)).status,
     ).toBe("completed");
     const decisions = good(await coordinator.decisions("t", 10, null)).items;
     expect(decisions.map(({ reason, selected }) => [reason, selected])).toEqual([["submitted", "a"]]);
@@ -52,10 +56,14 @@ describe("a coordinator", () => {
 
   it("issues incarnations and attempts that only grow, over evictions and unregistering", async () => {
     const { coordinator, group } = newCluster();
-    const first = good(await coordinator.register("north", "a", registration(), OPERATOR)).agent;
+    const first = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    ).agent;
     good(await coordinator.submit(submission({ id: "t" })));
     await evictDurableObject(coordinator);
-    const second = good(await coordinator.register("north", "a", registration(), OPERATOR)).agent;
+    const second = good(
+      await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
+    ).agent;
     expect(second.incarnation).toBeGreaterThan(first.incarnation);
     expect(good(await coordinator.task("t"))).toMatchObject({
       status: "assigned",
@@ -63,11 +71,13 @@ describe("a coordinator", () => {
       attempt: 2,
     });
 
-    good(await group("north").unregister("a", second.incarnation));
+    good(await group("north").unregister("a", agentPrincipal("a", second.incarnation)));
     expect(good(await coordinator.task("t"))).toMatchObject({ status: "pending", assigned_to: null });
     await evictAllDurableObjects();
 
-    const third = good(await coordinator.register("south", "a", registration(), OPERATOR)).agent;
+    const third = good(
+      await coordinator.register({ group: "south", agentId: "a" }, registration(), ADMIN),
+    ).agent;
     expect(third.incarnation).toBeGreaterThan(second.incarnation);
     expect(good(await coordinator.task("t"))).toMatchObject({
       status: "assigned",
@@ -78,7 +88,13 @@ describe("a coordinator", () => {
 
   it("counts what it holds alike before and after an eviction", async () => {
     const { coordinator } = newCluster();
-    good(await coordinator.register("north", "a", registration({ max_concurrent_tasks: 3 }), OPERATOR));
+    good(
+      await coordinator.register(
+        { group: "north", agentId: "a" },
+        registration({ max_concurrent_tasks: 3 }),
+        ADMIN,
+      ),
+    );
     await coordinator.submitBatch(Array.from({ length: 5 }, (_, index) => submission({ id: `t${index}` })));
     await coordinator.cancel("t0");
     const before = await coordinator.status();
@@ -96,7 +112,7 @@ describe("a coordinator", () => {
     expect(await coordinator.agents(NO_FILTER, 10, null)).toEqual({ items: [], next_cursor: null });
     expect((await coordinator.status()).total_agents).toBe(0);
     expect(codeOf(await coordinator.task("t"))).toBe("not_found");
-    expect(codeOf(await coordinator.start("t", { agent_id: "a", attempt: 1 }, null))).toBe("not_found");
+    expect(codeOf(await coordinator.start("t", { agent_id: "a", attempt: 1 }, ADMIN))).toBe("not_found");
     expect(codeOf(await coordinator.patchConfig({ nothing: 1 }, null))).toBe("invalid_request");
     const tables = await inside(coordinator, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),

@@ -1,8 +1,10 @@
 /** Message boxes of an agent group as a Durable Object: what an eviction leaves of them, and what reading them costs. */
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
+import { ADMIN } from "../../src/domain/principal.ts";
 import type { Broadcast } from "../../src/protocol/messages.ts";
-import { codeOf, good, inside, newCluster, OPERATOR, registration } from "./objects.ts";
+import { agentPrincipal } from "../support/principals.ts";
+import { codeOf, good, inside, newCluster, registration } from "./objects.ts";
 
 const note = (content: string) => ({ from: "operator", message_type: "note", content });
 
@@ -18,14 +20,15 @@ const news = (content: string): Broadcast => ({
 async function watched() {
   const { coordinator, group } = newCluster();
   const north = group("north");
-  const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
+  const { agent } = good(await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN));
   const { incarnation } = agent;
   return {
     coordinator,
     north,
     incarnation,
     contents: async () => (await north.messages("a", 500, null)).items.map(({ content }) => content),
-    unread: async () => good(await north.heartbeat("a", incarnation, {})).unread_messages,
+    unread: async () =>
+      good(await north.heartbeat("a", {}, agentPrincipal("a", incarnation))).unread_messages,
   };
 }
 
@@ -42,18 +45,18 @@ it("remembers what is unread, own messages and broadcasts, over evictions", asyn
   expect(await unread()).toBe(4);
   expect(await contents()).toEqual(["own", "1", "2", "3"]);
   const second = (await north.messages("a", 500, null)).items[2];
-  good(await north.acknowledgeMessage("a", incarnation, own.id));
-  good(await north.acknowledgeMessage("a", incarnation, second?.id ?? ""));
+  good(await north.acknowledgeMessage("a", own.id, agentPrincipal("a", incarnation)));
+  good(await north.acknowledgeMessage("a", second?.id ?? "", agentPrincipal("a", incarnation)));
 
   await evictDurableObject(north);
 
   expect(await unread()).toBe(2);
   expect(await contents()).toEqual(["1", "3"]);
-  good(await north.acknowledgeMessage("a", incarnation, own.id));
+  good(await north.acknowledgeMessage("a", own.id, agentPrincipal("a", incarnation)));
   const later = good(await north.sendMessage("a", note("later")));
   expect(Number(later.id)).toBeGreaterThan(Number(second?.id));
   const first = (await north.messages("a", 1, null)).items[0];
-  good(await north.acknowledgeMessage("a", incarnation, first?.id ?? ""));
+  good(await north.acknowledgeMessage("a", first?.id ?? "", agentPrincipal("a", incarnation)));
 
   await evictDurableObject(north);
 
@@ -69,20 +72,24 @@ it("keeps a message over a failure of its agent and an eviction", async () => {
 
   await evictDurableObject(north);
 
-  expect(codeOf(await north.acknowledgeMessage("a", incarnation, "1"))).toBe("session_expired");
-  const { agent } = good(await coordinator.register("north", "a", registration(), OPERATOR));
-  expect(good(await north.heartbeat("a", agent.incarnation, {})).unread_messages).toBe(2);
+  expect(codeOf(await north.acknowledgeMessage("a", "1", agentPrincipal("a", incarnation)))).toBe(
+    "session_expired",
+  );
+  const { agent } = good(await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN));
+  expect(good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation))).unread_messages).toBe(
+    2,
+  );
 });
 
 it("reads a box, and counts it for a heartbeat, without writing a row", async () => {
   const { north, incarnation } = await watched();
   good(await north.sendMessage("a", note("own")));
   await north.receive({ stream: "test", messages: [{ number: 1, message: news("all") }] });
-  good(await north.heartbeat("a", incarnation, {}));
+  good(await north.heartbeat("a", {}, agentPrincipal("a", incarnation)));
   const rows = await inside(north, (instance) => {
     const before = instance.rowsWritten();
     expect(instance.messages("a", 500, null).items).toHaveLength(2);
-    expect(good(instance.heartbeat("a", incarnation, {})).unread_messages).toBe(2);
+    expect(good(instance.heartbeat("a", {}, agentPrincipal("a", incarnation))).unread_messages).toBe(2);
     return instance.rowsWritten() - before;
   });
   expect(rows).toBe(0);
@@ -92,7 +99,9 @@ it("has nothing stored of a group whose boxes were only read", async () => {
   const { group } = newCluster();
   const untouched = group("untouched");
   expect(await untouched.messages("nobody", 10, null)).toEqual({ items: [], next_cursor: null });
-  expect(codeOf(await untouched.acknowledgeMessage("nobody", 1, "1"))).toBe("session_expired");
+  expect(codeOf(await untouched.acknowledgeMessage("nobody", "1", agentPrincipal("nobody", 1)))).toBe(
+    "session_expired",
+  );
   const tables = await inside(untouched, (_, { storage }) =>
     storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
   );

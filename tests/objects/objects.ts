@@ -40,8 +40,6 @@ export function newCluster() {
   };
 }
 
-export const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
-
 export function registration(overrides: Partial<Registration> = {}): Registration {
   return {
     type: "worker",

@@ -1,8 +1,10 @@
 /** Sockets of agents on the platform: automatic answers, hibernation, how their ends are told, and evictions. */
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { ADMIN } from "../../src/domain/principal.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
-import { codeOf, good, inside, newCluster, OPERATOR, registration, submission } from "./objects.ts";
+import { agentPrincipal } from "../support/principals.ts";
+import { codeOf, good, inside, newCluster, registration, submission } from "./objects.ts";
 
 type Frame = { type: string } & Record<string, unknown>;
 
@@ -64,7 +66,9 @@ async function group(...ids: string[]) {
   const north = group("north");
   const incarnations = new Map<string, number>();
   for (const id of ids) {
-    const { agent } = good(await coordinator.register("north", id, registration(), OPERATOR));
+    const { agent } = good(
+      await coordinator.register({ group: "north", agentId: id }, registration(), ADMIN),
+    );
     incarnations.set(id, agent.incarnation);
   }
   const incarnationOf = (id: string) => incarnations.get(id) ?? 0;
@@ -283,7 +287,7 @@ describe("who may connect", () => {
     const untouched = newCluster().group("untouched");
     const nobody = await untouched.fetch(connectUrl("nobody", 1), { headers: { Upgrade: "websocket" } });
     expect(nobody.webSocket).toBeNull();
-    expect(codeOf(await untouched.signOfLife("nobody", 1))).toBe("session_expired");
+    expect(codeOf(await untouched.signOfLife(agentPrincipal("nobody", 1)))).toBe("session_expired");
     const tables = await inside(untouched, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
     );
@@ -294,22 +298,36 @@ describe("who may connect", () => {
 describe("a line for a lock", () => {
   it("is remembered over evictions, and asking again keeps the place", async () => {
     const { north, connect, incarnationOf } = await group("a", "b", "c");
-    const held = good(await north.acquire("disk", incarnationOf("a"), { agent_id: "a" }));
+    const held = good(
+      await north.acquire("disk", { agent_id: "a" }, agentPrincipal("a", incarnationOf("a"))),
+    );
     const b = await connect("b");
     expect(
       await b.ask({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 }),
     ).toMatchObject({ queued: true });
-    good(await north.queueForLock("disk", incarnationOf("c"), { agent_id: "c" }, 30_000, null));
+    good(
+      await north.queueForLock(
+        "disk",
+        { request: { agent_id: "c" }, waitMs: 30_000, position: null },
+        agentPrincipal("c", incarnationOf("c")),
+      ),
+    );
 
     await evictDurableObject(north);
 
     expect(good(await north.lock("disk")).waiters).toEqual(["b", "c"]);
-    good(await north.queueForLock("disk", incarnationOf("b"), { agent_id: "b" }, 30_000, null));
+    good(
+      await north.queueForLock(
+        "disk",
+        { request: { agent_id: "b" }, waitMs: 30_000, position: null },
+        agentPrincipal("b", incarnationOf("b")),
+      ),
+    );
     expect(good(await north.lock("disk")).waiters).toEqual(["b", "c"]);
 
     await evictDurableObject(north);
 
-    good(await north.release("disk", held.fencing_token, null));
+    good(await north.release("disk", held.fencing_token, ADMIN));
     await b.until(({ frames }) => frames.some(({ type }) => type === "lock_granted"));
     expect(b.frames.at(-1)).toMatchObject({ request_id: "1", lock: { holder: "b", waiters: ["c"] } });
 

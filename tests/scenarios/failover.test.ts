@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Registration } from "../../src/contract/agent.ts";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { TaskSubmission } from "../../src/contract/task.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** The timeout of the scripted agents, the second look, and messages between objects. */
@@ -21,7 +23,9 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures()).toMatchObject([
       { agent_id: "a", failure_type: "heartbeat_timeout", severity: "error" },
     ]);
-    const beat = group.serve((service) => service.heartbeat("a", cluster.incarnationOf("a"), {}));
+    const beat = group.serve((service) =>
+      service.heartbeat("a", {}, agentPrincipal("a", cluster.incarnationOf("a"))),
+    );
     expect(beat).toMatchObject({ ok: false, problem: { code: "session_expired" } });
   });
 
@@ -66,13 +70,13 @@ describe("an agent that falls silent", () => {
     await cluster.register("b");
     const group = cluster.cluster.group("default");
     const first = good(
-      group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 })),
+      group.serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 60 }, ADMIN)),
     );
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
-    const second = good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "b" })));
+    const second = good(group.serve((service) => service.locks.acquire("orders", { agent_id: "b" }, ADMIN)));
     expect(second.fencing_token).toBeGreaterThan(first.fencing_token);
-    const stale = group.serve((service) => service.locks.renew("orders", first.fencing_token, null));
+    const stale = group.serve((service) => service.locks.renew("orders", first.fencing_token, ADMIN));
     expect(stale).toMatchObject({ ok: false, problem: { code: "stale_fencing_token" } });
     expect(cluster.failures()[0]?.locks_released).toEqual(["orders"]);
   });
@@ -111,7 +115,9 @@ describe("an agent that falls silent", () => {
     await cluster.submit({ id: "t" });
     await cluster.register("b");
     const group = cluster.cluster.group("default");
-    good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 10 })));
+    good(
+      group.serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 10 }, ADMIN)),
+    );
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
     expect(cluster.failures()).toHaveLength(1);
@@ -171,7 +177,7 @@ describe("an agent that registers again", () => {
     await cluster.submit({ id: "anew" });
     good(cluster.start("kept", "a", 1));
     const group = cluster.cluster.group("default");
-    const lock = good(group.serve((service) => service.locks.acquire("orders", null, { agent_id: "a" })));
+    const lock = good(group.serve((service) => service.locks.acquire("orders", { agent_id: "a" }, ADMIN)));
     const before = cluster.incarnationOf("a");
     await cluster.register("a", { running_tasks: [{ task_id: "kept", attempt: 1 }] });
     expect(cluster.incarnationOf("a")).toBeGreaterThan(before);
@@ -184,10 +190,10 @@ describe("an agent that registers again", () => {
     });
     expect(cluster.decisions("anew").at(-1)?.reason).toBe("agent_reregistered");
     expect(group.serve((service) => service.locks.get("orders"))).toMatchObject({ ok: false });
-    expect(group.serve((service) => service.locks.renew("orders", lock.fencing_token, null))).toMatchObject({
+    expect(group.serve((service) => service.locks.renew("orders", lock.fencing_token, ADMIN))).toMatchObject({
       problem: { code: "stale_fencing_token" },
     });
-    expect(group.serve((service) => service.heartbeat("a", before, {}))).toMatchObject({
+    expect(group.serve((service) => service.heartbeat("a", {}, agentPrincipal("a", before)))).toMatchObject({
       problem: { code: "session_expired" },
     });
     expect(cluster.failures()).toEqual([]);
@@ -313,7 +319,7 @@ describe("a claim to a task that waits again", () => {
     await left.register("a");
     await left.submit({ id: "t" });
     left.silence("a");
-    const unregistered = left.cluster.group("default").serve((service) => service.unregister("a", null));
+    const unregistered = left.cluster.group("default").serve((service) => service.unregister("a", ADMIN));
     await left.pass(50);
     await unregistered;
     await left.register("a", CLAIM);
@@ -483,7 +489,11 @@ describe("tasks that nobody can take", () => {
     const order: string[] = [];
     for (let done = 0; done < 4; done++) {
       const { items } = cluster.cluster.coordinator.serve((service) =>
-        service.queries.tasksOf("a", ["assigned"], true, 50, null),
+        service.queries.tasksOf(
+          "a",
+          { statuses: ["assigned"], limit: 50, cursor: null },
+          agentPrincipal("a", 1),
+        ),
       );
       const [held] = items;
       if (held === undefined) break;
@@ -694,7 +704,7 @@ describe("a task id that is used again after its first task was dropped", () => 
   it("is safe from a zombie of the first one", async () => {
     const cluster = new ScriptedCluster({ task_config: { retention_seconds: 60 } });
     await cluster.register("a");
-    const zombie = { agentId: "a", incarnation: cluster.incarnationOf("a") };
+    const zombie = agentPrincipal("a", cluster.incarnationOf("a"));
     await cluster.submit({ id: "t" });
     good(cluster.complete("t", "a", 1, "the first"));
     await cluster.pass(70_000);
@@ -719,11 +729,11 @@ describe("configuration", () => {
     expect(good(await answer).pendingGroups).toEqual([]);
     const group = cluster.cluster.group("default");
     const tooLong = group.serve((service) =>
-      service.locks.acquire("x", null, { agent_id: "a", ttl_seconds: 41 }),
+      service.locks.acquire("x", { agent_id: "a", ttl_seconds: 41 }, ADMIN),
     );
     expect(tooLong).toMatchObject({ ok: false, problem: { code: "invalid_request" } });
     expect(
-      good(group.serve((service) => service.locks.acquire("x", null, { agent_id: "a" }))).ttl_seconds,
+      good(group.serve((service) => service.locks.acquire("x", { agent_id: "a" }, ADMIN))).ttl_seconds,
     ).toBe(20);
   });
 

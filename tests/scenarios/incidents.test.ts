@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { Incident } from "../../src/contract/incident.ts";
 import type { Notification } from "../../src/contract/notification.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
 import { ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 const SECOND_MS = 1000;
@@ -44,7 +45,7 @@ describe("one failed agent", () => {
     await cluster.register("b");
     cluster.cluster
       .group("default")
-      .serve((service) => service.locks.acquire("orders", null, { agent_id: "a", ttl_seconds: 60 }));
+      .serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 60 }, ADMIN));
     await fail(cluster, "a");
     await cluster.pass(4 * SECOND_MS);
     expect(told(cluster)).toEqual([]);

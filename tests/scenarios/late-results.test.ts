@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { LateResult, Task } from "../../src/contract/task.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** `t` was a's under attempt 1 for 2 s, which timed out, and is b's under attempt 2. */
@@ -97,14 +98,14 @@ describe("a late result", () => {
   it("that comes in a batch or over a socket is kept, and undoes nothing of the others", async () => {
     const cluster = await moved();
     await cluster.submit({ id: "own" });
-    const speaker = { agentId: "a", incarnation: cluster.incarnationOf("a") };
+    const principal = agentPrincipal("a", cluster.incarnationOf("a"));
     const batch = cluster.cluster.coordinator.serve((service) =>
       service.settleBatch(
         [
           { task_id: "own", agent_id: "a", attempt: 1, result: 1 },
           { task_id: "t", agent_id: "a", attempt: 1, result: "late" },
         ],
-        speaker,
+        principal,
       ),
     );
     expect(batch).toMatchObject([{ ok: true }, KEPT]);
@@ -113,12 +114,12 @@ describe("a late result", () => {
     const report = { request_id: "r", attempt: 1 };
     const answers = cluster.cluster.coordinator.serve((service) =>
       service.reportAll([
-        { speaker, frame: { type: "task_start", task_id: "other", ...report } },
-        { speaker, frame: { type: "task_complete", task_id: "t", ...report, result: "again" } },
-        { speaker, frame: { type: "task_progress", task_id: "nothing", ...report, progress: 0.5 } },
-        { speaker, frame: { type: "task_progress", task_id: "other", ...report, progress: 0.5 } },
+        { principal, frame: { type: "task_start", task_id: "other", ...report } },
+        { principal, frame: { type: "task_complete", task_id: "t", ...report, result: "again" } },
+        { principal, frame: { type: "task_progress", task_id: "nothing", ...report, progress: 0.5 } },
+        { principal, frame: { type: "task_progress", task_id: "other", ...report, progress: 0.5 } },
         {
-          speaker,
+          principal,
           frame: {
             type: "task_fail",
             task_id: "failing",

@@ -3,7 +3,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { Lock } from "../../src/contract/lock.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** Enough for messages between objects to arrive. */
@@ -28,9 +30,8 @@ class Locksmith extends ScriptedCluster {
       this.serve((service) =>
         service.locks.queue(
           resource,
-          this.incarnationOf(id),
-          { agent_id: id, ttl_seconds: ttlSeconds },
-          waitMs,
+          { request: { agent_id: id, ttl_seconds: ttlSeconds }, waitMs, position: null },
+          agentPrincipal(id, this.incarnationOf(id)),
         ),
       ),
     ).lock;
@@ -38,11 +39,13 @@ class Locksmith extends ScriptedCluster {
 
   tryAcquire(id: string, resource = "disk", ttlSeconds = 600, waitSeconds?: number) {
     const asked = { agent_id: id, ttl_seconds: ttlSeconds, wait_seconds: waitSeconds };
-    return this.serve((service) => service.locks.acquire(resource, this.incarnationOf(id), asked));
+    return this.serve((service) =>
+      service.locks.acquire(resource, asked, agentPrincipal(id, this.incarnationOf(id))),
+    );
   }
 
   release({ resource, fencing_token }: Lock): Lock {
-    return good(this.serve((service) => service.locks.release(resource, fencing_token, null)));
+    return good(this.serve((service) => service.locks.release(resource, fencing_token, ADMIN)));
   }
 
   holder(resource = "disk"): string | null {
@@ -117,7 +120,7 @@ describe("a lock that is held", () => {
     { end: "its holder's failure", act: (smith: Locksmith) => smith.reportFailed("a") },
     {
       end: "its holder's leaving",
-      act: (smith: Locksmith) => void smith.serve((s) => s.unregister("a", null)),
+      act: (smith: Locksmith) => void smith.serve((s) => s.unregister("a", ADMIN)),
     },
     { end: "its holder's new life", act: (smith: Locksmith) => smith.register("a") },
     {
@@ -193,7 +196,11 @@ describe("a place in line", () => {
     smith.queue("a");
     const asked = good(
       smith.serve((service) =>
-        service.locks.queue("disk", smith.incarnationOf("b"), { agent_id: "b" }, 5000),
+        service.locks.queue(
+          "disk",
+          { request: { agent_id: "b" }, waitMs: 5000, position: null },
+          agentPrincipal("b", smith.incarnationOf("b")),
+        ),
       ),
     );
     const waitsUntilMs = asked.lock === null ? asked.waitsUntilMs : 0;
@@ -222,21 +229,25 @@ describe("a place in line", () => {
   it("does not come back with the call that lost it, and the lock does not either", async () => {
     const smith = await smithWith(["a", "b"]);
     const held = smith.queue("a");
-    const ask = (waitMs: number, place: number | null) =>
+    const ask = (waitMs: number, position: number | null) =>
       smith.serve((service) =>
-        service.locks.queue("disk", smith.incarnationOf("b"), { agent_id: "b" }, waitMs, place),
+        service.locks.queue(
+          "disk",
+          { request: { agent_id: "b" }, waitMs, position },
+          agentPrincipal("b", smith.incarnationOf("b")),
+        ),
       );
     const asked = good(ask(WAIT_MS, null));
-    const place = asked.lock === null ? asked.place : null;
-    expect(good(ask(WAIT_MS, place))).toMatchObject({ lock: null, place });
+    const position = asked.lock === null ? asked.position : null;
+    expect(good(ask(WAIT_MS, position))).toMatchObject({ lock: null, position });
     smith.tryAcquire("b", "disk", 600, 0);
-    expect(bad(ask(WAIT_MS, place))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
+    expect(bad(ask(WAIT_MS, position))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
     if (held !== null) smith.release(held);
-    expect(bad(ask(WAIT_MS, place))).toMatchObject({ code: "lock_held", evidence: { holder: null } });
+    expect(bad(ask(WAIT_MS, position))).toMatchObject({ code: "lock_held", evidence: { holder: null } });
     expect(smith.holder()).toBeNull();
     // Another call of the same agent has nothing to do with it.
     expect(good(ask(WAIT_MS, null)).lock).toMatchObject({ holder: "b" });
-    expect(good(ask(0, place)).lock).toMatchObject({ holder: "b" });
+    expect(good(ask(0, position)).lock).toMatchObject({ holder: "b" });
   });
 
   it("is kept over a restart, with the whole wait again", async () => {
@@ -274,7 +285,11 @@ describe("a place in line", () => {
     smith.queue("c", "one more");
     for (let index = 0; index < 1000; index++) smith.queue("b", lockOf(index));
     const refused = smith.serve((service) =>
-      service.locks.queue("one more", smith.incarnationOf("b"), { agent_id: "b" }, 1000),
+      service.locks.queue(
+        "one more",
+        { request: { agent_id: "b" }, waitMs: 1000, position: null },
+        agentPrincipal("b", smith.incarnationOf("b")),
+      ),
     );
     expect(refused).toMatchObject({ ok: false, problem: { code: "limit_reached" } });
     // Asking again takes no further place.

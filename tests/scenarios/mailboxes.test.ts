@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { MessageSending } from "../../src/contract/message.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
 import type { Broadcast, OutboxMessage } from "../../src/protocol/messages.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { Random } from "../support/simulation/random.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
@@ -62,12 +64,13 @@ class Boxes {
   }
 
   acknowledge(agentId: string, id: string | undefined): void {
-    good(this.serve((service) => service.messages.acknowledge(agentId, null, id ?? "")));
+    good(this.serve((service) => service.messages.acknowledge(agentId, id ?? "", ADMIN)));
   }
 
   unreadOf(agentId: string): number {
     const incarnation = this.cluster.incarnationOf(agentId);
-    return good(this.serve((service) => service.heartbeat(agentId, incarnation, {}))).unread_messages;
+    return good(this.serve((service) => service.heartbeat(agentId, {}, agentPrincipal(agentId, incarnation))))
+      .unread_messages;
   }
 
   /** The instance goes, and a new one reads what is stored. */
@@ -142,7 +145,7 @@ describe("a message to one agent", () => {
   it("goes when its agent unregisters", async () => {
     const boxes = await boxesOf("a");
     boxes.send("a", "too late");
-    const leaving = boxes.serve((service) => service.unregister("a", null));
+    const leaving = boxes.serve((service) => service.unregister("a", ADMIN));
     await boxes.cluster.pass(MESSAGE_MS);
     good(await leaving);
     expect(boxes.rows("messages")).toBe(0);

@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { ServerFrame } from "../../src/contract/socket.ts";
+import { ADMIN } from "../../src/domain/principal.ts";
 import type { UnstartedRead } from "../../src/protocol/object-calls.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 import type { SimulatedSocket } from "../support/simulation/simulated-sockets.ts";
 import { Unreachable } from "../support/simulation/world.ts";
@@ -29,7 +31,9 @@ class Switchboard extends ScriptedCluster {
   }
 
   heartbeat(id: string) {
-    return this.group.serve((service) => service.heartbeat(id, this.incarnationOf(id), {}));
+    return this.group.serve((service) =>
+      service.heartbeat(id, {}, agentPrincipal(id, this.incarnationOf(id))),
+    );
   }
 
   liveness(id: string) {
@@ -384,7 +388,11 @@ describe("what was taken while the group could not be reached", () => {
     const { cluster, socket, reconnect } = await untold();
     await cluster.pass(20_000);
     cluster.cluster.coordinator.serve((service) =>
-      service.queries.tasksOf("a", ["assigned"], true, 50, null),
+      service.queries.tasksOf(
+        "a",
+        { statuses: ["assigned"], limit: 50, cursor: null },
+        agentPrincipal("a", 1),
+      ),
     );
     await cluster.pass(20_000);
     // At once, and after 1, 3, 7, 15 and 31 s.
@@ -819,7 +827,9 @@ describe("an agent to which there is much to say", () => {
         if (acknowledged.has(message.id)) continue;
         acknowledged.add(message.id);
         const incarnation = cluster.incarnationOf("a");
-        cluster.group.serve((service) => service.messages.acknowledge("a", incarnation, message.id));
+        cluster.group.serve((service) =>
+          service.messages.acknowledge("a", message.id, agentPrincipal("a", incarnation)),
+        );
       }
       socket.ping();
     }
@@ -832,7 +842,7 @@ describe("an agent to which there is much to say", () => {
     const holder = await cluster.connected("b");
     good(
       cluster.group.serve((service) =>
-        service.locks.acquire("tape", null, { agent_id: "b", ttl_seconds: 600 }),
+        service.locks.acquire("tape", { agent_id: "b", ttl_seconds: 600 }, ADMIN),
       ),
     );
     socket.send({ type: "lock_acquire", request_id: "1", resource: "tape", wait_seconds: 30 });
@@ -895,7 +905,7 @@ describe("the end of an incarnation", () => {
       how: "it is declared failed",
       end: (c: Switchboard) => void c.group.serve((s) => s.reportFailure("a", { failure_type: "x" })),
     },
-    { how: "it unregisters", end: (c: Switchboard) => void c.group.serve((s) => s.unregister("a", null)) },
+    { how: "it unregisters", end: (c: Switchboard) => void c.group.serve((s) => s.unregister("a", ADMIN)) },
     { how: "it registers elsewhere", end: (c: Switchboard) => c.register("a") },
   ])("closes its socket with a word when $how", async ({ end }) => {
     const cluster = await board();
@@ -950,7 +960,11 @@ describe("a socket that breaks", () => {
     {
       sign: "any call",
       show: (c: Switchboard) =>
-        void good(c.group.serve((s) => s.locks.acquire("disk", c.incarnationOf("a"), { agent_id: "a" }))),
+        void good(
+          c.group.serve((s) =>
+            s.locks.acquire("disk", { agent_id: "a" }, agentPrincipal("a", c.incarnationOf("a"))),
+          ),
+        ),
     },
   ])("is forgotten at $sign in time", async ({ show }) => {
     const cluster = await board();

@@ -1,5 +1,6 @@
 /** Agents whose socket broke, as the coordinator hears of them, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
+import { agentPrincipal } from "../support/principals.ts";
 import { clusterAtWork, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 const GRACE_MS = 5000;
@@ -88,7 +89,9 @@ describe("a suspect", () => {
     group.serve((service) => service.recordTaskListRead("a", 0));
     clear(cluster, "a");
     await cluster.pass(50);
-    const beat = good(group.serve((service) => service.heartbeat("a", cluster.incarnationOf("a"), {})));
+    const beat = good(
+      group.serve((service) => service.heartbeat("a", {}, agentPrincipal("a", cluster.incarnationOf("a")))),
+    );
     expect(beat).toMatchObject({ assigned_tasks: 1, tasks_changed: true });
     expect(good(cluster.start("t", "a", 1)).status).toBe("running");
   });

@@ -1,6 +1,7 @@
 /** Doorbells that are not answered: until when they are repeated, and what answers them. */
 import { describe, expect, it } from "vitest";
 import type { TaskStatus } from "../../src/contract/task.ts";
+import { agentPrincipal } from "../support/principals.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** By then a doorbell that goes on has been repeated several times. */
@@ -26,7 +27,9 @@ class Belfry extends ScriptedCluster {
 
   /** The agent reads its list, as over HTTP. */
   read(id: string, statuses: readonly TaskStatus[], limit = 100) {
-    return this.cluster.coordinator.serve(({ queries }) => queries.tasksOf(id, statuses, true, limit, null));
+    return this.cluster.coordinator.serve(({ queries }) =>
+      queries.tasksOf(id, { statuses, limit, cursor: null }, agentPrincipal(id, 1)),
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 /** Agents that are drained and resumed, sockets that break, and results that come late, while objects crash. */
 import { describe, it } from "vitest";
+import { ADMIN } from "../../src/domain/principal.ts";
 import type { ToCoordinator } from "../../src/protocol/messages.ts";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
 
@@ -21,10 +22,10 @@ async function drainForAWhile(fleet: Fleet, agentId: string): Promise<void> {
   const mode = random.pick(["move", "finish"] as const);
   const deadline = random.chance(0.5) ? { deadline_seconds: random.between(0, 3) } : {};
   await insist(fleet, () =>
-    coordinator.serve((service) => service.drain(agentId, { mode, ...deadline }, null)),
+    coordinator.serve((service) => service.drain(agentId, { mode, ...deadline }, ADMIN)),
   );
   await fleet.world.sleep(random.between(500, 6000));
-  await insist(fleet, () => coordinator.serve((service) => service.resume(agentId, null)));
+  await insist(fleet, () => coordinator.serve((service) => service.resume(agentId, ADMIN)));
 }
 
 /** Has the coordinator think for a while that the agent's socket broke. */

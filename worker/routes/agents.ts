@@ -16,6 +16,7 @@ import { Id, PageQuery } from "../../src/contract/common.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
 import { ErrorCode } from "../../src/contract/problem.ts";
 import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
+import { mayActFor } from "../../src/domain/principal.ts";
 import { agentTopic } from "../../src/protocol/wake-topics.ts";
 import { notItself } from "../access.ts";
 import { agentIn } from "../agent-lookup.ts";
@@ -24,17 +25,8 @@ import type { App, Vars } from "../app-types.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { withLiveness, withLivenessAll } from "../liveness.ts";
 import { coordinatorOf, groupOf } from "../object-stubs.ts";
-import { mintAgentToken } from "../principal.ts";
-import {
-  answer,
-  body,
-  CLUSTER,
-  GROUP,
-  inPassing,
-  operation,
-  params,
-  speakerOf,
-} from "../route-declaration.ts";
+import { answer, body, CLUSTER, GROUP, inPassing, operation, params } from "../route-declaration.ts";
+import { mintAgentToken } from "../tokens.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];
@@ -151,14 +143,13 @@ const reportFailure = operation({
 export function agentRoutes(app: App): void {
   app.openapi(register, async (c) => {
     const { cluster, group, agent: agentId } = c.req.valid("param");
-    const speaker = speakerOf(c);
-    if (speaker !== null && speaker.agentId !== agentId) return refuseImpostor(c, cluster, agentId);
-    const outcome = await coordinatorOf(c.env, cluster).register(group, agentId, c.req.valid("json"), {
-      subject: speaker === null ? "admin" : `agent/${speaker.agentId}`,
-      isOperator: speaker === null,
-      agentId: speaker?.agentId ?? null,
-      ...(speaker === null ? {} : { incarnation: speaker.incarnation }),
-    });
+    const principal = c.get("principal");
+    if (!mayActFor(principal, agentId)) return refuseImpostor(c, cluster, agentId);
+    const outcome = await coordinatorOf(c.env, cluster).register(
+      { group, agentId },
+      c.req.valid("json"),
+      principal,
+    );
     if (!outcome.ok && outcome.problem.code === "agent_live") {
       const [known] = await groupOf(c.env, cluster, group).liveness([agentId]);
       throw new Refused({ ...outcome.problem, evidence: { deadline_at: known?.deadline_at ?? null } });
@@ -183,12 +174,10 @@ export function agentRoutes(app: App): void {
 
   app.openapi(heartbeat, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
-    const incarnation = speakerOf(c)?.incarnation ?? (await currentIncarnation(c, cluster, group, agent));
-    const outcome = await groupOf(c.env, cluster, group).heartbeat(
-      agent,
-      incarnation,
-      c.req.valid("json") ?? {},
-    );
+    const principal = c.get("principal");
+    if (principal.role === "admin") await agentIn(c, cluster, group, agent);
+    const load = c.req.valid("json") ?? {};
+    const outcome = await groupOf(c.env, cluster, group).heartbeat(agent, load, principal);
     return c.json(unwrap(outcome), 200);
   });
 
@@ -206,16 +195,14 @@ export function agentRoutes(app: App): void {
   app.openapi(heldTasks, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
     const { status, wait_seconds, limit, cursor } = c.req.valid("query");
-    const speaker = speakerOf(c);
+    const principal = c.get("principal");
     const read = async () => {
       const page = await coordinatorOf(c.env, cluster).tasksOf(
         agent,
-        status,
-        speaker !== null,
-        limit,
-        cursor ?? null,
+        { statuses: status, limit, cursor: cursor ?? null },
+        principal,
       );
-      if (speaker !== null && status.includes("assigned")) {
+      if (principal.role === "agent" && status.includes("assigned")) {
         const unstarted = page.items.filter((task) => task.status === "assigned").length;
         inPassing(c, () => groupOf(c.env, cluster, group).recordTaskListRead(agent, unstarted));
       }
@@ -228,12 +215,12 @@ export function agentRoutes(app: App): void {
 
   app.openapi(unregister, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
-    const speaker = speakerOf(c);
+    const principal = c.get("principal");
     const known = await agentIn(c, cluster, group, agent);
-    if (speaker === null && known.status === "inactive") {
+    if (principal.role === "admin" && known.status === "inactive") {
       unwrap(await coordinatorOf(c.env, cluster).forget(agent));
     } else {
-      unwrap(await groupOf(c.env, cluster, group).unregister(agent, speaker?.incarnation ?? null));
+      unwrap(await groupOf(c.env, cluster, group).unregister(agent, principal));
     }
     return c.body(null, 204);
   });
@@ -275,16 +262,6 @@ async function refuseImpostor(c: Context<Vars>, cluster: string, agentId: string
     detail: "the agent is live, and this token is another's",
     evidence: { deadline_at },
   });
-}
-
-/** An operator beats for whichever incarnation lives. */
-async function currentIncarnation(
-  c: Context<Vars>,
-  cluster: string,
-  group: string,
-  agentId: string,
-): Promise<number> {
-  return (await agentIn(c, cluster, group, agentId)).incarnation;
 }
 
 /** @param forwarded what a proxy with TLS says of the caller's side; it touches this answer alone */

@@ -1,13 +1,13 @@
 /** The socket of an agent: the Worker lets it in, its group holds it. */
-
 import type { Problem } from "../../src/contract/problem.ts";
 import { SUBPROTOCOL } from "../../src/contract/socket.ts";
+import { agentOf } from "../../src/domain/principal.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
 import type { App } from "../app-types.ts";
 import { offeredSubprotocols } from "../authenticate.ts";
 import { Refused } from "../errors.ts";
 import { groupOf } from "../object-stubs.ts";
-import { GROUP, operation, params, speakerOf } from "../route-declaration.ts";
+import { GROUP, operation, params } from "../route-declaration.ts";
 
 const connect = operation({
   operationId: "connectAgent",
@@ -28,9 +28,9 @@ export function connectRoutes(app: App): void {
   app.openapi(connect, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
     if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") throw new Refused(NO_UPGRADE);
-    const speaker = speakerOf(c);
-    if (speaker === null) throw new Error("the table of access lets agents alone in");
-    const answer = await groupOf(c.env, cluster, group).fetch(connectUrl(agent, speaker.incarnation), {
+    const caller = agentOf(c.get("principal"));
+    if (caller === null) throw new Error("the table of access lets agents alone in");
+    const answer = await groupOf(c.env, cluster, group).fetch(connectUrl(agent, caller.incarnation), {
       headers: { Upgrade: "websocket" },
     });
     const { webSocket } = answer;

@@ -6,7 +6,7 @@ import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
 import { withLiveness } from "../liveness.ts";
 import { coordinatorOf } from "../object-stubs.ts";
-import { answer, body, GROUP, operation, params, speakerOf } from "../route-declaration.ts";
+import { answer, body, GROUP, operation, params } from "../route-declaration.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];
@@ -39,14 +39,14 @@ export function drainRoutes(app: App): void {
     await agentIn(c, cluster, group, agentId);
     // A body that was left out was not seen by its schema: here it gets its defaults.
     const request = DrainRequest.parse(c.req.valid("json") ?? {});
-    const drained = unwrap(await coordinatorOf(c.env, cluster).drain(agentId, request, speakerOf(c)));
+    const drained = unwrap(await coordinatorOf(c.env, cluster).drain(agentId, request, c.get("principal")));
     return c.json({ agent: await withLiveness(c.env, cluster, drained) }, 200);
   });
 
   app.openapi(resume, async (c) => {
     const { cluster, group, agent: agentId } = c.req.valid("param");
     await agentIn(c, cluster, group, agentId);
-    const resumed = unwrap(await coordinatorOf(c.env, cluster).resume(agentId, speakerOf(c)));
+    const resumed = unwrap(await coordinatorOf(c.env, cluster).resume(agentId, c.get("principal")));
     return c.json({ agent: await withLiveness(c.env, cluster, resumed) }, 200);
   });
 }

@@ -5,7 +5,7 @@ import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
 import { acquireInLine } from "../lock-wait.ts";
 import { groupOf } from "../object-stubs.ts";
-import { answer, body, GROUP, operation, params, refuseOthers, speakerOf } from "../route-declaration.ts";
+import { answer, body, GROUP, operation, params, refuseOthers } from "../route-declaration.ts";
 
 const LOCK = `${GROUP}/locks/{resource}` as const;
 const tags = ["locks"];
@@ -77,26 +77,25 @@ export function lockRoutes(app: App): void {
     const { cluster, group, resource } = c.req.valid("param");
     const request = c.req.valid("json");
     refuseOthers(c, request.agent_id);
-    const incarnation = speakerOf(c)?.incarnation ?? null;
     const waitMs = (request.wait_seconds ?? 0) * 1000;
     const lock =
       waitMs > 0
-        ? await acquireInLine(c, { cluster, group, resource, incarnation, request, waitMs })
-        : unwrap(await groupOf(c.env, cluster, group).acquire(resource, incarnation, request));
+        ? await acquireInLine(c, { cluster, group, resource, request, waitMs })
+        : unwrap(await groupOf(c.env, cluster, group).acquire(resource, request, c.get("principal")));
     return c.json({ lock }, 200);
   });
 
   app.openapi(renew, async (c) => {
     const { cluster, group, resource } = c.req.valid("param");
     const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).renew(resource, fencing_token, speakerOf(c));
+    const outcome = await groupOf(c.env, cluster, group).renew(resource, fencing_token, c.get("principal"));
     return c.json({ lock: unwrap(outcome) }, 200);
   });
 
   app.openapi(release, async (c) => {
     const { cluster, group, resource } = c.req.valid("param");
     const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).release(resource, fencing_token, speakerOf(c));
+    const outcome = await groupOf(c.env, cluster, group).release(resource, fencing_token, c.get("principal"));
     return c.json({ lock: unwrap(outcome) }, 200);
   });
 

@@ -1,22 +1,14 @@
 /** Message boxes: sending to an agent, what it has not read yet, and acknowledging it. */
 import { PageQuery } from "../../src/contract/common.ts";
 import { MessageAnswer, MessagePage, MessageSending, OPERATOR_SENDER } from "../../src/contract/message.ts";
+import { agentOf } from "../../src/domain/principal.ts";
 import { messageTopic } from "../../src/protocol/wake-topics.ts";
 import { agentIn } from "../agent-lookup.ts";
 import { poll, WaitSeconds } from "../agent-poll.ts";
 import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../object-stubs.ts";
-import {
-  answer,
-  body,
-  CLUSTER,
-  GROUP,
-  operation,
-  params,
-  refuseOthers,
-  speakerOf,
-} from "../route-declaration.ts";
+import { answer, body, CLUSTER, GROUP, operation, params, refuseOthers } from "../route-declaration.ts";
 
 const MESSAGES = `${GROUP}/agents/{agent}/messages` as const;
 const tags = ["messages"];
@@ -71,24 +63,20 @@ export function messageRoutes(app: App): void {
 
   app.openapi(acknowledge, async (c) => {
     const { cluster, group, agent, message } = c.req.valid("param");
-    const speaker = speakerOf(c);
-    if (speaker === null) await agentIn(c, cluster, group, agent);
-    const incarnation = speaker?.incarnation ?? null;
-    unwrap(await groupOf(c.env, cluster, group).acknowledgeMessage(agent, incarnation, message));
+    const principal = c.get("principal");
+    if (principal.role === "admin") await agentIn(c, cluster, group, agent);
+    unwrap(await groupOf(c.env, cluster, group).acknowledgeMessage(agent, message, principal));
     return c.body(null, 204);
   });
 
   app.openapi(send, async (c) => {
     const { cluster, agent } = c.req.valid("param");
     const sending = c.req.valid("json");
-    const speaker = speakerOf(c);
+    const caller = agentOf(c.get("principal"));
     if (sending.from !== undefined) refuseOthers(c, sending.from);
-    if (speaker !== null) {
-      const own = groupOf(c.env, cluster, speaker.group);
-      unwrap(await own.signOfLife(speaker.agentId, speaker.incarnation));
-    }
+    if (caller !== null) unwrap(await groupOf(c.env, cluster, caller.group).signOfLife(caller));
     const { group } = unwrap(await coordinatorOf(c.env, cluster).agent(agent));
-    const from = sending.from ?? speaker?.agentId ?? OPERATOR_SENDER;
+    const from = sending.from ?? caller?.agentId ?? OPERATOR_SENDER;
     const outcome = await groupOf(c.env, cluster, group).sendMessage(agent, { ...sending, from });
     return c.json({ message: unwrap(outcome) }, 201);
   });

@@ -20,13 +20,14 @@ import {
   TaskStart,
   TaskSubmission,
 } from "../../src/contract/task.ts";
+import { agentOf, type Principal } from "../../src/domain/principal.ts";
 import { taskTopic } from "../../src/protocol/wake-topics.ts";
 import { fieldErrors, schemaIssues } from "../../src/validation/schema-issues.ts";
 import type { App, Vars } from "../app-types.ts";
 import { problemItem, Refused, unwrap } from "../errors.ts";
 import { readUntil } from "../long-poll.ts";
 import { coordinatorOf } from "../object-stubs.ts";
-import { answer, body, CLUSTER, operation, params, refuseOthers, speakerOf } from "../route-declaration.ts";
+import { answer, body, CLUSTER, operation, params, refuseOthers } from "../route-declaration.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;
 const tags = ["tasks"];
@@ -233,7 +234,7 @@ export function taskRoutes(app: App): void {
   app.openapi(start, async (c) => {
     const { report, send } = reporting(c, c.req.valid("param"), c.req.valid("json"));
     return c.json(
-      await send((coordinator, taskId, speaker) => coordinator.start(taskId, report, speaker)),
+      await send((coordinator, taskId, principal) => coordinator.start(taskId, report, principal)),
       200,
     );
   });
@@ -241,7 +242,7 @@ export function taskRoutes(app: App): void {
   app.openapi(progress, async (c) => {
     const { report, send } = reporting(c, c.req.valid("param"), c.req.valid("json"));
     return c.json(
-      await send((coordinator, taskId, speaker) => coordinator.progress(taskId, report, speaker)),
+      await send((coordinator, taskId, principal) => coordinator.progress(taskId, report, principal)),
       200,
     );
   });
@@ -249,7 +250,7 @@ export function taskRoutes(app: App): void {
   app.openapi(complete, async (c) => {
     const { report, send } = reporting(c, c.req.valid("param"), c.req.valid("json"));
     return c.json(
-      await send((coordinator, taskId, speaker) => coordinator.complete(taskId, report, speaker)),
+      await send((coordinator, taskId, principal) => coordinator.complete(taskId, report, principal)),
       200,
     );
   });
@@ -257,7 +258,7 @@ export function taskRoutes(app: App): void {
   app.openapi(fail, async (c) => {
     const { report, send } = reporting(c, c.req.valid("param"), c.req.valid("json"));
     return c.json(
-      await send((coordinator, taskId, speaker) => coordinator.fail(taskId, report, speaker)),
+      await send((coordinator, taskId, principal) => coordinator.fail(taskId, report, principal)),
       200,
     );
   });
@@ -266,7 +267,7 @@ export function taskRoutes(app: App): void {
     const { cluster } = c.req.valid("param");
     const items = c.req.valid("json").results;
     for (const item of items) refuseOthers(c, item.agent_id);
-    const outcomes = await coordinatorOf(c.env, cluster).settleBatch(items, speakerOf(c));
+    const outcomes = await coordinatorOf(c.env, cluster).settleBatch(items, c.get("principal"));
     const answered = outcomes.map((outcome, index) => {
       const task_id = items[index]?.task_id ?? "";
       return outcome.ok ? { task_id, ok: true } : { task_id, ok: false, code: outcome.problem.code };
@@ -292,7 +293,6 @@ export function taskRoutes(app: App): void {
 }
 
 type Coordinator = ReturnType<typeof coordinatorOf>;
-type Speaker = ReturnType<typeof speakerOf>;
 
 /** What the four reports of a holder have in common: who may send one, and in whose name. */
 function reporting<Report extends { agent_id: string }>(
@@ -304,17 +304,17 @@ function reporting<Report extends { agent_id: string }>(
   return {
     report,
     async send(
-      call: (coordinator: Coordinator, taskId: string, speaker: Speaker) => Promise<Outcome<Task>>,
+      call: (coordinator: Coordinator, taskId: string, principal: Principal) => Promise<Outcome<Task>>,
     ): Promise<{ task: Task }> {
-      return { task: unwrap(await call(coordinatorOf(c.env, cluster), taskId, speakerOf(c))) };
+      return { task: unwrap(await call(coordinatorOf(c.env, cluster), taskId, c.get("principal"))) };
     },
   };
 }
 
 /** An agent sees the tasks it holds, nothing of another's. */
 function visible(c: Context<Vars>, task: Task): Task {
-  const speaker = speakerOf(c);
-  if (speaker === null || task.assigned_to === speaker.agentId) return task;
+  const caller = agentOf(c.get("principal"));
+  if (caller === null || task.assigned_to === caller.agentId) return task;
   throw new Refused({ code: "forbidden", detail: "an agent sees the tasks it holds, and no others" });
 }
 

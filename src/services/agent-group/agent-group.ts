@@ -17,6 +17,7 @@ import type {
 } from "../../contract/agent.ts";
 import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import { type AgentPrincipal, agentOf, type Principal } from "../../domain/principal.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage, RegisterSession } from "../../protocol/messages.ts";
 import type { AgentWakeup } from "../../protocol/object-calls.ts";
@@ -26,7 +27,7 @@ import { Counter } from "../../storage/counter.ts";
 import type { Connection, Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { type Cause, type Ending, GroupContext } from "./group-context.ts";
+import { type Cause, type Ending, GroupContext, type GroupName } from "./group-context.ts";
 import { LivenessMonitor } from "./liveness/liveness-monitor.ts";
 import { deadlineOf } from "./liveness/sessions.ts";
 import { LockService } from "./locks/lock-service.ts";
@@ -50,7 +51,7 @@ export class AgentGroup {
   readonly #requests: FrameHandler;
   readonly #connectionNumbers: Counter;
 
-  constructor(host: Host, group: string) {
+  constructor(host: Host, name: GroupName) {
     this.#host = host;
     this.#unit = new UnitOfWork(host, {
       migrations: AGENT_GROUP_MIGRATIONS,
@@ -61,7 +62,7 @@ export class AgentGroup {
       },
       nextWorkMs: () => this.#monitor.nextWorkMs(),
     });
-    this.#context = new GroupContext(host, this.#unit, group);
+    this.#context = new GroupContext(host, this.#unit, name);
     this.#monitor = new LivenessMonitor(this.#context);
     this.#pushes = new AgentPushes(this.#context);
     this.locks = new LockService(this.#context);
@@ -94,7 +95,7 @@ export class AgentGroup {
   // Sockets
 
   /** A socket that is being opened for this incarnation; the one that it had is closed. */
-  connect(agentId: string, incarnation: number): Outcome<Connection> {
+  connect({ agentId, incarnation }: AgentPrincipal): Outcome<Connection> {
     if (this.#context.recordSign(agentId, incarnation) === null) return sessionExpired();
     return this.#unit.commit(() => {
       const session = this.#context.sessions.find(agentId);
@@ -136,7 +137,14 @@ export class AgentGroup {
 
   // Signs of life
 
-  heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
+  /** An operator may send the heartbeat of an agent, which counts for the incarnation that is live. */
+  heartbeat(agentId: string, heartbeat: Heartbeat, principal: Principal): Outcome<HeartbeatAnswer> {
+    const caller = agentOf(principal);
+    const incarnation = caller === null ? this.#liveIncarnation(agentId) : caller.incarnation;
+    return incarnation === null ? sessionExpired() : this.#heartbeat(agentId, incarnation, heartbeat);
+  }
+
+  #heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
     const session = this.#context.recordSign(agentId, incarnation);
     if (session === null) return sessionExpired();
     if (load !== undefined && this.#context.noteLoad(session, load)) {
@@ -156,12 +164,16 @@ export class AgentGroup {
   /** Of many agents at once, as a gateway tells them; an answer each, in order. */
   heartbeatAll(beats: HeartbeatBatch["agents"]): Outcome<HeartbeatAnswer>[] {
     return beats.map(({ id, incarnation, load }) =>
-      this.heartbeat(id, incarnation, load === undefined ? {} : { load }),
+      this.#heartbeat(id, incarnation, load === undefined ? {} : { load }),
     );
   }
 
+  #liveIncarnation(agentId: string): number | null {
+    return this.#unit.read(() => this.#context.sessions.find(agentId)?.incarnation ?? null);
+  }
+
   /** Any authenticated call by an incarnation shows that it lives. */
-  signOfLife(agentId: string, incarnation: number): Outcome<{ intervalMs: number }> {
+  signOfLife({ agentId, incarnation }: AgentPrincipal): Outcome<{ intervalMs: number }> {
     const session = this.#context.recordSign(agentId, incarnation);
     return session === null ? sessionExpired() : ok({ intervalMs: session.intervalMs });
   }
@@ -192,9 +204,9 @@ export class AgentGroup {
 
   // Endings that somebody asked for
 
-  /** @param incarnation the caller's own; null for an operator, who means whichever lives */
-  async unregister(agentId: string, incarnation: number | null): Promise<Outcome<null>> {
-    const ended = await this.#endOnRequest(agentId, incarnation, {
+  /** An operator ends the incarnation that is live. */
+  async unregister(agentId: string, principal: Principal): Promise<Outcome<null>> {
+    const ended = await this.#endOnRequest(agentId, agentOf(principal)?.incarnation ?? null, {
       ending: "unregistered",
       failureType: "unregistered",
       message: "unregistered",

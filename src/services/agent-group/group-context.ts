@@ -35,7 +35,10 @@ export type Cause = Pick<AgentEnded, "ending" | "failureType" | "message" | "det
 /** The failure's id, and the number of the message that tells the coordinator. */
 export type Ending = { failureId: string; number: number };
 
+export type GroupName = { cluster: string; group: string };
+
 export class GroupContext {
+  readonly cluster: string;
   readonly group: string;
   readonly host: Host;
   readonly unit: UnitOfWork;
@@ -49,7 +52,8 @@ export class GroupContext {
   readonly outbox: Outbox;
   #settings = SETTINGS_AT_FIRST;
 
-  constructor(host: Host, unit: UnitOfWork, group: string) {
+  constructor(host: Host, unit: UnitOfWork, { cluster, group }: GroupName) {
+    this.cluster = cluster;
     this.group = group;
     this.host = host;
     this.unit = unit;

@@ -22,6 +22,7 @@ import type {
   TaskState,
   TaskSubmission,
 } from "../../contract/task.ts";
+import type { Principal } from "../../domain/principal.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { BroadcastRequested, OutboxMessage } from "../../protocol/messages.ts";
 import type { TaskReport } from "../../protocol/object-calls.ts";
@@ -30,7 +31,7 @@ import type { Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { Drains } from "./agents/drains.ts";
-import { type Registrar, Registration } from "./agents/registration.ts";
+import { Registration } from "./agents/registration.ts";
 import { Suspects } from "./agents/suspects.ts";
 import { ClusterContext } from "./cluster-context.ts";
 import { ConfigService } from "./config/config-service.ts";
@@ -40,7 +41,6 @@ import { FailoverSimulator } from "./failover/failover-simulation.ts";
 import { TaskReassigner } from "./failover/task-reassigner.ts";
 import { Maintenance } from "./maintenance.ts";
 import { Queries } from "./queries.ts";
-import type { Speaker } from "./speaker.ts";
 import { Completions } from "./tasks/completions.ts";
 import { isKept, LateResults } from "./tasks/late-results.ts";
 import { Placement } from "./tasks/placement.ts";
@@ -117,13 +117,12 @@ export class Coordinator {
 
   /** Resolves once the group watches over the new incarnation. */
   async register(
-    group: string,
-    agentId: string,
+    { group, agentId }: { group: string; agentId: string },
     body: RegistrationBody,
-    registrar: Registrar,
+    principal: Principal,
   ): Promise<Outcome<{ agent: Agent; isNew: boolean }>> {
     const registered = this.#unit.commit((nowMs) =>
-      this.#registration.register(group, agentId, body, registrar, nowMs),
+      this.#registration.register({ group, agentId, body, principal }, nowMs),
     );
     if (!registered.ok) return registered;
     this.#runWork();
@@ -136,10 +135,10 @@ export class Coordinator {
 
   /**
    * Refused as `not_found`, `session_expired` or `invalid_transition` (it is inactive), and then nothing is stored.
-   * @param speaker the agent itself, or null for an operator
+   * @param principal the agent itself, or an operator
    */
-  drain(agentId: string, request: DrainRequest, speaker: Speaker): Outcome<Agent> {
-    const drained = this.#unit.commit((nowMs) => this.#drains.drain(agentId, request, speaker, nowMs));
+  drain(agentId: string, request: DrainRequest, principal: Principal): Outcome<Agent> {
+    const drained = this.#unit.commit((nowMs) => this.#drains.drain(agentId, request, principal, nowMs));
     if (!drained.ok) return drained;
     this.#runWork();
     return this.queries.agent(agentId);
@@ -147,10 +146,10 @@ export class Coordinator {
 
   /**
    * Refused as `not_found`, `session_expired` or `forbidden` (an operator's drain), and then nothing is stored.
-   * @param speaker the agent itself, or null for an operator
+   * @param principal the agent itself, or an operator
    */
-  resume(agentId: string, speaker: Speaker): Outcome<Agent> {
-    const resumed = this.#unit.commit((nowMs) => this.#drains.resume(agentId, speaker, nowMs));
+  resume(agentId: string, principal: Principal): Outcome<Agent> {
+    const resumed = this.#unit.commit((nowMs) => this.#drains.resume(agentId, principal, nowMs));
     if (!resumed.ok) return resumed;
     this.#runWork();
     return this.queries.agent(agentId);
@@ -176,25 +175,25 @@ export class Coordinator {
   }
 
   /** Refused as a progress is. A repeat changes nothing. */
-  start(taskId: string, report: TaskStart, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#reports.start(taskId, report, speaker, nowMs));
+  start(taskId: string, report: TaskStart, principal: Principal): Outcome<Task> {
+    return this.#unit.commit((nowMs) => this.#reports.start(taskId, report, principal, nowMs));
   }
 
   /**
    * Refused as `not_found`, `forbidden`, `stale_attempt`, `invalid_transition` (it waits for an agent, or has ended)
    * or `session_expired`, and then nothing is stored.
    */
-  progress(taskId: string, report: TaskProgress, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#reports.progress(taskId, report, speaker, nowMs));
+  progress(taskId: string, report: TaskProgress, principal: Principal): Outcome<Task> {
+    return this.#unit.commit((nowMs) => this.#reports.progress(taskId, report, principal, nowMs));
   }
 
   /**
    * Refused as `not_found`, `forbidden`, `stale_attempt` or `invalid_transition` (it has ended). With one of the last two
    * the result may be stored all the same, and `late_result` says so.
    */
-  complete(taskId: string, report: TaskCompletion, speaker: Speaker): Outcome<Task> {
+  complete(taskId: string, report: TaskCompletion, principal: Principal): Outcome<Task> {
     const answered = this.#unit.commit((nowMs): Outcome<Task> | { kept: Outcome<Task> } => {
-      const outcome = this.#reports.complete(taskId, report, speaker, nowMs);
+      const outcome = this.#reports.complete(taskId, report, principal, nowMs);
       // A refusal is rolled back, unless the refused result was kept.
       return isKept(outcome) ? { kept: outcome } : outcome;
     });
@@ -205,13 +204,13 @@ export class Coordinator {
    * Refused as `not_found`, `forbidden`, `stale_attempt` or `invalid_transition` (it has ended), and then nothing is
    * stored.
    */
-  fail(taskId: string, report: TaskFailure, speaker: Speaker): Outcome<Task> {
-    return this.#unit.commit((nowMs) => this.#reports.fail(taskId, report, speaker, nowMs));
+  fail(taskId: string, report: TaskFailure, principal: Principal): Outcome<Task> {
+    return this.#unit.commit((nowMs) => this.#reports.fail(taskId, report, principal, nowMs));
   }
 
-  settleBatch(results: readonly TaskResult[], speaker: Speaker): Outcome<Task>[] {
+  settleBatch(results: readonly TaskResult[], principal: Principal): Outcome<Task>[] {
     return this.#unit.commit((nowMs) =>
-      results.map((result) => this.#reports.settle(result, speaker, nowMs)),
+      results.map((result) => this.#reports.settle(result, principal, nowMs)),
     );
   }
 

@@ -13,6 +13,7 @@ import {
   type TaskFilter,
   type TaskStatus,
 } from "../../contract/task.ts";
+import type { Principal } from "../../domain/principal.ts";
 import type { UnstartedRead } from "../../protocol/object-calls.ts";
 import type { QueuedTask, QueuePosition } from "../../storage/coordinator/tasks.ts";
 import type { Slice } from "../../storage/page.ts";
@@ -29,6 +30,9 @@ const RECENT_FAILURES = 10;
 const UNSTARTED_LIMIT = 500;
 
 const DAY_MS = 86_400_000;
+
+/** Which page of the tasks that an agent holds. */
+export type HeldTasksQuery = { statuses: readonly TaskStatus[]; limit: number; cursor: string | null };
 
 export class Queries {
   readonly #context: ClusterContext;
@@ -87,17 +91,11 @@ export class Queries {
     });
   }
 
-  /** The tasks an agent holds, most urgent first. @param isItself it reads them itself, which may answer its doorbell */
-  tasksOf(
-    agentId: string,
-    statuses: readonly TaskStatus[],
-    isItself: boolean,
-    limit: number,
-    cursor: string | null,
-  ): Page<Task> {
+  /** The tasks an agent holds, most urgent first. An agent that reads its own list needs no wake-up any more. */
+  tasksOf(agentId: string, { statuses, limit, cursor }: HeldTasksQuery, principal: Principal): Page<Task> {
     return this.#context.unit.read(() => {
       const found = this.#context.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
-      if (isItself) {
+      if (principal.role === "agent") {
         const unstarted = found.items.filter(({ task }) => task.status === "assigned").length;
         this.#context.wakeups.read(agentId, unstarted);
       }

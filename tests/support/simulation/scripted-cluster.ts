@@ -5,12 +5,12 @@ import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Outcome, Problem } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
+import { ADMIN } from "../../../src/domain/principal.ts";
 import type { ToCoordinator } from "../../../src/protocol/messages.ts";
+import { agentPrincipal } from "../principals.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import type { SimulatedSocket } from "./simulated-sockets.ts";
 import { World } from "./world.ts";
-
-const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
 
 /** Enough for messages between objects to arrive on a calm network. */
 const MESSAGE_MS = 50;
@@ -30,8 +30,7 @@ export class ScriptedCluster {
   async register(id: string, overrides: Partial<Registration> = {}, group = "default"): Promise<void> {
     const answer = this.cluster.coordinator.serve((service) =>
       service.register(
-        group,
-        id,
+        { group, agentId: id },
         {
           type: "worker",
           capabilities: ["resize"],
@@ -42,7 +41,7 @@ export class ScriptedCluster {
           running_tasks: [],
           ...overrides,
         },
-        OPERATOR,
+        ADMIN,
       ),
     );
     await this.pass(MESSAGE_MS);
@@ -79,19 +78,19 @@ export class ScriptedCluster {
 
   start(taskId: string, agentId: string, attempt: number): Outcome<Task> {
     return this.cluster.coordinator.serve((service) =>
-      service.start(taskId, { agent_id: agentId, attempt }, this.#speaker(agentId)),
+      service.start(taskId, { agent_id: agentId, attempt }, this.#principalOf(agentId)),
     );
   }
 
   progress(taskId: string, agentId: string, attempt: number, progress: number): Outcome<Task> {
     return this.cluster.coordinator.serve((service) =>
-      service.progress(taskId, { agent_id: agentId, attempt, progress }, this.#speaker(agentId)),
+      service.progress(taskId, { agent_id: agentId, attempt, progress }, this.#principalOf(agentId)),
     );
   }
 
   complete(taskId: string, agentId: string, attempt: number, result: string): Outcome<Task> {
     return this.cluster.coordinator.serve((service) =>
-      service.complete(taskId, { agent_id: agentId, attempt, result }, this.#speaker(agentId)),
+      service.complete(taskId, { agent_id: agentId, attempt, result }, this.#principalOf(agentId)),
     );
   }
 
@@ -100,7 +99,7 @@ export class ScriptedCluster {
       service.fail(
         taskId,
         { agent_id: agentId, attempt, error: { message: "it broke", retryable } },
-        this.#speaker(agentId),
+        this.#principalOf(agentId),
       ),
     );
   }
@@ -108,13 +107,13 @@ export class ScriptedCluster {
   /** By an operator, unless the agent itself asks for it. */
   drain(id: string, request: Partial<DrainRequest> = {}, isItself = false): Outcome<Agent> {
     return this.cluster.coordinator.serve((service) =>
-      service.drain(id, { mode: "finish", ...request }, isItself ? this.#speaker(id) : null),
+      service.drain(id, { mode: "finish", ...request }, isItself ? this.#principalOf(id) : ADMIN),
     );
   }
 
   resume(id: string, isItself = false): Outcome<Agent> {
     return this.cluster.coordinator.serve((service) =>
-      service.resume(id, isItself ? this.#speaker(id) : null),
+      service.resume(id, isItself ? this.#principalOf(id) : ADMIN),
     );
   }
 
@@ -147,8 +146,8 @@ export class ScriptedCluster {
       .map(({ type }) => type);
   }
 
-  #speaker(agentId: string) {
-    return { agentId, incarnation: this.incarnationOf(agentId) };
+  #principalOf(agentId: string) {
+    return agentPrincipal(agentId, this.incarnationOf(agentId));
   }
 
   #beat(id: string, group: string, incarnation: number): void {
@@ -160,7 +159,9 @@ export class ScriptedCluster {
     const beat = () => {
       if (isSilent) return;
       if (this.cluster.isUp) {
-        this.cluster.group(group).serve((service) => service.heartbeat(id, incarnation, {}));
+        this.cluster
+          .group(group)
+          .serve((service) => service.heartbeat(id, {}, agentPrincipal(id, incarnation)));
       }
       this.world.after(1000, beat);
     };

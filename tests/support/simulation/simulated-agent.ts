@@ -2,11 +2,12 @@
  * A simulated agent: registers, beats, reads its list, works and reports, over the simulated
  * network. It can be killed, or frozen for a while and so become a zombie.
  */
-
 import type { RunningTask } from "../../../src/contract/agent.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
 import type { Outcome } from "../../../src/contract/problem.ts";
 import type { Task } from "../../../src/contract/task.ts";
+import { ADMIN, type AgentPrincipal } from "../../../src/domain/principal.ts";
+import { agentPrincipal } from "../principals.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 
 export type AgentOptions = {
@@ -24,8 +25,6 @@ export type AgentOptions = {
 
 /** A result that the coordinator acknowledged. */
 export type AcknowledgedResult = { taskId: string; attempt: number; result: unknown };
-
-const OPERATOR = { subject: "admin", isOperator: true, agentId: null };
 
 export class SimulatedAgent {
   readonly id: string;
@@ -97,8 +96,7 @@ export class SimulatedAgent {
       const registered = await this.#call(() =>
         this.#cluster.coordinator.serve((service) =>
           service.register(
-            this.group,
-            this.id,
+            { group: this.group, agentId: this.id },
             {
               type: "worker",
               capabilities: this.#options.capabilities,
@@ -108,7 +106,7 @@ export class SimulatedAgent {
               labels: {},
               running_tasks,
             },
-            OPERATOR,
+            ADMIN,
           ),
         ),
       );
@@ -126,7 +124,7 @@ export class SimulatedAgent {
     const incarnation = this.#incarnation;
     const answer = await this.#call(() =>
       this.#cluster.group(this.group).serve((service) => {
-        const outcome = service.heartbeat(this.id, incarnation, {});
+        const outcome = service.heartbeat(this.id, {}, agentPrincipal(this.id, incarnation));
         if (outcome.ok) this.lastSignMs.set(incarnation, Math.floor(this.#cluster.world.nowMs));
         return outcome;
       }),
@@ -140,7 +138,11 @@ export class SimulatedAgent {
   async #takeTasks(): Promise<void> {
     const page = await this.#call(() =>
       this.#cluster.coordinator.serve((service) =>
-        service.queries.tasksOf(this.id, ["assigned"], true, 50, null),
+        service.queries.tasksOf(
+          this.id,
+          { statuses: ["assigned"], limit: 50, cursor: null },
+          agentPrincipal(this.id, 1),
+        ),
       ),
     );
     for (const task of page?.items ?? []) {
@@ -153,10 +155,10 @@ export class SimulatedAgent {
 
   async #work({ id: taskId, attempt }: Task): Promise<void> {
     const { world, coordinator } = this.#cluster;
-    const speaker = { agentId: this.id, incarnation: this.#incarnation };
+    const principal = agentPrincipal(this.id, this.#incarnation);
     const holder = { agent_id: this.id, attempt };
     const started = await this.#insist(() =>
-      coordinator.serve((service) => service.start(taskId, holder, speaker)),
+      coordinator.serve((service) => service.start(taskId, holder, principal)),
     );
     if (started === null || !started.ok) return;
     const key = `${taskId}/${attempt}`;
@@ -164,7 +166,7 @@ export class SimulatedAgent {
     await this.#pause(this.#options.workMs());
     const result = `${this.id}/${attempt}/${world.random.id()}`;
     const done = await this.#insist(() =>
-      coordinator.serve((service) => service.complete(taskId, { ...holder, result }, speaker)),
+      coordinator.serve((service) => service.complete(taskId, { ...holder, result }, principal)),
     );
     this.#running.delete(key);
     if (done?.ok) this.results.push({ taskId, attempt, result });
@@ -174,16 +176,16 @@ export class SimulatedAgent {
     const { locks } = this.#options;
     if (locks === undefined || !this.#cluster.world.random.chance(0.5)) return;
     const resource = this.#cluster.world.random.pick(locks);
-    const incarnation = this.#incarnation;
+    const principal = agentPrincipal(this.id, this.#incarnation);
     const group = this.#cluster.group(this.group);
     const { random } = this.#cluster.world;
     // Some outlast the timeout of who holds them.
     const ttlSeconds = random.pick([2, 20]);
     const lock = random.chance(0.7)
-      ? await this.#acquireInLine(resource, incarnation, ttlSeconds)
+      ? await this.#acquireInLine(resource, principal, ttlSeconds)
       : await this.#call(() =>
           group.serve((service) =>
-            service.locks.acquire(resource, incarnation, { agent_id: this.id, ttl_seconds: ttlSeconds }),
+            service.locks.acquire(resource, { agent_id: this.id, ttl_seconds: ttlSeconds }, principal),
           ),
         ).then((acquired) => (acquired?.ok ? acquired.value : null));
     if (lock === null) return;
@@ -191,35 +193,38 @@ export class SimulatedAgent {
     this.grants.push({ resource, token });
     await this.#pause(random.between(0, 1500));
     if (random.chance(0.3)) {
-      const proof = { agentId: this.id, incarnation };
-      await this.#call(() => group.serve((service) => service.locks.renew(resource, token, proof)));
+      await this.#call(() => group.serve((service) => service.locks.renew(resource, token, principal)));
       await this.#pause(random.between(0, 3000));
     }
-    await this.#call(() =>
-      group.serve((service) => service.locks.release(resource, token, { agentId: this.id, incarnation })),
-    );
+    await this.#call(() => group.serve((service) => service.locks.release(resource, token, principal)));
   }
 
   /** As a call does that is held until its turn comes; now and then it is given up. */
-  async #acquireInLine(resource: string, incarnation: number, ttlSeconds: number): Promise<Lock | null> {
+  async #acquireInLine(
+    resource: string,
+    principal: AgentPrincipal,
+    ttlSeconds: number,
+  ): Promise<Lock | null> {
     const { world } = this.#cluster;
     const group = this.#cluster.group(this.group);
     const request = { agent_id: this.id, ttl_seconds: ttlSeconds };
     const untilMs = world.nowMs + 3000;
-    let place: number | null = null;
+    let position: number | null = null;
     while (this.#isAlive && world.nowMs < untilMs) {
       const leftMs = untilMs - world.nowMs;
       const asked = await this.#call(() =>
-        group.serve((service) => service.locks.queue(resource, incarnation, request, leftMs, place)),
+        group.serve((service) =>
+          service.locks.queue(resource, { request, waitMs: leftMs, position }, principal),
+        ),
       );
       if (asked !== null && !asked.ok) return null;
       if (asked?.value.lock) return asked.value.lock;
-      if (asked !== null && asked.value.lock === null) place = asked.value.place;
+      if (asked !== null && asked.value.lock === null) position = asked.value.position;
       if (world.random.chance(0.1)) break;
       await this.#pause(200);
     }
     const left = await this.#call(() =>
-      group.serve((service) => service.locks.acquire(resource, incarnation, { ...request, wait_seconds: 0 })),
+      group.serve((service) => service.locks.acquire(resource, { ...request, wait_seconds: 0 }, principal)),
     );
     return left?.ok ? left.value : null;
   }

@@ -13,6 +13,7 @@ import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
 import type { Peers } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
 import type { NotifierEnvironment } from "../../../src/services/notifier/notifier-environment.ts";
+import { agentPrincipal } from "../principals.ts";
 import type { Fate } from "./node-sql.ts";
 import { SimulatedObject } from "./simulated-object.ts";
 import { SimulatedSocket } from "./simulated-sockets.ts";
@@ -68,7 +69,7 @@ export class SimulatedCluster {
       const { onGroupCommit } = this.#options;
       group = new SimulatedObject(this.world, {
         ...this.#common(),
-        create: (host) => new AgentGroup(host, name),
+        create: (host) => new AgentGroup(host, { cluster: "default", group: name }),
         ...(onGroupCommit && { onCommit: (database: DatabaseSync) => onGroupCommit(name, database) }),
       });
       this.#groups.set(name, group);
@@ -79,7 +80,9 @@ export class SimulatedCluster {
   /** Opens a socket of an agent. */
   connect(group: string, agentId: string, incarnation: number): Outcome<SimulatedSocket> {
     const object = this.group(group);
-    const connected = object.serve((service) => service.connect(agentId, incarnation));
+    const connected = object.serve((service) =>
+      service.connect(agentPrincipal(agentId, incarnation, { group })),
+    );
     if (!connected.ok) return connected;
     const socket = new SimulatedSocket(connected.value, {
       nowMs: () => Math.floor(this.world.nowMs),

@@ -7,6 +7,7 @@ import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { LockRecord } from "../../../domain/lock.ts";
+import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { GroupContext } from "../group-context.ts";
 import { lockEvent } from "../lock-event.ts";
 import { sessionExpired } from "../refusals.ts";
@@ -18,27 +19,27 @@ const WAITERS_PER_LOCK = 1000;
 const WAITERS_PER_AGENT = 1000;
 const WAITERS_PER_GROUP = 10_000;
 
-/** Who calls, as its token says. */
-export type Caller = { agentId: string; incarnation: number };
-
 /** An agent asks for a lock. */
 export type LockRequest = {
   resource: string;
   agentId: string;
-  /** Null for an operator, who means whichever lives. */
-  incarnation: number | null;
+  /** An operator asks in the name of the incarnation that is live. */
+  principal: Principal;
   /** Null for the configured one. */
   ttlMs: number | null;
   /** How long it would stand in line. */
   waitMs: number;
   /** Of the frame that asks; null for a call. */
   requestId: string | null;
-  /** The place that this call was given before; null if it asks for the first time. */
-  place: number | null;
+  /** The queue position that this call was given before; null if it asks for the first time. */
+  position: number | null;
 };
 
-/** The lock, or a place in line, by its number, until that instant. */
-export type LockAnswer = { lock: Lock } | { lock: null; place: number; waitsUntilMs: number };
+/** A call over HTTP that may wait for the lock. */
+export type LockCall = { request: LockAcquisition } & Pick<LockRequest, "waitMs" | "position">;
+
+/** The lock, or a position in the queue, until that instant. */
+export type LockAnswer = { lock: Lock } | { lock: null; position: number; waitsUntilMs: number };
 
 export class LockService {
   readonly #context: GroupContext;
@@ -48,8 +49,8 @@ export class LockService {
   }
 
   /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
-  acquire(resource: string, incarnation: number | null, request: LockAcquisition): Outcome<Lock> {
-    const asked = this.queue(resource, incarnation, request, 0);
+  acquire(resource: string, request: LockAcquisition, principal: Principal): Outcome<Lock> {
+    const asked = this.queue(resource, { request, waitMs: 0, position: null }, principal);
     if (!asked.ok) {
       const { agent_id: agentId, wait_seconds } = request;
       if (wait_seconds === 0 && asked.problem.code === "lock_held") {
@@ -62,24 +63,20 @@ export class LockService {
   }
 
   /**
-   * Stands in line if need be; asking again keeps the place.
-   * @param place that the same call was given before: once it was given up, the call gets neither it nor the lock
+   * Queues for the lock if it is held. A call that asks again keeps its position; once the position was given up, the
+   * call gets neither the position nor the lock.
    */
-  queue(
-    resource: string,
-    incarnation: number | null,
-    { agent_id: agentId, ttl_seconds }: LockAcquisition,
-    waitMs: number,
-    place: number | null = null,
-  ): Outcome<LockAnswer> {
-    if (incarnation !== null) this.#context.recordSign(agentId, incarnation);
+  queue(resource: string, call: LockCall, principal: Principal): Outcome<LockAnswer> {
+    const { waitMs, position } = call;
+    const { agent_id: agentId, ttl_seconds } = call.request;
+    this.#showsLife(principal);
     const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
     const { unit, lockQueue: line, locks } = this.#context;
     // In a commit of its own: what the line is given stands, whatever becomes of this call.
     if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
       unit.commit((nowMs) => this.serveLine(resource, nowMs));
     }
-    const request = { resource, agentId, incarnation, ttlMs, waitMs, requestId: null, place };
+    const request = { resource, agentId, principal, ttlMs, waitMs, requestId: null, position };
     return unit.commit((nowMs) => this.ask(request, nowMs));
   }
 
@@ -96,10 +93,11 @@ export class LockService {
 
   /** In the present transaction, in which the line of a free lock has been served. */
   ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
-    const { resource, agentId, incarnation, waitMs, requestId, place } = request;
+    const { resource, agentId, principal, waitMs, requestId, position } = request;
     const { sessions, settings, locks, lockQueue: line, lockGranter: handover } = this.#context;
     const session = sessions.find(agentId);
-    if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
+    const caller = agentOf(principal);
+    if (session === undefined || (caller !== null && session.incarnation !== caller.incarnation)) {
       return sessionExpired();
     }
     const ttlMs = request.ttlMs ?? settings.defaultLockTtlMs;
@@ -109,7 +107,8 @@ export class LockService {
       return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
     }
     // Nobody may wait for this call any more, so it must not get what it would have to release.
-    if (place !== null && line.find(resource, agentId)?.position !== place) return refuseHeld(lock, nowMs);
+    if (position !== null && line.find(resource, agentId)?.position !== position)
+      return refuseHeld(lock, nowMs);
     if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
       const refusal = handover.refuseMore(agentId);
       if (refusal !== null) return refusal;
@@ -119,8 +118,8 @@ export class LockService {
     const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
     if (refusal !== null) return refusal;
     const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
-    const { position: number, endsAtMs } = handover.queue(draft, nowMs);
-    return ok({ lock: null, place: number, waitsUntilMs: endsAtMs });
+    const queued = handover.queue(draft, nowMs);
+    return ok({ lock: null, position: queued.position, waitsUntilMs: queued.endsAtMs });
   }
 
   /** The agent waits no longer. In the present transaction. */
@@ -133,28 +132,27 @@ export class LockService {
     if (this.#context.lockQueue.lengthOf(resource) > 0) this.#context.lockGranter.grantNext(resource, nowMs);
   }
 
-  /** @param caller the agent that asks, null for an operator */
-  renew(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
-    this.#showsLife(caller);
-    return this.#context.unit.commit((nowMs) => this.renewNow(resource, fencingToken, caller, nowMs));
+  renew(resource: string, fencingToken: number, principal: Principal): Outcome<Lock> {
+    this.#showsLife(principal);
+    return this.#context.unit.commit((nowMs) => this.renewNow(resource, fencingToken, principal, nowMs));
   }
 
   /** In the present transaction. */
-  renewNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+  renewNow(resource: string, fencingToken: number, principal: Principal, nowMs: number): Outcome<Lock> {
     const lock = this.#context.locks.find(resource);
-    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    const refusal = this.#refuseStranger(lock, fencingToken, principal);
     if (refusal !== null) return refusal;
     if (lock === undefined || lock.holder === null) return staleToken(lock);
     return ok(this.#view(this.#context.locks.renew(lock, lock.ttlMs, nowMs)));
   }
 
-  release(resource: string, fencingToken: number, caller: Caller | null): Outcome<Lock> {
-    this.#showsLife(caller);
-    return this.#context.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, caller, nowMs));
+  release(resource: string, fencingToken: number, principal: Principal): Outcome<Lock> {
+    this.#showsLife(principal);
+    return this.#context.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, principal, nowMs));
   }
 
   /** In the present transaction. */
-  releaseNow(resource: string, fencingToken: number, caller: Caller | null, nowMs: number): Outcome<Lock> {
+  releaseNow(resource: string, fencingToken: number, principal: Principal, nowMs: number): Outcome<Lock> {
     const lock = this.#context.locks.find(resource);
     if (lock !== undefined && lock.releasedToken === fencingToken) {
       // Answered as the first time, also when somebody else holds it by now.
@@ -166,7 +164,7 @@ export class LockService {
         fencing_token: fencingToken,
       });
     }
-    const refusal = this.#refuseStranger(lock, fencingToken, caller);
+    const refusal = this.#refuseStranger(lock, fencingToken, principal);
     if (refusal !== null) return refusal;
     if (lock === undefined || lock.holder === null) return staleToken(lock);
     const released = this.#context.locks.release(lock);
@@ -222,17 +220,19 @@ export class LockService {
   }
 
   /** Whoever calls lives, whatever becomes of the call. */
-  #showsLife(caller: Caller | null): void {
+  #showsLife(principal: Principal): void {
+    const caller = agentOf(principal);
     if (caller !== null) this.#context.recordSign(caller.agentId, caller.incarnation);
   }
 
   #refuseStranger(
     lock: LockRecord | undefined,
     fencingToken: number,
-    caller: Caller | null,
+    principal: Principal,
   ): Outcome<never> | null {
     if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken)
       return staleToken(lock);
+    const caller = agentOf(principal);
     if (caller === null) return null;
     if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only touch its own locks");
     return lock.incarnation === caller.incarnation ? null : sessionExpired();

@@ -5,6 +5,7 @@
 import type { Page } from "../../../contract/common.ts";
 import type { AgentMessage, MessageSending } from "../../../contract/message.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { Broadcast } from "../../../protocol/messages.ts";
 import { messageTopic } from "../../../protocol/wake-topics.ts";
 import type { GroupContext } from "../group-context.ts";
@@ -91,11 +92,12 @@ export class MailboxService {
 
   /**
    * Takes a message out of a box. One that is not in it is no error: it was acknowledged before.
-   * @param incarnation the caller's own; null for an operator
    */
-  acknowledge(agentId: string, incarnation: number | null, messageId: string): Outcome<null> {
-    if (incarnation !== null && this.#context.recordSign(agentId, incarnation) === null)
+  acknowledge(agentId: string, messageId: string, principal: Principal): Outcome<null> {
+    const caller = agentOf(principal);
+    if (caller !== null && this.#context.recordSign(agentId, caller.incarnation) === null) {
       return sessionExpired();
+    }
     if (!MESSAGE_ID.test(messageId)) return ok(null);
     return this.#context.unit.commit(() => {
       this.remove(agentId, messageId);

@@ -7,6 +7,7 @@ import type { Lock } from "../../../contract/lock.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../../contract/problem.ts";
 import type { AgentFrame, ServerFrame } from "../../../contract/socket.ts";
 import type { TaskState } from "../../../contract/task.ts";
+import type { AgentPrincipal } from "../../../domain/principal.ts";
 import { parseFrames } from "../../../protocol/frame-parser.ts";
 import {
   exceedsLimit,
@@ -42,6 +43,7 @@ type ReportFrame = TaskReport["frame"];
 type OwnFrame = Exclude<AgentFrame, ReportFrame>;
 type Request<Frame extends AgentFrame> = {
   connection: Connection;
+  principal: AgentPrincipal;
   frame: Frame;
   characters: number;
   answer: (frame: ServerFrame) => void;
@@ -94,11 +96,19 @@ export class FrameHandler {
       this.#cutOff(session, number);
       return;
     }
+    const principal = this.#principalOf(connection);
     for (const reading of readings) {
       const answer = connections.expect(number);
       if (!reading.ok) answer(errorFrame(reading.requestId, reading.problem));
-      else this.#take({ connection, frame: reading.frame, characters: reading.characters, answer });
+      else
+        this.#take({ connection, principal, frame: reading.frame, characters: reading.characters, answer });
     }
+  }
+
+  /** The agent's token was checked when its socket was opened. */
+  #principalOf({ agentId, incarnation }: Connection): AgentPrincipal {
+    const { cluster, group } = this.#context;
+    return { role: "agent", cluster, group, agentId, incarnation };
   }
 
   forget(connection: number): void {
@@ -175,7 +185,7 @@ export class FrameHandler {
     });
   }
 
-  #serveOne({ connection, frame }: Request<OwnFrame>, nowMs: number): ServerFrame {
+  #serveOne({ connection, principal, frame }: Request<OwnFrame>, nowMs: number): ServerFrame {
     const { request_id } = frame;
     const session = this.#context.sessions.find(connection.agentId);
     if (session?.incarnation !== connection.incarnation) return outcomeFrame(request_id, sessionExpired());
@@ -189,11 +199,11 @@ export class FrameHandler {
           {
             resource,
             agentId: connection.agentId,
-            incarnation: connection.incarnation,
+            principal,
             ttlMs: ttl_seconds === undefined ? null : ttl_seconds * 1000,
             waitMs: (wait_seconds ?? 0) * 1000,
             requestId: request_id,
-            place: null,
+            position: null,
           },
           nowMs,
         );
@@ -208,12 +218,12 @@ export class FrameHandler {
       case "lock_renew":
         return outcomeFrame(
           request_id,
-          inAnswer(this.#locks.renewNow(frame.resource, frame.fencing_token, connection, nowMs)),
+          inAnswer(this.#locks.renewNow(frame.resource, frame.fencing_token, principal, nowMs)),
         );
       case "lock_release":
         return outcomeFrame(
           request_id,
-          inAnswer(this.#locks.releaseNow(frame.resource, frame.fencing_token, connection, nowMs)),
+          inAnswer(this.#locks.releaseNow(frame.resource, frame.fencing_token, principal, nowMs)),
         );
       case "message_ack":
         this.#messages.remove(connection.agentId, frame.message_id);
@@ -248,10 +258,7 @@ export class FrameHandler {
   /** @returns null if the coordinator could not be reached, or did not answer in time */
   async #report(requests: readonly Request<ReportFrame>[]): Promise<Outcome<TaskState>[] | null> {
     const { host } = this.#context;
-    const reports = requests.map(({ connection: { agentId, incarnation }, frame }) => ({
-      speaker: { agentId, incarnation },
-      frame,
-    }));
+    const reports = requests.map(({ principal, frame }) => ({ principal, frame }));
     let cancel = () => {};
     const tooLate = new Promise<null>((resolve) => {
       cancel = host.after(REPORT_LIMIT_MS, () => resolve(null));

@@ -14,10 +14,10 @@ import {
   isLive,
   withDrain,
 } from "../../../domain/agent.ts";
+import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { TaskReassigner } from "../failover/task-reassigner.ts";
 import { incarnationOver, noSuchAgent } from "../refusals.ts";
-import type { Speaker } from "../speaker.ts";
 import type { Placement } from "../tasks/placement.ts";
 
 export class Drains {
@@ -31,12 +31,12 @@ export class Drains {
     this.#reassigner = reassigner;
   }
 
-  drain(agentId: string, request: DrainRequest, speaker: Speaker, nowMs: number): Outcome<null> {
+  drain(agentId: string, request: DrainRequest, principal: Principal, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, speaker)) return incarnationOver();
+    if (isEnded(agent, principal)) return incarnationOver();
     if (!isLive(agent.status)) return refuse("invalid_transition", "the agent is inactive");
-    const drain = drainAfter(agent.drain, drainOf(request, speaker, nowMs));
+    const drain = drainAfter(agent.drain, drainOf(request, principal, nowMs));
     const draining = withDrain(agent, drain);
     this.#context.agents.save(draining);
     this.#tell(draining, nowMs);
@@ -45,12 +45,12 @@ export class Drains {
   }
 
   /** One that does not drain goes on as it is. */
-  resume(agentId: string, speaker: Speaker, nowMs: number): Outcome<null> {
+  resume(agentId: string, principal: Principal, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, speaker)) return incarnationOver();
+    if (isEnded(agent, principal)) return incarnationOver();
     if (agent.drain === null) return ok(null);
-    if (speaker !== null && agent.drain.by === "operator") {
+    if (principal.role === "agent" && agent.drain.by === "operator") {
       return refuse("forbidden", "an operator drains this agent, and an operator resumes it");
     }
     const resumed = withDrain(agent, null);
@@ -123,20 +123,21 @@ export class Drains {
   }
 }
 
-function drainOf({ mode, deadline_seconds }: DrainRequest, speaker: Speaker, nowMs: number): Drain {
+function drainOf({ mode, deadline_seconds }: DrainRequest, principal: Principal, nowMs: number): Drain {
   const delayMs = msOrNull(deadline_seconds) ?? (mode === "move" ? 0 : null);
   return {
     mode,
-    by: speaker === null ? "operator" : "agent",
+    by: principal.role === "agent" ? "agent" : "operator",
     deadlineMs: delayMs === null ? null : nowMs + delayMs,
     isOver: false,
     extensions: 0,
   };
 }
 
-/** An agent speaks for the incarnation that lives, or not at all. */
-function isEnded(agent: AgentRecord, speaker: Speaker): boolean {
-  return speaker !== null && (speaker.incarnation !== agent.incarnation || !isLive(agent.status));
+/** Whether the caller is an incarnation that has ended. */
+function isEnded(agent: AgentRecord, principal: Principal): boolean {
+  const caller = agentOf(principal);
+  return caller !== null && (caller.incarnation !== agent.incarnation || !isLive(agent.status));
 }
 
 function isOverdue({ drain }: AgentRecord, nowMs: number): boolean {

@@ -8,6 +8,7 @@ import type { Agent, Registration as RegistrationBody, RunningTask } from "../..
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import { type AgentRecord, type Drain, isLive, liveStatus } from "../../../domain/agent.ts";
+import { agentOf, ownerOf, type Principal } from "../../../domain/principal.ts";
 import { newHistory } from "../../../domain/reliability.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
 import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/tasks.ts";
@@ -33,16 +34,12 @@ const THOUGHT_GONE: readonly (AttemptOutcome | null)[] = ["agent_failed", "agent
 /** Groups a cluster has at most: a change of the configuration goes to each. */
 const GROUP_LIMIT = 1000;
 
-/** Whose token asks for the registration. */
-export type Registrar = {
-  /** Stable name of the token's owner; kept with the agent. */
-  subject: string;
-  /** Operators may re-register any agent. */
-  isOperator: boolean;
-  /** The agent that the token speaks for, if it is an agent's. */
-  agentId: string | null;
-  /** The incarnation that an agent's own token speaks for. */
-  incarnation?: number;
+/** @property principal who asks for the registration: the agent itself, its owner or an operator */
+export type RegistrationRequest = {
+  group: string;
+  agentId: string;
+  body: RegistrationBody;
+  principal: Principal;
 };
 
 export type Registered = { agent: Agent; admission: { group: string; number: number } };
@@ -58,22 +55,17 @@ export class Registration {
     this.#drains = drains;
   }
 
-  register(
-    group: string,
-    agentId: string,
-    body: RegistrationBody,
-    registrar: Registrar,
-    nowMs: number,
-  ): Outcome<Registered & { isNew: boolean }> {
+  register(request: RegistrationRequest, nowMs: number): Outcome<Registered & { isNew: boolean }> {
+    const { group, agentId, body } = request;
     const known = this.#context.agents.find(agentId);
     const heartbeat = this.#heartbeatOf(body);
-    const refusal = this.#refuse(known, group, registrar) ?? refuseHeartbeat(heartbeat);
+    const refusal = this.#refuse(known, request) ?? refuseHeartbeat(heartbeat);
     if (refusal !== null) return refusal;
     if (known === undefined) this.#makeRoom(nowMs);
     if (known === undefined && this.#context.agents.size >= AGENT_LIMIT) {
       return refuse("limit_reached", `a cluster knows at most ${AGENT_LIMIT} agents; use another cluster`);
     }
-    const agent = this.#record(group, agentId, body, heartbeat, registrar, known, nowMs);
+    const agent = this.#record(request, { heartbeat, known, nowMs });
     this.#context.agents.save(agent);
     // Its box stays where it was, and nobody would read it there.
     if (known !== undefined && known.group !== group) {
@@ -114,7 +106,7 @@ export class Registration {
     };
   }
 
-  #refuse(known: AgentRecord | undefined, group: string, registrar: Registrar): Outcome<never> | null {
+  #refuse(known: AgentRecord | undefined, { group, principal }: RegistrationRequest): Outcome<never> | null {
     const groups = this.#context.agents.groups();
     if (!groups.includes(group) && groups.length >= GROUP_LIMIT) {
       return refuse("limit_reached", `a cluster has at most ${GROUP_LIMIT} groups`);
@@ -129,13 +121,12 @@ export class Registration {
         group: known.group,
       });
     }
-    const speaksFor = registrar.agentId === known.id ? registrar.incarnation : undefined;
-    if (speaksFor !== undefined && speaksFor !== known.incarnation) {
+    const caller = agentOf(principal);
+    const isItself = caller?.agentId === known.id;
+    if (isItself && caller.incarnation !== known.incarnation) {
       return refuse("session_expired", "a later incarnation of this agent lives");
     }
-    const isEntitled =
-      registrar.isOperator || registrar.agentId === known.id || registrar.subject === known.registeredBy;
-    if (isEntitled) return null;
+    if (caller === null || isItself || ownerOf(principal) === known.registeredBy) return null;
     return refuse("agent_live", "the agent is live and was registered by somebody else");
   }
 
@@ -152,14 +143,18 @@ export class Registration {
   }
 
   #record(
-    group: string,
-    agentId: string,
-    body: RegistrationBody,
-    heartbeat: { intervalMs: number; timeoutMs: number },
-    registrar: Registrar,
-    known: AgentRecord | undefined,
-    nowMs: number,
+    { group, agentId, body, principal }: RegistrationRequest,
+    {
+      heartbeat,
+      known,
+      nowMs,
+    }: {
+      heartbeat: { intervalMs: number; timeoutMs: number };
+      known: AgentRecord | undefined;
+      nowMs: number;
+    },
   ): AgentRecord {
+    const owner = ownerOf(principal);
     const drain = keptDrain(known);
     return {
       id: agentId,
@@ -175,8 +170,8 @@ export class Registration {
       drain,
       incarnation: this.#context.incarnations.take(),
       registeredAtMs: nowMs,
-      registeredBy:
-        registrar.agentId === agentId ? (known?.registeredBy ?? registrar.subject) : registrar.subject,
+      // An agent that registers itself again stays its first owner's.
+      registeredBy: agentOf(principal)?.agentId === agentId ? (known?.registeredBy ?? owner) : owner,
       lastHeartbeatAtMs: null,
       isLeaving: false,
       cooldownUntilMs: known?.cooldownUntilMs ?? null,

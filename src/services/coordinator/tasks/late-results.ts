@@ -6,13 +6,13 @@
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { Task, TaskCompletion } from "../../../contract/task.ts";
+import { agentOf, type Principal } from "../../../domain/principal.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { completedLate } from "../../../domain/task-lifecycle.ts";
 import type { LateResultRecord } from "../../../storage/coordinator/late-results.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask } from "../refusals.ts";
-import type { Speaker } from "../speaker.ts";
 import { taskView } from "../views.ts";
 import type { Completions } from "./completions.ts";
 import type { Placement } from "./placement.ts";
@@ -49,13 +49,13 @@ export class LateResults {
   came(
     task: TaskRecord,
     { agent_id: agentId, attempt, result = null }: TaskCompletion,
-    speaker: Speaker,
+    principal: Principal,
     refused: Outcome<never>,
     nowMs: number,
   ): Outcome<TaskRecord> {
     const given = this.#context.attempts.find(task.id, attempt);
-    const isOwn =
-      given?.agentId === agentId && (speaker === null || speaker.incarnation >= given.incarnation);
+    const caller = agentOf(principal);
+    const isOwn = given?.agentId === agentId && (caller === null || caller.incarnation >= given.incarnation);
     if (!isOwn) return rejected(refused);
     // It completed the task: a repeat is answered as the first time.
     if (given.outcome === "completed") return ok(task);

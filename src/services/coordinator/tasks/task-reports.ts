@@ -15,6 +15,7 @@ import type {
 } from "../../../contract/task.ts";
 import { isLive } from "../../../domain/agent.ts";
 import { backoffMs, TASK_RETRY } from "../../../domain/backoff.ts";
+import { agentOf, mayActFor, type Principal } from "../../../domain/principal.ts";
 import { isHeld, type TaskRecord } from "../../../domain/task.ts";
 import {
   type AttemptState,
@@ -28,7 +29,6 @@ import type { TaskReport } from "../../../protocol/object-calls.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { finishedAlready, noSuchTask, staleAttempt, takenAway } from "../refusals.ts";
-import type { Speaker } from "../speaker.ts";
 import { taskView } from "../views.ts";
 import type { Completions } from "./completions.ts";
 import type { LateResults } from "./late-results.ts";
@@ -62,26 +62,26 @@ export class TaskReports {
     this.#lateResults = lateResults;
   }
 
-  start(taskId: string, report: TaskStart, speaker: Speaker, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
+  start(taskId: string, report: TaskStart, principal: Principal, nowMs: number): Outcome<Task> {
+    return this.#report(taskId, report, principal, worthless, (task, standing) => {
       return (
-        this.#refuseUnlessHeld(task, standing, speaker) ?? ok(this.#keep(task, started(task, nowMs), nowMs))
+        this.#refuseUnlessHeld(task, standing, principal) ?? ok(this.#keep(task, started(task, nowMs), nowMs))
       );
     });
   }
 
-  progress(taskId: string, report: TaskProgress, speaker: Speaker, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
+  progress(taskId: string, report: TaskProgress, principal: Principal, nowMs: number): Outcome<Task> {
+    return this.#report(taskId, report, principal, worthless, (task, standing) => {
       return (
-        this.#refuseUnlessHeld(task, standing, speaker) ??
+        this.#refuseUnlessHeld(task, standing, principal) ??
         ok(this.#keep(task, progressed(task, report.progress, nowMs), nowMs))
       );
     });
   }
 
-  complete(taskId: string, report: TaskCompletion, speaker: Speaker, nowMs: number): Outcome<Task> {
-    const late: Late = (task, refused) => this.#lateResults.came(task, report, speaker, refused, nowMs);
-    return this.#report(taskId, report, speaker, late, (task, standing) => {
+  complete(taskId: string, report: TaskCompletion, principal: Principal, nowMs: number): Outcome<Task> {
+    const late: Late = (task, refused) => this.#lateResults.came(task, report, principal, refused, nowMs);
+    return this.#report(taskId, report, principal, late, (task, standing) => {
       if (standing === "settled") return late(task, finishedAlready(task));
       const done = completed(task, report.result ?? null, nowMs);
       const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
@@ -89,37 +89,46 @@ export class TaskReports {
     });
   }
 
-  fail(taskId: string, report: TaskFailure, speaker: Speaker, nowMs: number): Outcome<Task> {
-    if (this.#isRepeatedFailure(taskId, report) && speaksForItself(report, speaker)) {
+  fail(taskId: string, report: TaskFailure, principal: Principal, nowMs: number): Outcome<Task> {
+    if (this.#isRepeatedFailure(taskId, report) && mayActFor(principal, report.agent_id)) {
       const task = this.#context.tasks.store.find(taskId);
       // Answered as the first time, yet what a later holder made of it is not this one's to see.
       if (task !== undefined) return ok({ ...taskView(task), result: null });
     }
-    return this.#report(taskId, report, speaker, worthless, (task, standing) => {
+    return this.#report(taskId, report, principal, worthless, (task, standing) => {
       if (standing === "settled") return finishedAlready(task);
       return ok(this.#failBy(task, report.error, nowMs));
     });
   }
 
   /** Of a batch: a completion, or a failure if there is an `error`. */
-  settle({ task_id, result, error, ...holder }: TaskResult, speaker: Speaker, nowMs: number): Outcome<Task> {
-    if (error !== undefined) return this.fail(task_id, { ...holder, error }, speaker, nowMs);
-    return this.complete(task_id, { ...holder, ...(result === undefined ? {} : { result }) }, speaker, nowMs);
+  settle(
+    { task_id, result, error, ...holder }: TaskResult,
+    principal: Principal,
+    nowMs: number,
+  ): Outcome<Task> {
+    if (error !== undefined) return this.fail(task_id, { ...holder, error }, principal, nowMs);
+    return this.complete(
+      task_id,
+      { ...holder, ...(result === undefined ? {} : { result }) },
+      principal,
+      nowMs,
+    );
   }
 
   /** One that came over a socket. */
-  apply({ speaker, frame }: TaskReport, nowMs: number): Outcome<Task> {
+  apply({ principal, frame }: TaskReport, nowMs: number): Outcome<Task> {
     const { task_id: taskId, attempt } = frame;
-    const holder = { agent_id: speaker.agentId, attempt };
+    const holder = { agent_id: principal.agentId, attempt };
     switch (frame.type) {
       case "task_start":
-        return this.start(taskId, holder, speaker, nowMs);
+        return this.start(taskId, holder, principal, nowMs);
       case "task_progress":
-        return this.progress(taskId, { ...holder, progress: frame.progress }, speaker, nowMs);
+        return this.progress(taskId, { ...holder, progress: frame.progress }, principal, nowMs);
       case "task_complete":
-        return this.complete(taskId, { ...holder, result: frame.result }, speaker, nowMs);
+        return this.complete(taskId, { ...holder, result: frame.result }, principal, nowMs);
       case "task_fail":
-        return this.fail(taskId, { ...holder, error: frame.error }, speaker, nowMs);
+        return this.fail(taskId, { ...holder, error: frame.error }, principal, nowMs);
     }
   }
 
@@ -130,16 +139,16 @@ export class TaskReports {
   #report(
     taskId: string,
     { agent_id, attempt }: TaskStart,
-    speaker: Speaker,
+    principal: Principal,
     late: Late,
     count: (task: TaskRecord, standing: Counted) => Outcome<TaskRecord>,
   ): Outcome<Task> {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
-    if (!speaksForItself({ agent_id }, speaker)) {
+    if (!mayActFor(principal, agent_id)) {
       return refuse("forbidden", "an agent reports for itself alone");
     }
-    const standing = this.#isOfEarlierLife(taskId, attempt, speaker)
+    const standing = this.#isOfEarlierLife(taskId, attempt, principal)
       ? "stale"
       : attemptStateOf(task, agent_id, attempt);
     const counted = standing === "stale" ? late(task, staleAttempt(task)) : count(task, standing);
@@ -156,19 +165,21 @@ export class TaskReports {
    * The attempt was given to a later incarnation than the one that speaks. So a task id that
    * is used again, long after its first task was dropped, is safe from the first one's holders.
    */
-  #isOfEarlierLife(taskId: string, attempt: number, speaker: Speaker): boolean {
-    if (speaker === null) return false;
+  #isOfEarlierLife(taskId: string, attempt: number, principal: Principal): boolean {
+    const caller = agentOf(principal);
+    if (caller === null) return false;
     const given = this.#context.attempts.find(taskId, attempt);
-    return given !== undefined && speaker.incarnation < given.incarnation;
+    return given !== undefined && caller.incarnation < given.incarnation;
   }
 
   /** Starting and getting on is for holders that live; results are taken from others too. */
-  #refuseUnlessHeld(task: TaskRecord, standing: Counted, speaker: Speaker): Outcome<never> | null {
+  #refuseUnlessHeld(task: TaskRecord, standing: Counted, principal: Principal): Outcome<never> | null {
     if (standing === "settled") return finishedAlready(task);
     if (standing === "last") return takenAway(task);
-    if (speaker === null) return null;
-    const agent = this.#context.agents.find(speaker.agentId);
-    if (agent?.incarnation === speaker.incarnation && isLive(agent.status)) return null;
+    const caller = agentOf(principal);
+    if (caller === null) return null;
+    const agent = this.#context.agents.find(caller.agentId);
+    if (agent?.incarnation === caller.incarnation && isLive(agent.status)) return null;
     return refuse("session_expired", "this incarnation is over; register again", {
       task_id: task.id,
     });
@@ -218,8 +229,4 @@ export class TaskReports {
     if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
     return next;
   }
-}
-
-function speaksForItself({ agent_id }: { agent_id: string }, speaker: Speaker): boolean {
-  return speaker === null || speaker.agentId === agent_id;
 }

@@ -1,19 +1,9 @@
 /**
- * Who calls, as the token says: the administrator by `ADMIN_TOKEN` itself, an agent by the
- * token its registration minted. An agent's token speaks for one incarnation; whether that
- * one still lives is for the objects to say.
+ * Tokens: mints an agent's token at its registration, and verifies the token of a call. `ADMIN_TOKEN` itself is the
+ * administrator's token.
  */
 import { sign, verify } from "hono/jwt";
-
-export type AgentPrincipal = {
-  role: "agent";
-  cluster: string;
-  group: string;
-  agentId: string;
-  incarnation: number;
-};
-export type Principal = { role: "admin" } | AgentPrincipal;
-export type Role = Principal["role"];
+import { ADMIN, type AgentPrincipal, type Principal } from "../src/domain/principal.ts";
 
 const ALGORITHM = "HS256";
 
@@ -36,7 +26,7 @@ export async function principalOf(
   secrets: { adminToken: string; signingKey: string },
 ): Promise<Principal | null> {
   if (token.length > TOKEN_LIMIT) return null;
-  if (await isSame(token, secrets.adminToken)) return { role: "admin" };
+  if (await isSame(token, secrets.adminToken)) return ADMIN;
   const key = `${secrets.signingKey} ${token}`;
   const known = verified.get(key);
   if (known !== undefined) return known;

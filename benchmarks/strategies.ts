@@ -94,12 +94,12 @@ function oneDecision(strategy: Strategy, roster: AgentRegistry, index: number): 
     fromAgent: "agent-1",
     typicalMs: roster.typicalMs(task.type),
   };
-  return decide(strategy, task, roster.candidates(NOW_MS), context);
+  return decide(strategy, task, roster.candidates(), context);
 }
 
 function plainLoop(roster: AgentRegistry, index: number): number {
   let sum = 0;
-  for (const candidate of roster.candidates(NOW_MS)) {
+  for (const candidate of roster.candidates()) {
     sum += candidate.openTasks * index;
   }
   return sum;

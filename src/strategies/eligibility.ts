@@ -3,6 +3,7 @@
  * without them is left.
  */
 import type { ExclusionReason } from "../contract/decision.ts";
+import { reliabilityOf } from "../domain/reliability.ts";
 import { priorityLevel } from "./priority-level.ts";
 import type { Candidate, DecisionContext, PlaceableTask, SoftReason } from "./strategy.ts";
 
@@ -52,11 +53,13 @@ const SOFT: Readonly<
       ? `it failed lately and cools down for another ${Math.ceil((cooldownUntilMs - nowMs) / 1000)} s`
       : null,
 
-  below_reliability_threshold: (task, { reliability }, { config }) =>
-    priorityLevel(task.priority, config.task_priority_levels) === "high" &&
-    reliability < config.reliability_threshold
+  below_reliability_threshold: (task, { reliabilityHistory }, { config, nowMs }) => {
+    if (priorityLevel(task.priority, config.task_priority_levels) !== "high") return null;
+    const reliability = reliabilityOf(reliabilityHistory, nowMs);
+    return reliability < config.reliability_threshold
       ? `its reliability ${reliability.toFixed(2)} is below ${config.reliability_threshold}, too low for a high priority`
-      : null,
+      : null;
+  },
 };
 
 /**

@@ -19,8 +19,8 @@ const TYPICAL_WEIGHT = 3;
  * Reliability: the agent's record of failures, smoothed and fading (see domain/reliability).
  * Unit: an estimated probability.
  */
-export function reliabilityFactor(candidate: Candidate): number {
-  return candidate.reliability;
+export function reliabilityFactor(candidate: Candidate, { nowMs }: DecisionContext): number {
+  return reliabilityOf(candidate.reliabilityHistory, nowMs);
 }
 
 /**

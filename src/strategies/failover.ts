@@ -43,7 +43,7 @@ export function levelWeights(task: PlaceableTask, { config }: DecisionContext): 
 /** What speaks for a candidate apart from any list. */
 export function merits(task: PlaceableTask, candidate: Candidate, context: DecisionContext): Factors {
   return {
-    reliability: reliabilityFactor(candidate),
+    reliability: reliabilityFactor(candidate, context),
     capability: capabilityFactor(task, candidate, context),
     load: loadFactor(candidate),
     performance: performanceFactor(task, candidate, context),

@@ -7,6 +7,7 @@
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/decision.ts";
+import type { ReliabilityHistory } from "../domain/reliability.ts";
 import type { PerformanceByType } from "../domain/task-type-performance.ts";
 
 /** What a strategy may know of the task. */
@@ -35,8 +36,8 @@ export type Candidate = {
   readonly cooldownUntilMs: number | null;
   /** It misses heartbeats, and by this instant has either beaten again or been declared dead; else null. */
   readonly silentUntilMs: number | null;
-  /** 0..1, see reliability. */
-  readonly reliability: number;
+  /** What it completed and failed; reliability is estimated from it for the time of the decision. */
+  readonly reliabilityHistory: ReliabilityHistory;
   readonly load: Load | null;
   /** What it has done of each task type. */
   readonly performance: PerformanceByType;

@@ -14,6 +14,7 @@ import { STRATEGIES, strategyFor } from "../../src/strategies/registry.ts";
 import type { Candidate, PlaceableTask, SoftReason, Verdict } from "../../src/strategies/strategy.ts";
 import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
 import { fencedBlocks, inlineCode } from "../support/markdown.ts";
+import { historyOf } from "../support/records.ts";
 
 const PAGE = readFileSync(new URL("../../docs/strategies.md", import.meta.url), "utf8");
 const NOW_MS = 1_000_000_000;
@@ -83,7 +84,7 @@ function candidateOf(row: Row, type: string): Candidate {
     openTasks: Number(row.holds),
     cooldownUntilMs: coolsDownSeconds === undefined ? null : NOW_MS + Number(coolsDownSeconds) * 1000,
     silentUntilMs: isSilent ? NOW_MS + 1 : null,
-    reliability: numberIn(row.reliability, 0.9),
+    reliabilityHistory: historyOf(numberIn(row.reliability, 0.9), NOW_MS),
     load: row.cpu ? { cpu: Number(row.cpu), memory: Number(row.memory) } : null,
     performance: experience === null ? {} : { [type]: experience },
   };

@@ -247,7 +247,7 @@ export class Coordinator {
   }
 
   readiness(): Readiness {
-    return this.#unit.read((nowMs) => this.#simulator.readiness(nowMs));
+    return this.#unit.read(() => this.#simulator.readiness());
   }
 
   // The alarm

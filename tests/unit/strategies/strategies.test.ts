@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultConfig } from "../../../src/contract/config.ts";
+import { reliabilityOf } from "../../../src/domain/reliability.ts";
 import { backupAgent } from "../../../src/strategies/backup-agent.ts";
 import { basic } from "../../../src/strategies/basic.ts";
 import { decide, replay, weightedSum } from "../../../src/strategies/decide.ts";
@@ -17,11 +18,15 @@ import type {
   PlaceableTask,
   Strategy,
 } from "../../../src/strategies/strategy.ts";
+import { historyOf } from "../../support/records.ts";
 
 const NOW_MS = 1_000_000;
 const RUNS = 1000;
 
-function candidate(id: string, overrides: Partial<Candidate> = {}): Candidate {
+function candidate(
+  id: string,
+  { reliability = 0.9, ...overrides }: Partial<Candidate> & { reliability?: number } = {},
+): Candidate {
   return {
     id,
     group: "default",
@@ -32,7 +37,7 @@ function candidate(id: string, overrides: Partial<Candidate> = {}): Candidate {
     openTasks: 0,
     cooldownUntilMs: null,
     silentUntilMs: null,
-    reliability: 0.9,
+    reliabilityHistory: historyOf(reliability, NOW_MS),
     load: null,
     performance: {},
     ...overrides,
@@ -86,7 +91,9 @@ const anyCandidate = (id: string): fc.Arbitrary<Candidate> =>
     openTasks: fc.integer({ min: 0, max: 22 }),
     cooldownUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 60_000),
     silentUntilMs: fc.constantFrom(null, NOW_MS - 1, NOW_MS + 500),
-    reliability: fc.double({ min: 0, max: 1, noNaN: true }),
+    reliabilityHistory: fc
+      .double({ min: 0, max: 1, noNaN: true })
+      .map((reliability) => historyOf(reliability, NOW_MS)),
     load: fc.constantFrom(null, { cpu: 0.5, memory: 0.5 }),
     performance: fc.constantFrom({}, PRACTISED),
   });
@@ -187,9 +194,10 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
         fc.property(anyTask, anyCandidate("a"), (given, one) => {
           fc.pre(hardExclusion(given, one) === null && one.maxConcurrentTasks > 1);
           const fromAgent = "gone";
+          const reliability = reliabilityOf(one.reliabilityHistory, NOW_MS);
           const better: Partial<Candidate>[] = [
             { openTasks: Math.max(0, one.openTasks - 1) },
-            { reliability: Math.min(1, one.reliability + 0.1) },
+            { reliabilityHistory: historyOf(Math.min(1, reliability + 0.1), NOW_MS) },
             { load: { cpu: 0, memory: 0 } },
             {
               performance: {
@@ -423,6 +431,15 @@ describe("failover", () => {
     expect(alone.selected).toBe("shaky");
     expect(alone.explanation).toContain("below the reliability threshold");
     expect(choose(7, [shaky, candidate("sound", { reliability: 0.8, openTasks: 9 })])).toBe("shaky");
+  });
+
+  it("estimates reliability for the time of the decision: old failures fade", () => {
+    const failedOnce = candidate("a", { reliabilityHistory: { goodWeight: 0, badWeight: 3, atMs: NOW_MS } });
+    const sound = candidate("b", { openTasks: 9 });
+    const excludedAt = (nowMs: number) =>
+      decide(failover, task({ priority: 9 }), [failedOnce, sound], context({ nowMs })).excludedCounts;
+    expect(excludedAt(NOW_MS)).toEqual({ below_reliability_threshold: 1 });
+    expect(excludedAt(NOW_MS + 30 * 86_400_000)).toEqual({});
   });
 
   it("prefers the faster of two alike, and takes who never did the type for typical", () => {

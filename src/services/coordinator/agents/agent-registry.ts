@@ -5,7 +5,7 @@
 import type { AgentStatus, Load } from "../../../contract/agent.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { earliest } from "../../../domain/deadlines.ts";
-import { reliabilityOf } from "../../../domain/reliability.ts";
+import type { ReliabilityHistory } from "../../../domain/reliability.ts";
 import {
   type PerformanceByType,
   type TypePerformance,
@@ -18,7 +18,6 @@ import type { Candidate } from "../../../strategies/strategy.ts";
 class Entry implements Candidate {
   agent: AgentRecord;
   openTasks: number;
-  nowMs = 0;
   /** Only in memory: a hint that is worth nothing after a restart. */
   silentUntilMs: number | null = null;
 
@@ -54,8 +53,8 @@ class Entry implements Candidate {
   get performance(): PerformanceByType {
     return this.agent.performance;
   }
-  get reliability(): number {
-    return reliabilityOf(this.agent.reliabilityHistory, this.nowMs);
+  get reliabilityHistory(): ReliabilityHistory {
+    return this.agent.reliabilityHistory;
   }
 }
 
@@ -123,10 +122,8 @@ export class AgentRegistry {
     return [...this.#groups].sort();
   }
 
-  candidate(agentId: string, nowMs: number): Candidate | undefined {
-    const entry = this.#entries.get(agentId);
-    if (entry !== undefined) entry.nowMs = nowMs;
-    return entry;
+  candidate(agentId: string): Candidate | undefined {
+    return this.#entries.get(agentId);
   }
 
   /** The agent as it would be with nothing to do and no drain: for what it can do at all. */
@@ -135,8 +132,7 @@ export class AgentRegistry {
     return agent && new Entry({ ...agent, status: "active" }, 0);
   }
 
-  candidates(nowMs: number): Iterable<Candidate> {
-    for (const entry of this.#entries.values()) entry.nowMs = nowMs;
+  candidates(): Iterable<Candidate> {
     return this.#entries.values();
   }
 

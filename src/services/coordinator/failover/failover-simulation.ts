@@ -72,9 +72,9 @@ export class FailoverSimulator {
     });
   }
 
-  readiness(nowMs: number): Readiness {
+  readiness(): Readiness {
     const { critical_agents } = this.#context.settings.config.failover_config;
-    const candidates = [...this.#context.agents.candidates(nowMs)];
+    const candidates = [...this.#context.agents.candidates()];
     const { withoutBackup, ...findings } = findSinglePoints(
       candidates,
       this.#context.tasks.store.demands(),

@@ -147,7 +147,7 @@ export class Placement {
       if (next === undefined) return;
       const task = this.#context.tasks.store.find(next.id);
       // Since the line was read it may have been cancelled, or placed.
-      if (task?.status === "pending" && this.#couldTake(agentId, task, nowMs)) {
+      if (task?.status === "pending" && this.#couldTake(agentId, task)) {
         this.placeIfTaken(task, task, "capacity_freed", nowMs);
       }
     }
@@ -183,8 +183,8 @@ export class Placement {
     return { ...task, backups: runnersUp };
   }
 
-  #couldTake(agentId: string, task: TaskRecord, nowMs: number): boolean {
-    const candidate = this.#context.agents.candidate(agentId, nowMs);
+  #couldTake(agentId: string, task: TaskRecord): boolean {
+    const candidate = this.#context.agents.candidate(agentId);
     return candidate !== undefined && hardExclusion(task, candidate) === null;
   }
 
@@ -192,7 +192,7 @@ export class Placement {
     const config = this.#context.settings.config.failover_config;
     const typicalMs = this.#context.agents.typicalMs(task.type);
     const context = { nowMs, config, fromAgent, typicalMs };
-    return decide(strategyFor(config), task, this.#context.agents.candidates(nowMs), context);
+    return decide(strategyFor(config), task, this.#context.agents.candidates(), context);
   }
 
   /** Nobody had to be chosen: whoever registered again has what it had. @param what it does, in words */

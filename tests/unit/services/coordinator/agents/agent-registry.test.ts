@@ -1,0 +1,45 @@
+/** The agents of a cluster in memory: what a placement sees of them. */
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import { AgentRegistry } from "../../../../../src/services/coordinator/agents/agent-registry.ts";
+import { COORDINATOR_MIGRATIONS } from "../../../../../src/storage/coordinator/schema.ts";
+import { migrate } from "../../../../../src/storage/migrations.ts";
+import { agentRecord } from "../../../../support/records.ts";
+import { NodeSql } from "../../../../support/simulation/node-sql.ts";
+
+function newRegistry(): AgentRegistry {
+  const sql = new NodeSql(new DatabaseSync(":memory:"));
+  migrate(sql, COORDINATOR_MIGRATIONS);
+  return new AgentRegistry(sql);
+}
+
+describe("a candidate", () => {
+  it("is a view without a clock: it has the agent's history, and whoever decides says what time it is", () => {
+    const registry = newRegistry();
+    const agent = agentRecord({ reliabilityHistory: { goodWeight: 3, badWeight: 1, atMs: 0 } });
+    registry.save(agent);
+    const [candidate] = registry.candidates();
+    expect(candidate).toBe(registry.candidate("a"));
+    expect(candidate?.reliabilityHistory).toBe(agent.reliabilityHistory);
+  });
+
+  it("counts the tasks that were given out since it was read", () => {
+    const registry = newRegistry();
+    registry.save(agentRecord());
+    const candidate = registry.candidate("a");
+    registry.countOpenTask("a", 1);
+    expect(candidate?.openTasks).toBe(1);
+  });
+
+  it("is silent until that instant in this incarnation alone, and a reload keeps that", () => {
+    const registry = newRegistry();
+    registry.save(agentRecord({ incarnation: 1 }));
+    registry.markSilent("a", 2, 500);
+    expect(registry.candidate("a")?.silentUntilMs).toBeNull();
+    registry.markSilent("a", 1, 500);
+    registry.load(new Map([["a", 3]]));
+    expect(registry.candidate("a")).toMatchObject({ silentUntilMs: 500, openTasks: 3 });
+    registry.save(agentRecord({ incarnation: 2 }));
+    expect(registry.candidate("a")?.silentUntilMs).toBeNull();
+  });
+});

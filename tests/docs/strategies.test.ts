@@ -236,11 +236,11 @@ it("every exclusion reason is there, the soft ones from mild to grave with the s
   const reasons = new Set([...hard, ...soft].map(({ reason }) => reason));
   expect([...reasons].sort()).toEqual([...EXCLUSION_REASONS].sort());
   expect(soft.map(({ reason }) => reason)).toEqual(failover.heeds);
-  for (const { reason, "heeded by": heeders } of soft) {
+  for (const { reason, "applied by": appliers } of soft) {
     const heeding = STRATEGIES.filter(({ heeds }) => heeds.includes(reason as SoftReason)).map(
       ({ name }) => name,
     );
-    expect(heeders, reason).toBe(heeding.length === STRATEGIES.length ? "all" : heeding.join(", "));
+    expect(appliers, reason).toBe(heeding.length === STRATEGIES.length ? "all" : heeding.join(", "));
   }
 });
 

@@ -5,7 +5,10 @@ import { Instant, JsonValue } from "./common.ts";
 export const Event = z
   .object({
     id: z.int().meta({ description: "Grows; resume with it as `Last-Event-ID`." }),
-    at: Instant,
+    at: Instant.meta({
+      description:
+        "When it happened. An event that another object reports late has a greater id and an earlier time.",
+    }),
     type: z.string().meta({ description: "Such as `agent.inactive`, `task.assigned`, `lock.expired`." }),
     subject: z.string().meta({ description: "The id of what changed." }),
     data: z.record(z.string(), JsonValue),

@@ -71,7 +71,7 @@ export type AgentCleared = { type: "agent_cleared"; agentId: string; incarnation
 /** Load as last reported by heartbeats, rate-limited by the group. */
 export type LoadReported = { type: "load_reported"; agentId: string; incarnation: number; load: Load };
 
-/** Events of the group's own for the cluster's log. */
+/** Events of a group or of the notifier for the cluster's log, with the time at which they happened. */
 export type EventsRecorded = { type: "events_recorded"; atMs: number; events: EventDraft[] };
 
 /** The coordinator tells a group whether an agent drains; `mode` null: it takes tasks again. */

@@ -92,9 +92,12 @@ export class ClusterContext {
     this.tasks.save(before, after, this.settings.agingMs);
   }
 
-  /** Puts an event into the log; whoever follows it is woken after the commit. */
-  recordEvent(event: EventDraft, nowMs: number): void {
-    this.events.append(event, instant(nowMs));
+  /**
+   * Adds an event to the log; streams that follow the log are woken after the commit.
+   * @param atMs when it happened: earlier than now if another object reports it. The log's order is that of the ids
+   */
+  recordEvent(event: EventDraft, atMs: number): void {
+    this.events.append(event, instant(atMs));
     if (this.#hasNews) return;
     this.#hasNews = true;
     this.unit.afterCommit(() => {

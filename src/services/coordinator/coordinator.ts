@@ -283,7 +283,7 @@ export class Coordinator {
         return null;
       }
       case "events_recorded":
-        for (const event of message.events) this.#context.recordEvent(event, nowMs);
+        for (const event of message.events) this.#context.recordEvent(event, message.atMs);
         return null;
       case "broadcast_requested":
         this.#tellAgents(message);

@@ -36,7 +36,7 @@ export class Failover {
     for (const resource of message.locksReleased.slice(0, LOCK_EVENTS)) {
       this.#context.recordEvent(
         { type: "lock.released", subject: resource, data: { holder: message.agentId } },
-        nowMs,
+        message.declaredAtMs,
       );
     }
     // A newer incarnation took over the tasks already.

@@ -161,7 +161,7 @@ export function agentRoutes(app: App): void {
     );
     return c.json(
       {
-        agent: await withLiveness(c.env, cluster, agent),
+        agent,
         incarnation: agent.incarnation,
         token,
         heartbeat_interval_seconds: agent.heartbeat_interval_seconds,
@@ -175,7 +175,6 @@ export function agentRoutes(app: App): void {
   app.openapi(heartbeat, async (c) => {
     const { cluster, group, agent } = c.req.valid("param");
     const principal = c.get("principal");
-    if (principal.role === "admin") await agentIn(c, cluster, group, agent);
     const load = c.req.valid("json") ?? {};
     const outcome = await groupOf(c.env, cluster, group).heartbeat(agent, load, principal);
     return c.json(unwrap(outcome), 200);

@@ -32,7 +32,7 @@ import { LivenessMonitor } from "./liveness/liveness-monitor.ts";
 import { deadlineOf } from "./liveness/sessions.ts";
 import { LockService } from "./locks/lock-service.ts";
 import { MailboxService } from "./mailbox/mailbox-service.ts";
-import { sessionExpired } from "./refusals.ts";
+import { noLiveAgent, sessionExpired } from "./refusals.ts";
 import { AgentPushes } from "./sockets/agent-pushes.ts";
 import { FrameHandler } from "./sockets/frame-handler.ts";
 
@@ -141,7 +141,7 @@ export class AgentGroup {
   heartbeat(agentId: string, heartbeat: Heartbeat, principal: Principal): Outcome<HeartbeatAnswer> {
     const caller = agentOf(principal);
     const incarnation = caller === null ? this.#liveIncarnation(agentId) : caller.incarnation;
-    return incarnation === null ? sessionExpired() : this.#heartbeat(agentId, incarnation, heartbeat);
+    return incarnation === null ? noLiveAgent() : this.#heartbeat(agentId, incarnation, heartbeat);
   }
 
   #heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {

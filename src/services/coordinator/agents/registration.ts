@@ -5,6 +5,7 @@
  * its tasks stays with it under a new attempt.
  */
 import type { Agent, Registration as RegistrationBody, RunningTask } from "../../../contract/agent.ts";
+import { instant } from "../../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import { type AgentRecord, type Drain, isLive, liveStatus } from "../../../domain/agent.ts";
@@ -94,8 +95,20 @@ export class Registration {
     this.#keepTasks(agent, body.running_tasks, nowMs);
     this.#drains.returned(agent, nowMs);
     this.#placement.fill(agentId, nowMs);
-    const view = agentView(agent, this.#context.agents.openTasksOf(agentId), nowMs);
-    return ok({ agent: view, admission: { group, number }, isNew: known === undefined });
+    return ok({
+      agent: this.#viewOfNew(agent, nowMs),
+      admission: { group, number },
+      isNew: known === undefined,
+    });
+  }
+
+  /** Registering is the first sign of life. The group hears of it later, so the agent has at least until this deadline. */
+  #viewOfNew(agent: AgentRecord, nowMs: number): Agent {
+    return {
+      ...agentView(agent, this.#context.agents.openTasksOf(agent.id), nowMs),
+      last_heartbeat_at: instant(nowMs),
+      deadline_at: instant(nowMs + agent.heartbeatTimeoutMs),
+    };
   }
 
   #heartbeatOf(body: RegistrationBody): { intervalMs: number; timeoutMs: number } {

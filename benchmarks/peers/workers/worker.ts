@@ -1,0 +1,28 @@
+/** What the workers have in common: lines on stdout for the runner, and a handler that returns when told. */
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { FINISH, OUTCOME, READY, STARTED } from "../system.ts";
+
+const commands = createInterface(process.stdin);
+
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+
+export const sayReady = () => say(READY);
+
+export const sayOutcome = (text: string) => say(OUTCOME + text.replaceAll("\n", " "));
+
+/** The work itself: it lasts until the runner says so. */
+export async function work<Value>(result: Value): Promise<Value> {
+  say(STARTED);
+  for (;;) {
+    const [line] = await once(commands, "line");
+    if (line === FINISH) return result;
+  }
+}
+
+/** The words of the command line, all of which are needed. */
+export function argument(index: number): string {
+  const word = process.argv[2 + index];
+  if (word === undefined) throw new Error(`argument ${index + 1} is missing`);
+  return word;
+}

@@ -116,8 +116,8 @@ function wrongWithNpm([verb = "", name = ""]: string[]): string | null {
 function wrongWithVitest(words: string[]): string | null {
   const project = words[words.indexOf("--project") + 1];
   const file = words.find((word) => word.endsWith(".test.ts")) ?? "";
-  if (!readDocument("vitest.config.ts").includes(`name: "${project}"`))
-    return `there is no project ${project}`;
+  const isProject = new RegExp(`(?:name: |inNode\\()"${project}"`).test(readDocument("vitest.config.ts"));
+  if (!isProject) return `there is no project ${project}`;
   if (!inProject(file)) return `${file} does not exist`;
   const title = words.includes("-t") ? (words[words.indexOf("-t") + 1] ?? "") : "";
   return readDocument(file).includes(title) ? null : `no test of ${file} is called ${title}`;

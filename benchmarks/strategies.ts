@@ -89,12 +89,13 @@ function medianUs(work: (index: number) => unknown): number {
 function oneDecision(strategy: Strategy, roster: AgentRegistry, index: number): unknown {
   const task = taskOf(index);
   const context: DecisionContext = {
+    strategy,
     nowMs: NOW_MS,
     config: FAILOVER_CONFIG,
     fromAgent: "agent-1",
     typicalMs: roster.typicalMs(task.type),
   };
-  return decide(strategy, task, roster.candidates(), context);
+  return decide(task, roster.candidates(), context);
 }
 
 function plainLoop(roster: AgentRegistry, index: number): number {

@@ -1,21 +1,26 @@
-/** When a message that did not arrive is tried again. Pure: chance comes in as a number. */
+/** When a delivery that failed is tried again. Pure: chance is a parameter. */
 
-/** Longest share of a wait that chance adds, so that many messages do not come back at one instant. */
+/** The largest share of a wait that is added at random, so that many deliveries are not repeated at one instant. */
 const JITTER = 0.2;
 
+export type FailedDelivery = {
+  /** Failed tries so far, 1 or more. */
+  readonly failures: number;
+  /** The waits between the tries. */
+  readonly scheduleMs: readonly number[];
+  /** How long the receiver asks to wait (`Retry-After`), or null. */
+  readonly retryAfterMs: number | null;
+};
+
 /**
- * How long to wait after the `failures`-th failed try (1 or more); null: no more tries.
- * @param scheduleMs waits between the tries
- * @param askedMs how long the receiver asked us to wait (`Retry-After`), or null
+ * How long to wait before the next try; null: no more tries.
  * @param chance in [0, 1)
  */
 export function retryDelayMs(
-  failures: number,
-  scheduleMs: readonly number[],
-  askedMs: number | null,
+  { failures, scheduleMs, retryAfterMs }: FailedDelivery,
   chance: number,
 ): number | null {
   const plannedMs = scheduleMs[failures - 1];
   if (plannedMs === undefined) return null;
-  return Math.max(plannedMs * (1 + JITTER * chance), askedMs ?? 0);
+  return Math.max(plannedMs * (1 + JITTER * chance), retryAfterMs ?? 0);
 }

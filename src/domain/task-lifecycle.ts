@@ -109,17 +109,21 @@ export function completed(task: TaskRecord, result: unknown, nowMs: number): Tas
   return finished({ ...task, status: "completed", result, error: null, progress: 1 }, nowMs);
 }
 
-/** The attempt that a late result is of. */
-export type PastAttempt = { agentId: string; attempt: number; assignedAtMs: number | null };
+/** A result of an attempt that had ended when the result came. */
+export type LateCompletion = {
+  readonly agentId: string;
+  readonly attempt: number;
+  readonly assignedAtMs: number | null;
+  readonly result: unknown;
+};
 
 /**
- * With the result of an attempt that is over: from then on the task is that attempt's. Nothing leaves this end,
- * so no further attempt can be given the number of a later one.
+ * Completed by the result of an attempt that had ended: from then on the task belongs to that attempt. A completed task
+ * gets no further attempt, so no attempt number is given twice.
  */
 export function completedLate(
   task: TaskRecord,
-  { agentId, attempt, assignedAtMs }: PastAttempt,
-  result: unknown,
+  { agentId, attempt, assignedAtMs, result }: LateCompletion,
   nowMs: number,
 ): TaskRecord {
   const done = completed(task, result, nowMs);

@@ -22,8 +22,7 @@ const TYPES_REMEMBERED = 64;
 
 export function withCompletion(
   known: PerformanceByType,
-  type: string,
-  tookMs: number,
+  { type, tookMs }: { type: string; tookMs: number },
   nowMs: number,
 ): PerformanceByType {
   const before = own(known, type, nowMs);

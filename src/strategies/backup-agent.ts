@@ -1,28 +1,25 @@
 /**
- * `backup_agent`: each task has a primary and ordered backups from the moment it is placed;
- * failover takes the first of them who can. The list itself is ranked as `failover` ranks, and
- * whoever drops out of it is replaced by the next best when the task is placed again.
+ * `backup_agent`: each task has a primary and ordered backups from the moment it is placed; failover takes the first
+ * backup that can. The list is ranked as `failover` ranks. A backup that drops out is replaced by the next best
+ * agent when the task is placed again.
  */
-import { configuredBackups, withList, withPlace } from "./designated.ts";
-import { failover, levelWeights, merits } from "./failover.ts";
+import { configuredBackups, withList, withPosition } from "./designated.ts";
+import { failover, levelWeights, rankingFactors } from "./failover.ts";
 import type { DecisionContext, PlaceableTask, Strategy } from "./strategy.ts";
 
 export const backupAgent: Strategy = {
   name: "backup_agent",
   summary: "a primary and ordered backups for each task, the first live one takes over",
-  heeds: failover.heeds,
+  softReasons: failover.softReasons,
   keepsBackups: true,
 
   weights: (task, context) => withList(listOf(task, context), levelWeights(task, context)),
 
   factors: (task, candidate, context) =>
-    withPlace(listOf(task, context), candidate.id, merits(task, candidate, context)),
+    withPosition(listOf(task, context), candidate.id, rankingFactors(task, candidate, context)),
 };
 
-/**
- * The backups designated for the failed agent come before those that were merely ranked; a
- * list named for the task by hand comes before both.
- */
+/** A list named for the task by hand comes first, then the backups configured for the failed agent, then the ranked list. */
 function listOf(task: PlaceableTask, context: DecisionContext): readonly string[] {
   if (context.fromAgent === null) return [];
   const configured = configuredBackups(context);

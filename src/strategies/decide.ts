@@ -1,6 +1,6 @@
 /**
- * Choosing an agent for a task. Pure and deterministic: the same input gives the same
- * choice, in whatever order the candidates come.
+ * Chooses an agent for a task. Pure and deterministic: the same input gives the same choice, independent of the order
+ * of the candidates.
  */
 import type { ExclusionReason } from "../contract/decision.ts";
 import { hash53 } from "../domain/fingerprint.ts";
@@ -15,7 +15,6 @@ import type {
   PlaceableTask,
   Ranked,
   SoftReason,
-  Strategy,
   Verdict,
   Weights,
 } from "./strategy.ts";
@@ -26,33 +25,34 @@ const SHOWN_CANDIDATES = 5;
 /** Exclusions shown in a decision; the counts cover the rest. */
 const SHOWN_EXCLUSIONS = 20;
 
-type Blemished = { candidate: Candidate; exclusion: Exclusion & { reason: SoftReason } };
+/** A candidate that is chosen only if there is no better one. */
+type Avoided = { candidate: Candidate; exclusion: Exclusion & { reason: SoftReason } };
 
 export function decide(
-  strategy: Strategy,
   task: PlaceableTask,
   candidates: Iterable<Candidate>,
   context: DecisionContext,
 ): Verdict {
+  const { strategy } = context;
   const excluded = new ExclusionList();
-  const unblemished: Candidate[] = [];
-  const blemished: Blemished[] = [];
+  const preferred: Candidate[] = [];
+  const avoided: Avoided[] = [];
   for (const candidate of candidates) {
     const hard = hardExclusion(task, candidate);
     if (hard !== null) {
       excluded.add(candidate.id, hard);
       continue;
     }
-    const soft = softExclusion(task, candidate, context, strategy.heeds);
-    if (soft === null) unblemished.push(candidate);
-    else blemished.push({ candidate, exclusion: soft });
+    const soft = softExclusion(task, candidate, context);
+    if (soft === null) preferred.push(candidate);
+    else avoided.push({ candidate, exclusion: soft });
   }
-  const { eligible, forgiven } = forgiveIfNeeded(unblemished, blemished, strategy.heeds);
-  for (const { candidate, exclusion } of blemished) {
-    if (exclusion.reason !== forgiven) excluded.add(candidate.id, exclusion);
+  const { eligible, ignoredReason } = eligibleOf(preferred, avoided, strategy.softReasons);
+  for (const { candidate, exclusion } of avoided) {
+    if (exclusion.reason !== ignoredReason) excluded.add(candidate.id, exclusion);
   }
   const weights = strategy.weights(task, context);
-  const ranking = rank(strategy, task, eligible, weights, context);
+  const ranking = rank(task, eligible, { weights, context });
   const verdict = {
     strategy: strategy.name,
     priorityLevel: priorityLevel(task.priority, context.config.task_priority_levels),
@@ -64,36 +64,35 @@ export function decide(
     excluded: excluded.shown(),
     excludedCounts: excluded.counts,
   };
-  return { ...verdict, explanation: explain(verdict, task, context, forgiven) };
+  return { ...verdict, explanation: explain(verdict, task, { fromAgent: context.fromAgent, ignoredReason }) };
 }
 
-/** Lets the mildest soft reason pass when nobody without one is left. */
-function forgiveIfNeeded(
-  unblemished: Candidate[],
-  blemished: readonly Blemished[],
-  heeds: readonly SoftReason[],
-): { eligible: Candidate[]; forgiven: SoftReason | null } {
-  if (unblemished.length > 0) return { eligible: unblemished, forgiven: null };
-  for (const reason of heeds) {
-    const eligible = blemished
+/** The preferred candidates; if there are none, those with the mildest soft reason, which is then ignored. */
+function eligibleOf(
+  preferred: Candidate[],
+  avoided: readonly Avoided[],
+  softReasons: readonly SoftReason[],
+): { eligible: Candidate[]; ignoredReason: SoftReason | null } {
+  if (preferred.length > 0) return { eligible: preferred, ignoredReason: null };
+  for (const reason of softReasons) {
+    const eligible = avoided
       .filter(({ exclusion }) => exclusion.reason === reason)
       .map(({ candidate }) => candidate);
-    if (eligible.length > 0) return { eligible, forgiven: reason };
+    if (eligible.length > 0) return { eligible, ignoredReason: reason };
   }
-  return { eligible: [], forgiven: null };
+  return { eligible: [], ignoredReason: null };
 }
 
-/** The best few, best first. Equal scores are ordered by a hash of task and agent, so that equals share the work. */
+/** The best few, best first. Equal scores are ordered by a hash of task and agent, so that equal agents share the tasks. */
 function rank(
-  strategy: Strategy,
   task: PlaceableTask,
   eligible: readonly Candidate[],
-  weights: Weights,
-  context: DecisionContext,
+  { weights, context }: { weights: Weights; context: DecisionContext },
 ): Ranked[] {
+  const { strategy } = context;
   const kept = Math.max(SHOWN_CANDIDATES, 1 + context.config.backup_strategy_count);
   const best: (Ranked & { spread: number })[] = [];
-  // Taken apart once, not for each of a thousand candidates.
+  // Made once, not for each of a thousand candidates.
   const entries = Object.entries(weights);
   for (const candidate of eligible) {
     const factors = strategy.factors(task, candidate, context);
@@ -111,13 +110,13 @@ function spreadOf(taskId: string, agentId: string): number {
   return hash53(`${taskId}/${agentId}`, 0);
 }
 
-type Placed = { agentId: string; score: number; spread: number };
+type Scored = { agentId: string; score: number; spread: number };
 
-function bestFirst(one: Placed, other: Placed): number {
+function bestFirst(one: Scored, other: Scored): number {
   return other.score - one.score || one.spread - other.spread || (one.agentId < other.agentId ? -1 : 1);
 }
 
-/** Decides again from what a decision on record shows: its candidates and its weights. @returns the choice */
+/** Decides again from a recorded decision: from its candidates and its weights. @returns the choice */
 export function replay(
   taskId: string,
   candidates: readonly Pick<Ranked, "agentId" | "factors">[],
@@ -144,7 +143,7 @@ function sumOf(factors: Factors, weights: readonly (readonly [name: string, weig
   return sum;
 }
 
-/** Counts every exclusion and shows the first few by agent id, so that the order of candidates does not matter. */
+/** Counts every exclusion, and keeps the first few by agent id: the order of the candidates makes no difference. */
 class ExclusionList {
   readonly counts: Partial<Record<ExclusionReason, number>> = {};
   #shown: Excluded[] = [];

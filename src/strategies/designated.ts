@@ -1,12 +1,12 @@
-/** Agents designated in an order: how far up the list somebody stands, and how to make that outweigh all else. */
+/** Ordered lists of designated backups: an agent's position in the list, and a weight that outweighs all other factors. */
 import type { DecisionContext, Factors, PlaceableTask, Weights } from "./strategy.ts";
 
-/** Backups are for taking over: at the first placement nobody is preferred. */
+/** Backups are for taking over: at the first placement no agent is preferred. */
 function namedBackups(task: PlaceableTask, { fromAgent }: DecisionContext): readonly string[] {
   return fromAgent !== null && task.hasOwnBackups ? task.backups : [];
 }
 
-/** The list named for the task if there is one, else the one configured for the agent it is taken from. */
+/** The list named for the task if there is one, else the list configured for the agent that the task is taken from. */
 export function designatedBackups(task: PlaceableTask, context: DecisionContext): readonly string[] {
   const named = namedBackups(task, context);
   return named.length > 0 ? named : configuredBackups(context);
@@ -24,18 +24,18 @@ export function withList(backups: readonly string[], weights: Weights): Weights 
   return backups.length === 0 ? weights : { designated: decisiveWeight(backups, weights), ...weights };
 }
 
-/** The factors with the candidate's place in the list. */
-export function withPlace(backups: readonly string[], agentId: string, factors: Factors): Factors {
-  return backups.length === 0 ? factors : { designated: placeInList(backups, agentId), ...factors };
+/** The factors with the candidate's position in the list. */
+export function withPosition(backups: readonly string[], agentId: string, factors: Factors): Factors {
+  return backups.length === 0 ? factors : { designated: positionFactor(backups, agentId), ...factors };
 }
 
-/** In 0..1: 1 for the first of the list, 0 for whoever is not on it. */
-function placeInList(backups: readonly string[], agentId: string): number {
-  const place = backups.indexOf(agentId);
-  return place < 0 ? 0 : (backups.length - place) / backups.length;
+/** In 0..1: 1 for the first of the list, 0 for an agent that is not on it. */
+function positionFactor(backups: readonly string[], agentId: string): number {
+  const position = backups.indexOf(agentId);
+  return position < 0 ? 0 : (backups.length - position) / backups.length;
 }
 
-/** A weight by which one step down the list costs more than all other factors together can bring back. */
+/** A weight by which one position in the list counts more than all other factors together. */
 function decisiveWeight(backups: readonly string[], others: Weights): number {
   const otherSum = Object.values(others).reduce((sum, weight) => sum + weight, 0);
   return backups.length * (otherSum + 1);

@@ -1,6 +1,6 @@
 /**
- * Who may take a task at all. Hard reasons always exclude; soft ones only while somebody
- * without them is left.
+ * Which agents may take a task. A hard reason always excludes an agent; a soft reason only while an agent without one
+ * is left.
  */
 import type { ExclusionReason } from "../contract/decision.ts";
 import { reliabilityOf } from "../domain/reliability.ts";
@@ -9,7 +9,7 @@ import type { Candidate, DecisionContext, PlaceableTask, SoftReason } from "./st
 
 export type Exclusion = { reason: ExclusionReason; detail: string };
 
-/** Why this candidate cannot take this task now, whoever else there is, or null. The first reason that applies. */
+/** Why this candidate cannot take this task now, whether or not there are others; null if it can. The first reason that applies. */
 export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclusion | null {
   if (candidate.status !== "active") {
     const detail = candidate.status === "suspect" ? "its socket broke" : `it is ${candidate.status}`;
@@ -38,8 +38,8 @@ export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclus
   return null;
 }
 
-/** Each soft reason: in words if it holds, else null. */
-const SOFT: Readonly<
+/** Each soft reason: its detail in words if the reason applies, else null. */
+const SOFT_DETAILS: Readonly<
   Record<SoftReason, (task: PlaceableTask, candidate: Candidate, context: DecisionContext) => string | null>
 > = {
   silent: (_, { silentUntilMs }, { nowMs }) =>
@@ -62,19 +62,17 @@ const SOFT: Readonly<
   },
 };
 
-/**
- * Why this candidate is passed over while another one is left, or null.
- * @param heeds the reasons that count, mildest first; the gravest that applies is given
- */
+/** Why the strategy avoids this candidate while another one is left, or null. The gravest reason that applies. */
 export function softExclusion(
   task: PlaceableTask,
   candidate: Candidate,
   context: DecisionContext,
-  heeds: readonly SoftReason[],
 ): { reason: SoftReason; detail: string } | null {
-  for (const reason of [...heeds].reverse()) {
-    const detail = SOFT[reason](task, candidate, context);
-    if (detail !== null) return { reason, detail };
+  const { softReasons } = context.strategy;
+  for (let index = softReasons.length - 1; index >= 0; index--) {
+    const reason = softReasons[index];
+    const detail = reason === undefined ? null : SOFT_DETAILS[reason](task, candidate, context);
+    if (reason !== undefined && detail !== null) return { reason, detail };
   }
   return null;
 }

@@ -1,6 +1,6 @@
 /** A decision in one sentence. */
 import type { ExclusionReason } from "../contract/decision.ts";
-import type { DecisionContext, PlaceableTask, Verdict } from "./strategy.ts";
+import type { PlaceableTask, Verdict } from "./strategy.ts";
 
 /** How each exclusion reads after a count. */
 const REASON_WORDS: Record<ExclusionReason, string> = {
@@ -20,8 +20,7 @@ const REASON_WORDS: Record<ExclusionReason, string> = {
 export function explain(
   verdict: Omit<Verdict, "explanation">,
   task: PlaceableTask,
-  { fromAgent }: DecisionContext,
-  forgiven: ExclusionReason | null,
+  { fromAgent, ignoredReason }: { fromAgent: string | null; ignoredReason: ExclusionReason | null },
 ): string {
   const best = verdict.candidates[0];
   if (best === undefined) {
@@ -33,7 +32,9 @@ export function explain(
       ? "the only one left"
       : `the best of ${verdict.candidateCount} by ${factorWords(verdict)}`;
   const fallback =
-    forgiven === null ? "" : `; taken although ${REASON_WORDS[forgiven]}, since nobody better is left`;
+    ignoredReason === null
+      ? ""
+      : `; taken although ${REASON_WORDS[ignoredReason]}, since nobody better is left`;
   const others = exclusionWords(verdict);
   return `${best.agentId} takes ${task.id} (${task.type})${taken}: ${rivals}${fallback}${others === "" ? "" : `; passed over: ${others}`}.`;
 }

@@ -1,18 +1,17 @@
 /**
- * The factors by which candidates are compared. Each is a pure function into 0..1, larger is
- * better, and depends on one candidate alone, and on how long tasks typically take in the
- * whole cluster: who else stands for choice never changes somebody's score.
+ * The factors by which candidates are compared. Each is a pure function into 0..1; larger is better. A factor depends
+ * on one candidate and on how long tasks typically take in the cluster. The other candidates never change a score.
  */
 import { reliabilityOf } from "../domain/reliability.ts";
 import type { Candidate, DecisionContext, PlaceableTask } from "./strategy.ts";
 
-/** An agent that declares a type and never did one is trusted this far, as if seen this often. */
+/** The prior for an agent that declares a type and never did one: an estimate, and how many samples it counts as. */
 const UNTRIED = { estimate: 0.8, samples: 3 };
 
-/** How much of the load factor a reported cpu and memory make up; slots are what is counted on. */
+/** The share of reported CPU and memory in the load factor; the rest is the share of free slots, which is always known. */
 const REPORTED_SHARE = 0.3;
 
-/** A duration counts fully only after some samples: as if this many typical ones had been seen. */
+/** A mean duration is smoothed by this many typical samples, so that one fast task does not decide. */
 const TYPICAL_WEIGHT = 3;
 
 /**
@@ -25,16 +24,18 @@ export function reliabilityFactor(candidate: Candidate, { nowMs }: DecisionConte
 
 /**
  * Capability: how well it has done this type, `(good + 0.8 · 3) / (good + bad + 3)` with the
- * faded weights of its completed and failed tasks of that type. That it can do the type at
- * all is a matter of the filter.
+ * faded weights of its completed and failed tasks of that type. Whether the agent can do the type
+ * at all is decided by the filter.
  */
 export function capabilityFactor(
   { type }: PlaceableTask,
   candidate: Candidate,
   { nowMs }: DecisionContext,
 ): number {
-  const experience = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
-  return experience === undefined ? UNTRIED.estimate : reliabilityOf(experience.reliability, nowMs, UNTRIED);
+  const performance = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
+  return performance === undefined
+    ? UNTRIED.estimate
+    : reliabilityOf(performance.reliability, nowMs, UNTRIED);
 }
 
 /**
@@ -50,18 +51,18 @@ export function loadFactor(candidate: Candidate): number {
 
 /**
  * Performance: its speed at this type against its peers, `typical / (typical + mean)`: 0.5 is as
- * fast as the cluster, 1 infinitely faster. The mean is smoothed by three typical samples; who
- * never did the type is taken to be typical.
+ * fast as the cluster, 1 infinitely faster. The mean is smoothed by three typical samples; an
+ * agent that never did the type counts as typical.
  */
 export function performanceFactor(
   { type }: PlaceableTask,
   candidate: Candidate,
   { typicalMs }: DecisionContext,
 ): number {
-  const experience = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
-  if (experience === undefined || experience.samples === 0 || typicalMs === null || typicalMs === 0)
+  const performance = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
+  if (performance === undefined || performance.samples === 0 || typicalMs === null || typicalMs === 0)
     return 0.5;
-  const { meanMs, samples } = experience;
+  const { meanMs, samples } = performance;
   const smoothedMs = (meanMs * samples + typicalMs * TYPICAL_WEIGHT) / (samples + TYPICAL_WEIGHT);
   return typicalMs / (typicalMs + smoothedMs);
 }

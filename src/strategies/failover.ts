@@ -1,18 +1,17 @@
 /**
- * `failover` (the default): several factors at once, weighed by how urgent the task is. The
- * weights of each level sum to 1, so a score is in 0..1 too. Backups that somebody named,
- * for the task or for the failed agent, come before all of them.
+ * `failover` (the default): several factors, weighted by the priority level of the task. The weights of each level sum
+ * to 1, so a score is in 0..1 too. Backups that are named for the task or for the failed agent come before all factors.
  */
 import type { PriorityLevel } from "../contract/decision.ts";
-import { designatedBackups, withList, withPlace } from "./designated.ts";
+import { designatedBackups, withList, withPosition } from "./designated.ts";
 import { capabilityFactor, loadFactor, performanceFactor, reliabilityFactor } from "./factors.ts";
 import { priorityLevel } from "./priority-level.ts";
 import type { Candidate, DecisionContext, Factors, PlaceableTask, Strategy, Weights } from "./strategy.ts";
 
 /**
- * - high: it must not fail again, so reliability decides and load hardly matters.
- * - medium: who does this well and has room.
- * - low: whoever has room; the good agents are kept free for what is urgent.
+ * - high: the task must not fail again, so reliability decides and load hardly matters.
+ * - medium: an agent that does this type well and has free slots.
+ * - low: an agent that has free slots; the best agents are kept free for urgent tasks.
  */
 export const DEFAULT_WEIGHTS: Readonly<Record<PriorityLevel, Weights>> = {
   high: { reliability: 0.7, capability: 0.15, load: 0.05, performance: 0.1 },
@@ -23,14 +22,18 @@ export const DEFAULT_WEIGHTS: Readonly<Record<PriorityLevel, Weights>> = {
 export const failover: Strategy = {
   name: "failover",
   summary: "reliability, capability, load and performance, weighed by the task's priority",
-  heeds: ["below_reliability_threshold", "cooling_down", "previous_agent", "silent"],
+  softReasons: ["below_reliability_threshold", "cooling_down", "previous_agent", "silent"],
 
   weights(task, context) {
     return withList(designatedBackups(task, context), levelWeights(task, context));
   },
 
   factors(task, candidate, context) {
-    return withPlace(designatedBackups(task, context), candidate.id, merits(task, candidate, context));
+    return withPosition(
+      designatedBackups(task, context),
+      candidate.id,
+      rankingFactors(task, candidate, context),
+    );
   },
 };
 
@@ -40,8 +43,8 @@ export function levelWeights(task: PlaceableTask, { config }: DecisionContext): 
   return config.weights[level] ?? DEFAULT_WEIGHTS[level];
 }
 
-/** What speaks for a candidate apart from any list. */
-export function merits(task: PlaceableTask, candidate: Candidate, context: DecisionContext): Factors {
+/** The factors of a candidate apart from any list of backups. */
+export function rankingFactors(task: PlaceableTask, candidate: Candidate, context: DecisionContext): Factors {
   return {
     reliability: reliabilityFactor(candidate, context),
     capability: capabilityFactor(task, candidate, context),

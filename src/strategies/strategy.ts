@@ -1,8 +1,7 @@
 /**
- * What a strategy is. Deciding goes: filter (each exclusion a named reason) → score (each
- * factor in 0..1, the total the sum of factor × weight) → a tie-break that spreads. The
- * filter and the tie-break are the same for all (see decide); a strategy says which
- * factors count and how much.
+ * What a strategy is. A decision filters (each exclusion has a named reason), scores (each factor is in 0..1, the score
+ * is the sum of factor × weight) and breaks ties so that equal agents share the tasks. The filter and the tie-break
+ * are the same for all strategies (see decide); a strategy says which factors count and how much.
  */
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
@@ -31,28 +30,29 @@ export type Candidate = {
   readonly capabilities: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly maxConcurrentTasks: number;
-  /** Tasks it holds now, those handed out earlier in this very round included. */
+  /** Tasks that the agent holds now, including those that it was given earlier in this round. */
   readonly openTasks: number;
   readonly cooldownUntilMs: number | null;
-  /** It misses heartbeats, and by this instant has either beaten again or been declared dead; else null. */
+  /** The agent has missed heartbeats; by this instant it has sent one or was declared failed. Null if it is not silent. */
   readonly silentUntilMs: number | null;
-  /** What it completed and failed; reliability is estimated from it for the time of the decision. */
+  /** What the agent completed and failed; reliability is estimated from it for the time of the decision. */
   readonly reliabilityHistory: ReliabilityHistory;
   readonly load: Load | null;
-  /** What it has done of each task type. */
+  /** What the agent has done of each task type. */
   readonly performance: PerformanceByType;
 };
 
 export type DecisionContext = {
+  readonly strategy: Strategy;
   readonly nowMs: number;
   readonly config: Config["failover_config"];
-  /** Whom the task is taken from, or null. */
+  /** The agent that the task is taken from, or null. */
   readonly fromAgent: string | null;
   /** How long tasks of this type take in this cluster, on average; null if none was completed yet. */
   readonly typicalMs: number | null;
 };
 
-/** Reasons that exclude somebody only while another is left. */
+/** Reasons that exclude an agent only while another agent without a reason is left. */
 export type SoftReason = Extract<
   ExclusionReason,
   "below_reliability_threshold" | "cooling_down" | "previous_agent" | "silent"
@@ -63,15 +63,15 @@ export type Weights = Readonly<Record<string, number>>;
 
 export type Strategy = {
   readonly name: StrategyName;
-  /** One line for people: what it goes by. */
+  /** One line for people: what the strategy compares. */
   readonly summary: string;
-  /** The soft reasons it heeds, in the order in which they are forgiven when nobody else is left. */
-  readonly heeds: readonly SoftReason[];
-  /** Whether it keeps a list of backups with each task. */
+  /** The soft reasons that count, mildest first: the order in which they are ignored when no other agent is left. */
+  readonly softReasons: readonly SoftReason[];
+  /** Whether a list of backups is kept with each task. */
   readonly keepsBackups?: boolean;
   /** The weight of each factor for this task. */
   weights(task: PlaceableTask, context: DecisionContext): Weights;
-  /** Each factor of one eligible candidate, in 0..1. Must depend on this candidate alone, not on its rivals. */
+  /** Each factor of one eligible candidate, in 0..1. Depends on this candidate alone, not on its rivals. */
   factors(task: PlaceableTask, candidate: Candidate, context: DecisionContext): Factors;
 };
 
@@ -82,7 +82,7 @@ export type Excluded = {
   readonly detail: string;
 };
 
-/** A decision before it is put on record: what was chosen and everything that led to it. */
+/** A decision before it is recorded: what was chosen, and everything that led to the choice. */
 export type Verdict = {
   readonly strategy: StrategyName;
   readonly priorityLevel: PriorityLevel;
@@ -92,7 +92,7 @@ export type Verdict = {
   readonly weights: Weights;
   /** The best few, best first. */
   readonly candidates: readonly Ranked[];
-  /** Who would come next, best first: as many as the configuration wants for backups. */
+  /** The next best agents, best first: as many as the configuration wants for backups. */
   readonly runnersUp: readonly string[];
   readonly candidateCount: number;
   readonly excluded: readonly Excluded[];

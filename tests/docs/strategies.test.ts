@@ -133,16 +133,17 @@ function decided({ section }: Example) {
   const [agents = [], scores = []] = tablesOf(section);
   const candidates = agents.map((row) => candidateOf(row, task.type));
   const config = configOf(section);
+  const strategy = strategyFor(config);
   const typical = typicalMs(candidates.map(({ performance: experience }) => experience[task.type]));
   const context = {
+    strategy,
     nowMs: NOW_MS,
     config,
     fromAgent: /taken from `([^`]+)`/.exec(section)?.[1] ?? null,
     typicalMs: typical,
   };
-  const strategy = strategyFor(config);
   return {
-    verdict: decide(strategy, task, candidates, context),
+    verdict: decide(task, candidates, context),
     strategy: strategy.name,
     typical,
     scores,
@@ -235,9 +236,9 @@ it("every exclusion reason is there, the soft ones from mild to grave with the s
   const [hard = [], soft = []] = tablesOf(sectionOf("### Who is excluded"));
   const reasons = new Set([...hard, ...soft].map(({ reason }) => reason));
   expect([...reasons].sort()).toEqual([...EXCLUSION_REASONS].sort());
-  expect(soft.map(({ reason }) => reason)).toEqual(failover.heeds);
+  expect(soft.map(({ reason }) => reason)).toEqual(failover.softReasons);
   for (const { reason, "applied by": appliers } of soft) {
-    const heeding = STRATEGIES.filter(({ heeds }) => heeds.includes(reason as SoftReason)).map(
+    const heeding = STRATEGIES.filter(({ softReasons }) => softReasons.includes(reason as SoftReason)).map(
       ({ name }) => name,
     );
     expect(appliers, reason).toBe(heeding.length === STRATEGIES.length ? "all" : heeding.join(", "));

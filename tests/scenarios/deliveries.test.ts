@@ -237,10 +237,11 @@ describe("a channel that bears one message in an interval", () => {
 
 describe("a retry", () => {
   it("comes after the planned wait, the asked one if that is longer, and not at all after the last", () => {
-    expect(retryDelayMs(1, [1000, 2000], null, 0)).toBe(1000);
-    expect(retryDelayMs(2, [1000, 2000], null, 0.5)).toBe(2200);
-    expect(retryDelayMs(1, [1000, 2000], 5000, 0.5)).toBe(5000);
-    expect(retryDelayMs(3, [1000, 2000], 5000, 0)).toBeNull();
-    expect(retryDelayMs(1, [], null, 0)).toBeNull();
+    const scheduleMs = [1000, 2000];
+    expect(retryDelayMs({ failures: 1, scheduleMs, retryAfterMs: null }, 0)).toBe(1000);
+    expect(retryDelayMs({ failures: 2, scheduleMs, retryAfterMs: null }, 0.5)).toBe(2200);
+    expect(retryDelayMs({ failures: 1, scheduleMs, retryAfterMs: 5000 }, 0.5)).toBe(5000);
+    expect(retryDelayMs({ failures: 3, scheduleMs, retryAfterMs: 5000 }, 0)).toBeNull();
+    expect(retryDelayMs({ failures: 1, scheduleMs: [], retryAfterMs: null }, 0)).toBeNull();
   });
 });

@@ -50,18 +50,16 @@ export function opened(id: string, nowMs: number, severity: Severity): IncidentR
   };
 }
 
-/** A failure joined it: as a new entry, as another failure of one, or as what follows from one. */
-export function withFailure(
-  incident: IncidentRecord,
-  before: EntryRecord | null,
-  after: EntryRecord,
-  nowMs: number,
-): IncidentRecord {
-  const next = withEntry(incident, before, after, 0, nowMs);
+/** An entry as it was, null if it is new, and as it is now. */
+export type EntryChange = { readonly before: EntryRecord | null; readonly after: EntryRecord };
+
+/** A failure joined the incident: as a new entry, as another failure of one, or as what follows from one. */
+export function withFailure(incident: IncidentRecord, change: EntryChange, nowMs: number): IncidentRecord {
+  const next = withEntry(incident, { ...change, calmMs: 0 }, nowMs);
   return {
     ...next,
     lastFailureAtMs: nowMs,
-    severity: mostSevere(incident.severity, after.severity),
+    severity: mostSevere(incident.severity, change.after.severity),
     failures: incident.failures + 1,
     changes: incident.changes + 1,
   };
@@ -88,12 +86,13 @@ export function withOutcome(incident: IncidentRecord, nowMs: number): IncidentRe
   return { ...incident, updatedAtMs: nowMs, changes: incident.changes + 1 };
 }
 
-/** An entry recovered. That alone is worth no message: only the end of the incident is. */
+/**
+ * An entry recovered. That alone causes no message: only the end of the incident does.
+ * @param change with how long a flapping entry has to stay up before its recovery counts
+ */
 export function withEntry(
   incident: IncidentRecord,
-  before: EntryRecord | null,
-  after: EntryRecord,
-  calmMs: number,
+  { before, after, calmMs }: EntryChange & { readonly calmMs: number },
   nowMs: number,
 ): IncidentRecord {
   const opens = (isOpen(after) ? 1 : 0) - (before !== null && isOpen(before) ? 1 : 0);

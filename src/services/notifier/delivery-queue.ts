@@ -240,7 +240,8 @@ export class DeliveryQueue {
   #delayMs(notification: Notification, tryCount: number, delivery: Delivery): number | null {
     if (delivery.isDelivered || delivery.isPermanent || notification.kind === "test") return null;
     const chance = Number.parseInt(this.#context.host.randomId().slice(0, 8), 16) / 2 ** 32;
-    return retryDelayMs(tryCount, this.#scheduleMs(notification.channel), delivery.retryAfterMs, chance);
+    const scheduleMs = this.#scheduleMs(notification.channel);
+    return retryDelayMs({ failures: tryCount, scheduleMs, retryAfterMs: delivery.retryAfterMs }, chance);
   }
 
   #scheduleMs(channel: ChannelName): number[] {

@@ -91,7 +91,7 @@ export class IncidentGrouper {
     }
     const after = before === null ? entryOf(failure, about, nowMs) : failedAgain(before, failure, nowMs);
     this.#saveEntry(incident.id, after);
-    this.#save(withFailure(incident, before, after, nowMs));
+    this.#save(withFailure(incident, { before, after }, nowMs));
   }
 
   /** @returns whether the failure that it follows from is part of an open incident */
@@ -106,7 +106,7 @@ export class IncidentGrouper {
     const after = withStranded(entry, failure.severity, stranded);
     this.#context.incidents.cover(failure.id, incident.id, entry.key);
     this.#saveEntry(incident.id, after);
-    this.#save(withFailure(incident, entry, after, nowMs));
+    this.#save(withFailure(incident, { before: entry, after }, nowMs));
     return true;
   }
 
@@ -202,7 +202,9 @@ export class IncidentGrouper {
     const after = ended(entry, by, atMs);
     this.#saveEntry(incidentId, after);
     if (incident === undefined) return;
-    this.#save(withEntry(incident, entry, after, this.#context.times.groupIntervalMs, nowMs));
+    this.#save(
+      withEntry(incident, { before: entry, after, calmMs: this.#context.times.groupIntervalMs }, nowMs),
+    );
   }
 
   #save(incident: IncidentRecord): void {

@@ -77,8 +77,7 @@ const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
       ? task
       : completedLate(
           task,
-          { agentId: "late", attempt: 1 + (nowMs % task.attempt), assignedAtMs: nowMs },
-          "done",
+          { agentId: "late", attempt: 1 + (nowMs % task.attempt), assignedAtMs: nowMs, result: "done" },
           nowMs,
         ),
   cancel: (task, nowMs) => (isFinished(task.status) ? task : cancelled(task, nowMs)),

@@ -8,7 +8,7 @@ import { defaultConfig } from "../../../src/contract/config.ts";
 import { reliabilityOf } from "../../../src/domain/reliability.ts";
 import { backupAgent } from "../../../src/strategies/backup-agent.ts";
 import { basic } from "../../../src/strategies/basic.ts";
-import { decide, replay, weightedSum } from "../../../src/strategies/decide.ts";
+import { decide as decideIn, replay, weightedSum } from "../../../src/strategies/decide.ts";
 import { hardExclusion } from "../../../src/strategies/eligibility.ts";
 import { failover } from "../../../src/strategies/failover.ts";
 import { STRATEGIES } from "../../../src/strategies/registry.ts";
@@ -60,12 +60,23 @@ function task(overrides: Partial<PlaceableTask> = {}): PlaceableTask {
 
 function context(overrides: Partial<DecisionContext> = {}): DecisionContext {
   return {
+    strategy: basic,
     nowMs: NOW_MS,
     config: defaultConfig().failover_config,
     fromAgent: null,
     typicalMs: null,
     ...overrides,
   };
+}
+
+/** A decision of this strategy, in the given context otherwise. */
+function decide(
+  strategy: Strategy,
+  given: PlaceableTask,
+  candidates: Iterable<Candidate>,
+  around: DecisionContext,
+) {
+  return decideIn(given, candidates, { ...around, strategy });
 }
 
 const IDS = Array.from({ length: 12 }, (_, index) => `agent-${index}`);

@@ -40,7 +40,7 @@ export class Completions {
       ...agent,
       tasksCompleted: agent.tasksCompleted + 1,
       taskMsTotal: agent.taskMsTotal + tookMs,
-      performance: withCompletion(agent.performance, type, tookMs, nowMs),
+      performance: withCompletion(agent.performance, { type, tookMs }, nowMs),
       reliabilityHistory: withEvent(agent.reliabilityHistory, "task_completed", nowMs),
     });
   }

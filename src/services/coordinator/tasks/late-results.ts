@@ -105,7 +105,7 @@ export class LateResults {
     const tookMs = receivedAtMs - (assignedAtMs ?? receivedAtMs);
     const done = this.#completions.complete(
       task,
-      completedLate(task, { agentId, attempt, assignedAtMs }, result, nowMs),
+      completedLate(task, { agentId, attempt, assignedAtMs, result }, nowMs),
       { tookMs, isLate: true },
       nowMs,
     );

@@ -191,8 +191,8 @@ export class Placement {
   #decide(task: TaskRecord, fromAgent: string | null, nowMs: number): Verdict {
     const config = this.#context.settings.config.failover_config;
     const typicalMs = this.#context.agents.typicalMs(task.type);
-    const context = { nowMs, config, fromAgent, typicalMs };
-    return decide(strategyFor(config), task, this.#context.agents.candidates(), context);
+    const context = { strategy: strategyFor(config), nowMs, config, fromAgent, typicalMs };
+    return decide(task, this.#context.agents.candidates(), context);
   }
 
   /** Nobody had to be chosen: whoever registered again has what it had. @param what it does, in words */

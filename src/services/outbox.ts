@@ -23,29 +23,28 @@ const RETRY = { firstMs: 100, factor: 2, longestMs: 30_000 };
 type ReceiverState = { inFlight: boolean; tries: number; retryAtMs: number };
 type Waiter = { receiver: Address; number: number; resolve: (delivered: boolean) => void };
 /** A message that its receiver will never accept. */
-export type Refusal = { receiver: Address; messageType: string; reason: string };
+export type DeadLetter = { receiver: Address; messageType: string; reason: string };
+
+/** The object that sends. */
+export type OutboxOwner = { host: Host; unit: UnitOfWork; meta: MetaStore };
 
 export class Outbox {
   readonly #host: Host;
   readonly #unit: UnitOfWork;
   readonly #store: OutboxStore;
   readonly #meta: MetaStore;
-  readonly #onRefused: (refusal: Refusal, nowMs: number) => void;
+  readonly #onDeadLetter: (deadLetter: DeadLetter, nowMs: number) => void;
   /** A lane for each receiver with undelivered messages; rebuilt from storage at a start. */
   readonly #lanes = new Map<Address, ReceiverState>();
   readonly #awaiting = new Set<Waiter>();
 
-  constructor(
-    host: Host,
-    unit: UnitOfWork,
-    meta: MetaStore,
-    onRefused: (refusal: Refusal, nowMs: number) => void,
-  ) {
-    this.#host = host;
-    this.#unit = unit;
-    this.#meta = meta;
-    this.#store = new OutboxStore(host.sql);
-    this.#onRefused = onRefused;
+  /** @param onDeadLetter called in the transaction that sets the message aside */
+  constructor(owner: OutboxOwner, onDeadLetter: (deadLetter: DeadLetter, nowMs: number) => void) {
+    this.#host = owner.host;
+    this.#unit = owner.unit;
+    this.#meta = owner.meta;
+    this.#store = new OutboxStore(owner.host.sql);
+    this.#onDeadLetter = onDeadLetter;
   }
 
   load(): void {
@@ -154,7 +153,7 @@ export class Outbox {
     if (receipt !== null) {
       for (const { number, reason } of receipt.refused) {
         const messageType = this.#store.moveToDeadLetters(receiver, number, reason);
-        this.#onRefused({ receiver, messageType, reason }, nowMs);
+        this.#onDeadLetter({ receiver, messageType, reason }, nowMs);
       }
       this.#store.removeThrough(receiver, receipt.through);
       this.#unit.afterCommit(() => this.#resolveAwaiting(receiver, receipt.through));

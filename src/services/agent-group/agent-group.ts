@@ -1,12 +1,13 @@
 /**
- * What an agent group does: it is the authority for its agents' liveness, sockets and message boxes
- * and for its locks, and knows nothing of tasks. This class is the door; the parts behind it do the work.
+ * What an agent group does: it is the authority for its agents' liveness, sockets and mailboxes and for its locks, and
+ * knows nothing of tasks. This class is the entry point for calls and messages; its parts do the work.
  *
  *   coordinator --register_session, forget_agent, configure_group, broadcast, drain_changed--> group
  *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_recorded--> coordinator
  *
- *   Watch (the alarm), Requests --> LockDesk, MessageDesk --> Ledger (sessions, locks, messages, outbox)
- *   MessageDesk --> Pushes --> Ledger
+ *   FrameHandler --> LockService, MailboxService, LoadReports
+ *   LivenessMonitor (the alarm), LockService --> SessionLifecycle, LockGranter --> GroupContext
+ *   MailboxService --> AgentPushes --> GroupContext
  */
 import type {
   AgentLiveness,
@@ -19,25 +20,32 @@ import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentPrincipal, agentOf, type Principal } from "../../domain/principal.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
-import type { OutboxMessage, RegisterSession } from "../../protocol/messages.ts";
+import type { OutboxMessage } from "../../protocol/messages.ts";
 import type { AgentWakeup } from "../../protocol/object-calls.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
-import { Counter } from "../../storage/counter.ts";
 import type { Connection, Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
-import { type Cause, type Ending, GroupContext, type GroupName } from "./group-context.ts";
+import { GroupContext, type GroupName } from "./group-context.ts";
 import { LivenessMonitor } from "./liveness/liveness-monitor.ts";
+import { LoadReports } from "./liveness/load-reports.ts";
+import {
+  type EndCause,
+  noLiveAgent,
+  type SessionEnd,
+  SessionLifecycle,
+  sessionExpired,
+} from "./liveness/session-lifecycle.ts";
 import { deadlineOf } from "./liveness/sessions.ts";
+import { LockGranter } from "./locks/lock-granter.ts";
 import { LockService } from "./locks/lock-service.ts";
 import { MailboxService } from "./mailbox/mailbox-service.ts";
-import { noLiveAgent, sessionExpired } from "./refusals.ts";
 import { AgentPushes } from "./sockets/agent-pushes.ts";
 import { FrameHandler } from "./sockets/frame-handler.ts";
 
-/** How long a call waits for the coordinator to have heard of what it did. */
-const HEARD_LIMIT_MS = 2000;
+/** How long a call waits for the coordinator to acknowledge the end of an incarnation. */
+const ACKNOWLEDGEMENT_LIMIT_MS = 2000;
 
 export class AgentGroup {
   readonly locks: LockService;
@@ -45,11 +53,12 @@ export class AgentGroup {
   readonly #host: Host;
   readonly #unit: UnitOfWork;
   readonly #context: GroupContext;
+  readonly #lifecycle: SessionLifecycle;
+  readonly #loads: LoadReports;
   readonly #monitor: LivenessMonitor;
   readonly #inbox: Inbox;
   readonly #pushes: AgentPushes;
-  readonly #requests: FrameHandler;
-  readonly #connectionNumbers: Counter;
+  readonly #frames: FrameHandler;
 
   constructor(host: Host, name: GroupName) {
     this.#host = host;
@@ -57,32 +66,40 @@ export class AgentGroup {
       migrations: AGENT_GROUP_MIGRATIONS,
       load: (nowMs) => {
         this.#context.load(nowMs);
+        granter.load();
+        this.#lifecycle.load();
         this.#monitor.load(nowMs);
-        this.#connectionNumbers.reload();
       },
       nextWorkMs: () => this.#monitor.nextWorkMs(),
     });
-    this.#context = new GroupContext(host, this.#unit, name);
-    this.#monitor = new LivenessMonitor(this.#context);
-    this.#pushes = new AgentPushes(this.#context);
-    this.locks = new LockService(this.#context);
-    this.messages = new MailboxService(this.#context, this.#pushes);
-    this.#requests = new FrameHandler(this.#context, this.locks, this.messages, this.#pushes);
-    this.#context.frames.onEnd((connection) => {
+    const context = new GroupContext(host, this.#unit, name);
+    const granter = new LockGranter(context);
+    const lifecycle = new SessionLifecycle(context, granter);
+    const loads = new LoadReports(context);
+    const pushes = new AgentPushes(context);
+    this.#context = context;
+    this.#lifecycle = lifecycle;
+    this.#loads = loads;
+    this.#pushes = pushes;
+    this.#monitor = new LivenessMonitor(context, lifecycle, granter);
+    this.locks = new LockService(context, lifecycle, granter);
+    this.messages = new MailboxService(context, lifecycle, pushes);
+    const { locks, messages } = this;
+    this.#frames = new FrameHandler(context, { lifecycle, loads, locks, messages, pushes });
+    context.frames.onEnd((connection) => {
       this.#pushes.forget(connection);
-      this.#requests.forget(connection);
+      this.#frames.forget(connection);
     });
-    this.#connectionNumbers = new Counter(host.sql, "connection");
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
   // From the coordinator
 
-  receive(parcel: MessageBatch): Receipt {
-    return this.#inbox.receive(parcel);
+  receive(batch: MessageBatch): Receipt {
+    return this.#inbox.receive(batch);
   }
 
-  /** Hints that an agent's task list changed: wakes its waiting poll, and tells its socket. */
+  /** Hints that an agent's task list changed: wakes its long poll, and pushes the changes over its socket. */
   wakeAgent({ agentId, assignedTasks, revoked = [] }: AgentWakeup): void {
     const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     if (session === undefined) return;
@@ -94,23 +111,12 @@ export class AgentGroup {
 
   // Sockets
 
-  /** A socket that is being opened for this incarnation; the one that it had is closed. */
+  /** Gives the incarnation a connection, before its socket is opened; the one that it had is closed. */
   connect({ agentId, incarnation }: AgentPrincipal): Outcome<Connection> {
-    if (this.#context.recordSign(agentId, incarnation) === null) return sessionExpired();
-    return this.#unit.commit(() => {
-      const session = this.#context.sessions.find(agentId);
-      if (session?.incarnation !== incarnation) return sessionExpired();
-      const replaced = session.connection;
-      const number = this.#connectionNumbers.take();
-      this.#context.sessions.connected(session, number);
-      if (replaced !== null) {
-        this.#unit.afterCommit(() => this.#context.frames.close(replaced, "replaced"));
-      }
-      return ok({ agentId, incarnation, number });
-    });
+    return this.#lifecycle.connect(agentId, incarnation);
   }
 
-  /** The socket is open: whatever waits for the agent goes over it. */
+  /** The socket is open: everything that waits for the agent is pushed. */
   connected({ agentId, number }: Connection): void {
     this.#host.defer(() => {
       const session = this.#unit.read(() => this.#context.sessions.find(agentId));
@@ -118,20 +124,20 @@ export class AgentGroup {
     });
   }
 
-  /** Something came over a socket. */
+  /** Frames came over a socket. */
   receiveFrames(connection: Connection, data: string | ArrayBuffer): void {
-    this.#requests.receive(connection, data);
+    this.#frames.receive(connection, data);
   }
 
-  /** A socket ended. @param isClean in good order, by a close frame or by us */
+  /** A socket ended. @param isClean in good order, by a close frame or by the group */
   disconnected({ agentId, number }: Connection, isClean: boolean): void {
     this.#context.frames.forget(number);
     const session = this.#unit.read(() => this.#context.sessions.find(agentId));
-    // One that was replaced, or whose incarnation is over, says nothing.
+    // The end of a socket that was replaced, or whose incarnation has ended, changes nothing.
     if (session?.connection !== number) return;
     this.#unit.commit((nowMs) => {
-      if (isClean) this.#context.disconnect(session, nowMs);
-      else this.#context.suspect(session, nowMs);
+      if (isClean) this.#lifecycle.disconnect(session, nowMs);
+      else this.#lifecycle.suspect(session, nowMs);
     });
   }
 
@@ -145,13 +151,13 @@ export class AgentGroup {
   }
 
   #heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
-    const session = this.#context.recordSign(agentId, incarnation);
+    const session = this.#lifecycle.recordSign(agentId, incarnation);
     if (session === null) return sessionExpired();
-    if (load !== undefined && this.#context.noteLoad(session, load)) {
-      this.#unit.commit((nowMs) => this.#context.reportLoad(session, load, nowMs));
+    if (load !== undefined && this.#loads.record(session, load)) {
+      this.#unit.commit((nowMs) => this.#loads.report(session, load, nowMs));
     }
     const answer: HeartbeatAnswer = {
-      // Never suspect: this very call shows that it lives.
+      // Never suspect: this call is a sign of life.
       status: session.drainMode === null ? "active" : "draining",
       deadline_at: instant(deadlineOf(session)),
       assigned_tasks: session.assignedTasks,
@@ -161,7 +167,7 @@ export class AgentGroup {
     return ok(answer);
   }
 
-  /** Of many agents at once, as a gateway tells them; an answer each, in order. */
+  /** Heartbeats of many agents, from a gateway; an answer for each, in order. */
   heartbeatAll(beats: HeartbeatBatch["agents"]): Outcome<HeartbeatAnswer>[] {
     return beats.map(({ id, incarnation, load }) =>
       this.#heartbeat(id, incarnation, load === undefined ? {} : { load }),
@@ -172,13 +178,13 @@ export class AgentGroup {
     return this.#unit.read(() => this.#context.sessions.find(agentId)?.incarnation ?? null);
   }
 
-  /** Any authenticated call by an incarnation shows that it lives. */
+  /** Any authenticated call by an incarnation is a sign of life. */
   signOfLife({ agentId, incarnation }: AgentPrincipal): Outcome<{ intervalMs: number }> {
-    const session = this.#context.recordSign(agentId, incarnation);
+    const session = this.#lifecycle.recordSign(agentId, incarnation);
     return session === null ? sessionExpired() : ok({ intervalMs: session.intervalMs });
   }
 
-  /** The agent read its task list: the doorbell is answered. */
+  /** The agent read its task list: the hint that it changed is used up. */
   recordTaskListRead(agentId: string, assignedTasks: number): void {
     const session = this.#unit.read(() => this.#context.sessions.find(agentId));
     if (session === undefined) return;
@@ -202,7 +208,7 @@ export class AgentGroup {
     );
   }
 
-  // Endings that somebody asked for
+  // Ends of incarnations by request
 
   /** An operator ends the incarnation that is live. */
   async unregister(agentId: string, principal: Principal): Promise<Outcome<null>> {
@@ -223,16 +229,16 @@ export class AgentGroup {
       message: report.message ?? `reported as failed: ${report.failure_type}`,
       details: report.details ?? {},
     });
-    if (!ended.ok || ended.value.isHeard) return ended;
+    if (!ended.ok || ended.value.isAcknowledged) return ended;
     return refuse(
       "unavailable",
-      "the agent is declared failed; its record will follow when the coordinator answers",
+      "the agent is declared failed; the coordinator has not answered yet and will record the failure when it does",
     );
   }
 
   // The alarm
 
-  /** @param scheduledMs when this alarm was due, if the platform tells */
+  /** @param scheduledMs when this alarm was due, if the platform says so */
   onAlarm(scheduledMs: number | null): void {
     this.#unit.alarmFired();
     this.#unit.commit((nowMs) => this.#monitor.run(scheduledMs, nowMs));
@@ -241,7 +247,7 @@ export class AgentGroup {
   #apply(message: OutboxMessage, nowMs: number): string | null {
     switch (message.type) {
       case "register_session":
-        this.#registerSession(message, nowMs);
+        this.#lifecycle.begin(message, nowMs);
         return null;
       case "forget_agent":
         this.#context.mailboxes.empty(message.agentId);
@@ -264,30 +270,23 @@ export class AgentGroup {
     }
   }
 
-  #registerSession(admission: RegisterSession, nowMs: number): void {
-    const { sessions, locks, settings, mailboxes: messages } = this.#context;
-    const known = sessions.find(admission.agentId);
-    if (known !== undefined && known.incarnation >= admission.incarnation) return;
-    const freed = locks.endAllOf(admission.agentId, settings.lockDelayMs, nowMs);
-    // Who was live all along keeps its unread broadcasts.
-    const messagesFrom = known?.messagesFrom ?? messages.latestBroadcast;
-    sessions.add(admission, messagesFrom, nowMs);
-    this.#context.closeSession(admission.agentId, known?.connection ?? null, freed, nowMs);
-  }
-
   async #endOnRequest(
     agentId: string,
     incarnation: number | null,
-    cause: Cause,
-  ): Promise<Outcome<Ending & { isHeard: boolean }>> {
-    const ended = this.#unit.commit((nowMs): Outcome<Ending> => {
+    cause: EndCause,
+  ): Promise<Outcome<SessionEnd & { isAcknowledged: boolean }>> {
+    const ended = this.#unit.commit((nowMs): Outcome<SessionEnd> => {
       const session = this.#context.sessions.find(agentId);
       if (session === undefined) return sessionExpired();
       if (incarnation !== null && session.incarnation !== incarnation) return sessionExpired();
-      return ok(this.#context.end(session, cause, nowMs));
+      return ok(this.#lifecycle.end(session, cause, nowMs));
     });
     if (!ended.ok) return ended;
-    const isHeard = await this.#context.outbox.delivered("coordinator", ended.value.number, HEARD_LIMIT_MS);
-    return ok({ ...ended.value, isHeard });
+    const isAcknowledged = await this.#context.outbox.delivered(
+      "coordinator",
+      ended.value.messageNumber,
+      ACKNOWLEDGEMENT_LIMIT_MS,
+    );
+    return ok({ ...ended.value, isAcknowledged });
   }
 }

@@ -62,7 +62,7 @@ export class ClusterContext {
     this.failures = new FailureStore(host.sql);
     this.events = new EventStore(host.sql);
     this.incarnations = new Counter(host.sql, "incarnation");
-    this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }, nowMs) => {
+    this.outbox = new Outbox({ host, unit, meta: this.meta }, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });
       this.recordEvent(
         { type: "message.dead_lettered", subject: receiver, data: { message_type: messageType, reason } },

@@ -43,7 +43,7 @@ export class NotifierContext {
     this.meta = new MetaStore(host.sql);
     this.incidents = new IncidentStore(host.sql);
     this.notifications = new NotificationStore(host.sql);
-    this.outbox = new Outbox(host, unit, this.meta, ({ receiver, messageType, reason }) => {
+    this.outbox = new Outbox({ host, unit, meta: this.meta }, ({ receiver, messageType, reason }) => {
       // No event about it: the way to the event log is the one that is closed.
       host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });
     });

@@ -1,98 +1,104 @@
 /**
- * The one alarm of a group: declares agents dead and locks expired, serves the lines for locks, and tells our
- * own absence from their silence. Nothing else in the group ends a deadline.
+ * The work of a group's alarm: declares agents inactive and locks expired, ends waits for locks, and tells an outage of
+ * the coordinator from a silence of agents. Nothing else in the group ends a deadline.
  *
- *   due --> first look --30 ms: queued requests are heard--> second look --> declared
- *    '--> too late: it was we who were away --> everybody's deadline anew
+ *   due --> first check --30 ms: queued requests are processed--> second check --> declared
+ *    '--> alarm is late: there was an outage --> every deadline is extended
  */
 
 import { earliest } from "../../../domain/deadlines.ts";
 import { isLateAlarm, type PauseCause, SECOND_LOOK_MS } from "../../../domain/pause.ts";
-import type { Cause, GroupContext } from "../group-context.ts";
-import { lockEvent } from "../lock-event.ts";
+import type { GroupContext } from "../group-context.ts";
+import type { LockGranter } from "../locks/lock-granter.ts";
+import { lockEvent } from "../locks/lock-view.ts";
+import type { EndCause, SessionLifecycle } from "./session-lifecycle.ts";
 import { deadlineOf, type Session } from "./sessions.ts";
 
-/** Doubtful agents named to the coordinator at once. */
-const DOUBTFUL_TOLD = 1000;
+/** Silent agents in one message to the coordinator. */
+const SILENT_AGENTS_PER_MESSAGE = 1000;
 
-/** Released locks dropped in one alarm, and messages past their retention. */
+/** Released locks, and messages past their retention, that one alarm drops. */
 const SWEEP_SLICE = 100;
 
 export class LivenessMonitor {
   readonly #context: GroupContext;
-  /** When somebody overdue was first noticed; they are declared one more look later. */
-  #firstLookMs: number | null = null;
+  readonly #lifecycle: SessionLifecycle;
+  readonly #granter: LockGranter;
+  /** When an overdue deadline was first noticed; it is declared at the second check. */
+  #firstCheckMs: number | null = null;
   #lastPauseMs = 0;
 
-  constructor(context: GroupContext) {
+  constructor(context: GroupContext, lifecycle: SessionLifecycle, granter: LockGranter) {
     this.#context = context;
+    this.#lifecycle = lifecycle;
+    this.#granter = granter;
   }
 
-  /** At a start of the object: under another boot id, or without the sockets that it had, we were away. */
+  /** At a start of the object: there was an outage if the boot id is another, or if sockets on record are gone. */
   load(nowMs: number): void {
     const { meta, host } = this.#context;
-    this.#firstLookMs = null;
+    this.#firstCheckMs = null;
     const areSocketsGone = this.#dropGoneSockets();
     if (this.#context.isRestarted()) {
-      this.#creditPause("restarted", nowMs, this.#context.backSinceMs(nowMs));
+      this.#extendDeadlines("restarted", nowMs, this.#context.reachableSinceMs(nowMs));
     } else if (areSocketsGone) {
-      this.#creditPause("sockets_gone", nowMs, nowMs);
+      this.#extendDeadlines("sockets_gone", nowMs, nowMs);
     }
     if (meta.read("boot_id") !== host.bootId) meta.write("boot_id", host.bootId);
   }
 
   nextWorkMs(): number | null {
-    if (this.#firstLookMs !== null) return this.#firstLookMs + SECOND_LOOK_MS;
+    if (this.#firstCheckMs !== null) return this.#firstCheckMs + SECOND_LOOK_MS;
     return earliest(
       this.#context.sessions.earliestDeadlineMs,
       this.#context.locks.earliestExpiryMs,
-      this.#context.lockGranter.earliestWorkMs,
+      this.#granter.earliestWorkMs,
       this.#context.mailboxes.earliestEndMs,
       this.#context.outbox.nextWorkMs(),
     );
   }
 
-  /** @param scheduledMs when this alarm was due, if the platform tells */
+  /** @param scheduledMs when this alarm was due, if the platform says so */
   run(scheduledMs: number | null, nowMs: number): void {
-    this.#hearPings(nowMs);
+    this.#readPings(nowMs);
     const dueMs = this.#dueMs(scheduledMs, nowMs);
     if (isLateAlarm(Math.max(dueMs, this.#lastPauseMs), nowMs, this.#shortestWatchedMs())) {
-      this.#creditPause("alarm_late", nowMs, nowMs);
+      this.#extendDeadlines("alarm_late", nowMs, nowMs);
     } else {
       this.#declareOverdue(nowMs);
     }
     this.#context.sessions.recompute();
     this.#context.locks.recompute();
-    this.#context.lockGranter.runDue(nowMs);
+    this.#granter.runDue(nowMs);
     this.#context.locks.sweep(nowMs, SWEEP_SLICE);
     this.#context.mailboxes.sweep(nowMs, SWEEP_SLICE);
     this.#context.outbox.sendDue(nowMs);
   }
 
-  /** Declares whoever was overdue already at the first look; requests that queued have been heard since. */
+  /** Declares what was overdue already at the first check; requests that were queued then have been processed since. */
   #declareOverdue(nowMs: number): void {
-    const isSecondLook = this.#firstLookMs !== null && nowMs >= this.#firstLookMs + SECOND_LOOK_MS;
-    const overdueSinceMs = isSecondLook ? (this.#firstLookMs ?? nowMs) : nowMs;
+    const isSecondCheck = this.#firstCheckMs !== null && nowMs >= this.#firstCheckMs + SECOND_LOOK_MS;
+    const overdueSinceMs = isSecondCheck ? (this.#firstCheckMs ?? nowMs) : nowMs;
     const overdue = this.#context.sessions.overdue(overdueSinceMs);
     const expiredLocks = this.#context.locks.expired(overdueSinceMs);
     if (overdue.length === 0 && expiredLocks.length === 0) {
-      this.#firstLookMs = null;
+      this.#firstCheckMs = null;
       return;
     }
-    if (!isSecondLook) {
-      this.#firstLookMs ??= nowMs;
+    if (!isSecondCheck) {
+      this.#firstCheckMs ??= nowMs;
       return;
     }
-    this.#firstLookMs = null;
-    if (overdue.length > 0) this.#tellOfDoubtful(overdue, nowMs);
+    this.#firstCheckMs = null;
+    if (overdue.length > 0) this.#reportSilent(overdue, nowMs);
     const graceSeconds = this.#context.settings.reconnectGraceMs / 1000;
     for (const session of overdue) {
-      this.#context.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
+      this.#lifecycle.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
     }
     const lapsed = expiredLocks.filter((lock) => this.#context.locks.find(lock.resource) === lock);
     for (const lock of lapsed) {
       this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
-      this.#context.lockGranter.grantNext(lock.resource, nowMs);
+      this.#granter.grantNext(lock.resource, nowMs);
     }
     this.#context.recordEvents(
       nowMs,
@@ -100,13 +106,13 @@ export class LivenessMonitor {
     );
   }
 
-  /** Told before the deaths, so that the dead one's tasks do not go to whoever dies next. */
-  #tellOfDoubtful(overdue: readonly Session[], nowMs: number): void {
+  /** Sent before the ends, so that no task goes to an agent that is likely to be declared next. */
+  #reportSilent(overdue: readonly Session[], nowMs: number): void {
     const declared = new Set(overdue);
     const agents = this.#context.sessions
       .silent(nowMs)
       .filter((session) => !declared.has(session))
-      .slice(0, DOUBTFUL_TOLD)
+      .slice(0, SILENT_AGENTS_PER_MESSAGE)
       .map((session) => ({
         agentId: session.agentId,
         incarnation: session.incarnation,
@@ -115,15 +121,15 @@ export class LivenessMonitor {
     if (agents.length > 0) this.#context.outbox.send("coordinator", { type: "agents_silent", agents });
   }
 
-  /** Somebody's deadline seems to have passed: whoever pings was heard by the platform alone. */
-  #hearPings(nowMs: number): void {
+  /** When a deadline seems to have passed: the agent may have sent pings, which only the platform has seen. */
+  #readPings(nowMs: number): void {
     const { sessions } = this.#context;
     if (sessions.earliestDeadlineMs === null || sessions.earliestDeadlineMs > nowMs) return;
-    sessions.hearPings();
+    sessions.readPings();
     if (sessions.isFlushDue(nowMs)) sessions.flush(nowMs);
   }
 
-  /** @returns whether sockets on record are gone: then it was us who cut them */
+  /** @returns whether sockets on record are gone: then the platform cut them, not their agents */
   #dropGoneSockets(): boolean {
     const { sessions, host } = this.#context;
     const gone = [...sessions.all()].filter(
@@ -134,12 +140,12 @@ export class LivenessMonitor {
   }
 
   #dueMs(scheduledMs: number | null, nowMs: number): number {
-    const lookMs = this.#firstLookMs === null ? null : this.#firstLookMs + SECOND_LOOK_MS;
+    const secondCheckMs = this.#firstCheckMs === null ? null : this.#firstCheckMs + SECOND_LOOK_MS;
     return (
       earliest(
         scheduledMs,
-        lookMs ?? this.#context.sessions.earliestDeadlineMs,
-        lookMs ?? this.#context.locks.earliestExpiryMs,
+        secondCheckMs ?? this.#context.sessions.earliestDeadlineMs,
+        secondCheckMs ?? this.#context.locks.earliestExpiryMs,
         nowMs,
       ) ?? nowMs
     );
@@ -149,14 +155,14 @@ export class LivenessMonitor {
     return earliest(this.#context.sessions.shortestTimeoutMs, this.#context.locks.shortestTtlMs);
   }
 
-  /** We were away until `fromMs`: nobody's deadline may be earlier than a whole timeout after it. */
-  #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
-    this.#firstLookMs = null;
+  /** After an outage until `fromMs`: no deadline is earlier than a whole timeout after it. */
+  #extendDeadlines(cause: PauseCause, nowMs: number, fromMs: number): void {
+    this.#firstCheckMs = null;
     this.#lastPauseMs = nowMs;
     if (this.#context.sessions.count === 0 && this.#context.locks.heldCount === 0) return;
     this.#context.sessions.extendAll(fromMs, nowMs);
     this.#context.locks.extendAll(fromMs);
-    this.#context.lockGranter.extendAll(fromMs);
+    this.#granter.extendAll(fromMs);
     this.#context.recordEvents(nowMs, [
       {
         type: "coordinator.paused",
@@ -167,13 +173,13 @@ export class LivenessMonitor {
   }
 }
 
-function causeOf(session: Session, graceSeconds: number, overdueSinceMs: number, nowMs: number): Cause {
+function causeOf(session: Session, graceSeconds: number, overdueSinceMs: number, nowMs: number): EndCause {
   const silentSeconds = ((nowMs - session.life.lastSignMs) / 1000).toFixed(1);
   if (session.suspectUntilMs !== null && session.suspectUntilMs <= overdueSinceMs) {
     return {
       ending: "failed",
       failureType: "connection_lost",
-      message: `its connection broke, and nothing was heard of it since (last ${silentSeconds} s ago)`,
+      message: `its connection broke, and no sign of life followed (the last was ${silentSeconds} s ago)`,
       details: { reconnect_grace_seconds: graceSeconds },
     };
   }

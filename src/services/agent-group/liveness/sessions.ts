@@ -1,7 +1,6 @@
 /**
- * The live incarnations of a group, mirrored in memory. A heartbeat changes memory alone;
- * signs of life are flushed about once a second as one row for all of them, and what a
- * crash may have lost of them counts in the agents' favour.
+ * The live incarnations of a group, mirrored in memory. A heartbeat changes memory alone. Signs of life are flushed about
+ * once a second, as one row for all agents; a sign that a crash may have lost counts in the agent's favour.
  */
 import type { Load } from "../../../contract/agent.ts";
 import {
@@ -22,42 +21,42 @@ import type { Sockets } from "../../host.ts";
 /** Signs of life younger than this may be missing from storage. */
 const FLUSH_PERIOD_MS = 1000;
 
-/** A first sign after a credit is flushed sooner: in a crash loop it decides whether a silence was broken. */
-const CREDIT_FLUSH_PERIOD_MS = 100;
+/** The first sign after a deadline extension is flushed sooner: in a crash loop it decides whether the silence ended. */
+const EXTENDED_FLUSH_PERIOD_MS = 100;
 
 export type Session = SessionRow & {
   life: SignsOfLife;
   load: Load | null;
   reportedLoad: { load: Load; atMs: number } | null;
-  /** Hints from doorbells. */
+  /** Hints from the coordinator's wake-ups. */
   assignedTasks: number;
   tasksChanged: boolean;
 };
 
 export class Sessions {
-  readonly #lines: Sockets;
+  readonly #sockets: Sockets;
   readonly #store: SessionStore;
   readonly #signs: SignsOfLifeStore;
   #byAgent = new Map<string, Session>();
   #freeSlots: number[] = [];
   #slotCount = 0;
   #flushedAtMs = 0;
-  #isCreditBroken = false;
+  #hasSignAfterExtension = false;
   #earliestDeadlineMs: number | null = null;
   #shortestTimeoutMs: number | null = null;
 
-  constructor(sql: Sql, lines: Sockets) {
-    this.#lines = lines;
+  constructor(sql: Sql, sockets: Sockets) {
+    this.#sockets = sockets;
     this.#store = new SessionStore(sql);
     this.#signs = new SignsOfLifeStore(sql);
   }
 
-  /** @param heardUntilMs no sign of life can have been heard later than this: now, or the end of an absence of ours */
-  load(heardUntilMs: number): void {
+  /** @param latestSignMs no sign of life can have arrived later: now, or the end of an outage of the coordinator */
+  load(latestSignMs: number): void {
     const signs = this.#signs.read();
     this.#flushedAtMs = signs?.flushedAtMs ?? 0;
     // A heartbeat within one period of the last flush may have been answered and then lost.
-    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, heardUntilMs);
+    const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, latestSignMs);
     this.#byAgent = new Map();
     this.#slotCount = 0;
     for (const row of this.#store.all()) {
@@ -78,7 +77,7 @@ export class Sessions {
     const taken = new Set([...this.#byAgent.values()].map((session) => session.slot));
     this.#freeSlots = [];
     for (let slot = this.#slotCount - 1; slot >= 0; slot--) if (!taken.has(slot)) this.#freeSlots.push(slot);
-    this.#isCreditBroken = false;
+    this.#hasSignAfterExtension = false;
     this.recompute();
   }
 
@@ -94,7 +93,7 @@ export class Sessions {
     return this.#byAgent.get(agentId);
   }
 
-  /** The earliest instant at which some agent could be overdue; may be earlier than the truth, never later. */
+  /** The earliest instant at which an agent could be overdue; may be too early, never too late. */
   get earliestDeadlineMs(): number | null {
     return this.#earliestDeadlineMs;
   }
@@ -103,15 +102,15 @@ export class Sessions {
     return this.#shortestTimeoutMs;
   }
 
-  /** @param messagesFrom the latest broadcast that is not for it */
-  add(admission: RegisterSession, messagesFrom: number, nowMs: number): Session {
-    const slot = this.#byAgent.get(admission.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
+  /** @param messagesFrom the number of the latest broadcast that is not for the agent */
+  add(registration: RegisterSession, messagesFrom: number, nowMs: number): Session {
+    const slot = this.#byAgent.get(registration.agentId)?.slot ?? this.#freeSlots.pop() ?? this.#slotCount++;
     const session: Session = {
-      agentId: admission.agentId,
+      agentId: registration.agentId,
       slot,
-      incarnation: admission.incarnation,
-      intervalMs: admission.intervalMs,
-      timeoutMs: admission.timeoutMs,
+      incarnation: registration.incarnation,
+      intervalMs: registration.intervalMs,
+      timeoutMs: registration.timeoutMs,
       registeredAtMs: nowMs,
       messagesFrom,
       connection: null,
@@ -126,7 +125,7 @@ export class Sessions {
     };
     this.#store.save(session);
     this.#byAgent.set(session.agentId, session);
-    this.#noteDeadline(session);
+    this.#includeDeadline(session);
     this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
     return session;
   }
@@ -149,16 +148,16 @@ export class Sessions {
     this.#store.save(session);
   }
 
-  /** @param suspectUntilMs its grace if the socket broke, null if it was closed in good order */
+  /** @param suspectUntilMs the end of the grace if the socket broke, null if it was closed in good order */
   disconnected(session: Session, suspectUntilMs: number | null): void {
-    this.#hearPing(session);
+    this.#readPing(session);
     session.connection = null;
     session.suspectUntilMs = suspectUntilMs;
     this.#store.save(session);
-    this.#noteDeadline(session);
+    this.#includeDeadline(session);
   }
 
-  /** The suspect has shown life. */
+  /** The suspect has shown a sign of life. */
   cleared(session: Session): void {
     session.suspectUntilMs = null;
     this.#store.save(session);
@@ -170,39 +169,39 @@ export class Sessions {
     this.#store.save(session);
   }
 
-  /** Of the agents that have a socket: when did each last send a `ping`? They cost nothing until somebody asks. */
-  hearPings(): void {
-    for (const session of this.#byAgent.values()) this.#hearPing(session);
+  /** Takes over the last `ping` of each socket: the platform keeps it and does not wake the object for it. */
+  readPings(): void {
+    for (const session of this.#byAgent.values()) this.#readPing(session);
   }
 
-  /** The session's life, its last `ping` included. */
+  /** The session's signs of life, its last `ping` included. */
   lifeOf(session: Session): SignsOfLife {
-    this.#hearPing(session);
+    this.#readPing(session);
     return session.life;
   }
 
-  /** Notes a sign of life, in memory. @returns whether it is time to flush */
-  sign(session: Session, nowMs: number): boolean {
-    if (session.life.extensions > 0) this.#isCreditBroken = true;
+  /** Records a sign of life, in memory. @returns whether it is time to flush */
+  recordSign(session: Session, nowMs: number): boolean {
+    if (session.life.extensions > 0) this.#hasSignAfterExtension = true;
     session.life = withSign(session.life, nowMs);
     return this.isFlushDue(nowMs);
   }
 
   isFlushDue(nowMs: number): boolean {
-    const periodMs = this.#isCreditBroken ? CREDIT_FLUSH_PERIOD_MS : FLUSH_PERIOD_MS;
+    const periodMs = this.#hasSignAfterExtension ? EXTENDED_FLUSH_PERIOD_MS : FLUSH_PERIOD_MS;
     return nowMs - this.#flushedAtMs >= periodMs;
   }
 
   flush(nowMs: number): void {
     this.#signs.flush(nowMs, this.#slotCount, this.#byAgent.values());
     this.#flushedAtMs = nowMs;
-    this.#isCreditBroken = false;
+    this.#hasSignAfterExtension = false;
   }
 
-  /** After a pause of ours that ended at `fromMs`: every agent gets its whole timeout from then. */
+  /** After an outage of the coordinator that ended at `fromMs`: every agent gets its whole timeout from then. */
   extendAll(fromMs: number, nowMs: number): void {
-    this.hearPings();
-    for (const session of this.#byAgent.values()) this.#credit(session, fromMs);
+    this.readPings();
+    for (const session of this.#byAgent.values()) this.#extend(session, fromMs);
     this.flush(nowMs);
     this.recompute();
   }
@@ -211,7 +210,7 @@ export class Sessions {
     return [...this.#byAgent.values()].filter((session) => deadlineOf(session) <= nowMs);
   }
 
-  /** Who is silent for longer than a lost heartbeat explains, and not overdue. */
+  /** The agents that are silent for longer than a lost heartbeat explains, whether or not they are overdue. */
   silent(nowMs: number): Session[] {
     return [...this.#byAgent.values()].filter((session) => isSilent(session.life, session.intervalMs, nowMs));
   }
@@ -221,29 +220,29 @@ export class Sessions {
     this.#earliestDeadlineMs = null;
     this.#shortestTimeoutMs = null;
     for (const session of this.#byAgent.values()) {
-      this.#noteDeadline(session);
+      this.#includeDeadline(session);
       this.#shortestTimeoutMs = Math.min(this.#shortestTimeoutMs ?? session.timeoutMs, session.timeoutMs);
     }
   }
 
-  #hearPing(session: Session): void {
+  #readPing(session: Session): void {
     if (session.connection === null) return;
-    const pingMs = this.#lines.lastPingMs(session.connection);
+    const pingMs = this.#sockets.lastPingMs(session.connection);
     if (pingMs !== null && pingMs > session.life.lastSignMs)
       session.life = withPastSign(session.life, pingMs);
   }
 
-  /** A suspect has its whole timeout too: it may have been our absence that broke its socket. */
-  #credit(session: Session, fromMs: number): void {
-    const credited = withExtension(session.life, fromMs);
-    if (credited === session.life) return;
-    session.life = credited;
+  /** A suspect gets its whole timeout too: the outage may have broken its socket. */
+  #extend(session: Session, fromMs: number): void {
+    const extended = withExtension(session.life, fromMs);
+    if (extended === session.life) return;
+    session.life = extended;
     if (session.suspectUntilMs === null) return;
     session.suspectUntilMs = Math.max(session.suspectUntilMs, fromMs + session.timeoutMs);
     this.#store.save(session);
   }
 
-  #noteDeadline(session: Session): void {
+  #includeDeadline(session: Session): void {
     const deadlineMs = deadlineOf(session);
     this.#earliestDeadlineMs = Math.min(this.#earliestDeadlineMs ?? deadlineMs, deadlineMs);
   }

@@ -8,33 +8,24 @@ import { type Outcome, type Problem, refuse } from "../../../contract/problem.ts
 import { earliest } from "../../../domain/deadlines.ts";
 import type { LockRecord, LockWaiter } from "../../../domain/lock.ts";
 import { lockTopic } from "../../../protocol/wake-topics.ts";
-import type { Host } from "../../host.ts";
-import type { UnitOfWork } from "../../unit-of-work.ts";
-import type { Sessions } from "../liveness/sessions.ts";
-import { errorFrame, type FrameSender } from "../sockets/frame-sender.ts";
-import type { LockCache } from "./lock-cache.ts";
-import type { LockQueue } from "./lock-queue.ts";
+import type { GroupContext } from "../group-context.ts";
+import { errorFrame } from "../sockets/frame-sender.ts";
 import { lockView } from "./lock-view.ts";
 
 /** Locks one agent may hold at a time. */
 const LOCKS_PER_AGENT = 1000;
 
-export type LockGranterParts = {
-  host: Host;
-  unit: UnitOfWork;
-  group: string;
-  sessions: Sessions;
-  locks: LockCache;
-  queue: LockQueue;
-  frames: FrameSender;
-};
+type Collaborators = Pick<
+  GroupContext,
+  "host" | "unit" | "group" | "sessions" | "locks" | "lockQueue" | "frames"
+>;
 
 export class LockGranter {
-  readonly #parts: LockGranterParts;
+  readonly #context: Collaborators;
   #earliestWorkMs: number | null = null;
 
-  constructor(parts: LockGranterParts) {
-    this.#parts = parts;
+  constructor(context: Collaborators) {
+    this.#context = context;
   }
 
   load(): void {
@@ -48,18 +39,18 @@ export class LockGranter {
 
   /** Grants the lock to the first in line, if it is free and somebody is. */
   grantNext(resource: string, nowMs: number): void {
-    const { locks, queue: line, sessions } = this.#parts;
+    const { locks, lockQueue: queue, sessions } = this.#context;
     const lock = locks.find(resource);
     if (lock !== undefined && lock.holder !== null) return;
     if (lock !== undefined && lock.grantableAtMs !== null && lock.grantableAtMs > nowMs) {
-      if (line.lengthOf(resource) > 0) this.#note(lock.grantableAtMs);
+      if (queue.lengthOf(resource) > 0) this.#note(lock.grantableAtMs);
       return;
     }
     const late: LockWaiter[] = [];
     for (;;) {
-      const waiter = line.head(resource);
+      const waiter = queue.head(resource);
       if (waiter === undefined) break;
-      line.leave(waiter);
+      queue.leave(waiter);
       const session = sessions.find(waiter.agentId);
       if (session?.incarnation !== waiter.incarnation) continue;
       const limit = this.refuseMore(waiter.agentId);
@@ -76,9 +67,9 @@ export class LockGranter {
 
   /** Takes a place in the line, or keeps it. */
   queue(draft: Omit<LockWaiter, "position" | "endsAtMs" | "extensions">, nowMs: number): LockWaiter {
-    const { queue: line, locks } = this.#parts;
-    const known = line.find(draft.resource, draft.agentId);
-    const waiter = known === undefined ? line.join(draft, nowMs) : line.stay(known, draft, nowMs);
+    const { lockQueue: queue, locks } = this.#context;
+    const known = queue.find(draft.resource, draft.agentId);
+    const waiter = known === undefined ? queue.join(draft, nowMs) : queue.stay(known, draft, nowMs);
     if (known !== undefined && known.requestId !== null && known.requestId !== waiter.requestId) {
       const detail = "asked again under another request_id, which has the place in line";
       this.#tellMissed(known, { code: "lock_held", detail });
@@ -90,75 +81,75 @@ export class LockGranter {
 
   /** It does not wait any more, however it asked. In the present transaction. */
   giveUp(resource: string, agentId: string): void {
-    const waiter = this.#parts.queue.find(resource, agentId);
+    const waiter = this.#context.lockQueue.find(resource, agentId);
     if (waiter === undefined) return;
-    this.#parts.queue.leave(waiter);
+    this.#context.lockQueue.leave(waiter);
     const detail = "asked again with wait_seconds 0, which gives up the place in line";
     this.#tellMissed(waiter, { code: "lock_held", detail });
   }
 
   /** The incarnation is over, and its places with it. */
   leaveAllOf(agentId: string): void {
-    for (const waiter of this.#parts.queue.positionsOf(agentId)) this.#parts.queue.leave(waiter);
+    for (const waiter of this.#context.lockQueue.positionsOf(agentId)) this.#context.lockQueue.leave(waiter);
     this.#ringAfterCommit(agentId);
   }
 
   /** The socket was closed in good order: who asked over it does not wait any more. */
   leaveFramesOf(agentId: string): void {
-    for (const waiter of this.#parts.queue.positionsOf(agentId)) {
-      if (waiter.requestId !== null) this.#parts.queue.leave(waiter);
+    for (const waiter of this.#context.lockQueue.positionsOf(agentId)) {
+      if (waiter.requestId !== null) this.#context.lockQueue.leave(waiter);
     }
   }
 
   /** What became due: waits that are over, and locks whose delay has passed. */
   runDue(nowMs: number): void {
     if (this.#earliestWorkMs === null || this.#earliestWorkMs > nowMs) return;
-    const { queue: line, locks } = this.#parts;
-    for (const waiter of line.overdue(nowMs)) {
-      line.leave(waiter);
+    const { lockQueue: queue, locks } = this.#context;
+    for (const waiter of queue.overdue(nowMs)) {
+      queue.leave(waiter);
       this.#tellMissed(waiter, heldProblem(locks.find(waiter.resource), nowMs));
     }
-    for (const resource of line.resources()) this.grantNext(resource, nowMs);
+    for (const resource of queue.resources()) this.grantNext(resource, nowMs);
     this.#recompute();
   }
 
   /** After a pause of ours. */
   extendAll(fromMs: number): void {
-    this.#parts.queue.extendAll(fromMs);
+    this.#context.lockQueue.extendAll(fromMs);
     this.#recompute();
   }
 
   /** An agent holds as many locks as it may. */
   refuseMore(agentId: string): { ok: false; problem: Problem } | null {
-    if (this.#parts.locks.heldCountOf(agentId) < LOCKS_PER_AGENT) return null;
+    if (this.#context.locks.heldCountOf(agentId) < LOCKS_PER_AGENT) return null;
     const detail = `an agent may hold at most ${LOCKS_PER_AGENT} locks; release some first`;
     return { ok: false, problem: { code: "limit_reached", detail } };
   }
 
   #tellGranted({ agentId, requestId, resource }: LockWaiter, lock: LockRecord): void {
-    const { sessions, unit, frames: connections, queue: line, group } = this.#parts;
+    const { sessions, unit, frames, lockQueue: queue, group } = this.#context;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
     const frame = {
       type: "lock_granted" as const,
       request_id: requestId,
-      lock: lockView(lock, group, line.waiters(resource)),
+      lock: lockView(lock, group, queue.waiters(resource)),
     };
-    unit.afterCommit(() => connections.follow(connection, frame));
+    unit.afterCommit(() => frames.follow(connection, frame));
   }
 
   #tellMissed({ agentId, requestId }: LockWaiter, problem: Problem): void {
-    const { sessions, unit, frames: connections } = this.#parts;
+    const { sessions, unit, frames } = this.#context;
     this.#ringAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
-    unit.afterCommit(() => connections.follow(connection, errorFrame(requestId, problem)));
+    unit.afterCommit(() => frames.follow(connection, errorFrame(requestId, problem)));
   }
 
   /** Wakes the agent's waiting calls, which ask again. */
   #ringAfterCommit(agentId: string): void {
-    const { unit, host } = this.#parts;
+    const { unit, host } = this.#context;
     unit.afterCommit(() => host.wakeups.wake(lockTopic(agentId)));
   }
 
@@ -167,9 +158,9 @@ export class LockGranter {
   }
 
   #recompute(): void {
-    const { queue: line, locks } = this.#parts;
-    this.#earliestWorkMs = line.earliestEndMs;
-    for (const resource of line.resources()) {
+    const { lockQueue: queue, locks } = this.#context;
+    this.#earliestWorkMs = queue.earliestEndMs;
+    for (const resource of queue.resources()) {
       const lock = locks.find(resource);
       if (lock === undefined || lock.holder === null) this.#note(lock?.grantableAtMs ?? 0);
     }

@@ -9,10 +9,9 @@ import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { LockRecord } from "../../../domain/lock.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { GroupContext } from "../group-context.ts";
-import { lockEvent } from "../lock-event.ts";
-import { sessionExpired } from "../refusals.ts";
-import { refuseHeld } from "./lock-granter.ts";
-import { lockView } from "./lock-view.ts";
+import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
+import { type LockGranter, refuseHeld } from "./lock-granter.ts";
+import { lockEvent, lockView } from "./lock-view.ts";
 
 /** Bounds of the lines. */
 const WAITERS_PER_LOCK = 1000;
@@ -43,9 +42,13 @@ export type LockAnswer = { lock: Lock } | { lock: null; position: number; waitsU
 
 export class LockService {
   readonly #context: GroupContext;
+  readonly #lifecycle: SessionLifecycle;
+  readonly #granter: LockGranter;
 
-  constructor(context: GroupContext) {
+  constructor(context: GroupContext, lifecycle: SessionLifecycle, granter: LockGranter) {
     this.#context = context;
+    this.#lifecycle = lifecycle;
+    this.#granter = granter;
   }
 
   /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
@@ -94,7 +97,7 @@ export class LockService {
   /** In the present transaction, in which the line of a free lock has been served. */
   ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
     const { resource, agentId, principal, waitMs, requestId, position } = request;
-    const { sessions, settings, locks, lockQueue: line, lockGranter: handover } = this.#context;
+    const { sessions, settings, locks, lockQueue: line } = this.#context;
     const session = sessions.find(agentId);
     const caller = agentOf(principal);
     if (session === undefined || (caller !== null && session.incarnation !== caller.incarnation)) {
@@ -110,7 +113,7 @@ export class LockService {
     if (position !== null && line.find(resource, agentId)?.position !== position)
       return refuseHeld(lock, nowMs);
     if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
-      const refusal = handover.refuseMore(agentId);
+      const refusal = this.#granter.refuseMore(agentId);
       if (refusal !== null) return refusal;
       return ok({ lock: this.#view(locks.grant(resource, agentId, session.incarnation, ttlMs, nowMs)) });
     }
@@ -118,18 +121,18 @@ export class LockService {
     const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
     if (refusal !== null) return refusal;
     const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
-    const queued = handover.queue(draft, nowMs);
+    const queued = this.#granter.queue(draft, nowMs);
     return ok({ lock: null, position: queued.position, waitsUntilMs: queued.endsAtMs });
   }
 
   /** The agent waits no longer. In the present transaction. */
   giveUp(resource: string, agentId: string): void {
-    this.#context.lockGranter.giveUp(resource, agentId);
+    this.#granter.giveUp(resource, agentId);
   }
 
   /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
   serveLine(resource: string, nowMs: number): void {
-    if (this.#context.lockQueue.lengthOf(resource) > 0) this.#context.lockGranter.grantNext(resource, nowMs);
+    if (this.#context.lockQueue.lengthOf(resource) > 0) this.#granter.grantNext(resource, nowMs);
   }
 
   renew(resource: string, fencingToken: number, principal: Principal): Outcome<Lock> {
@@ -168,7 +171,7 @@ export class LockService {
     if (refusal !== null) return refusal;
     if (lock === undefined || lock.holder === null) return staleToken(lock);
     const released = this.#context.locks.release(lock);
-    this.#context.lockGranter.grantNext(resource, nowMs);
+    this.#granter.grantNext(resource, nowMs);
     return ok(this.#view(released));
   }
 
@@ -179,7 +182,7 @@ export class LockService {
       if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
       const broken = this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
       this.#context.recordEvents(nowMs, [lockEvent("lock.broken", lock)]);
-      this.#context.lockGranter.grantNext(resource, nowMs);
+      this.#granter.grantNext(resource, nowMs);
       return ok(this.#view(broken));
     });
   }
@@ -222,7 +225,7 @@ export class LockService {
   /** Whoever calls lives, whatever becomes of the call. */
   #showsLife(principal: Principal): void {
     const caller = agentOf(principal);
-    if (caller !== null) this.#context.recordSign(caller.agentId, caller.incarnation);
+    if (caller !== null) this.#lifecycle.recordSign(caller.agentId, caller.incarnation);
   }
 
   #refuseStranger(

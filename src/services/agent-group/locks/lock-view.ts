@@ -1,10 +1,11 @@
-/** A lock's record as the wire shows it. */
+/** A lock's record as callers see it, and as an event of the cluster's log. */
 
+import type { EventDraft } from "../../../contract/event.ts";
 import { instant, instantOrNull } from "../../../contract/instant.ts";
 import type { Lock } from "../../../contract/lock.ts";
 import type { LockRecord, LockWaiter } from "../../../domain/lock.ts";
 
-/** @param waiters who waits for it, in order */
+/** @param waiters of the lock, in order */
 export function lockView(lock: LockRecord, group: string, waiters: readonly LockWaiter[]): Lock {
   return {
     resource: lock.resource,
@@ -16,5 +17,14 @@ export function lockView(lock: LockRecord, group: string, waiters: readonly Lock
     acquired_at: instant(lock.acquiredAtMs),
     expires_at: instantOrNull(lock.expiresAtMs),
     waiters: waiters.map(({ agentId }) => agentId),
+  };
+}
+
+/** Reports a lock that ended against its holder's will. */
+export function lockEvent(type: "lock.expired" | "lock.broken", lock: LockRecord): EventDraft {
+  return {
+    type,
+    subject: lock.resource,
+    data: { holder: lock.holder, fencing_token: lock.fencingToken },
   };
 }

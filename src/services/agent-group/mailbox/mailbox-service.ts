@@ -9,10 +9,9 @@ import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { Broadcast } from "../../../protocol/messages.ts";
 import { messageTopic } from "../../../protocol/wake-topics.ts";
 import type { GroupContext } from "../group-context.ts";
-import { sessionExpired } from "../refusals.ts";
+import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
 import type { AgentPushes } from "../sockets/agent-pushes.ts";
-import type { MailboxOwner } from "./mailboxes.ts";
-import { messageView } from "./message-view.ts";
+import { type MailboxOwner, messageView } from "./mailboxes.ts";
 
 /** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
 const UNREAD_PER_AGENT = 1000;
@@ -27,10 +26,12 @@ export type OutgoingMessage = MessageSending & { from: string };
 
 export class MailboxService {
   readonly #context: GroupContext;
+  readonly #lifecycle: SessionLifecycle;
   readonly #pushes: AgentPushes;
 
-  constructor(context: GroupContext, pushes: AgentPushes) {
+  constructor(context: GroupContext, lifecycle: SessionLifecycle, pushes: AgentPushes) {
     this.#context = context;
+    this.#lifecycle = lifecycle;
     this.#pushes = pushes;
   }
 
@@ -95,7 +96,7 @@ export class MailboxService {
    */
   acknowledge(agentId: string, messageId: string, principal: Principal): Outcome<null> {
     const caller = agentOf(principal);
-    if (caller !== null && this.#context.recordSign(agentId, caller.incarnation) === null) {
+    if (caller !== null && this.#lifecycle.recordSign(agentId, caller.incarnation) === null) {
       return sessionExpired();
     }
     if (!MESSAGE_ID.test(messageId)) return ok(null);

@@ -7,6 +7,8 @@
  * agent acknowledged it. Acknowledged in order, broadcasts move the mark; out of order, each is
  * a row until the mark has caught up.
  */
+import { instant } from "../../../contract/instant.ts";
+import type { AgentMessage } from "../../../contract/message.ts";
 import { type MessageDraft, type MessageRow, MessageStore } from "../../../storage/agent-group/messages.ts";
 import type { Slice } from "../../../storage/page.ts";
 import type { Sql } from "../../../storage/sql.ts";
@@ -177,4 +179,15 @@ export class Mailboxes {
     const [oldest] = this.#store.oldest(1);
     if (oldest !== undefined) this.#noteEnd(oldest.sentAtMs);
   }
+}
+
+/** A message as agents see it. */
+export function messageView({ number, from, messageType, content, sentAtMs }: MessageRow): AgentMessage {
+  return {
+    id: String(number),
+    from,
+    message_type: messageType,
+    content: JSON.parse(content) as AgentMessage["content"],
+    sent_at: instant(sentAtMs),
+  };
 }

@@ -18,10 +18,11 @@ import {
 import type { TaskReport } from "../../../protocol/object-calls.ts";
 import type { Connection } from "../../host.ts";
 import type { GroupContext } from "../group-context.ts";
+import type { LoadReports } from "../liveness/load-reports.ts";
+import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
 import type { Session } from "../liveness/sessions.ts";
 import type { LockService } from "../locks/lock-service.ts";
 import type { MailboxService } from "../mailbox/mailbox-service.ts";
-import { sessionExpired } from "../refusals.ts";
 import type { AgentPushes } from "./agent-pushes.ts";
 import { errorFrame } from "./frame-sender.ts";
 
@@ -49,11 +50,17 @@ type Request<Frame extends AgentFrame> = {
   answer: (frame: ServerFrame) => void;
 };
 
+export type FrameHandlerParts = {
+  lifecycle: SessionLifecycle;
+  loads: LoadReports;
+  locks: LockService;
+  messages: MailboxService;
+  pushes: AgentPushes;
+};
+
 export class FrameHandler {
   readonly #context: GroupContext;
-  readonly #locks: LockService;
-  readonly #messages: MailboxService;
-  readonly #pushes: AgentPushes;
+  readonly #parts: FrameHandlerParts;
   readonly #meters = new Map<number, FrameCount>();
   /** Of this tick. */
   #own: Request<OwnFrame>[] = [];
@@ -63,16 +70,14 @@ export class FrameHandler {
   #waitingFrames = 0;
   #waitingCharacters = 0;
 
-  constructor(context: GroupContext, locks: LockService, messages: MailboxService, pushes: AgentPushes) {
+  constructor(context: GroupContext, parts: FrameHandlerParts) {
     this.#context = context;
-    this.#locks = locks;
-    this.#messages = messages;
-    this.#pushes = pushes;
+    this.#parts = parts;
   }
 
   /** Takes what came over a socket; the answers leave later, in order. */
   receive(connection: Connection, data: string | ArrayBuffer): void {
-    const session = this.#context.recordSign(connection.agentId, connection.incarnation);
+    const session = this.#parts.lifecycle.recordSign(connection.agentId, connection.incarnation);
     const { number } = connection;
     if (session === null) {
       this.#context.frames.expire(number);
@@ -124,14 +129,14 @@ export class FrameHandler {
   /** Whoever says more than anybody can have to say is not listened to. */
   #cutOff(session: Session, connection: number): void {
     this.#context.host.log.line("warn", "socket_flood", { agent: session.agentId });
-    this.#context.unit.commit((nowMs) => this.#context.disconnect(session, nowMs));
+    this.#context.unit.commit((nowMs) => this.#parts.lifecycle.disconnect(session, nowMs));
     this.#context.frames.close(connection, "policy");
   }
 
   /** Whoever reads connects anew, and has lost nothing; whoever does not is told no more. */
   #renew(session: Session, connection: number): void {
     this.#context.host.log.line("info", "socket_renewed", { agent: session.agentId });
-    this.#context.unit.commit((nowMs) => this.#context.disconnectForRenewal(session, nowMs));
+    this.#context.unit.commit((nowMs) => this.#parts.lifecycle.disconnectForRenewal(session, nowMs));
     this.#context.frames.close(connection, "renewed");
   }
 
@@ -145,7 +150,7 @@ export class FrameHandler {
     this.#waitingFrames += 1;
     this.#waitingCharacters += characters;
     if (isReport(request)) {
-      this.#pushes.attemptReported(connection.agentId, request.frame.task_id, request.frame.attempt);
+      this.#parts.pushes.attemptReported(connection.agentId, request.frame.task_id, request.frame.attempt);
       this.#reports.push(request);
     } else this.#own.push(request as Request<OwnFrame>);
     if (this.#isDeferred) return;
@@ -194,8 +199,8 @@ export class FrameHandler {
         // Its socket has ended meanwhile: nobody would hear of the grant.
         if (session.connection !== connection.number) return errorFrame(request_id, UNHEARD);
         const { resource, ttl_seconds, wait_seconds } = frame;
-        this.#locks.serveLine(resource, nowMs);
-        const asked = this.#locks.ask(
+        this.#parts.locks.serveLine(resource, nowMs);
+        const asked = this.#parts.locks.ask(
           {
             resource,
             agentId: connection.agentId,
@@ -208,7 +213,7 @@ export class FrameHandler {
           nowMs,
         );
         if (!asked.ok) {
-          if (wait_seconds === 0) this.#locks.giveUp(resource, connection.agentId);
+          if (wait_seconds === 0) this.#parts.locks.giveUp(resource, connection.agentId);
           return errorFrame(request_id, asked.problem);
         }
         const { lock } = asked.value;
@@ -218,19 +223,19 @@ export class FrameHandler {
       case "lock_renew":
         return outcomeFrame(
           request_id,
-          inAnswer(this.#locks.renewNow(frame.resource, frame.fencing_token, principal, nowMs)),
+          inAnswer(this.#parts.locks.renewNow(frame.resource, frame.fencing_token, principal, nowMs)),
         );
       case "lock_release":
         return outcomeFrame(
           request_id,
-          inAnswer(this.#locks.releaseNow(frame.resource, frame.fencing_token, principal, nowMs)),
+          inAnswer(this.#parts.locks.releaseNow(frame.resource, frame.fencing_token, principal, nowMs)),
         );
       case "message_ack":
-        this.#messages.remove(connection.agentId, frame.message_id);
+        this.#parts.messages.remove(connection.agentId, frame.message_id);
         return { type: "ack", request_id };
       case "heartbeat":
-        if (frame.load !== undefined && this.#context.noteLoad(session, frame.load)) {
-          this.#context.reportLoad(session, frame.load, nowMs);
+        if (frame.load !== undefined && this.#parts.loads.record(session, frame.load)) {
+          this.#parts.loads.report(session, frame.load, nowMs);
         }
         return { type: "ack", request_id };
     }

@@ -1,6 +1,6 @@
 /** The messages of an agent's box on one connection: in order, no more at a time than it acknowledges. */
 import type { GroupContext } from "../group-context.ts";
-import { messageView } from "../mailbox/message-view.ts";
+import { messageView } from "../mailbox/mailboxes.ts";
 import type { Recipient } from "./agent-pushes.ts";
 import { SendWindow } from "./send-window.ts";
 

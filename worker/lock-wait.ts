@@ -33,9 +33,10 @@ export async function acquireInLine(c: Context<Vars>, call: LockWaitCall): Promi
     if (caller.aborted) return null;
     const leftMs = Math.max(0, untilMs - Date.now());
     if (leftMs === 0) await leave();
-    const answer = unwrap(
-      await object().queueForLock(resource, { request, waitMs: leftMs, position }, c.get("principal")),
-    );
+    // Without a wait of its own, the last call keeps a position in which a frame of the agent waits.
+    const wait_seconds = leftMs === 0 ? undefined : leftMs / 1000;
+    const asked = { ...request, wait_seconds, position };
+    const answer = unwrap(await object().acquireLock(resource, asked, c.get("principal")));
     if (answer.lock === null) ({ position, waitsUntilMs } = answer);
     return answer.lock;
   };

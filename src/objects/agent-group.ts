@@ -1,6 +1,5 @@
-/** The Durable Object of an agent group: a shell over the service. */
+/** The Durable Object of an agent group: passes calls and socket events to the service. */
 import type { FailureReport, Heartbeat, HeartbeatBatch } from "../contract/agent.ts";
-import type { LockAcquisition } from "../contract/lock.ts";
 import type { AgentPrincipal, Principal } from "../domain/principal.ts";
 import type { MessageBatch } from "../protocol/message-batch.ts";
 import type { AgentWakeup, GroupCalls } from "../protocol/object-calls.ts";
@@ -89,23 +88,19 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.reportFailure(agentId, report);
   }
 
-  acquire(resource: string, request: LockAcquisition, principal: Principal) {
-    return this.service.locks.acquire(resource, request, principal);
-  }
-
-  queueForLock(resource: string, call: LockCall, principal: Principal) {
-    return this.service.locks.queue(resource, call, principal);
+  acquireLock(resource: string, call: LockCall, principal: Principal) {
+    return this.service.locks.acquire(resource, call, principal);
   }
 
   leaveLockQueue(resource: string, agentId: string, waitsUntilMs: number) {
     return this.service.locks.leaveQueue(resource, agentId, waitsUntilMs);
   }
 
-  renew(resource: string, fencingToken: number, principal: Principal) {
+  renewLock(resource: string, fencingToken: number, principal: Principal) {
     return this.service.locks.renew(resource, fencingToken, principal);
   }
 
-  release(resource: string, fencingToken: number, principal: Principal) {
+  releaseLock(resource: string, fencingToken: number, principal: Principal) {
     return this.service.locks.release(resource, fencingToken, principal);
   }
 

@@ -3,7 +3,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
 import { agentPrincipal } from "../support/principals.ts";
-import { codeOf, good, inside, newCluster, registration, runAlarmIfDue } from "./objects.ts";
+import { codeOf, good, granted, inside, newCluster, registration, runAlarmIfDue } from "./objects.ts";
 
 const SECOND_MS = 1000;
 
@@ -23,8 +23,8 @@ describe("an agent group", () => {
     const { agent } = good(
       await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
     );
-    const { fencing_token } = good(
-      await north.acquire("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
+    const { fencing_token } = granted(
+      await north.acquireLock("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
     );
     good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
 
@@ -33,13 +33,13 @@ describe("an agent group", () => {
     good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
     const lock = good(await north.lock("orders"));
     expect(lock).toMatchObject({ holder: "a", fencing_token });
-    good(await north.release("orders", fencing_token, ADMIN));
+    good(await north.releaseLock("orders", fencing_token, ADMIN));
 
     await evictDurableObject(north);
 
-    expect(good(await north.release("orders", fencing_token, ADMIN)).holder).toBeNull();
-    const again = good(
-      await north.acquire("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
+    expect(good(await north.releaseLock("orders", fencing_token, ADMIN)).holder).toBeNull();
+    const again = granted(
+      await north.acquireLock("orders", { agent_id: "a" }, agentPrincipal("a", agent.incarnation)),
     );
     expect(again.fencing_token).toBeGreaterThan(fencing_token);
   });
@@ -168,8 +168,8 @@ describe("an agent group", () => {
     expect(codeOf(await untouched.heartbeat("nobody", {}, agentPrincipal("nobody", 1)))).toBe(
       "session_expired",
     );
-    expect(codeOf(await untouched.acquire("x", { agent_id: "nobody" }, ADMIN))).toBe("session_expired");
-    expect(codeOf(await untouched.release("x", 1, ADMIN))).toBe("stale_fencing_token");
+    expect(codeOf(await untouched.acquireLock("x", { agent_id: "nobody" }, ADMIN))).toBe("session_expired");
+    expect(codeOf(await untouched.releaseLock("x", 1, ADMIN))).toBe("stale_fencing_token");
     const tables = await inside(untouched, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
     );

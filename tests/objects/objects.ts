@@ -2,12 +2,14 @@
 import { runInDurableObject } from "cloudflare:test";
 import { type DurableObject, env } from "cloudflare:workers";
 import type { Registration } from "../../src/contract/agent.ts";
+import type { Lock } from "../../src/contract/lock.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { TaskSubmission } from "../../src/contract/task.ts";
 import type { AgentGroup } from "../../src/objects/agent-group.ts";
 import type { Coordinator } from "../../src/objects/coordinator.ts";
 import type { Env } from "../../src/objects/env.ts";
 import type { Remote } from "../../src/objects/rpc-types.ts";
+import type { LockAnswer } from "../../src/services/agent-group/locks/lock-service.ts";
 
 declare global {
   namespace Cloudflare {
@@ -61,6 +63,13 @@ export function submission(overrides: Partial<TaskSubmission> = {}): TaskSubmiss
 export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
+}
+
+/** The lock of an acquisition that has to be granted at once. */
+export function granted(outcome: Outcome<LockAnswer>): Lock {
+  const { lock } = good(outcome);
+  if (lock === null) throw new Error("queued, not granted");
+  return lock;
 }
 
 /** The code of an outcome that has to be a refusal. */

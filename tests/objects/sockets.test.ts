@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
 import { agentPrincipal } from "../support/principals.ts";
-import { codeOf, good, inside, newCluster, registration, submission } from "./objects.ts";
+import { codeOf, good, granted, inside, newCluster, registration, submission } from "./objects.ts";
 
 type Frame = { type: string } & Record<string, unknown>;
 
@@ -298,17 +298,17 @@ describe("who may connect", () => {
 describe("a line for a lock", () => {
   it("is remembered over evictions, and asking again keeps the place", async () => {
     const { north, connect, incarnationOf } = await group("a", "b", "c");
-    const held = good(
-      await north.acquire("disk", { agent_id: "a" }, agentPrincipal("a", incarnationOf("a"))),
+    const held = granted(
+      await north.acquireLock("disk", { agent_id: "a" }, agentPrincipal("a", incarnationOf("a"))),
     );
     const b = await connect("b");
     expect(
       await b.ask({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 }),
     ).toMatchObject({ queued: true });
     good(
-      await north.queueForLock(
+      await north.acquireLock(
         "disk",
-        { request: { agent_id: "c" }, waitMs: 30_000, position: null },
+        { agent_id: "c", wait_seconds: 30 },
         agentPrincipal("c", incarnationOf("c")),
       ),
     );
@@ -317,9 +317,9 @@ describe("a line for a lock", () => {
 
     expect(good(await north.lock("disk")).waiters).toEqual(["b", "c"]);
     good(
-      await north.queueForLock(
+      await north.acquireLock(
         "disk",
-        { request: { agent_id: "b" }, waitMs: 30_000, position: null },
+        { agent_id: "b", wait_seconds: 30 },
         agentPrincipal("b", incarnationOf("b")),
       ),
     );
@@ -327,7 +327,7 @@ describe("a line for a lock", () => {
 
     await evictDurableObject(north);
 
-    good(await north.release("disk", held.fencing_token, ADMIN));
+    good(await north.releaseLock("disk", held.fencing_token, ADMIN));
     await b.until(({ frames }) => frames.some(({ type }) => type === "lock_granted"));
     expect(b.frames.at(-1)).toMatchObject({ request_id: "1", lock: { holder: "b", waiters: ["c"] } });
 

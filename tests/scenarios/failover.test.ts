@@ -5,7 +5,7 @@ import type { ConfigInput } from "../../src/contract/config.ts";
 import type { TaskSubmission } from "../../src/contract/task.ts";
 import { ADMIN } from "../../src/domain/principal.ts";
 import { agentPrincipal } from "../support/principals.ts";
-import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { bad, good, granted, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** The timeout of the scripted agents, the second look, and messages between objects. */
 const NOTICED_MS = 3000 + 250;
@@ -69,12 +69,14 @@ describe("an agent that falls silent", () => {
     await cluster.register("a");
     await cluster.register("b");
     const group = cluster.cluster.group("default");
-    const first = good(
+    const first = granted(
       group.serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 60 }, ADMIN)),
     );
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
-    const second = good(group.serve((service) => service.locks.acquire("orders", { agent_id: "b" }, ADMIN)));
+    const second = granted(
+      group.serve((service) => service.locks.acquire("orders", { agent_id: "b" }, ADMIN)),
+    );
     expect(second.fencing_token).toBeGreaterThan(first.fencing_token);
     const stale = group.serve((service) => service.locks.renew("orders", first.fencing_token, ADMIN));
     expect(stale).toMatchObject({ ok: false, problem: { code: "stale_fencing_token" } });
@@ -115,7 +117,7 @@ describe("an agent that falls silent", () => {
     await cluster.submit({ id: "t" });
     await cluster.register("b");
     const group = cluster.cluster.group("default");
-    good(
+    granted(
       group.serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 10 }, ADMIN)),
     );
     cluster.silence("a");
@@ -177,7 +179,7 @@ describe("an agent that registers again", () => {
     await cluster.submit({ id: "anew" });
     good(cluster.start("kept", "a", 1));
     const group = cluster.cluster.group("default");
-    const lock = good(group.serve((service) => service.locks.acquire("orders", { agent_id: "a" }, ADMIN)));
+    const lock = granted(group.serve((service) => service.locks.acquire("orders", { agent_id: "a" }, ADMIN)));
     const before = cluster.incarnationOf("a");
     await cluster.register("a", { running_tasks: [{ task_id: "kept", attempt: 1 }] });
     expect(cluster.incarnationOf("a")).toBeGreaterThan(before);
@@ -733,7 +735,7 @@ describe("configuration", () => {
     );
     expect(tooLong).toMatchObject({ ok: false, problem: { code: "invalid_request" } });
     expect(
-      good(group.serve((service) => service.locks.acquire("x", { agent_id: "a" }, ADMIN))).ttl_seconds,
+      granted(group.serve((service) => service.locks.acquire("x", { agent_id: "a" }, ADMIN))).ttl_seconds,
     ).toBe(20);
   });
 

@@ -6,7 +6,7 @@ import type { Lock } from "../../src/contract/lock.ts";
 import { ADMIN } from "../../src/domain/principal.ts";
 import type { AgentGroup } from "../../src/services/agent-group/agent-group.ts";
 import { agentPrincipal } from "../support/principals.ts";
-import { bad, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
+import { bad, good, granted, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 /** Enough for messages between objects to arrive. */
 const MESSAGE_MS = 50;
@@ -28,9 +28,9 @@ class Locksmith extends ScriptedCluster {
   queue(id: string, resource = "disk", waitMs = WAIT_MS, ttlSeconds = 600): Lock | null {
     return good(
       this.serve((service) =>
-        service.locks.queue(
+        service.locks.acquire(
           resource,
-          { request: { agent_id: id, ttl_seconds: ttlSeconds }, waitMs, position: null },
+          { agent_id: id, ttl_seconds: ttlSeconds, wait_seconds: waitMs / 1000 },
           agentPrincipal(id, this.incarnationOf(id)),
         ),
       ),
@@ -68,7 +68,7 @@ class Locksmith extends ScriptedCluster {
 
   /** The lock as its holder gets it when it asks again. */
   held(id: string, resource = "disk"): Lock {
-    return good(this.tryAcquire(id, resource));
+    return granted(this.tryAcquire(id, resource));
   }
 
   reportFailed(id: string): void {
@@ -196,9 +196,9 @@ describe("a place in line", () => {
     smith.queue("a");
     const asked = good(
       smith.serve((service) =>
-        service.locks.queue(
+        service.locks.acquire(
           "disk",
-          { request: { agent_id: "b" }, waitMs: 5000, position: null },
+          { agent_id: "b", wait_seconds: 5 },
           agentPrincipal("b", smith.incarnationOf("b")),
         ),
       ),
@@ -231,9 +231,9 @@ describe("a place in line", () => {
     const held = smith.queue("a");
     const ask = (waitMs: number, position: number | null) =>
       smith.serve((service) =>
-        service.locks.queue(
+        service.locks.acquire(
           "disk",
-          { request: { agent_id: "b" }, waitMs, position },
+          { agent_id: "b", wait_seconds: waitMs === 0 ? undefined : waitMs / 1000, position },
           agentPrincipal("b", smith.incarnationOf("b")),
         ),
       );
@@ -285,9 +285,9 @@ describe("a place in line", () => {
     smith.queue("c", "one more");
     for (let index = 0; index < 1000; index++) smith.queue("b", lockOf(index));
     const refused = smith.serve((service) =>
-      service.locks.queue(
+      service.locks.acquire(
         "one more",
-        { request: { agent_id: "b" }, waitMs: 1000, position: null },
+        { agent_id: "b", wait_seconds: 1 },
         agentPrincipal("b", smith.incarnationOf("b")),
       ),
     );

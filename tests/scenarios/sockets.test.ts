@@ -656,10 +656,10 @@ describe("what an agent asks", () => {
     const cluster = await board();
     const [a, b] = [await cluster.connected("a"), await cluster.connected("b")];
     const { locks } = cluster.group.serve((service) => service);
-    const { ask } = locks;
-    locks.ask = (request, nowMs) => {
+    const { acquireNow } = locks;
+    locks.acquireNow = (request, nowMs) => {
       if (request.resource === "broken") throw new Error("a bug");
-      return ask.call(locks, request, nowMs);
+      return acquireNow.call(locks, request, nowMs);
     };
     a.send({ type: "lock_acquire", request_id: "1", resource: "disk" });
     b.send({ type: "lock_acquire", request_id: "1", resource: "broken" });

@@ -78,24 +78,34 @@ export function lockRoutes(app: App): void {
     const request = c.req.valid("json");
     refuseOthers(c, request.agent_id);
     const waitMs = (request.wait_seconds ?? 0) * 1000;
-    const lock =
-      waitMs > 0
-        ? await acquireInLine(c, { cluster, group, resource, request, waitMs })
-        : unwrap(await groupOf(c.env, cluster, group).acquire(resource, request, c.get("principal")));
+    if (waitMs > 0) {
+      return c.json({ lock: await acquireInLine(c, { cluster, group, resource, request, waitMs }) }, 200);
+    }
+    const acquired = await groupOf(c.env, cluster, group).acquireLock(resource, request, c.get("principal"));
+    const { lock } = unwrap(acquired);
+    if (lock === null) throw new Error("a call that does not wait was queued");
     return c.json({ lock }, 200);
   });
 
   app.openapi(renew, async (c) => {
     const { cluster, group, resource } = c.req.valid("param");
     const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).renew(resource, fencing_token, c.get("principal"));
+    const outcome = await groupOf(c.env, cluster, group).renewLock(
+      resource,
+      fencing_token,
+      c.get("principal"),
+    );
     return c.json({ lock: unwrap(outcome) }, 200);
   });
 
   app.openapi(release, async (c) => {
     const { cluster, group, resource } = c.req.valid("param");
     const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).release(resource, fencing_token, c.get("principal"));
+    const outcome = await groupOf(c.env, cluster, group).releaseLock(
+      resource,
+      fencing_token,
+      c.get("principal"),
+    );
     return c.json({ lock: unwrap(outcome) }, 200);
   });
 

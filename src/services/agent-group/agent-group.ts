@@ -86,7 +86,7 @@ export class AgentGroup {
     this.messages = new MailboxService(context, lifecycle, pushes);
     const { locks, messages } = this;
     this.#frames = new FrameHandler(context, { lifecycle, loads, locks, messages, pushes });
-    context.frames.onEnd((connection) => {
+    context.frames.onForget((connection) => {
       this.#pushes.forget(connection);
       this.#frames.forget(connection);
     });

@@ -3,10 +3,12 @@ import type { Agent, DrainRequest, Registration } from "../../../src/contract/ag
 import type { ConfigInput } from "../../../src/contract/config.ts";
 import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
+import type { Lock } from "../../../src/contract/lock.ts";
 import type { Outcome, Problem } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
 import { ADMIN } from "../../../src/domain/principal.ts";
 import type { ToCoordinator } from "../../../src/protocol/messages.ts";
+import type { LockAnswer } from "../../../src/services/agent-group/locks/lock-service.ts";
 import { agentPrincipal } from "../principals.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import type { SimulatedSocket } from "./simulated-sockets.ts";
@@ -173,6 +175,13 @@ export class ScriptedCluster {
 export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
+}
+
+/** The lock of an acquisition that has to be granted at once. */
+export function granted(outcome: Outcome<LockAnswer>): Lock {
+  const { lock } = good(outcome);
+  if (lock === null) throw new Error("queued, not granted");
+  return lock;
 }
 
 /** Why it was refused. */

@@ -187,7 +187,7 @@ export class SimulatedAgent {
           group.serve((service) =>
             service.locks.acquire(resource, { agent_id: this.id, ttl_seconds: ttlSeconds }, principal),
           ),
-        ).then((acquired) => (acquired?.ok ? acquired.value : null));
+        ).then((acquired) => (acquired?.ok ? acquired.value.lock : null));
     if (lock === null) return;
     const token = lock.fencing_token;
     this.grants.push({ resource, token });
@@ -214,7 +214,7 @@ export class SimulatedAgent {
       const leftMs = untilMs - world.nowMs;
       const asked = await this.#call(() =>
         group.serve((service) =>
-          service.locks.queue(resource, { request, waitMs: leftMs, position }, principal),
+          service.locks.acquire(resource, { ...request, wait_seconds: leftMs / 1000, position }, principal),
         ),
       );
       if (asked !== null && !asked.ok) return null;
@@ -226,7 +226,7 @@ export class SimulatedAgent {
     const left = await this.#call(() =>
       group.serve((service) => service.locks.acquire(resource, { ...request, wait_seconds: 0 }, principal)),
     );
-    return left?.ok ? left.value : null;
+    return left?.ok ? left.value.lock : null;
   }
 
   /** Repeats a call until it is answered: reports are safe to repeat. */

@@ -1,16 +1,24 @@
 /**
- * The locks of a group, mirrored in memory and written through. At most one holder a
- * resource at any instant; fencing tokens come from one counter of the group and only grow.
+ * The locks of a group, mirrored in memory and written through. A resource has at most one holder at any instant. Fencing
+ * tokens come from one counter of the group and only grow.
  */
-import { ended, extendedLock, granted, type LockRecord, released, renewed } from "../../../domain/lock.ts";
+import {
+  ended,
+  extendedLock,
+  type Grant,
+  granted,
+  type LockRecord,
+  released,
+  renewed,
+} from "../../../domain/lock.ts";
 import { LockStore } from "../../../storage/agent-group/locks.ts";
 import { Counter } from "../../../storage/counter.ts";
 import type { Sql } from "../../../storage/sql.ts";
 
-/** Released locks are kept this long, so that a repeated release is answered as the first time. */
+/** Released locks are kept this long, so that a repeated release is answered like the first one. */
 const RELEASED_KEPT_MS = 3_600_000;
 
-/** Released locks kept at most; beyond it the oldest go early. */
+/** Released locks kept at most; the oldest are dropped early. */
 const RELEASED_LIMIT = 10_000;
 
 export class LockCache {
@@ -32,7 +40,7 @@ export class LockCache {
     this.#heldBy = new Map();
     this.#heldCount = 0;
     this.#earliestExpiryMs = null;
-    for (const lock of this.#store.all()) this.#remember(lock);
+    for (const lock of this.#store.all()) this.#add(lock);
   }
 
   find(resource: string): LockRecord | undefined {
@@ -54,9 +62,10 @@ export class LockCache {
     return this.#heldBy.get(agentId)?.size ?? 0;
   }
 
-  grant(resource: string, holder: string, incarnation: number, ttlMs: number, nowMs: number): LockRecord {
-    const grant = { resource, holder, incarnation, fencingToken: this.#tokens.take(), ttlMs };
-    return this.#save(granted(grant, this.#byResource.get(resource), nowMs));
+  /** Grants a free lock under a new fencing token. */
+  grant(draft: Omit<Grant, "fencingToken">, nowMs: number): LockRecord {
+    const grant = { ...draft, fencingToken: this.#tokens.take() };
+    return this.#save(granted(grant, this.#byResource.get(draft.resource), nowMs));
   }
 
   renew(lock: LockRecord, ttlMs: number, nowMs: number): LockRecord {
@@ -71,7 +80,7 @@ export class LockCache {
     return this.#save(ended(lock, lockDelayMs, nowMs));
   }
 
-  /** Frees what an ended incarnation holds. @returns the names of the resources */
+  /** Ends all locks of an incarnation that has ended. @returns the names of their resources */
   endAllOf(agentId: string, lockDelayMs: number, nowMs: number): string[] {
     const resources = [...(this.#heldBy.get(agentId) ?? [])].sort();
     for (const resource of resources) {
@@ -81,11 +90,11 @@ export class LockCache {
     return resources;
   }
 
-  /** After a pause of ours that ended at `fromMs`: every holder gets its whole TTL from then. */
+  /** After an outage of the coordinator that ended at `fromMs`: every holder gets its whole TTL from then. */
   extendAll(fromMs: number): void {
     for (const lock of this.held()) {
-      const credited = extendedLock(lock, fromMs);
-      if (credited !== lock) this.#save(credited);
+      const extended = extendedLock(lock, fromMs);
+      if (extended !== lock) this.#save(extended);
     }
   }
 
@@ -95,7 +104,7 @@ export class LockCache {
     );
   }
 
-  /** The earliest instant at which some TTL could have passed; may be earlier than the truth, never later. */
+  /** The earliest instant at which a TTL could end; may be too early, never too late. */
   get earliestExpiryMs(): number | null {
     return this.#earliestExpiryMs;
   }
@@ -103,7 +112,7 @@ export class LockCache {
   /** Finds the true earliest expiry; the alarm does this when it runs. */
   recompute(): void {
     this.#earliestExpiryMs = null;
-    for (const lock of this.#byResource.values()) this.#noteExpiry(lock);
+    for (const lock of this.#byResource.values()) this.#includeExpiry(lock);
   }
 
   get shortestTtlMs(): number | null {
@@ -114,7 +123,7 @@ export class LockCache {
     return shortestMs;
   }
 
-  /** Drops a slice of the released locks that nobody will ask about any more. */
+  /** Drops a slice of the released locks whose time to be kept has passed, or which are too many. */
   sweep(nowMs: number, limit: number): void {
     const surplus = this.#byResource.size - this.#heldCount - RELEASED_LIMIT;
     let dropped = 0;
@@ -130,19 +139,19 @@ export class LockCache {
 
   #save(lock: LockRecord): LockRecord {
     this.#store.save(lock);
-    this.#forget(lock.resource);
-    this.#remember(lock);
+    this.#remove(lock.resource);
+    this.#add(lock);
     return lock;
   }
 
-  #noteExpiry({ expiresAtMs }: LockRecord): void {
+  #includeExpiry({ expiresAtMs }: LockRecord): void {
     if (expiresAtMs === null) return;
     this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
   }
 
-  #remember(lock: LockRecord): void {
+  #add(lock: LockRecord): void {
     this.#byResource.set(lock.resource, lock);
-    this.#noteExpiry(lock);
+    this.#includeExpiry(lock);
     if (lock.holder === null) return;
     this.#heldCount += 1;
     const held = this.#heldBy.get(lock.holder) ?? new Set();
@@ -150,7 +159,7 @@ export class LockCache {
     this.#heldBy.set(lock.holder, held);
   }
 
-  #forget(resource: string): void {
+  #remove(resource: string): void {
     const lock = this.#byResource.get(resource);
     // Deleted first, so that the map's order is that of the last change and a sweep begins with the oldest.
     this.#byResource.delete(resource);

@@ -1,18 +1,19 @@
 /**
- * Who gets a lock that is free: the first in its line who may still have it. Whoever frees a lock calls `handOn`
- * in the same transaction, so that a free lock has a line only while its delay lasts.
+ * Grants a free lock to the first agent in its queue that may still have it. Each change that frees a lock calls
+ * `grantNext` in the same transaction, so a free lock has a queue only while its lock delay lasts.
  */
-
 import { instant } from "../../../contract/instant.ts";
 import { type Outcome, type Problem, refuse } from "../../../contract/problem.ts";
+import type { ServerFrame } from "../../../contract/socket.ts";
 import { earliest } from "../../../domain/deadlines.ts";
 import type { LockRecord, LockWaiter } from "../../../domain/lock.ts";
 import { lockTopic } from "../../../protocol/wake-topics.ts";
 import type { GroupContext } from "../group-context.ts";
 import { errorFrame } from "../sockets/frame-sender.ts";
+import type { WaiterDraft } from "./lock-queue.ts";
 import { lockView } from "./lock-view.ts";
 
-/** Locks one agent may hold at a time. */
+/** Locks that one agent may hold at a time. */
 const LOCKS_PER_AGENT = 1000;
 
 type Collaborators = Pick<
@@ -32,142 +33,147 @@ export class LockGranter {
     this.#recompute();
   }
 
-  /** When a wait is over or a delay has passed; may be earlier than the truth, never later. */
+  /** When a wait or a lock delay ends; may be too early, never too late. */
   get earliestWorkMs(): number | null {
     return this.#earliestWorkMs;
   }
 
-  /** Grants the lock to the first in line, if it is free and somebody is. */
+  /** Grants the lock to the first waiter, if the lock is free and has one. In the present transaction. */
   grantNext(resource: string, nowMs: number): void {
-    const { locks, lockQueue: queue, sessions } = this.#context;
+    const { locks, lockQueue, sessions } = this.#context;
     const lock = locks.find(resource);
     if (lock !== undefined && lock.holder !== null) return;
     if (lock !== undefined && lock.grantableAtMs !== null && lock.grantableAtMs > nowMs) {
-      if (queue.lengthOf(resource) > 0) this.#note(lock.grantableAtMs);
+      if (lockQueue.lengthOf(resource) > 0) this.#includeWork(lock.grantableAtMs);
       return;
     }
-    const late: LockWaiter[] = [];
+    const overdue: LockWaiter[] = [];
     for (;;) {
-      const waiter = queue.head(resource);
+      const waiter = lockQueue.head(resource);
       if (waiter === undefined) break;
-      queue.leave(waiter);
-      const session = sessions.find(waiter.agentId);
-      if (session?.incarnation !== waiter.incarnation) continue;
-      const limit = this.refuseMore(waiter.agentId);
-      if (waiter.endsAtMs <= nowMs) late.push(waiter);
-      else if (limit !== null) this.#tellMissed(waiter, limit.problem);
+      lockQueue.leave(waiter);
+      const { agentId, incarnation, ttlMs } = waiter;
+      if (sessions.find(agentId)?.incarnation !== incarnation) continue;
+      const limit = this.refuseAtLimit(agentId);
+      if (waiter.endsAtMs <= nowMs) overdue.push(waiter);
+      else if (limit !== null) this.#sendRefusal(waiter, limit.problem);
       else {
-        const { agentId, incarnation, ttlMs } = waiter;
-        this.#tellGranted(waiter, locks.grant(resource, agentId, incarnation, ttlMs, nowMs));
+        this.#sendGrant(waiter, locks.grant({ resource, holder: agentId, incarnation, ttlMs }, nowMs));
         break;
       }
     }
-    for (const waiter of late) this.#tellMissed(waiter, heldProblem(locks.find(resource), nowMs));
+    // Refused last, so that the refusal names the new holder.
+    for (const waiter of overdue) this.#sendRefusal(waiter, heldProblem(locks.find(resource), nowMs));
   }
 
-  /** Takes a place in the line, or keeps it. */
-  queue(draft: Omit<LockWaiter, "position" | "endsAtMs" | "extensions">, nowMs: number): LockWaiter {
-    const { lockQueue: queue, locks } = this.#context;
-    const known = queue.find(draft.resource, draft.agentId);
-    const waiter = known === undefined ? queue.join(draft, nowMs) : queue.stay(known, draft, nowMs);
+  /** Adds the agent to the queue, or prolongs its wait there. In the present transaction. */
+  enqueue(draft: WaiterDraft, nowMs: number): LockWaiter {
+    const { lockQueue, locks } = this.#context;
+    const known = lockQueue.find(draft.resource, draft.agentId);
+    const waiter =
+      known === undefined ? lockQueue.join(draft, nowMs) : lockQueue.requeue(known, draft, nowMs);
     if (known !== undefined && known.requestId !== null && known.requestId !== waiter.requestId) {
-      const detail = "asked again under another request_id, which has the place in line";
-      this.#tellMissed(known, { code: "lock_held", detail });
+      const detail = "the agent asked again with another request_id, which is answered instead";
+      this.#sendRefusal(known, { code: "lock_held", detail });
     }
-    this.#note(waiter.endsAtMs);
-    this.#note(locks.find(draft.resource)?.grantableAtMs ?? null);
+    this.#includeWork(waiter.endsAtMs);
+    this.#includeWork(locks.find(draft.resource)?.grantableAtMs ?? null);
     return waiter;
   }
 
-  /** It does not wait any more, however it asked. In the present transaction. */
+  /** The agent does not wait any more, by a frame or a call. In the present transaction. */
   giveUp(resource: string, agentId: string): void {
-    const waiter = this.#context.lockQueue.find(resource, agentId);
+    const { lockQueue } = this.#context;
+    const waiter = lockQueue.find(resource, agentId);
     if (waiter === undefined) return;
-    this.#context.lockQueue.leave(waiter);
-    const detail = "asked again with wait_seconds 0, which gives up the place in line";
-    this.#tellMissed(waiter, { code: "lock_held", detail });
+    lockQueue.leave(waiter);
+    const detail = "the agent asked again with wait_seconds 0, which gives up the queue position";
+    this.#sendRefusal(waiter, { code: "lock_held", detail });
   }
 
-  /** The incarnation is over, and its places with it. */
+  /** The incarnation has ended, and with it all its waits. In the present transaction. */
   leaveAllOf(agentId: string): void {
-    for (const waiter of this.#context.lockQueue.positionsOf(agentId)) this.#context.lockQueue.leave(waiter);
-    this.#ringAfterCommit(agentId);
+    const { lockQueue } = this.#context;
+    for (const waiter of lockQueue.waitsOf(agentId)) lockQueue.leave(waiter);
+    this.#wakeAfterCommit(agentId);
   }
 
-  /** The socket was closed in good order: who asked over it does not wait any more. */
+  /** The socket was closed in good order: requests that came over it wait no longer. In the present transaction. */
   leaveFramesOf(agentId: string): void {
-    for (const waiter of this.#context.lockQueue.positionsOf(agentId)) {
-      if (waiter.requestId !== null) this.#context.lockQueue.leave(waiter);
+    const { lockQueue } = this.#context;
+    for (const waiter of lockQueue.waitsOf(agentId)) {
+      if (waiter.requestId !== null) lockQueue.leave(waiter);
     }
   }
 
-  /** What became due: waits that are over, and locks whose delay has passed. */
+  /** Ends waits that are over, and grants locks whose delay has passed. In the present transaction. */
   runDue(nowMs: number): void {
     if (this.#earliestWorkMs === null || this.#earliestWorkMs > nowMs) return;
-    const { lockQueue: queue, locks } = this.#context;
-    for (const waiter of queue.overdue(nowMs)) {
-      queue.leave(waiter);
-      this.#tellMissed(waiter, heldProblem(locks.find(waiter.resource), nowMs));
+    const { lockQueue, locks } = this.#context;
+    for (const waiter of lockQueue.overdue(nowMs)) {
+      lockQueue.leave(waiter);
+      this.#sendRefusal(waiter, heldProblem(locks.find(waiter.resource), nowMs));
     }
-    for (const resource of queue.resources()) this.grantNext(resource, nowMs);
+    for (const resource of lockQueue.resources()) this.grantNext(resource, nowMs);
     this.#recompute();
   }
 
-  /** After a pause of ours. */
+  /** After an outage of the coordinator that ended at `fromMs`. */
   extendAll(fromMs: number): void {
     this.#context.lockQueue.extendAll(fromMs);
     this.#recompute();
   }
 
-  /** An agent holds as many locks as it may. */
-  refuseMore(agentId: string): { ok: false; problem: Problem } | null {
+  /** Refuses a further lock to an agent that holds as many as it may. */
+  refuseAtLimit(agentId: string): { ok: false; problem: Problem } | null {
     if (this.#context.locks.heldCountOf(agentId) < LOCKS_PER_AGENT) return null;
     const detail = `an agent may hold at most ${LOCKS_PER_AGENT} locks; release some first`;
     return { ok: false, problem: { code: "limit_reached", detail } };
   }
 
-  #tellGranted({ agentId, requestId, resource }: LockWaiter, lock: LockRecord): void {
-    const { sessions, unit, frames, lockQueue: queue, group } = this.#context;
-    this.#ringAfterCommit(agentId);
-    const connection = sessions.find(agentId)?.connection;
-    if (requestId === null || connection == null) return;
-    const frame = {
-      type: "lock_granted" as const,
+  #sendGrant(waiter: LockWaiter, lock: LockRecord): void {
+    const { group, lockQueue } = this.#context;
+    this.#answer(waiter, (requestId) => ({
+      type: "lock_granted",
       request_id: requestId,
-      lock: lockView(lock, group, queue.waiters(resource)),
-    };
-    unit.afterCommit(() => frames.follow(connection, frame));
+      lock: lockView(lock, group, lockQueue.waiters(lock.resource)),
+    }));
   }
 
-  #tellMissed({ agentId, requestId }: LockWaiter, problem: Problem): void {
+  #sendRefusal(waiter: LockWaiter, problem: Problem): void {
+    this.#answer(waiter, (requestId) => errorFrame(requestId, problem));
+  }
+
+  /** Answers the frame that waits, and wakes the agent's waiting calls, which ask again. */
+  #answer({ agentId, requestId }: LockWaiter, frameFor: (requestId: string) => ServerFrame): void {
     const { sessions, unit, frames } = this.#context;
-    this.#ringAfterCommit(agentId);
+    this.#wakeAfterCommit(agentId);
     const connection = sessions.find(agentId)?.connection;
     if (requestId === null || connection == null) return;
-    unit.afterCommit(() => frames.follow(connection, errorFrame(requestId, problem)));
+    const frame = frameFor(requestId);
+    unit.afterCommit(() => frames.sendAfterAnswers(connection, frame));
   }
 
-  /** Wakes the agent's waiting calls, which ask again. */
-  #ringAfterCommit(agentId: string): void {
+  #wakeAfterCommit(agentId: string): void {
     const { unit, host } = this.#context;
     unit.afterCommit(() => host.wakeups.wake(lockTopic(agentId)));
   }
 
-  #note(atMs: number | null): void {
+  #includeWork(atMs: number | null): void {
     this.#earliestWorkMs = earliest(this.#earliestWorkMs, atMs);
   }
 
   #recompute(): void {
-    const { lockQueue: queue, locks } = this.#context;
-    this.#earliestWorkMs = queue.earliestEndMs;
-    for (const resource of queue.resources()) {
+    const { lockQueue, locks } = this.#context;
+    this.#earliestWorkMs = lockQueue.earliestEndMs;
+    for (const resource of lockQueue.resources()) {
       const lock = locks.find(resource);
-      if (lock === undefined || lock.holder === null) this.#note(lock?.grantableAtMs ?? 0);
+      if (lock === undefined || lock.holder === null) this.#includeWork(lock?.grantableAtMs ?? 0);
     }
   }
 }
 
-/** Why somebody does not get a lock. */
+/** Why an agent does not get a lock. */
 export function heldProblem(lock: LockRecord | undefined, nowMs: number): Problem {
   if (lock !== undefined && lock.holder !== null) {
     return {
@@ -181,8 +187,8 @@ export function heldProblem(lock: LockRecord | undefined, nowMs: number): Proble
     code: "lock_held",
     detail:
       grantableAtMs > nowMs
-        ? "its holder failed and the lock delay has not passed yet"
-        : "the place in line was given up; ask again",
+        ? "the holder failed, and the lock delay has not passed yet; try again after expires_at"
+        : "the queue position was given up; ask again",
     evidence: { holder: null, expires_at: instant(grantableAtMs) },
   };
 }

@@ -1,12 +1,12 @@
 /**
- * The lines for the locks of a group, mirrored in memory and written through: who waits for what, in the order
- * in which they came. An agent has one place in each line; asking again keeps it.
+ * The queues for the locks of a group, mirrored in memory and written through. Each is first in, first out. An agent has
+ * one position in each queue, and keeps it when it asks again.
  */
 import { extendedWaiter, type LockWaiter, requeued } from "../../../domain/lock.ts";
 import { LockWaiterStore } from "../../../storage/agent-group/lock-waiters.ts";
 import type { Sql } from "../../../storage/sql.ts";
 
-/** A wait that is prolonged by less is not worth a row: calls that ask again do so within milliseconds. */
+/** A wait that grows by less is not worth a row: waiting calls ask again within milliseconds. */
 const WORTH_STORING_MS = 1000;
 
 export type WaiterDraft = Omit<LockWaiter, "position" | "endsAtMs" | "extensions">;
@@ -14,73 +14,76 @@ export type WaiterDraft = Omit<LockWaiter, "position" | "endsAtMs" | "extensions
 export class LockQueue {
   readonly #store: LockWaiterStore;
   /** By resource, then by agent, in order. */
-  #lines = new Map<string, Map<string, LockWaiter>>();
+  #queues = new Map<string, Map<string, LockWaiter>>();
   #resourcesOf = new Map<string, Set<string>>();
   #count = 0;
-  #nextNumber = 1;
+  #nextPosition = 1;
 
   constructor(sql: Sql) {
     this.#store = new LockWaiterStore(sql);
   }
 
   load(): void {
-    this.#lines = new Map();
+    this.#queues = new Map();
     this.#resourcesOf = new Map();
     this.#count = 0;
-    this.#nextNumber = 1;
+    this.#nextPosition = 1;
     for (const waiter of this.#store.all()) {
-      this.#remember(waiter);
-      this.#nextNumber = waiter.position + 1;
+      this.#add(waiter);
+      this.#nextPosition = waiter.position + 1;
     }
   }
 
-  /** Of the whole group. */
+  /** Waiters in all queues of the group. */
   get count(): number {
     return this.#count;
   }
 
+  /** The number of locks that the agent waits for. */
   countOf(agentId: string): number {
     return this.#resourcesOf.get(agentId)?.size ?? 0;
   }
 
   lengthOf(resource: string): number {
-    return this.#lines.get(resource)?.size ?? 0;
+    return this.#queues.get(resource)?.size ?? 0;
   }
 
-  /** The resources that somebody waits for. */
+  /** The resources whose queue is not empty. */
   resources(): string[] {
-    return [...this.#lines.keys()];
+    return [...this.#queues.keys()];
   }
 
-  /** Who waits, in order. */
+  /** The queue of a lock, in order. */
   waiters(resource: string): LockWaiter[] {
-    return [...(this.#lines.get(resource)?.values() ?? [])];
+    return [...(this.#queues.get(resource)?.values() ?? [])];
   }
 
   head(resource: string): LockWaiter | undefined {
-    return this.#lines.get(resource)?.values().next().value;
+    return this.#queues.get(resource)?.values().next().value;
   }
 
   find(resource: string, agentId: string): LockWaiter | undefined {
-    return this.#lines.get(resource)?.get(agentId);
+    return this.#queues.get(resource)?.get(agentId);
   }
 
-  positionsOf(agentId: string): LockWaiter[] {
+  /** What the agent waits for. */
+  waitsOf(agentId: string): LockWaiter[] {
     return [...(this.#resourcesOf.get(agentId) ?? [])].flatMap(
       (resource) => this.find(resource, agentId) ?? [],
     );
   }
 
+  /** Adds an agent that is not in the queue. */
   join(draft: WaiterDraft, nowMs: number): LockWaiter {
-    const number = this.#nextNumber++;
-    const waiter = { ...draft, position: number, endsAtMs: nowMs + draft.waitMs, extensions: 0 };
+    const position = this.#nextPosition++;
+    const waiter = { ...draft, position, endsAtMs: nowMs + draft.waitMs, extensions: 0 };
     this.#store.save(waiter);
-    this.#remember(waiter);
+    this.#add(waiter);
     return waiter;
   }
 
-  /** It asks again, and keeps its place. */
-  stay(waiter: LockWaiter, draft: WaiterDraft, nowMs: number): LockWaiter {
+  /** The agent asks again: the position stays, and the wait is prolonged. */
+  requeue(waiter: LockWaiter, draft: WaiterDraft, nowMs: number): LockWaiter {
     const next = requeued(waiter, draft, nowMs);
     const isWorthStoring =
       next.endsAtMs - waiter.endsAtMs >= WORTH_STORING_MS ||
@@ -91,28 +94,28 @@ export class LockQueue {
     return next;
   }
 
-  leave({ position: number, resource, agentId }: LockWaiter): void {
-    this.#store.remove(number);
-    const line = this.#lines.get(resource);
-    if (line?.delete(agentId) !== true) return;
+  leave({ position, resource, agentId }: LockWaiter): void {
+    this.#store.remove(position);
+    const queue = this.#queues.get(resource);
+    if (queue?.delete(agentId) !== true) return;
     this.#count -= 1;
-    if (line.size === 0) this.#lines.delete(resource);
+    if (queue.size === 0) this.#queues.delete(resource);
     const resources = this.#resourcesOf.get(agentId);
     resources?.delete(resource);
     if (resources?.size === 0) this.#resourcesOf.delete(agentId);
   }
 
-  /** After a pause of ours that ended at `fromMs`: everybody gets the whole wait from then. */
+  /** After an outage of the coordinator that ended at `fromMs`: every waiter gets its whole wait from then. */
   extendAll(fromMs: number): void {
     for (const waiter of this.#all()) {
-      const credited = extendedWaiter(waiter, fromMs);
-      if (credited === waiter) continue;
-      this.#store.save(credited);
-      this.#replace(credited);
+      const extended = extendedWaiter(waiter, fromMs);
+      if (extended === waiter) continue;
+      this.#store.save(extended);
+      this.#replace(extended);
     }
   }
 
-  /** Whose wait is over. */
+  /** Waiters whose wait has ended. */
   overdue(nowMs: number): LockWaiter[] {
     return this.#all().filter(({ endsAtMs }) => endsAtMs <= nowMs);
   }
@@ -124,19 +127,19 @@ export class LockQueue {
   }
 
   #all(): LockWaiter[] {
-    return [...this.#lines.values()].flatMap((line) => [...line.values()]);
+    return [...this.#queues.values()].flatMap((queue) => [...queue.values()]);
   }
 
-  #remember(waiter: LockWaiter): void {
+  #add(waiter: LockWaiter): void {
     this.#count += 1;
-    const line = this.#lines.get(waiter.resource) ?? new Map();
-    this.#lines.set(waiter.resource, line.set(waiter.agentId, waiter));
+    const queue = this.#queues.get(waiter.resource) ?? new Map<string, LockWaiter>();
+    this.#queues.set(waiter.resource, queue.set(waiter.agentId, waiter));
     const resources = this.#resourcesOf.get(waiter.agentId) ?? new Set();
     this.#resourcesOf.set(waiter.agentId, resources.add(waiter.resource));
   }
 
-  /** In the same place: a map keeps the order of its keys. */
+  /** In the same position: a map keeps the order of its keys. */
   #replace(waiter: LockWaiter): void {
-    this.#lines.get(waiter.resource)?.set(waiter.agentId, waiter);
+    this.#queues.get(waiter.resource)?.set(waiter.agentId, waiter);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What agents and operators do with locks. At most one holder a resource; a holder proves
- * itself by its fencing token, and only the alarm (see Watch) ends a lock whose TTL passed.
- * Who has to wait stands in line (see LockLine), and nobody overtakes.
+ * What agents and operators do with locks. A lock has at most one holder, who proves itself by its fencing token. An
+ * agent that has to wait is stored in the lock's queue (see LockQueue); the queue is served first, so its order is kept.
+ * Only the alarm ends a lock whose TTL has passed (see LivenessMonitor).
  */
 import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
@@ -10,177 +10,136 @@ import type { LockRecord } from "../../../domain/lock.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { GroupContext } from "../group-context.ts";
 import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
+import type { Session } from "../liveness/sessions.ts";
 import { type LockGranter, refuseHeld } from "./lock-granter.ts";
 import { lockEvent, lockView } from "./lock-view.ts";
 
-/** Bounds of the lines. */
+/** What the queues of a group hold at most. */
 const WAITERS_PER_LOCK = 1000;
 const WAITERS_PER_AGENT = 1000;
 const WAITERS_PER_GROUP = 10_000;
 
-/** An agent asks for a lock. */
-export type LockRequest = {
-  resource: string;
-  agentId: string;
-  /** An operator asks in the name of the incarnation that is live. */
-  principal: Principal;
-  /** Null for the configured one. */
-  ttlMs: number | null;
-  /** How long it would stand in line. */
-  waitMs: number;
-  /** Of the frame that asks; null for a call. */
-  requestId: string | null;
-  /** The queue position that this call was given before; null if it asks for the first time. */
-  position: number | null;
+/**
+ * An agent asks for a lock. With `wait_seconds` the agent queues for the lock while it is held; 0 gives up the queue
+ * position that the agent has, and left out keeps that position.
+ */
+export type LockCall = LockAcquisition & {
+  /** The queue position that the same call was given before. Once that was given up, the call gets nothing. */
+  position?: number | null;
 };
 
-/** A call over HTTP that may wait for the lock. */
-export type LockCall = { request: LockAcquisition } & Pick<LockRequest, "waitMs" | "position">;
+export type LockRequest = {
+  resource: string;
+  call: LockCall;
+  /** An operator asks for the incarnation that is live. */
+  principal: Principal;
+  /** The id of the frame that asks; null for a call over HTTP, which asks again. */
+  requestId: string | null;
+};
 
-/** The lock, or a position in the queue, until that instant. */
+/** The lock, or a position in its queue until that instant. */
 export type LockAnswer = { lock: Lock } | { lock: null; position: number; waitsUntilMs: number };
 
+/** One grant of a lock. */
+export type LockGrant = { resource: string; fencingToken: number };
+
+type Collaborators = Pick<
+  GroupContext,
+  "unit" | "group" | "settings" | "sessions" | "locks" | "lockQueue" | "recordEvents"
+>;
+
 export class LockService {
-  readonly #context: GroupContext;
-  readonly #lifecycle: SessionLifecycle;
+  readonly #context: Collaborators;
+  readonly #lifecycle: Pick<SessionLifecycle, "recordSign">;
   readonly #granter: LockGranter;
 
-  constructor(context: GroupContext, lifecycle: SessionLifecycle, granter: LockGranter) {
+  constructor(context: Collaborators, lifecycle: Pick<SessionLifecycle, "recordSign">, granter: LockGranter) {
     this.#context = context;
     this.#lifecycle = lifecycle;
     this.#granter = granter;
   }
 
-  /** Without waiting. Whoever says so in so many words, with a wait of 0, gives up the place that it has in line. */
-  acquire(resource: string, request: LockAcquisition, principal: Principal): Outcome<Lock> {
-    const asked = this.queue(resource, { request, waitMs: 0, position: null }, principal);
-    if (!asked.ok) {
-      const { agent_id: agentId, wait_seconds } = request;
-      if (wait_seconds === 0 && asked.problem.code === "lock_held") {
-        this.#context.unit.commit(() => this.giveUp(resource, agentId));
-      }
-      return asked;
+  acquire(resource: string, call: LockCall, principal: Principal): Outcome<LockAnswer> {
+    this.#recordSign(principal);
+    const { unit, sessions } = this.#context;
+    // A group that stores nothing yet is to store nothing afterwards.
+    if (unit.read(() => sessions.find(call.agent_id)) === undefined) return sessionExpired();
+    const request = { resource, call, principal, requestId: null };
+    // Wrapped: what the queue was given, or gave up, is kept although the call is refused.
+    return unit.commit((nowMs) => ({ outcome: this.acquireNow(request, nowMs) })).outcome;
+  }
+
+  /** In the present transaction, which is kept although the request is refused. */
+  acquireNow(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
+    const { resource, call } = request;
+    if (this.#context.lockQueue.lengthOf(resource) > 0) this.#granter.grantNext(resource, nowMs);
+    const outcome = this.#grantOrQueue(request, nowMs);
+    if (call.wait_seconds === 0 && !outcome.ok && outcome.problem.code === "lock_held") {
+      this.#granter.giveUp(resource, call.agent_id);
     }
-    if (asked.value.lock === null) throw new Error("nobody waits who did not ask to");
-    return ok(asked.value.lock);
+    return outcome;
   }
 
   /**
-   * Queues for the lock if it is held. A call that asks again keeps its position; once the position was given up, the
-   * call gets neither the position nor the lock.
-   */
-  queue(resource: string, call: LockCall, principal: Principal): Outcome<LockAnswer> {
-    const { waitMs, position } = call;
-    const { agent_id: agentId, ttl_seconds } = call.request;
-    this.#showsLife(principal);
-    const ttlMs = ttl_seconds === undefined ? null : ttl_seconds * 1000;
-    const { unit, lockQueue: line, locks } = this.#context;
-    // In a commit of its own: what the line is given stands, whatever becomes of this call.
-    if (unit.read(() => line.lengthOf(resource) > 0 && locks.find(resource)?.holder == null)) {
-      unit.commit((nowMs) => this.serveLine(resource, nowMs));
-    }
-    const request = { resource, agentId, principal, ttlMs, waitMs, requestId: null, position };
-    return unit.commit((nowMs) => this.ask(request, nowMs));
-  }
-
-  /**
-   * Gives up a place in line, unless it was asked for again since, or a frame waits in it too: that one is answered
-   * when its own wait is over.
-   * @param waitsUntilMs as it was answered to the call that leaves
+   * Gives up a queue position, unless the agent has asked for the lock again since, or a frame waits in that position
+   * too: the frame is answered at the end of its own wait.
+   * @param waitsUntilMs as the call that leaves was answered
    */
   leaveQueue(resource: string, agentId: string, waitsUntilMs: number): void {
-    const waiter = this.#context.unit.read(() => this.#context.lockQueue.find(resource, agentId));
+    const { unit, lockQueue } = this.#context;
+    const waiter = unit.read(() => lockQueue.find(resource, agentId));
     if (waiter === undefined || waiter.requestId !== null || waiter.endsAtMs > waitsUntilMs) return;
-    this.#context.unit.commit(() => this.#context.lockQueue.leave(waiter));
-  }
-
-  /** In the present transaction, in which the line of a free lock has been served. */
-  ask(request: LockRequest, nowMs: number): Outcome<LockAnswer> {
-    const { resource, agentId, principal, waitMs, requestId, position } = request;
-    const { sessions, settings, locks, lockQueue: line } = this.#context;
-    const session = sessions.find(agentId);
-    const caller = agentOf(principal);
-    if (session === undefined || (caller !== null && session.incarnation !== caller.incarnation)) {
-      return sessionExpired();
-    }
-    const ttlMs = request.ttlMs ?? settings.defaultLockTtlMs;
-    if (ttlMs > settings.maxLockTtlMs) return tooLong(settings.maxLockTtlMs);
-    const lock = locks.find(resource);
-    if (lock?.holder === agentId && lock.incarnation === session.incarnation) {
-      return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
-    }
-    // Nobody may wait for this call any more, so it must not get what it would have to release.
-    if (position !== null && line.find(resource, agentId)?.position !== position)
-      return refuseHeld(lock, nowMs);
-    if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
-      const refusal = this.#granter.refuseMore(agentId);
-      if (refusal !== null) return refusal;
-      return ok({ lock: this.#view(locks.grant(resource, agentId, session.incarnation, ttlMs, nowMs)) });
-    }
-    if (waitMs <= 0) return refuseHeld(lock, nowMs);
-    const refusal = line.find(resource, agentId) === undefined ? this.#refuseLine(resource, agentId) : null;
-    if (refusal !== null) return refusal;
-    const draft = { resource, agentId, incarnation: session.incarnation, ttlMs, waitMs, requestId };
-    const queued = this.#granter.queue(draft, nowMs);
-    return ok({ lock: null, position: queued.position, waitsUntilMs: queued.endsAtMs });
-  }
-
-  /** The agent waits no longer. In the present transaction. */
-  giveUp(resource: string, agentId: string): void {
-    this.#granter.giveUp(resource, agentId);
-  }
-
-  /** Serves the line of a lock that is free, in the present transaction: nobody overtakes. */
-  serveLine(resource: string, nowMs: number): void {
-    if (this.#context.lockQueue.lengthOf(resource) > 0) this.#granter.grantNext(resource, nowMs);
+    unit.commit(() => lockQueue.leave(waiter));
   }
 
   renew(resource: string, fencingToken: number, principal: Principal): Outcome<Lock> {
-    this.#showsLife(principal);
-    return this.#context.unit.commit((nowMs) => this.renewNow(resource, fencingToken, principal, nowMs));
+    this.#recordSign(principal);
+    return this.#context.unit.commit((nowMs) => this.renewNow({ resource, fencingToken }, principal, nowMs));
   }
 
   /** In the present transaction. */
-  renewNow(resource: string, fencingToken: number, principal: Principal, nowMs: number): Outcome<Lock> {
-    const lock = this.#context.locks.find(resource);
-    const refusal = this.#refuseStranger(lock, fencingToken, principal);
-    if (refusal !== null) return refusal;
-    if (lock === undefined || lock.holder === null) return staleToken(lock);
+  renewNow(grant: LockGrant, principal: Principal, nowMs: number): Outcome<Lock> {
+    const current = this.#currentGrant(grant, principal);
+    if (!current.ok) return current;
+    const { value: lock } = current;
     return ok(this.#view(this.#context.locks.renew(lock, lock.ttlMs, nowMs)));
   }
 
   release(resource: string, fencingToken: number, principal: Principal): Outcome<Lock> {
-    this.#showsLife(principal);
-    return this.#context.unit.commit((nowMs) => this.releaseNow(resource, fencingToken, principal, nowMs));
+    this.#recordSign(principal);
+    return this.#context.unit.commit((nowMs) =>
+      this.releaseNow({ resource, fencingToken }, principal, nowMs),
+    );
   }
 
   /** In the present transaction. */
-  releaseNow(resource: string, fencingToken: number, principal: Principal, nowMs: number): Outcome<Lock> {
-    const lock = this.#context.locks.find(resource);
-    if (lock !== undefined && lock.releasedToken === fencingToken) {
-      // Answered as the first time, also when somebody else holds it by now.
+  releaseNow(grant: LockGrant, principal: Principal, nowMs: number): Outcome<Lock> {
+    const { resource, fencingToken } = grant;
+    const known = this.#context.locks.find(resource);
+    if (known !== undefined && known.releasedToken === fencingToken) {
+      // A repeated release is answered like the first one, also when another agent holds the lock by now.
       return ok({
-        ...this.#view(lock),
+        ...this.#view(known),
         holder: null,
         incarnation: null,
         expires_at: null,
         fencing_token: fencingToken,
       });
     }
-    const refusal = this.#refuseStranger(lock, fencingToken, principal);
-    if (refusal !== null) return refusal;
-    if (lock === undefined || lock.holder === null) return staleToken(lock);
-    const released = this.#context.locks.release(lock);
+    const current = this.#currentGrant(grant, principal);
+    if (!current.ok) return current;
+    const released = this.#context.locks.release(current.value);
     this.#granter.grantNext(resource, nowMs);
     return ok(this.#view(released));
   }
 
-  /** An operator ends a lock whoever holds it. */
+  /** For an operator: ends a lock in the hands of any holder. */
   breakLock(resource: string): Outcome<Lock> {
-    return this.#context.unit.commit((nowMs) => {
-      const lock = this.#context.locks.find(resource);
-      if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
-      const broken = this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
+    const { unit, locks, settings } = this.#context;
+    return unit.commit((nowMs) => {
+      const lock = locks.find(resource);
+      if (lock === undefined || lock.holder === null) return notHeld();
+      const broken = locks.end(lock, settings.lockDelayMs, nowMs);
       this.#context.recordEvents(nowMs, [lockEvent("lock.broken", lock)]);
       this.#granter.grantNext(resource, nowMs);
       return ok(this.#view(broken));
@@ -189,7 +148,7 @@ export class LockService {
 
   get(resource: string): Outcome<Lock> {
     const lock = this.#context.unit.read(() => this.#context.locks.find(resource));
-    if (lock === undefined || lock.holder === null) return refuse("not_found", "nobody holds this lock");
+    if (lock === undefined || lock.holder === null) return notHeld();
     return ok(this.#view(lock));
   }
 
@@ -208,37 +167,75 @@ export class LockService {
     return this.#context.unit.read(() => this.#context.locks.heldCount);
   }
 
-  #refuseLine(resource: string, agentId: string): Outcome<never> | null {
-    const { lockQueue: line } = this.#context;
-    const full = (what: string) => refuse("limit_reached", `${what}; try again later`);
-    if (line.lengthOf(resource) >= WAITERS_PER_LOCK) {
-      return full(`at most ${WAITERS_PER_LOCK} agents may wait for one lock`);
+  /** The queue of a free lock has been served before. */
+  #grantOrQueue({ resource, call, principal, requestId }: LockRequest, nowMs: number): Outcome<LockAnswer> {
+    const { settings, locks, lockQueue } = this.#context;
+    const { agent_id: agentId, position = null } = call;
+    const session = this.#sessionFor(agentId, principal);
+    if (session === null) return sessionExpired();
+    const { incarnation } = session;
+    const ttlMs = call.ttl_seconds === undefined ? settings.defaultLockTtlMs : call.ttl_seconds * 1000;
+    if (ttlMs > settings.maxLockTtlMs) return ttlTooLong(settings.maxLockTtlMs);
+    const lock = locks.find(resource);
+    if (lock?.holder === agentId && lock.incarnation === incarnation) {
+      return ok({ lock: this.#view(locks.renew(lock, ttlMs, nowMs)) });
     }
-    if (line.countOf(agentId) >= WAITERS_PER_AGENT) {
-      return full(`an agent may wait for at most ${WAITERS_PER_AGENT} locks`);
+    const waiter = lockQueue.find(resource, agentId);
+    // The caller may be gone, and would not release a lock that it got.
+    if (position !== null && waiter?.position !== position) return refuseHeld(lock, nowMs);
+    if (lock === undefined || (lock.holder === null && (lock.grantableAtMs ?? 0) <= nowMs)) {
+      const refusal = this.#granter.refuseAtLimit(agentId);
+      if (refusal !== null) return refusal;
+      const granted = locks.grant({ resource, holder: agentId, incarnation, ttlMs }, nowMs);
+      return ok({ lock: this.#view(granted) });
     }
-    return line.count < WAITERS_PER_GROUP
-      ? null
-      : full(`at most ${WAITERS_PER_GROUP} may wait for the locks of a group`);
+    const waitMs = Math.round((call.wait_seconds ?? 0) * 1000);
+    if (waitMs <= 0) return refuseHeld(lock, nowMs);
+    const refusal = waiter === undefined ? this.#refuseFullQueue(resource, agentId) : null;
+    if (refusal !== null) return refusal;
+    const draft = { resource, agentId, incarnation, ttlMs, waitMs, requestId };
+    const queued = this.#granter.enqueue(draft, nowMs);
+    return ok({ lock: null, position: queued.position, waitsUntilMs: queued.endsAtMs });
   }
 
-  /** Whoever calls lives, whatever becomes of the call. */
-  #showsLife(principal: Principal): void {
+  /** The agent's session, if the caller may ask for it. */
+  #sessionFor(agentId: string, principal: Principal): Session | null {
+    const session = this.#context.sessions.find(agentId);
+    const caller = agentOf(principal);
+    if (session === undefined) return null;
+    return caller === null || caller.incarnation === session.incarnation ? session : null;
+  }
+
+  #refuseFullQueue(resource: string, agentId: string): Outcome<never> | null {
+    const { lockQueue } = this.#context;
+    const full = (what: string) => refuse("limit_reached", `${what}; try again later`);
+    if (lockQueue.lengthOf(resource) >= WAITERS_PER_LOCK) {
+      return full(`at most ${WAITERS_PER_LOCK} agents may wait for one lock`);
+    }
+    if (lockQueue.countOf(agentId) >= WAITERS_PER_AGENT) {
+      return full(`an agent may wait for at most ${WAITERS_PER_AGENT} locks`);
+    }
+    return lockQueue.count < WAITERS_PER_GROUP
+      ? null
+      : full(`at most ${WAITERS_PER_GROUP} requests may wait for the locks of a group`);
+  }
+
+  /** A call by an agent is a sign of life, also when the call is refused. */
+  #recordSign(principal: Principal): void {
     const caller = agentOf(principal);
     if (caller !== null) this.#lifecycle.recordSign(caller.agentId, caller.incarnation);
   }
 
-  #refuseStranger(
-    lock: LockRecord | undefined,
-    fencingToken: number,
-    principal: Principal,
-  ): Outcome<never> | null {
-    if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken)
+  /** The lock, if this is its current grant and the caller may change it. */
+  #currentGrant({ resource, fencingToken }: LockGrant, principal: Principal): Outcome<LockRecord> {
+    const lock = this.#context.locks.find(resource);
+    if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken) {
       return staleToken(lock);
+    }
     const caller = agentOf(principal);
-    if (caller === null) return null;
-    if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only touch its own locks");
-    return lock.incarnation === caller.incarnation ? null : sessionExpired();
+    if (caller === null) return ok(lock);
+    if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only change its own locks");
+    return lock.incarnation === caller.incarnation ? ok(lock) : sessionExpired();
   }
 
   #view(lock: LockRecord): Lock {
@@ -246,10 +243,14 @@ export class LockService {
   }
 }
 
-function tooLong(maxTtlMs: number): Outcome<never> {
+function ttlTooLong(maxTtlMs: number): Outcome<never> {
   const message = `must be at most ${maxTtlMs / 1000} (lock_config.max_ttl_seconds)`;
   const errors = [{ path: "ttl_seconds", message }];
   return { ok: false, problem: { code: "invalid_request", detail: "the body is not valid", errors } };
+}
+
+function notHeld(): Outcome<never> {
+  return refuse("not_found", "nobody holds this lock");
 }
 
 function staleToken(lock: LockRecord | undefined): Outcome<never> {

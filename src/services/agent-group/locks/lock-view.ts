@@ -1,4 +1,4 @@
-/** A lock's record as callers see it, and as an event of the cluster's log. */
+/** A lock as callers see it, and as an event in the log of the cluster. */
 
 import type { EventDraft } from "../../../contract/event.ts";
 import { instant, instantOrNull } from "../../../contract/instant.ts";

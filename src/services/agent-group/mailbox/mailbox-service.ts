@@ -1,6 +1,6 @@
 /**
- * What agents and operators do with message boxes. Sending needs no live reader: the message
- * waits in the box until its agent acknowledges it, or until its retention is over.
+ * What agents and operators do with mailboxes. The recipient need not be live: a message stays in the mailbox until its
+ * agent acknowledges it, or until its retention ends.
  */
 import type { Page } from "../../../contract/common.ts";
 import type { AgentMessage, MessageSending } from "../../../contract/message.ts";
@@ -13,7 +13,7 @@ import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifec
 import type { AgentPushes } from "../sockets/agent-pushes.ts";
 import { type MailboxOwner, messageView } from "./mailboxes.ts";
 
-/** Unread messages one agent may have, broadcasts aside: whoever has more does not read them. */
+/** Unread messages one agent may have, broadcasts aside: an agent with more does not read them. */
 const UNREAD_PER_AGENT = 1000;
 
 /** The same for a whole group, whose object stores them. */
@@ -24,12 +24,14 @@ const MESSAGE_ID = /^[1-9]\d{0,14}$/;
 
 export type OutgoingMessage = MessageSending & { from: string };
 
+type Collaborators = Pick<GroupContext, "host" | "unit" | "sessions" | "mailboxes">;
+
 export class MailboxService {
-  readonly #context: GroupContext;
-  readonly #lifecycle: SessionLifecycle;
+  readonly #context: Collaborators;
+  readonly #lifecycle: Pick<SessionLifecycle, "recordSign">;
   readonly #pushes: AgentPushes;
 
-  constructor(context: GroupContext, lifecycle: SessionLifecycle, pushes: AgentPushes) {
+  constructor(context: Collaborators, lifecycle: Pick<SessionLifecycle, "recordSign">, pushes: AgentPushes) {
     this.#context = context;
     this.#lifecycle = lifecycle;
     this.#pushes = pushes;
@@ -38,31 +40,31 @@ export class MailboxService {
   /** @param agentId one that the coordinator knows, live or not */
   send(agentId: string, { from, message_type, content }: OutgoingMessage): Outcome<AgentMessage> {
     return this.#context.unit.commit((nowMs): Outcome<AgentMessage> => {
-      const { mailboxes: messages } = this.#context;
-      if (messages.countOf(agentId) >= UNREAD_PER_AGENT) {
+      const { mailboxes } = this.#context;
+      if (mailboxes.countOf(agentId) >= UNREAD_PER_AGENT) {
         return refuse(
           "limit_reached",
-          `an agent may have at most ${UNREAD_PER_AGENT} unread messages; it has to acknowledge some first`,
+          `an agent may have at most ${UNREAD_PER_AGENT} unread messages; the agent has to acknowledge some first`,
         );
       }
-      if (messages.total >= UNREAD_PER_GROUP) {
+      if (mailboxes.total >= UNREAD_PER_GROUP) {
         return refuse(
           "limit_reached",
           `a group keeps at most ${UNREAD_PER_GROUP} unread messages; its agents have to acknowledge some first`,
         );
       }
-      const added = messages.add(agentId, {
+      const added = mailboxes.add(agentId, {
         from,
         messageType: message_type,
         content: JSON.stringify(content),
         sentAtMs: nowMs,
       });
-      this.#ring([agentId], added.number);
+      this.#notify([agentId], added.number);
       return ok(messageView(added));
     });
   }
 
-  /** Puts a message into the boxes of all live agents, in the present transaction. */
+  /** Puts a message into the mailboxes of all live agents, in the present transaction. */
   broadcast({ from, messageType, content, atMs }: Broadcast): void {
     const readers = [...this.#context.sessions.all()].map(({ agentId }) => agentId);
     if (readers.length === 0) return;
@@ -72,7 +74,7 @@ export class MailboxService {
       content: JSON.stringify(content),
       sentAtMs: atMs,
     });
-    this.#ring(readers, this.#context.mailboxes.latestBroadcast);
+    this.#notify(readers, this.#context.mailboxes.latestBroadcast);
   }
 
   /** Unread messages, oldest first. @param cursor the number of the last one seen */
@@ -91,9 +93,7 @@ export class MailboxService {
     });
   }
 
-  /**
-   * Takes a message out of a box. One that is not in it is no error: it was acknowledged before.
-   */
+  /** Removes a message from a mailbox. A message that is not there is no error: it was acknowledged before. */
   acknowledge(agentId: string, messageId: string, principal: Principal): Outcome<null> {
     const caller = agentOf(principal);
     if (caller !== null && this.#lifecycle.recordSign(agentId, caller.incarnation) === null) {
@@ -106,7 +106,7 @@ export class MailboxService {
     });
   }
 
-  /** Takes a message out of a box, in the present transaction. */
+  /** Removes a message from a mailbox, in the present transaction. */
   remove(agentId: string, messageId: string): void {
     if (!MESSAGE_ID.test(messageId)) return;
     const readThrough = this.#context.mailboxes.acknowledge(this.#owner(agentId), Number(messageId));
@@ -117,13 +117,13 @@ export class MailboxService {
     this.#context.unit.afterCommit(() => this.#pushes.messageRemoved(agentId, messageId));
   }
 
-  /** No broadcast is for an agent that is not live. */
+  /** An agent that is not live has no broadcasts in its mailbox. */
   #owner(agentId: string): MailboxOwner {
     const session = this.#context.sessions.find(agentId);
     return session ?? { agentId, messagesFrom: Number.POSITIVE_INFINITY };
   }
 
-  #ring(agentIds: readonly string[], number: number): void {
+  #notify(agentIds: readonly string[], number: number): void {
     this.#context.unit.afterCommit(() => {
       for (const agentId of agentIds) {
         this.#context.host.wakeups.wake(messageTopic(agentId));

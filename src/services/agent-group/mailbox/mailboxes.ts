@@ -1,11 +1,10 @@
 /**
- * The message boxes of a group's agents. Memory mirrors how much is unread, so that a heartbeat
- * can say it; what a message says is in storage alone.
+ * The mailboxes of a group's agents. Memory mirrors the number of unread messages, which heartbeats answer; the content of
+ * messages is in storage alone.
  *
- * Messages to one agent belong to its id and outlive its incarnations. A broadcast is stored
- * once: it is in the box of every agent whose mark, `messagesFrom`, is behind it, unless that
- * agent acknowledged it. Acknowledged in order, broadcasts move the mark; out of order, each is
- * a row until the mark has caught up.
+ * Messages to one agent belong to its id and outlive its incarnations. A broadcast is stored once: it is in the mailbox of
+ * each agent whose mark, `messagesFrom`, is lower than its number, unless that agent acknowledged it. Broadcasts that are
+ * acknowledged in order move the mark; one that is acknowledged out of order is a row until the mark has passed it.
  */
 import { instant } from "../../../contract/instant.ts";
 import type { AgentMessage } from "../../../contract/message.ts";
@@ -16,20 +15,20 @@ import type { Sql } from "../../../storage/sql.ts";
 /** Broadcasts kept; the oldest go first. Enough for an agent that reads now and then. */
 const BROADCASTS_KEPT = 200;
 
-/** A week: whoever has not read a message by then will not. */
+/** A week: an agent that has not read a message by then will not. */
 const RETENTION_MS = 604_800_000;
 
-/** Whose box, and the latest broadcast that is not in it. */
+/** The owner of a mailbox, and the number of the latest broadcast that is not in it. */
 export type MailboxOwner = { agentId: string; messagesFrom: number };
 
 export class Mailboxes {
   readonly #store: MessageStore;
-  /** Of messages to one agent; none is counted for an agent that has none. */
+  /** Unread messages to one agent; agents without any are left out. */
   #counts = new Map<string, number>();
   #total = 0;
   /** Ascending. */
   #broadcasts: number[] = [];
-  /** Beyond each agent's mark. */
+  /** Broadcasts that an agent acknowledged beyond its mark. */
   #acknowledged = new Map<string, Set<number>>();
   #earliestEndMs: number | null = null;
 
@@ -43,16 +42,16 @@ export class Mailboxes {
     for (const { agentId, count } of this.#store.counts()) this.#count(agentId, count);
     this.#broadcasts = this.#store.broadcasts();
     this.#acknowledged = new Map();
-    for (const { agentId, number } of this.#store.acknowledged()) this.#noteAcknowledged(agentId, number);
+    for (const { agentId, number } of this.#store.acknowledged()) this.#addAcknowledged(agentId, number);
     this.#recompute();
   }
 
-  /** Messages to one agent that are unread, of the whole group. */
+  /** Unread messages of the whole group, broadcasts aside. */
   get total(): number {
     return this.#total;
   }
 
-  /** Unread messages to this agent alone. */
+  /** Unread messages of this agent, broadcasts aside. */
   countOf(agentId: string): number {
     return this.#counts.get(agentId) ?? 0;
   }
@@ -61,17 +60,17 @@ export class Mailboxes {
     return this.countOf(owner.agentId) + this.#unreadBroadcastsOf(owner).length;
   }
 
-  /** The earliest instant at which some message could go; may be earlier than the truth, never later. */
+  /** The earliest instant at which a message could be dropped; may be too early, never too late. */
   get earliestEndMs(): number | null {
     return this.#earliestEndMs;
   }
 
-  /** What an agent that comes to life now need not read: the number of the latest broadcast. */
+  /** The number of the latest broadcast: an agent that registers now need not read up to there. */
   get latestBroadcast(): number {
     return this.#broadcasts.at(-1) ?? 0;
   }
 
-  /** Unread messages, oldest first, behind a number. */
+  /** Unread messages with a greater number, oldest first. */
   page(owner: MailboxOwner, afterNumber: number, limit: number): Slice<MessageRow> {
     return this.#store.page(owner.agentId, this.#unreadBroadcastsOf(owner), afterNumber, limit);
   }
@@ -79,17 +78,17 @@ export class Mailboxes {
   add(agentId: string, draft: MessageDraft): MessageRow {
     const number = this.#store.append(agentId, draft);
     this.#count(agentId, 1);
-    this.#noteEnd(draft.sentAtMs);
+    this.#includeEnd(draft.sentAtMs);
     return { number, ...draft };
   }
 
   broadcast(draft: MessageDraft): void {
     this.#broadcasts.push(this.#store.append(null, draft));
-    this.#noteEnd(draft.sentAtMs);
+    this.#includeEnd(draft.sentAtMs);
     for (const number of this.#broadcasts.slice(0, -BROADCASTS_KEPT)) this.#dropBroadcast(number);
   }
 
-  /** Takes a message out of a box; one that is not in it changes nothing. @returns the owner's mark from now on */
+  /** Removes a message from a mailbox, if it is there. @returns the owner's mark from now on */
   acknowledge({ agentId, messagesFrom }: MailboxOwner, number: number): number {
     if (this.#store.remove(agentId, number)) {
       this.#count(agentId, -1);
@@ -99,7 +98,7 @@ export class Mailboxes {
     if (!unread.includes(number)) return messagesFrom;
     if (unread[0] !== number) {
       this.#store.acknowledge(agentId, number);
-      this.#noteAcknowledged(agentId, number);
+      this.#addAcknowledged(agentId, number);
       return messagesFrom;
     }
     const nextUnread = unread[1] ?? Number.POSITIVE_INFINITY;
@@ -108,19 +107,19 @@ export class Mailboxes {
     return Math.max(number, ...passed);
   }
 
-  /** The agent's incarnation is over: what follows is not for it, until it comes back with a mark of its own. */
+  /** The agent's incarnation has ended: the next one begins with a mark of its own. */
   leave(agentId: string): void {
     this.#forgetAcknowledgements(agentId, [...(this.#acknowledged.get(agentId) ?? [])]);
   }
 
-  /** Drops all messages to this agent alone. */
+  /** Drops all messages of this agent, broadcasts aside. */
   empty(agentId: string): void {
     if (this.countOf(agentId) === 0) return;
     this.#store.removeAllOf(agentId);
     this.#count(agentId, -this.countOf(agentId));
   }
 
-  /** Drops a slice of what is past its retention. */
+  /** Drops a slice of the messages whose retention has ended. */
   sweep(nowMs: number, limit: number): void {
     if (this.#earliestEndMs === null || this.#earliestEndMs > nowMs) return;
     for (const { number, agentId, sentAtMs } of this.#store.oldest(limit)) {
@@ -132,7 +131,7 @@ export class Mailboxes {
   }
 
   #unreadBroadcastsOf({ agentId, messagesFrom }: MailboxOwner): number[] {
-    // The common case by far, and heartbeats ask.
+    // Much the most common case, and each heartbeat asks.
     if (this.latestBroadcast <= messagesFrom) return [];
     const acknowledged = this.#acknowledged.get(agentId);
     return this.#broadcasts.filter((number) => number > messagesFrom && acknowledged?.has(number) !== true);
@@ -145,7 +144,7 @@ export class Mailboxes {
     this.#total += change;
   }
 
-  #noteAcknowledged(agentId: string, number: number): void {
+  #addAcknowledged(agentId: string, number: number): void {
     const numbers = this.#acknowledged.get(agentId) ?? new Set();
     numbers.add(number);
     this.#acknowledged.set(agentId, numbers);
@@ -169,7 +168,7 @@ export class Mailboxes {
     for (const agentId of [...this.#acknowledged.keys()]) this.#forgetAcknowledgement(agentId, number);
   }
 
-  #noteEnd(sentAtMs: number): void {
+  #includeEnd(sentAtMs: number): void {
     const endMs = sentAtMs + RETENTION_MS;
     this.#earliestEndMs = Math.min(this.#earliestEndMs ?? endMs, endMs);
   }
@@ -177,7 +176,7 @@ export class Mailboxes {
   #recompute(): void {
     this.#earliestEndMs = null;
     const [oldest] = this.#store.oldest(1);
-    if (oldest !== undefined) this.#noteEnd(oldest.sentAtMs);
+    if (oldest !== undefined) this.#includeEnd(oldest.sentAtMs);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * What an agent is told over its socket without asking: tasks given to it and taken from it, its messages, its
- * drain. Whatever waits is pushed at once when it connects. What was pushed on a connection is in memory alone; that
- * something is held back is kept with the socket. So after an eviction something may be pushed twice, and nothing is
- * forgotten.
+ * What an agent gets over its socket without asking: tasks given to it and taken from it, its messages, its drain. When an
+ * agent connects, everything that waits for it is pushed. What was pushed on a connection is in memory alone; whether
+ * the connection is backpressured is stored with its socket. So after an eviction a frame may be pushed twice, and none
+ * is lost.
  */
 
 import { instantOrNull } from "../../../contract/instant.ts";
@@ -13,59 +13,62 @@ import { MessagePushes } from "./message-pushes.ts";
 import { TaskPushes } from "./task-pushes.ts";
 import { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 
-/** Whom something is pushed to. */
+/** The agent that frames are pushed to. */
 export type Recipient = {
   readonly agentId: string;
   readonly connection: number;
-  /** To be called after an event of its own, in which something may have been held back, or let go. */
-  settle(): void;
+  /** To be called after an event of its own, in which backpressure may have begun or ended. */
+  storeBackpressure(): void;
 };
 
-type Delivery = { tasks: TaskPushes; messages: MessagePushes };
+/** What pushes use of the group. */
+export type PushContext = Pick<GroupContext, "host" | "unit" | "sessions" | "mailboxes" | "frames">;
+
+type ConnectionPushes = { tasks: TaskPushes; messages: MessagePushes };
 
 export class AgentPushes {
-  readonly #context: GroupContext;
-  readonly #reads: UnstartedTaskReader;
-  readonly #byConnection = new Map<number, Delivery>();
+  readonly #context: PushContext;
+  readonly #reader: UnstartedTaskReader;
+  readonly #byConnection = new Map<number, ConnectionPushes>();
 
-  constructor(context: GroupContext) {
+  constructor(context: PushContext) {
     this.#context = context;
-    this.#reads = new UnstartedTaskReader(context.host);
+    this.#reader = new UnstartedTaskReader(context.host);
   }
 
-  /** The agent has just connected: everything that waits for it. */
+  /** The agent has connected: pushes everything that waits for it. */
   pushAll(agentId: string): void {
     if (this.#session(agentId)?.drainMode != null) this.pushDrain(agentId);
-    this.#deliver(agentId, ({ tasks, messages }) => {
-      messages.begin();
-      tasks.read();
+    this.#withPushes(agentId, ({ tasks, messages }) => {
+      messages.pushAll();
+      tasks.pushNew();
     });
   }
 
-  /** Its task list changed. */
+  /** The agent's task list changed. */
   tasksChanged(agentId: string, revoked: readonly Revocation[]): void {
-    this.#deliver(agentId, ({ tasks }) => {
+    this.#withPushes(agentId, ({ tasks }) => {
       tasks.revoke(revoked);
-      tasks.read();
+      tasks.pushNew();
     });
   }
 
-  /** It reports on an attempt over its socket. */
+  /** The agent reports on an attempt over its socket. */
   attemptReported(agentId: string, taskId: string, attempt: number): void {
-    this.#deliver(agentId, ({ tasks }) => tasks.reported(taskId, attempt));
+    this.#withPushes(agentId, ({ tasks }) => tasks.attemptReported(taskId, attempt));
   }
 
-  /** A message came into its box. */
+  /** A message was added to the agent's mailbox. */
   messageAdded(agentId: string, number: number): void {
-    this.#deliver(agentId, ({ messages }) => messages.came(number));
+    this.#withPushes(agentId, ({ messages }) => messages.messageAdded(number));
   }
 
-  /** A message is out of its box. */
+  /** A message was removed from the agent's mailbox. */
   messageRemoved(agentId: string, messageId: string): void {
-    this.#deliver(agentId, ({ messages }) => messages.acknowledged(messageId));
+    this.#withPushes(agentId, ({ messages }) => messages.messageRemoved(messageId));
   }
 
-  /** Whether it drains changed. */
+  /** The agent begins or ends to drain. */
   pushDrain(agentId: string): void {
     const session = this.#session(agentId);
     if (session === undefined || session.connection === null) return;
@@ -84,38 +87,39 @@ export class AgentPushes {
     return this.#context.unit.read(() => this.#context.sessions.find(agentId));
   }
 
-  /** Over its present connection, if it has one. */
-  #deliver(agentId: string, push: (delivery: Delivery) => void): void {
+  /** Runs with the pushes of the agent's present connection, if there is one. */
+  #withPushes(agentId: string, run: (pushes: ConnectionPushes) => void): void {
     const connection = this.#session(agentId)?.connection ?? null;
     if (connection === null) return;
     const known = this.#byConnection.get(connection);
-    const delivery = known ?? this.#deliveryTo(agentId, connection);
-    const { sockets: lines } = this.#context.host;
-    // An earlier instance held something back, and nobody knows what.
-    if (known === undefined && lines.isBackpressured(connection)) {
-      delivery.messages.begin();
-      delivery.tasks.read();
+    const pushes = known ?? this.#pushesTo(agentId, connection);
+    const { sockets } = this.#context.host;
+    // Backpressure of an earlier instance: which frames wait is not known any more.
+    if (known === undefined && sockets.isBackpressured(connection)) {
+      pushes.messages.pushAll();
+      pushes.tasks.pushNew();
     }
-    push(delivery);
-    this.#settle(connection);
+    run(pushes);
+    this.#storeBackpressure(connection);
   }
 
-  #deliveryTo(agentId: string, connection: number): Delivery {
-    const recipient = { agentId, connection, settle: () => this.#settle(connection) };
-    const delivery = {
-      tasks: new TaskPushes(this.#context, recipient, this.#reads),
+  #pushesTo(agentId: string, connection: number): ConnectionPushes {
+    const recipient = { agentId, connection, storeBackpressure: () => this.#storeBackpressure(connection) };
+    const pushes = {
+      tasks: new TaskPushes(this.#context, recipient, this.#reader),
       messages: new MessagePushes(this.#context, recipient),
     };
-    this.#byConnection.set(connection, delivery);
-    return delivery;
+    this.#byConnection.set(connection, pushes);
+    return pushes;
   }
 
-  /** Keeps with the socket whether something is held back, for an instance to come. */
-  #settle(connection: number): void {
-    const delivery = this.#byConnection.get(connection);
-    if (delivery === undefined) return;
-    const { sockets: lines } = this.#context.host;
-    const isHeldBack = delivery.tasks.isHeldBack || delivery.messages.isHeldBack;
-    if (lines.isBackpressured(connection) !== isHeldBack) lines.setBackpressured(connection, isHeldBack);
+  /** Stores with the socket whether frames wait, for an instance to come. */
+  #storeBackpressure(connection: number): void {
+    const pushes = this.#byConnection.get(connection);
+    if (pushes === undefined) return;
+    const { sockets } = this.#context.host;
+    const isBackpressured = pushes.tasks.isBackpressured || pushes.messages.isBackpressured;
+    if (sockets.isBackpressured(connection) === isBackpressured) return;
+    sockets.setBackpressured(connection, isBackpressured);
   }
 }

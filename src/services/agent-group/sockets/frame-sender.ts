@@ -1,121 +1,121 @@
 /**
- * The sockets of agents as the group speaks over them. Answers leave in the order in which they were asked for,
- * though some take longer than others; what is pushed goes in between. How much of it nobody has shown to have read is
- * counted, since the platform tells nobody what it still holds for a reader that is slow or stuck. In memory alone:
- * whoever asked over a socket that is gone asks again.
+ * Sends frames to agents. Answers leave in the order of their requests, though some take longer than others; pushes go in
+ * between. The sender counts the characters that an agent has not shown to have read, because the platform does not
+ * report what it still buffers for a slow reader. All of this is in memory alone: an agent whose socket is gone repeats
+ * its requests over another.
  */
 import { type Problem, problemItem } from "../../../contract/problem.ts";
 import { CLOSE_CODES, type ErrorFrame, type ServerFrame } from "../../../contract/socket.ts";
 import type { Sockets } from "../../host.ts";
 
-/** In UTF-16 units. A connection with more than this unread, as far as anybody knows, is to be a new one. */
+/** In UTF-16 units. A connection with more than this unread, as far as is known, is replaced by a new one. */
 const UNREAD_LIMIT = 16 * 1024 * 1024;
 
-/** What is known of one connection. */
+/** What is known of one connection. Positions and lengths are in UTF-16 units. */
 type OutgoingStream = {
-  /** Everything said so far, and how much of it was surely read; in UTF-16 units. */
-  said: number;
+  /** All characters sent so far, and the position up to which the agent has surely read. */
+  sent: number;
   readThrough: number;
-  /** The answers that wait for their own turn or for one before them. */
-  waiting: PendingAnswer[];
+  /** Answers that are not ready, or that wait for an earlier one. */
+  pendingAnswers: PendingAnswer[];
 };
 
 type PendingAnswer = { frame: ServerFrame | null };
 
-/** Where something ends in all that is said on a connection, and how long it is; in UTF-16 units. */
+/** Where a frame ends in the characters sent on its connection, and how long it is; in UTF-16 units. */
 export type SentFrame = { through: number; characters: number };
 
 export class FrameSender {
-  readonly #lines: Sockets;
-  readonly #wires = new Map<number, OutgoingStream>();
-  #onEnd: (connection: number) => void = () => {};
+  readonly #sockets: Sockets;
+  readonly #streams = new Map<number, OutgoingStream>();
+  #onForget: (connection: number) => void = () => {};
 
-  constructor(lines: Sockets) {
-    this.#lines = lines;
+  constructor(sockets: Sockets) {
+    this.#sockets = sockets;
   }
 
-  /** Whoever keeps something of a connection forgets it when it is over. */
-  onEnd(forget: (connection: number) => void): void {
-    this.#onEnd = forget;
+  /** Sets what drops the records that other parts keep of a connection, once the connection has ended. */
+  onForget(drop: (connection: number) => void): void {
+    this.#onForget = drop;
   }
 
-  /** Keeps a place for an answer. @returns what gives it */
-  expect(connection: number): (frame: ServerFrame) => void {
-    const wire = this.#wire(connection);
-    const place: PendingAnswer = { frame: null };
-    wire.waiting.push(place);
+  /** Reserves the next turn for an answer. @returns a function that gives the answer */
+  reserveAnswer(connection: number): (frame: ServerFrame) => void {
+    const stream = this.#stream(connection);
+    const answer: PendingAnswer = { frame: null };
+    stream.pendingAnswers.push(answer);
     return (frame) => {
-      place.frame = frame;
-      this.#flush(connection, wire);
+      answer.frame = frame;
+      this.#sendReady(connection, stream);
     };
   }
 
-  /** A second answer to something: not before those that are still to come. */
-  follow(connection: number, frame: ServerFrame): void {
-    const wire = this.#wire(connection);
-    wire.waiting.push({ frame });
-    this.#flush(connection, wire);
+  /** Sends a frame once the answers reserved so far have left: the second answer to a request of the past. */
+  sendAfterAnswers(connection: number, frame: ServerFrame): void {
+    const stream = this.#stream(connection);
+    stream.pendingAnswers.push({ frame });
+    this.#sendReady(connection, stream);
   }
 
-  /** Something that answers nothing. */
+  /** Sends a frame that answers nothing, at once. */
   push(connection: number, frame: ServerFrame): SentFrame {
-    return this.#send(connection, this.#wire(connection), frame);
+    return this.#send(connection, this.#stream(connection), frame);
   }
 
-  /** The agent has shown to have read as far as that. */
-  readThrough(connection: number, through: number): void {
-    const wire = this.#wires.get(connection);
-    if (wire !== undefined) wire.readThrough = Math.max(wire.readThrough, through);
+  /** The agent has shown to have read up to this position. */
+  markReadThrough(connection: number, through: number): void {
+    const stream = this.#streams.get(connection);
+    if (stream !== undefined) stream.readThrough = Math.max(stream.readThrough, through);
   }
 
   /** Whether so much may be unread that the agent should connect anew. */
-  isWornOut(connection: number): boolean {
-    const wire = this.#wires.get(connection);
-    return wire !== undefined && wire.said - wire.readThrough > UNREAD_LIMIT;
+  exceedsUnreadLimit(connection: number): boolean {
+    const stream = this.#streams.get(connection);
+    return stream !== undefined && stream.sent - stream.readThrough > UNREAD_LIMIT;
   }
 
-  /** The incarnation is over. */
+  /** The incarnation has ended: the agent is sent that, and its socket is closed. */
   expire(connection: number): void {
     this.push(connection, { type: "session_expired" });
     this.close(connection, "session_expired");
   }
 
-  close(connection: number, why: keyof typeof CLOSE_CODES): void {
+  close(connection: number, reason: keyof typeof CLOSE_CODES): void {
     this.forget(connection);
-    this.#lines.close(connection, CLOSE_CODES[why], why);
+    this.#sockets.close(connection, CLOSE_CODES[reason], reason);
   }
 
-  /** It is over. */
+  /** The connection has ended. */
   forget(connection: number): void {
-    this.#wires.delete(connection);
-    this.#onEnd(connection);
+    this.#streams.delete(connection);
+    this.#onForget(connection);
   }
 
-  #wire(connection: number): OutgoingStream {
-    const known = this.#wires.get(connection);
+  #stream(connection: number): OutgoingStream {
+    const known = this.#streams.get(connection);
     if (known !== undefined) return known;
-    const wire = { said: 0, readThrough: 0, waiting: [] };
-    this.#wires.set(connection, wire);
-    return wire;
+    const stream = { sent: 0, readThrough: 0, pendingAnswers: [] };
+    this.#streams.set(connection, stream);
+    return stream;
   }
 
-  #flush(connection: number, wire: OutgoingStream): void {
-    // What was asked over a connection that is gone is answered to nobody.
-    if (this.#wires.get(connection) !== wire) return;
-    let given = 0;
-    for (const { frame } of wire.waiting) {
+  #sendReady(connection: number, stream: OutgoingStream): void {
+    // The connection has ended meanwhile: the answer has no receiver.
+    if (this.#streams.get(connection) !== stream) return;
+    let count = 0;
+    for (const { frame } of stream.pendingAnswers) {
       if (frame === null) break;
-      this.#send(connection, wire, frame);
-      given += 1;
+      this.#send(connection, stream, frame);
+      count += 1;
     }
-    wire.waiting.splice(0, given);
+    stream.pendingAnswers.splice(0, count);
   }
 
-  #send(connection: number, wire: OutgoingStream, frame: ServerFrame): SentFrame {
+  #send(connection: number, stream: OutgoingStream, frame: ServerFrame): SentFrame {
     const text = JSON.stringify(frame);
-    wire.said += text.length;
-    this.#lines.send(connection, text);
-    return { through: wire.said, characters: text.length };
+    stream.sent += text.length;
+    this.#sockets.send(connection, text);
+    return { through: stream.sent, characters: text.length };
   }
 }
 

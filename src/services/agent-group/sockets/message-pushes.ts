@@ -1,75 +1,74 @@
-/** The messages of an agent's box on one connection: in order, no more at a time than it acknowledges. */
-import type { GroupContext } from "../group-context.ts";
+/** Pushes the messages of an agent's mailbox on one connection: in order, no more at a time than the agent acknowledges. */
 import { messageView } from "../mailbox/mailboxes.ts";
-import type { Recipient } from "./agent-pushes.ts";
+import type { PushContext, Recipient } from "./agent-pushes.ts";
 import { SendWindow } from "./send-window.ts";
 
 /** Pushed in one event, so that requests pass in between. */
 const MESSAGES_PER_EVENT = 50;
 
 export class MessagePushes {
-  readonly #context: GroupContext;
+  readonly #context: PushContext;
   readonly #recipient: Recipient;
-  readonly #outstanding = new SendWindow();
-  /** The number of the last one pushed; null if an earlier instance pushed all there were. */
+  readonly #window = new SendWindow();
+  /** The number of the last message pushed; null if an earlier instance pushed all there were. */
   #through: number | null = null;
-  #isUnderWay = false;
-  #isHeldBack = false;
+  #isDeferred = false;
+  #isBackpressured = false;
 
-  constructor(context: GroupContext, recipient: Recipient) {
+  constructor(context: PushContext, recipient: Recipient) {
     this.#context = context;
     this.#recipient = recipient;
   }
 
-  /** Whether some wait until others are acknowledged. */
-  get isHeldBack(): boolean {
-    return this.#isHeldBack;
+  /** Whether messages wait until others are acknowledged. */
+  get isBackpressured(): boolean {
+    return this.#isBackpressured;
   }
 
-  /** All that are unread. */
-  begin(): void {
+  /** Pushes all unread messages. */
+  pushAll(): void {
     this.#through = 0;
     this.#push();
   }
 
-  /** One came into the box. */
-  came(number: number): void {
+  /** A message was added to the mailbox. */
+  messageAdded(number: number): void {
     this.#through ??= number - 1;
-    if (!this.#isUnderWay) this.#push();
+    if (!this.#isDeferred) this.#push();
   }
 
-  /** One is out of the box, however that was asked for. */
-  acknowledged(id: string): void {
-    const through = this.#outstanding.remove(id);
-    if (through !== null) this.#context.frames.readThrough(this.#recipient.connection, through);
-    if (this.#isHeldBack && !this.#isUnderWay && this.#outstanding.isRelieved) this.#push();
+  /** A message was removed from the mailbox, by a frame or a call. */
+  messageRemoved(id: string): void {
+    const through = this.#window.remove(id);
+    if (through !== null) this.#context.frames.markReadThrough(this.#recipient.connection, through);
+    if (this.#isBackpressured && !this.#isDeferred && this.#window.isHalfFree) this.#push();
   }
 
   #push(): void {
-    this.#isUnderWay = false;
-    this.#isHeldBack = false;
-    const { mailboxes: messages, sessions, unit, frames: connections, host } = this.#context;
+    this.#isDeferred = false;
+    this.#isBackpressured = false;
+    const { mailboxes, sessions, unit, frames, host } = this.#context;
     const { agentId, connection } = this.#recipient;
     const page = unit.read(() => {
       const session = sessions.find(agentId);
       if (session?.connection !== connection) return null;
-      return messages.page(session, this.#through ?? 0, MESSAGES_PER_EVENT);
+      return mailboxes.page(session, this.#through ?? 0, MESSAGES_PER_EVENT);
     });
     if (page === null) return;
     for (const item of page.items) {
-      if (!this.#outstanding.hasRoom) {
-        this.#isHeldBack = true;
+      if (!this.#window.hasRoom) {
+        this.#isBackpressured = true;
         return;
       }
       const message = messageView(item);
-      this.#outstanding.add(message.id, connections.push(connection, { type: "message", message }));
+      this.#window.add(message.id, frames.push(connection, { type: "message", message }));
       this.#through = item.number;
     }
     if (!page.hasMore) return;
-    this.#isUnderWay = true;
+    this.#isDeferred = true;
     host.defer(() => {
       this.#push();
-      this.#recipient.settle();
+      this.#recipient.storeBackpressure();
     });
   }
 }

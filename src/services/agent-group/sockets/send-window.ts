@@ -1,38 +1,41 @@
 /**
- * What was pushed on one connection and is still to be acted upon, so that no more is pushed than an agent gets done.
- * Whoever acts upon something has read everything up to it.
+ * The frames pushed on one connection that the agent has not acted upon. The window bounds them, so that no more is pushed
+ * than an agent gets done. An agent that acts upon a frame has read everything up to that frame.
  */
 import type { SentFrame } from "./frame-sender.ts";
 
-/** In UTF-16 units. With as much as this outstanding, the next waits. */
-const ROOM = 1024 * 1024;
+/** In UTF-16 units. When so much is in flight, the next frame waits. */
+const WINDOW = 1024 * 1024;
 
 export class SendWindow {
-  readonly #said = new Map<string, SentFrame>();
+  readonly #inFlight = new Map<string, SentFrame>();
   #characters = 0;
 
-  add(key: string, said: SentFrame): void {
+  add(key: string, sent: SentFrame): void {
     this.remove(key);
-    this.#said.set(key, said);
-    this.#characters += said.characters;
+    this.#inFlight.set(key, sent);
+    this.#characters += sent.characters;
   }
 
-  /** It was acted upon, or is not the agent's any more. @returns how far the agent has read if it acted upon it, or null if it was not outstanding */
+  /**
+   * The agent acted upon the frame, or the frame concerns the agent no longer.
+   * @returns up to where the agent has read if it acted upon the frame; null if the frame was not in flight
+   */
   remove(key: string): number | null {
-    const said = this.#said.get(key);
-    if (said === undefined) return null;
-    this.#said.delete(key);
-    this.#characters -= said.characters;
-    return said.through;
+    const sent = this.#inFlight.get(key);
+    if (sent === undefined) return null;
+    this.#inFlight.delete(key);
+    this.#characters -= sent.characters;
+    return sent.through;
   }
 
-  /** Whether another may be pushed, however long it is. */
+  /** Whether another frame may be pushed, of any length. */
   get hasRoom(): boolean {
-    return this.#characters < ROOM;
+    return this.#characters < WINDOW;
   }
 
-  /** Whether so much was done that looking for more is worth it. */
-  get isRelieved(): boolean {
-    return this.#characters <= ROOM / 2;
+  /** Whether so much room is free that pushing more is worth a look. */
+  get isHalfFree(): boolean {
+    return this.#characters <= WINDOW / 2;
   }
 }

@@ -1,60 +1,59 @@
 /**
- * The tasks of an agent on one connection. What waits to be started is read from the coordinator whenever something
- * has changed, and what was not pushed yet is pushed, no more at a time than the agent starts.
+ * Pushes the tasks of an agent on one connection. When something has changed, the list of tasks that wait to be started is
+ * read from the coordinator, and those that were not pushed yet are pushed, no more at a time than the agent starts.
  *
- *   idle --changed, relieved--> reading --the list is at its end--> idle
- *                                 |  '----- changed meanwhile -----> reading
- *                                 '-------- no room -----------> idle, held back (looks again after a while)
+ *   idle --changed | window half free--> reading --end of the list--> idle
+ *                                          |  '--changed meanwhile--> reading
+ *                                          '--window full--> idle, backpressured (reads again after a while)
  */
 import type { Task } from "../../../contract/task.ts";
 import { backoffMs } from "../../../domain/backoff.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
-import type { GroupContext } from "../group-context.ts";
-import type { Recipient } from "./agent-pushes.ts";
+import type { PushContext, Recipient } from "./agent-pushes.ts";
 import { SendWindow } from "./send-window.ts";
 import type { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 
 /** Tasks read in a row at most: as many as an agent may hold. */
 const TASKS_LIMIT = 10_000;
 
-/** Tries to read the agent's tasks; after that the coordinator's next doorbell brings them. */
+/** Tries to read the agent's tasks; after that the coordinator's next wake-up starts anew. */
 const READ_TRIES = 5;
 const READ_RETRY = { firstMs: 500, factor: 2, longestMs: 8000 };
 
-/** What is held back is looked for again after this time: tasks may also be started by a call. */
-const LOOK_AGAIN_MS = 5000;
+/** While backpressured, the list is read again after this time: the agent may also start tasks by a call. */
+const REREAD_MS = 5000;
 
 export class TaskPushes {
-  readonly #context: GroupContext;
+  readonly #context: PushContext;
   readonly #recipient: Recipient;
-  readonly #reads: UnstartedTaskReader;
+  readonly #reader: UnstartedTaskReader;
   /** Attempts that were pushed and may still be listed. */
   readonly #pushed = new Set<string>();
-  /** Those of them that are still to be started. */
-  readonly #outstanding = new SendWindow();
+  /** Pushed attempts that are still to be started. */
+  readonly #window = new SendWindow();
   #reading: "idle" | "under way" | "again" = "idle";
   #tries = 0;
-  /** Attempts taken while a list was under way that may still name them. */
+  /** Attempts taken from the agent while a list was being read that may still name them. */
   readonly #revokedMeanwhile = new Set<string>();
-  #isHeldBack = false;
+  #isBackpressured = false;
 
-  constructor(context: GroupContext, recipient: Recipient, reads: UnstartedTaskReader) {
+  constructor(context: PushContext, recipient: Recipient, reader: UnstartedTaskReader) {
     this.#context = context;
     this.#recipient = recipient;
-    this.#reads = reads;
+    this.#reader = reader;
   }
 
-  /** Whether some wait until others are started. */
-  get isHeldBack(): boolean {
-    return this.#isHeldBack;
+  /** Whether tasks wait until others are started. */
+  get isBackpressured(): boolean {
+    return this.#isBackpressured;
   }
 
-  /** Some were taken from the agent. */
+  /** Attempts were taken from the agent. */
   revoke(revoked: readonly Revocation[]): void {
     for (const { taskId, attempt, reason } of revoked) {
       const key = keyOf(taskId, attempt);
       this.#pushed.delete(key);
-      this.#outstanding.remove(key);
+      this.#window.remove(key);
       if (this.#reading !== "idle") this.#revokedMeanwhile.add(key);
       this.#context.frames.push(this.#recipient.connection, {
         type: "task_revoked",
@@ -66,15 +65,15 @@ export class TaskPushes {
   }
 
   /** The agent reports on an attempt, over this connection. */
-  reported(taskId: string, attempt: number): void {
-    const through = this.#outstanding.remove(keyOf(taskId, attempt));
+  attemptReported(taskId: string, attempt: number): void {
+    const through = this.#window.remove(keyOf(taskId, attempt));
     if (through === null) return;
-    this.#context.frames.readThrough(this.#recipient.connection, through);
-    if (this.#isHeldBack && this.#reading === "idle" && this.#outstanding.isRelieved) this.read();
+    this.#context.frames.markReadThrough(this.#recipient.connection, through);
+    if (this.#isBackpressured && this.#reading === "idle" && this.#window.isHalfFree) this.pushNew();
   }
 
-  /** Its list may have changed: pushes what was not pushed yet. */
-  read(): void {
+  /** The list may have changed: pushes what was not pushed yet. */
+  pushNew(): void {
     if (this.#reading !== "idle") {
       this.#reading = "again";
       return;
@@ -86,14 +85,14 @@ export class TaskPushes {
 
   /** @param seen the attempts of the pages before @param hasRoom whether all of them were pushed */
   #readPage(cursor: string | null, seen: Set<string>, hasRoom: boolean): void {
-    this.#reads.read(this.#recipient.agentId, cursor).then(
+    this.#reader.read(this.#recipient.agentId, cursor).then(
       ({ items, next_cursor }) => {
         if (!this.#isCurrent()) return;
         const isWhole = this.#push(items, seen, hasRoom);
         if (next_cursor !== null && seen.size < TASKS_LIMIT) this.#readPage(next_cursor, seen, isWhole);
         else this.#endReading(seen, isWhole);
       },
-      () => this.#readLater(),
+      () => this.#retryLater(),
     );
   }
 
@@ -106,10 +105,10 @@ export class TaskPushes {
       seen.add(key);
       if (this.#pushed.has(key) || this.#revokedMeanwhile.has(key)) continue;
       // In order: nothing goes before what has to wait.
-      isWhole &&= this.#outstanding.hasRoom;
+      isWhole &&= this.#window.hasRoom;
       if (!isWhole) continue;
       this.#pushed.add(key);
-      this.#outstanding.add(key, this.#context.frames.push(connection, { type: "task_assigned", task }));
+      this.#window.add(key, this.#context.frames.push(connection, { type: "task_assigned", task }));
     }
     return isWhole;
   }
@@ -118,26 +117,26 @@ export class TaskPushes {
     const isStale = this.#reading === "again";
     this.#reading = "idle";
     this.#tries = 0;
-    // Started, done or gone: not to be remembered for ever.
+    // Started, ended or taken from the agent: not to be kept for ever.
     for (const key of this.#pushed) {
       if (seen.has(key)) continue;
       this.#pushed.delete(key);
-      this.#outstanding.remove(key);
+      this.#window.remove(key);
     }
-    this.#noteRead(seen.size);
-    this.#isHeldBack = !isWhole;
-    this.#recipient.settle();
-    if (isStale || (!isWhole && this.#outstanding.isRelieved)) this.read();
-    else if (!isWhole) this.#lookAgainLater();
+    this.#recordListRead(seen.size);
+    this.#isBackpressured = !isWhole;
+    this.#recipient.storeBackpressure();
+    if (isStale || (!isWhole && this.#window.isHalfFree)) this.pushNew();
+    else if (!isWhole) this.#rereadLater();
   }
 
-  #lookAgainLater(): void {
-    this.#context.host.after(LOOK_AGAIN_MS, () => {
-      if (this.#isHeldBack && this.#reading === "idle" && this.#isCurrent()) this.read();
+  #rereadLater(): void {
+    this.#context.host.after(REREAD_MS, () => {
+      if (this.#isBackpressured && this.#reading === "idle" && this.#isCurrent()) this.pushNew();
     });
   }
 
-  #noteRead(unstarted: number): void {
+  #recordListRead(unstarted: number): void {
     const { unit, sessions } = this.#context;
     const session = unit.read(() => sessions.find(this.#recipient.agentId));
     if (session === undefined) return;
@@ -145,12 +144,12 @@ export class TaskPushes {
     session.tasksChanged = false;
   }
 
-  #readLater(): void {
+  #retryLater(): void {
     this.#reading = "idle";
     this.#tries = (this.#tries + 1) % READ_TRIES;
     if (this.#tries === 0 || !this.#isCurrent()) return;
     this.#context.host.after(backoffMs(this.#tries, READ_RETRY), () => {
-      if (this.#isCurrent()) this.read();
+      if (this.#isCurrent()) this.pushNew();
     });
   }
 

@@ -1,7 +1,7 @@
 /**
- * Reading from the coordinator which tasks of agents wait to be started. The reads of an event go together, and those
- * that come while enough calls are under way wait for the next: a thousand agents that connect at once are some tens
- * of calls. What had no room in an answer is asked again with the next call.
+ * Reads from the coordinator which tasks of agents wait to be started. The reads of one event share a call, and reads that
+ * come while enough calls are under way wait for the next: a thousand agents that connect at once make some tens of
+ * calls. A read that had no room in an answer is repeated with the next call.
  */
 import type { Page } from "../../../contract/common.ts";
 import type { Task } from "../../../contract/task.ts";
@@ -11,10 +11,10 @@ import type { Host } from "../../host.ts";
 /** Agents in one call. */
 const READS_PER_CALL = 100;
 
-/** Calls under way at a time: one that hangs does not hold up the rest. */
+/** Calls under way at a time: one that hangs does not block the rest. */
 const CALLS_AT_ONCE = 4;
 
-/** How long the coordinator's answer is waited for. */
+/** How long a call waits for the coordinator's answer. */
 const CALL_LIMIT_MS = 10_000;
 
 type Waiting = UnstartedRead & {
@@ -39,7 +39,7 @@ export class UnstartedTaskReader {
     });
   }
 
-  /** At the end of this very event: one of its own would queue behind all that connect. */
+  /** At the end of the present event: a later event would queue behind all agents that connect. */
   async #callSoon(): Promise<void> {
     await null;
     while (this.#waiting.length > 0 && this.#calls < CALLS_AT_ONCE) this.#call();
@@ -53,22 +53,22 @@ export class UnstartedTaskReader {
       pages.forEach((page, index) => {
         reads[index]?.resolve(page);
       });
-      // Whoever had no room is first in the next call; an answer without any page is none.
+      // Reads that had no room are first in the next call. An answer without any page counts as none.
       if (pages.length > 0) this.#waiting.unshift(...reads.slice(pages.length));
       else for (const { reject } of reads) reject(new Error("the coordinator did not answer"));
       void this.#callSoon();
     });
   }
 
-  /** @returns none if the coordinator could not be reached, or did not answer in time */
+  /** @returns no pages if the coordinator could not be reached, or did not answer in time */
   async #pagesOf(reads: readonly Waiting[]): Promise<Page<Task>[]> {
     let cancel = () => {};
-    const tooLate = new Promise<Page<Task>[]>((resolve) => {
+    const late = new Promise<Page<Task>[]>((resolve) => {
       cancel = this.#host.after(CALL_LIMIT_MS, () => resolve([]));
     });
     try {
       const asked = reads.map(({ agentId, cursor }) => ({ agentId, cursor }));
-      return await Promise.race([this.#host.peers.unstartedTasks(asked), tooLate]);
+      return await Promise.race([this.#host.peers.unstartedTasks(asked), late]);
     } catch {
       return [];
     } finally {

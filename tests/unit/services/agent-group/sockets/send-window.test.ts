@@ -13,9 +13,9 @@ describe("what is outstanding", () => {
     expect(outstanding.hasRoom).toBe(false);
     outstanding.remove("two");
     expect(outstanding.hasRoom).toBe(true);
-    expect(outstanding.isRelieved).toBe(false);
+    expect(outstanding.isHalfFree).toBe(false);
     outstanding.remove("one");
-    expect(outstanding.isRelieved).toBe(true);
+    expect(outstanding.isHalfFree).toBe(true);
   });
 
   it("tells once how far was read by who acts upon it", () => {
@@ -30,7 +30,7 @@ describe("what is outstanding", () => {
     const outstanding = new SendWindow();
     for (let time = 1; time <= 20; time++)
       outstanding.add("one", { through: time * 100_000, characters: 100_000 });
-    expect(outstanding.isRelieved).toBe(true);
+    expect(outstanding.isHalfFree).toBe(true);
     expect(outstanding.remove("one")).toBe(2_000_000);
   });
 });

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command `failover-coordinator`: reads its words, does one thing, and ends with a code that says how. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { CODES, type Command, Disappointment, UsageError } from "./cli/command.ts";
+import { CODES, type Command, CommandFailure, UsageError } from "./cli/command.ts";
 import { COMMANDS } from "./cli/commands.ts";
 import { Printer } from "./cli/printer.ts";
 import { type ClientOptions, ConnectionError, DistributedCoordinator, FailoverError } from "./index.ts";
@@ -62,7 +62,7 @@ async function run(words: string[]): Promise<number> {
   } catch (error) {
     if (isExpected(error)) throw error;
     const said = `${url} did not answer like a coordinator: ${messageOf(error)}`;
-    throw new Disappointment(said, CODES.failed, { cause: error });
+    throw new CommandFailure(said, CODES.failed, { cause: error });
   }
   return CODES.done;
 }
@@ -123,7 +123,7 @@ function overview(): string {
 
 function codeOf(error: unknown): number {
   if (error instanceof UsageError) return CODES.usage;
-  if (error instanceof Disappointment) return error.code;
+  if (error instanceof CommandFailure) return error.code;
   if (!(error instanceof FailoverError)) return CODES.failed;
   if (error.code === "invalid_request") return CODES.usage;
   if (isForbidden(error)) return CODES.forbidden;
@@ -135,7 +135,7 @@ const isForbidden = ({ status }: FailoverError) => status === 401 || status === 
 /** All else is a bug, or was answered by something that is no coordinator. */
 function isExpected(error: unknown): boolean {
   if (error instanceof FailoverError) return error.code !== "unknown" || isForbidden(error);
-  return [UsageError, Disappointment, ConnectionError].some((kind) => error instanceof kind);
+  return [UsageError, CommandFailure, ConnectionError].some((kind) => error instanceof kind);
 }
 
 function saidOf(error: unknown): string {

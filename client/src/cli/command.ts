@@ -1,6 +1,6 @@
 /** What a command is, and how all of them read their words and options. */
 import type { ParseArgsOptionsConfig } from "node:util";
-import type { DistributedCoordinator } from "../index.ts";
+import type { DistributedCoordinator, Listing, Page } from "../index.ts";
 import type { Printer } from "./printer.ts";
 
 /** One call of a command, with what it was given. */
@@ -31,7 +31,7 @@ export const CODES = {
 } as const;
 
 /** What came of it is not what was hoped for: said in words, and by the code that the command ends with. */
-export class Disappointment extends Error {
+export class CommandFailure extends Error {
   readonly code: number;
 
   constructor(message: string, code: number, options?: ErrorOptions) {
@@ -61,4 +61,16 @@ export function keyValue(pair: string): [string, string] {
   const at = pair.indexOf("=");
   if (at < 1) throw new UsageError(`${pair}: give KEY=VALUE`);
   return [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+export const LIST_OPTIONS = { limit: string };
+export const LIST_HELP = "  --limit N          Show at most N, newest first (default 50)\n";
+
+/** One page of a list. The coordinator validates the values of the filters. */
+export function listPage<Item>(
+  options: Invocation["options"],
+  read: (filter: object) => Listing<Item>,
+): Promise<Page<Item>> {
+  const { json: _json, help: _help, url: _url, token: _token, cluster: _cluster, limit, ...filter } = options;
+  return read({ limit: number(limit, "--limit"), ...filter });
 }

@@ -1,15 +1,23 @@
-/** Every command there is, in the order of the help. */
-import { ACTING } from "./change.ts";
+/** Every command, in the order of the help. */
+import { agentCommands } from "./agents.ts";
+import { clusterCommands } from "./cluster.ts";
 import type { Command } from "./command.ts";
-import { CONFIGURING } from "./config.ts";
-import { LOOKING } from "./show.ts";
-import { FORESEEING } from "./simulate.ts";
-import { TENDING } from "./tasks.ts";
+import { configCommands } from "./config.ts";
+import { explainCommands } from "./explain.ts";
+import { failureCommands } from "./failures.ts";
+import { lockCommands } from "./locks.ts";
+import { notificationCommands } from "./notifications.ts";
+import { submitCommands } from "./submit.ts";
+import { taskCommands } from "./tasks.ts";
 
 export const COMMANDS: readonly Command[] = [
-  ...LOOKING,
-  ...ACTING,
-  ...TENDING,
-  ...FORESEEING,
-  ...CONFIGURING,
+  ...clusterCommands,
+  ...agentCommands,
+  ...taskCommands,
+  ...submitCommands,
+  ...explainCommands,
+  ...failureCommands,
+  ...lockCommands,
+  ...notificationCommands,
+  ...configCommands,
 ];

@@ -1,8 +1,8 @@
-/** The configuration, key by key. */
+/** The command that reads and changes the configuration, key by key. */
 import type { ConfigChange } from "../index.ts";
 import { ANY, type Command, keyValue, UsageError } from "./command.ts";
 
-export const CONFIGURING: readonly Command[] = [
+export const configCommands: readonly Command[] = [
   {
     name: "config",
     usage: "get [KEY] | set KEY=VALUE...",

@@ -1,4 +1,4 @@
-/** What operators do with tasks that are there: cancel, retry, and accept what came late. */
+/** Commands for tasks that exist: list, cancel, retry, late results. */
 import {
   InvalidRequestError,
   InvalidTransitionError,
@@ -7,7 +7,19 @@ import {
   NotFoundError,
   type Task,
 } from "../index.ts";
-import { ANY, CODES, type Command, Disappointment, number, string, text, UsageError } from "./command.ts";
+import {
+  ANY,
+  CODES,
+  type Command,
+  CommandFailure,
+  LIST_HELP,
+  LIST_OPTIONS,
+  listPage,
+  number,
+  string,
+  text,
+  UsageError,
+} from "./command.ts";
 import { clock, type Printer } from "./printer.ts";
 
 const SEVERAL_HELP = `  One line for each task, with --json {"id", "task"} or {"id", "error"}. One that is refused does not hold up
@@ -17,7 +29,34 @@ const SEVERAL_HELP = `  One line for each task, with --json {"id", "task"} or {"
 /** Characters of a result in a table; --json has all of it. */
 const SHORT = 60;
 
-export const TENDING: readonly Command[] = [
+export const taskCommands: readonly Command[] = [
+  {
+    name: "tasks",
+    usage: "[--status S] [--type T] [--agent A]",
+    summary: "the tasks",
+    help: `  --status S         pending, assigned, running, completed, failed or cancelled\n  --type T\n  --agent A          held by this agent\n${LIST_HELP}`,
+    arity: [0, 0],
+    options: { ...LIST_OPTIONS, status: string, type: string, agent: string },
+    async run({ coordinator, options: { agent, ...options }, printer }) {
+      const wanted = { ...options, assigned_to: agent };
+      const { items } = await listPage(wanted, (filter) => coordinator.tasks.list(filter));
+      printer.show(items, () =>
+        printer.table(
+          ["TASK", "TYPE", "STATUS", "PRIORITY", "AGENT", "ATTEMPT", "CREATED", "NOTE"],
+          items.map((task) => [
+            task.id,
+            task.type,
+            task.status,
+            task.priority,
+            task.assigned_to,
+            task.attempt,
+            clock(task.created_at),
+            task.error?.message ?? task.pending_reason,
+          ]),
+        ),
+      );
+    },
+  },
   {
     name: "cancel",
     usage: "TASK...",
@@ -91,7 +130,7 @@ export const TENDING: readonly Command[] = [
   },
 ];
 
-/** Does it to one after the other, in order. @throws {Disappointment} at the end, if one of several was refused */
+/** Does it to one after the other, in order. @throws {CommandFailure} at the end, if one of several was refused */
 async function forEach(
   ids: readonly string[],
   act: (id: string) => Promise<Task>,
@@ -117,7 +156,7 @@ async function forEach(
       refused += 1;
     }
   }
-  if (refused > 0) throw new Disappointment(`${refused} of ${ids.length} were refused`, CODES.refused);
+  if (refused > 0) throw new CommandFailure(`${refused} of ${ids.length} were refused`, CODES.refused);
 }
 
 /** A refusal that says nothing of the other tasks. */

@@ -1,10 +1,10 @@
-/** Commands that change something: drain, resume, submit. */
+/** The command that submits a task and can wait for its end. */
 import { readFileSync } from "node:fs";
 import { isFinished, type JsonValue, type TaskSubmission } from "../index.ts";
 import {
   CODES,
   type Command,
-  Disappointment,
+  CommandFailure,
   keyValue,
   list,
   number,
@@ -13,34 +13,7 @@ import {
   UsageError,
 } from "./command.ts";
 
-export const ACTING: readonly Command[] = [
-  {
-    name: "drain",
-    usage: "AGENT [--mode M] [--deadline S]",
-    summary: "an agent takes no new tasks",
-    help: "  --mode M           finish (default): what runs may end; move: it is taken away\n  --deadline S       seconds after which what still runs is taken away\n",
-    arity: [1, 1],
-    options: { mode: string, deadline: string },
-    async run({ coordinator, words: [agent = ""], options, printer }) {
-      const { mode } = options;
-      if (mode !== undefined && mode !== "move" && mode !== "finish")
-        throw new UsageError("--mode is move or finish");
-      const deadlineSeconds = number(options.deadline, "--deadline");
-      const answered = await coordinator.agents.drain(agent, { mode, deadlineSeconds });
-      printer.show(answered, () => printer.line(`${agent} takes no new tasks`));
-    },
-  },
-  {
-    name: "resume",
-    usage: "AGENT",
-    summary: "it takes tasks again",
-    arity: [1, 1],
-    options: {},
-    async run({ coordinator, words: [agent = ""], printer }) {
-      const answered = await coordinator.agents.resume(agent);
-      printer.show(answered, () => printer.line(`${agent} takes tasks again`));
-    },
-  },
+export const submitCommands: readonly Command[] = [
   {
     name: "submit",
     usage: "TYPE [--data JSON|@FILE]",
@@ -89,9 +62,9 @@ export const ACTING: readonly Command[] = [
         if (ended.status === "completed" || ended.error !== null)
           printer.line(JSON.stringify(ended.error ?? ended.result));
       });
-      if (!isFinished(ended)) throw new Disappointment(`not ended within ${waitSeconds} s`, CODES.unfinished);
+      if (!isFinished(ended)) throw new CommandFailure(`not ended within ${waitSeconds} s`, CODES.unfinished);
       if (ended.status !== "completed")
-        throw new Disappointment(`the task is ${ended.status}`, CODES.failedTask);
+        throw new CommandFailure(`the task is ${ended.status}`, CODES.failedTask);
     },
   },
 ];

@@ -23,6 +23,13 @@ function inNode(name: string) {
 export default defineConfig({
   test: {
     reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
+    // Of the code that runs in this process; `npm run coverage` leaves out objects and e2e, which run elsewhere.
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts", "worker/**/*.ts", "client/src/**/*.ts", "scripts/**/*.ts"],
+      reporter: ["text-summary", "html"],
+      reportsDirectory: ".build/coverage",
+    },
     projects: [
       inNode("unit"),
       inNode("client"),

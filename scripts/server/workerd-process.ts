@@ -22,6 +22,9 @@ export type Launch = {
   hasChildren: boolean;
 };
 
+/** What the checks before the start have found and claimed. */
+type Prepared = { command: Command; plan: Plan; lock: FolderLock };
+
 /** From start to the first answer; workerd takes well under a second, `wrangler dev` some seconds. */
 const READY_LIMIT_MS = 30_000;
 /**
@@ -58,7 +61,7 @@ export async function serve(
     lock.release();
   });
 
-  const ended = await Promise.race([signal, run(command, plan, lock, launchOf)]);
+  const ended = await Promise.race([signal, run({ command, plan, lock }, launchOf)]);
   const reason = ended === "signal" ? ended : await Promise.race([signal, delay(SIGNAL_LIMIT_MS, ended)]);
   await endDescendants(process.pid, END_LIMIT_MS[command]);
   if (reason === "signal") process.exit(EXIT_CODES.ended);
@@ -67,9 +70,7 @@ export async function serve(
 
 /** Resolves only when there is nothing to run any more, with the reason. */
 async function run(
-  command: Command,
-  plan: Plan,
-  lock: FolderLock,
+  { command, plan, lock }: Prepared,
   launchOf: (plan: Plan) => Promise<Outcome<Launch>>,
 ): Promise<Refusal> {
   const launch = await launchOf(plan);
@@ -80,7 +81,7 @@ async function run(
   const child = spawn(file, words, { cwd: plan.root, env, stdio: ["ignore", "inherit", "inherit"] });
   const childEnded = untilEnded(child, name);
   const own = holdersOf(NPM_COMMANDS[command], process.pid);
-  keepFamilyInLock(lock, own, { name, pid: child.pid ?? 0 }, hasChildren);
+  keepFamilyInLock(lock, own, { name, pid: child.pid ?? 0, hasChildren });
 
   const ready = await Promise.race([
     childEnded,
@@ -98,8 +99,7 @@ async function run(
 function keepFamilyInLock(
   lock: FolderLock,
   own: Holder[],
-  child: { name: string; pid: number },
-  hasChildren: boolean,
+  child: { name: string; pid: number; hasChildren: boolean },
 ): void {
   let written = "";
   const write = () => {
@@ -110,7 +110,7 @@ function keepFamilyInLock(
     lock.update({ processes });
   };
   write();
-  if (hasChildren) setInterval(write, FAMILY_INTERVAL_MS).unref();
+  if (child.hasChildren) setInterval(write, FAMILY_INTERVAL_MS).unref();
 }
 
 /**

@@ -24,7 +24,7 @@ it("each type on the wire can stand for the contract's, and the other way round"
     writeFileSync(
       join(dir, "compare.ts"),
       `import type * as contract from "${join(ROOT, "client/src/wire.ts")}";
-       import type * as written from "../unit/written.d.ts";
+       import type * as written from "./written.d.ts";
        type Both<A, B> = [A] extends [B] ? true : false;
        ${pairs.join("\n")}`,
     );

@@ -2,8 +2,9 @@
  * One call over HTTP: its time limit, its errors, and whether it is tried again. Only what may be repeated is;
  * a call whose effect is unknown and not repeatable ends in a `ConnectionError`.
  */
+
+import { backoffMs, linked, sleep } from "./cancellation.ts";
 import { ConnectionError, errorOf, FailoverError } from "./errors.ts";
-import { backoffMs, linked, sleep } from "./wait.ts";
 
 /** How to reach the coordinator. */
 export type ClientOptions = {

@@ -1,17 +1,17 @@
 /** The TypeScript client of the failover coordinator. */
-export { Agent, type AgentOptions } from "./agent.ts";
-export type { AgentCallOptions, DrainOptions } from "./agents.ts";
-export type { Change, ConfigChange, ConfigOptions, ConfigState } from "./config.ts";
-export { DistributedCoordinator, type Registered } from "./coordinator.ts";
+export { Agent, type AgentOptions } from "./agent/agent.ts";
+export type { AgentEvents, Listener } from "./agent/agent-events.ts";
+export type { LockOptions } from "./agent/lock-service.ts";
+export type { MessageHandler } from "./agent/mailbox.ts";
+export type { Attempt, Handler } from "./agent/task-runner.ts";
+export type { AgentCallOptions, DrainOptions } from "./coordinator/agents.ts";
+export type { Change, ConfigChange, ConfigOptions, ConfigState } from "./coordinator/config.ts";
+export { DistributedCoordinator, type Registered } from "./coordinator/coordinator.ts";
+export type { EventOptions } from "./coordinator/event-stream.ts";
+export type { Listing, Page, PageOptions } from "./coordinator/listing.ts";
+export { isFinished, type Placement, type Submitted, type WaitOptions } from "./coordinator/tasks.ts";
 export * from "./errors.ts";
-export type { EventOptions } from "./events.ts";
 export type { CallOptions, ClientOptions } from "./http.ts";
-export type { Listing, Page, PageOptions } from "./listing.ts";
-export type { LockOptions } from "./lock.ts";
-export type { MessageHandler } from "./mailbox.ts";
-export type { AgentEvents, Listener } from "./signals.ts";
-export type { Attempt, Handler } from "./task-runner.ts";
-export { isFinished, type Placement, type Submitted, type WaitOptions } from "./tasks.ts";
 export type {
   AgentFilter,
   AgentMessage,

@@ -1,7 +1,8 @@
 /** Trying again until it is done: silence is borne, a refusal is told. */
+
+import type { Emitter } from "./agent/agent-events.ts";
+import { backoffMs, sleep } from "./cancellation.ts";
 import { isWorthRepeating } from "./http.ts";
-import type { Emitter } from "./signals.ts";
-import { backoffMs, sleep } from "./wait.ts";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;

@@ -48,7 +48,7 @@ function assembled(dir: string): string {
   const known = new Map<string, Declared>();
   for (const [name, text] of wireTypes()) known.set(name, { name, comment: "", text });
   const publicNames = new Set<string>();
-  for (const file of globSync("*.d.ts", { cwd: dir }).sort()) {
+  for (const file of globSync("**/*.d.ts", { cwd: dir }).sort()) {
     const text = readFileSync(join(dir, file), "utf8")
       .replace(INTERNAL_CONSTRUCTOR, "    private constructor();")
       .replace(EXAMPLE, " */")

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
@@ -18,11 +18,11 @@ const PUBLIC =
 
 type Example = { name: string; text: string };
 
-const examples: Example[] = globSync("*.ts", { cwd: SOURCE })
+const examples: Example[] = globSync("**/*.ts", { cwd: SOURCE })
   .sort()
   .flatMap((file) =>
     [...readFileSync(join(SOURCE, file), "utf8").matchAll(EXAMPLE)].map(([, , body = "", after = ""]) => ({
-      place: `${file.replace(".ts", "")}-${/(\w+)(?:<[^(]*>)?(?:\(| =| extends)/.exec(after)?.[1] ?? after}`,
+      place: `${basename(file, ".ts")}-${/(\w+)(?:<[^(]*>)?(?:\(| =| extends)/.exec(after)?.[1] ?? after}`,
       text: body.replace(/^\s*\* ?/gm, ""),
     })),
   )
@@ -69,8 +69,8 @@ afterAll(async () => {
 });
 
 it("every public method has one", () => {
-  for (const file of ["agent", "agents", "config", "coordinator", "records", "tasks"]) {
-    const text = readFileSync(join(SOURCE, `${file}.ts`), "utf8");
+  for (const file of ["agent/agent.ts", ...globSync("coordinator/*.ts", { cwd: SOURCE })]) {
+    const text = readFileSync(join(SOURCE, file), "utf8");
     const bare = [...text.matchAll(PUBLIC)]
       .filter(([, comment]) => comment?.includes("@example") !== true)
       .map(([, , name]) => name);
@@ -111,7 +111,9 @@ it("all compile", async () => {
 
 describe("running", () => {
   it("finds them all", () => {
-    const written = globSync("*.ts", { cwd: SOURCE }).map((file) => readFileSync(join(SOURCE, file), "utf8"));
+    const written = globSync("**/*.ts", { cwd: SOURCE }).map((file) =>
+      readFileSync(join(SOURCE, file), "utf8"),
+    );
     expect(examples).toHaveLength(written.join("").split("@example").length - 1);
   });
 

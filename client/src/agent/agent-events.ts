@@ -1,6 +1,6 @@
 /** What an agent tells the program it is part of. */
-import type { FailoverError } from "./errors.ts";
-import type { Task } from "./wire.ts";
+import type { FailoverError } from "../errors.ts";
+import type { Task } from "../wire.ts";
 
 /** By name, what each event carries. */
 export type AgentEvents = {

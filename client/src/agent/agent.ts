@@ -5,17 +5,18 @@
  *   start --registered--> in touch <----> out of touch (goes on working, registers again)
  *                            '--- stop: drains, finishes, unregisters
  */
-import { TaskRevokedError } from "./errors.ts";
-import { type ClientOptions, Http } from "./http.ts";
-import { askLoad } from "./load.ts";
-import { type LockOptions, LockService } from "./lock.ts";
+
+import { linked, sleep } from "../cancellation.ts";
+import { TaskRevokedError } from "../errors.ts";
+import { type ClientOptions, Http } from "../http.ts";
+import type { AgentMessage, JsonValue, Load, MessageSending } from "../wire.ts";
+import { type AgentEvents, Emitter, type Listener } from "./agent-events.ts";
+import { askLoad } from "./load-reader.ts";
+import { type LockOptions, LockService } from "./lock-service.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
-import { type AgentEvents, Emitter, type Listener } from "./signals.ts";
 import { type Handler, TaskRunner } from "./task-runner.ts";
 import { Transport } from "./transport.ts";
-import { linked, sleep } from "./wait.ts";
-import type { AgentMessage, JsonValue, Load, MessageSending } from "./wire.ts";
 
 export type AgentOptions = ClientOptions & {
   /** Its name in the cluster: 1 to 128 of `A-Z a-z 0-9 . _ : -`. One process at a time. */

@@ -1,7 +1,8 @@
 /** The tasks that the coordinator says an agent holds, brought to its work. */
+
+import type { Task } from "../wire.ts";
 import type { Session } from "./session.ts";
 import type { TaskRunner } from "./task-runner.ts";
-import type { Task } from "./wire.ts";
 
 export class Holdings {
   readonly #session: Session;

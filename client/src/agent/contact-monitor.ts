@@ -1,8 +1,9 @@
 /** Whether an agent is in touch with the coordinator, by which way, and what follows from too long without. */
+
+import { sleep } from "../cancellation.ts";
+import type { Emitter } from "./agent-events.ts";
 import type { Session } from "./session.ts";
-import type { Emitter } from "./signals.ts";
 import type { TaskRunner } from "./task-runner.ts";
-import { sleep } from "./wait.ts";
 
 export type TransportKind = "socket" | "http";
 

@@ -1,16 +1,16 @@
 /** An agent over HTTP: a heartbeat at each interval, and long polls for tasks and for messages. */
 
+import { backoffMs, linked, orAborted, sleep } from "../cancellation.ts";
+import { isWorthRepeating } from "../http.ts";
+import { repeatUntilDone } from "../retry.ts";
+import type { HeartbeatAnswer } from "../wire.ts";
+import type { Emitter } from "./agent-events.ts";
+import type { Holdings } from "./assigned-tasks.ts";
 import type { ContactMonitor } from "./contact-monitor.ts";
-import type { Holdings } from "./holdings.ts";
-import { isWorthRepeating } from "./http.ts";
-import type { AskLoad } from "./load.ts";
+import type { AskLoad } from "./load-reader.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Session } from "./session.ts";
-import type { Emitter } from "./signals.ts";
 import type { TaskRunner } from "./task-runner.ts";
-import { repeatUntilDone } from "./time-limit.ts";
-import { backoffMs, linked, orAborted, sleep } from "./wait.ts";
-import type { HeartbeatAnswer } from "./wire.ts";
 
 export type PollingParts = {
   session: Session;

@@ -1,6 +1,7 @@
 /** The load of an agent, as its program tells it at each heartbeat. */
-import type { Emitter } from "./signals.ts";
-import type { Load } from "./wire.ts";
+
+import type { Load } from "../wire.ts";
+import type { Emitter } from "./agent-events.ts";
 
 /** Asked at each heartbeat; undefined if there is nothing to tell. */
 export type AskLoad = () => Load | undefined;

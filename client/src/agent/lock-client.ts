@@ -3,11 +3,12 @@
  * leaves the line, and gives back what it was granted meanwhile. Not every platform tells the coordinator that a caller
  * has hung up, so it is said.
  */
-import { LockHeldError, StaleFencingTokenError } from "./errors.ts";
-import { type Call, isWorthRepeating } from "./http.ts";
+
+import { limited, orAborted, sleep } from "../cancellation.ts";
+import { LockHeldError, StaleFencingTokenError } from "../errors.ts";
+import { type Call, isWorthRepeating } from "../http.ts";
+import type { Lock } from "../wire.ts";
 import type { Session } from "./session.ts";
-import { limited, orAborted, sleep } from "./wait.ts";
-import type { Lock } from "./wire.ts";
 
 /** `sureAtMs`: when it was last certain. */
 export type Grant = { lock: Lock; sureAtMs: number };

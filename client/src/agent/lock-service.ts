@@ -3,11 +3,12 @@
  * lock: counted from when it last asked with success, so that it gives up before the TTL has passed. A lock ends with
  * the incarnation that holds it, and so does the belief in it.
  */
-import { LockHeldError, LockLostError } from "./errors.ts";
-import { isWorthRepeating } from "./http.ts";
-import { type Grant, LockCalls, RENEWALS_PER_TTL } from "./lock-calls.ts";
+
+import { linked, sleep } from "../cancellation.ts";
+import { LockHeldError, LockLostError } from "../errors.ts";
+import { isWorthRepeating } from "../http.ts";
+import { type Grant, LockCalls, RENEWALS_PER_TTL } from "./lock-client.ts";
 import type { Session } from "./session.ts";
-import { linked, sleep } from "./wait.ts";
 
 export type LockOptions = {
   /** Seconds that a grant lasts unless renewed, 0.1 to 86,400. Default 30. */

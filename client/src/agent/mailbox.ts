@@ -1,9 +1,10 @@
 /** An agent's messages: each is handled once, in order, and acknowledged after that. */
+
+import { sleep } from "../cancellation.ts";
+import type { AgentMessage } from "../wire.ts";
+import type { Emitter } from "./agent-events.ts";
 import type { Session } from "./session.ts";
-import type { Emitter } from "./signals.ts";
 import type { Socket } from "./socket.ts";
-import { sleep } from "./wait.ts";
-import type { AgentMessage } from "./wire.ts";
 
 /** Takes a message. It is gone for good when this resolves; if it throws, it comes again some seconds later. */
 export type MessageHandler = (message: AgentMessage) => Promise<unknown> | unknown;

@@ -3,12 +3,13 @@
  * own monotonic clock. An incarnation that is over (410) is followed by a new one, registered once for all who
  * noticed.
  */
-import type { Registered } from "./coordinator.ts";
-import { ConnectionError, FailoverError, SessionExpiredError, UnauthorizedError } from "./errors.ts";
-import { type Call, type Http, isWorthRepeating } from "./http.ts";
-import type { Emitter } from "./signals.ts";
-import { backoffMs, limited, orAborted, sleep } from "./wait.ts";
-import type { Registration } from "./wire.ts";
+
+import { backoffMs, limited, orAborted, sleep } from "../cancellation.ts";
+import type { Registered } from "../coordinator/coordinator.ts";
+import { ConnectionError, FailoverError, SessionExpiredError, UnauthorizedError } from "../errors.ts";
+import { type Call, type Http, isWorthRepeating } from "../http.ts";
+import type { Registration } from "../wire.ts";
+import type { Emitter } from "./agent-events.ts";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;

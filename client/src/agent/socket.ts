@@ -2,11 +2,11 @@
  * A socket to the coordinator: `ping` as heartbeat, requests each with its answer, and what the server pushes.
  * It breaks when a `ping` is not answered in time, and everything that waits for an answer is told.
  */
-import type { Registered } from "./coordinator.ts";
-import { ConnectionError, errorOf } from "./errors.ts";
-import type { AskLoad } from "./load.ts";
+import type { Registered } from "../coordinator/coordinator.ts";
+import { ConnectionError, errorOf } from "../errors.ts";
+import type { ServerFrame } from "../wire.ts";
+import type { AskLoad } from "./load-reader.ts";
 import type { Session } from "./session.ts";
-import type { ServerFrame } from "./wire.ts";
 
 type Answer = Extract<ServerFrame, { type: "ack" }>;
 export type Push = Exclude<ServerFrame, { type: "ack" | "error" }>;

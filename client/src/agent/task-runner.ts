@@ -7,13 +7,14 @@
  * At most `slots` handlers run at a time. A newer attempt of the same task waits until the older one has ended, so
  * that this process never works twice on one task at the same time.
  */
-import { FailoverError, StaleAttemptError, TaskRevokedError } from "./errors.ts";
-import { isWorthRepeating, messageOf } from "./http.ts";
+
+import { backoffMs, sleep } from "../cancellation.ts";
+import { FailoverError, StaleAttemptError, TaskRevokedError } from "../errors.ts";
+import { isWorthRepeating, messageOf } from "../http.ts";
+import type { JsonValue, Task } from "../wire.ts";
+import type { Emitter } from "./agent-events.ts";
 import { isExpiry, type Session } from "./session.ts";
-import type { Emitter } from "./signals.ts";
 import type { Socket } from "./socket.ts";
-import { backoffMs, sleep } from "./wait.ts";
-import type { JsonValue, Task } from "./wire.ts";
 
 /** What a handler gets beside its task. */
 export type Attempt = {

@@ -6,18 +6,18 @@
  *          '--- not soon: HTTP meanwhile
  */
 
+import { backoffMs, orAborted, sleep } from "../cancellation.ts";
+import type { Registered } from "../coordinator/coordinator.ts";
+import { repeatUntilDone } from "../retry.ts";
+import type { Emitter } from "./agent-events.ts";
+import { Holdings } from "./assigned-tasks.ts";
 import { ContactMonitor, type TransportKind } from "./contact-monitor.ts";
-import type { Registered } from "./coordinator.ts";
-import { Holdings } from "./holdings.ts";
-import type { AskLoad } from "./load.ts";
+import { Polling } from "./http-polling.ts";
+import type { AskLoad } from "./load-reader.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { Polling } from "./polling.ts";
 import type { Session } from "./session.ts";
-import type { Emitter } from "./signals.ts";
 import { type Push, Socket } from "./socket.ts";
 import type { TaskRunner } from "./task-runner.ts";
-import { repeatUntilDone } from "./time-limit.ts";
-import { backoffMs, orAborted, sleep } from "./wait.ts";
 
 export type TransportParts = {
   session: Session;

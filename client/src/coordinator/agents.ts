@@ -1,6 +1,5 @@
 /** Agents as operators see them. */
-import type { CallOptions, Http } from "./http.ts";
-import { type Listing, listing, type PageOptions } from "./listing.ts";
+import type { CallOptions, Http } from "../http.ts";
 import type {
   AgentFilter,
   AgentMessage,
@@ -9,7 +8,8 @@ import type {
   Failure,
   FailureReport,
   MessageSending,
-} from "./wire.ts";
+} from "../wire.ts";
+import { type Listing, listing, type PageOptions } from "./listing.ts";
 
 /** `group`: where the agent is, if known; otherwise it is looked up. */
 export type AgentCallOptions = CallOptions & { group?: string | undefined };

@@ -1,6 +1,6 @@
 /** The configuration of a cluster: reading it, and changing it without undoing another's change. */
-import type { CallOptions, Http } from "./http.ts";
-import type { Config } from "./wire.ts";
+import type { CallOptions, Http } from "../http.ts";
+import type { Config } from "../wire.ts";
 
 /** Any part of it; `null` goes back to the value in the file. */
 export type Change<Part> = {

@@ -1,10 +1,6 @@
 /** The coordinator as a program that is no agent sees it: producers of tasks, operators, dashboards. */
-import { Agents } from "./agents.ts";
-import { type Change, Configuration } from "./config.ts";
-import { type EventOptions, follow } from "./events.ts";
-import { type CallOptions, type ClientOptions, Http } from "./http.ts";
-import { Failures, Incidents, Locks, Notifications } from "./records.ts";
-import { Tasks } from "./tasks.ts";
+
+import { type CallOptions, type ClientOptions, Http } from "../http.ts";
 import type {
   AgentView,
   ClusterEvent,
@@ -16,7 +12,12 @@ import type {
   Registration,
   SimulatedFailover,
   TaskSubmission,
-} from "./wire.ts";
+} from "../wire.ts";
+import { Agents } from "./agents.ts";
+import { type Change, Configuration } from "./config.ts";
+import { type EventOptions, follow } from "./event-stream.ts";
+import { Failures, Incidents, Locks, Notifications } from "./records.ts";
+import { Tasks } from "./tasks.ts";
 
 /** `token` speaks for this incarnation of the agent alone. */
 export type Registered = {

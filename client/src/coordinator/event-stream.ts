@@ -1,8 +1,9 @@
 /** The event stream: read as it comes, taken up again where it broke off. */
-import { FailoverError } from "./errors.ts";
-import { type Http, isWorthRepeating } from "./http.ts";
-import { backoffMs, linked, sleep } from "./wait.ts";
-import type { ClusterEvent } from "./wire.ts";
+
+import { backoffMs, linked, sleep } from "../cancellation.ts";
+import { FailoverError } from "../errors.ts";
+import { type Http, isWorthRepeating } from "../http.ts";
+import type { ClusterEvent } from "../wire.ts";
 
 export type EventOptions = {
   /** The `id` of the last event known; 0 for all that are kept. Default: only what comes from now on. */

@@ -1,6 +1,5 @@
 /** What happened and who was told: failures, incidents, the delivery log. And locks, as operators see them. */
-import type { CallOptions, Http } from "./http.ts";
-import { type Listing, listing, type PageOptions } from "./listing.ts";
+import type { CallOptions, Http } from "../http.ts";
 import type {
   Failure,
   FailureFilter,
@@ -10,7 +9,8 @@ import type {
   Notification,
   NotificationFilter,
   NotificationTestResult,
-} from "./wire.ts";
+} from "../wire.ts";
+import { type Listing, listing, type PageOptions } from "./listing.ts";
 
 function listOf<Item>(http: Http, path: string, filter: PageOptions, options?: CallOptions): Listing<Item> {
   const { cursor, ...query } = filter;

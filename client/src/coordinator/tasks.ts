@@ -1,8 +1,8 @@
 /** Tasks as their producers and operators see them. */
-import { errorOf, type FailoverError } from "./errors.ts";
-import type { Call, CallOptions, Http } from "./http.ts";
+import { errorOf, type FailoverError } from "../errors.ts";
+import type { Call, CallOptions, Http } from "../http.ts";
+import type { Decision, LateResult, Task, TaskFilter, TaskSubmission } from "../wire.ts";
 import { type Listing, listing, type PageOptions } from "./listing.ts";
-import type { Decision, LateResult, Task, TaskFilter, TaskSubmission } from "./wire.ts";
 
 /** Where a task is, and why; `decision` is null if none was needed. */
 export type Placement = { task: Task; decision: Decision | null };

@@ -1,9 +1,9 @@
 /**
- * An agent as the coordinator knows it: what was registered, and what became of it.
+ * An agent as the coordinator stores it: what was registered, and what happened since.
  *
- *   active <--> suspect, draining <--> suspect   by its group's word: a socket broke, or it is heard again
- *   active <--> draining                         by a call
- *   any of these --> inactive                    its incarnation ended; the next one begins active or draining
+ *   active <--> suspect, draining <--> suspect   the group reports a broken socket, or a sign of life
+ *   active <--> draining                         a call drains or resumes the agent
+ *   any of these --> inactive                    the incarnation ended; the next one begins active or draining
  */
 import type { AgentStatus, DrainMode, Load } from "../contract/agent.ts";
 import { MAX_EXTENSIONS } from "./liveness.ts";
@@ -24,67 +24,68 @@ export type AgentRecord = {
   readonly drain: Drain | null;
   readonly incarnation: number;
   readonly registeredAtMs: number;
-  /** Whose token registered it. */
+  /** The owner of the token that registered the agent. */
   readonly registeredBy: string;
-  /** As told by its group when the incarnation ended; while it lives the group knows better. */
+  /** As the group reported it when the incarnation ended; while the agent lives, only the group knows it. */
   readonly lastHeartbeatAtMs: number | null;
-  /** It unregistered: it goes from the record once its tasks have moved. */
+  /** The agent unregistered: it is removed once its tasks are reassigned. */
   readonly isLeaving: boolean;
   readonly cooldownUntilMs: number | null;
   readonly failureCount: number;
   readonly tasksCompleted: number;
   readonly tasksFailed: number;
-  /** Sum of the durations of its completed tasks. */
+  /** The sum of the durations of its completed tasks. */
   readonly taskMsTotal: number;
   readonly load: Load | null;
   readonly reliabilityHistory: ReliabilityHistory;
-  /** What it has done of each task type. */
+  /** What the agent has done of each task type. */
   readonly performance: PerformanceByType;
 };
 
-/** It takes no new tasks and is rid of those it has. */
+/** A draining agent takes no new tasks, and its tasks are finished or reassigned. */
 export type Drain = {
   readonly mode: DrainMode;
-  /** An operator's outlives a registration, the agent's own ends with it. */
+  /** An operator's drain outlives a registration; the agent's own drain ends with it. */
   readonly by: "agent" | "operator";
-  /** When what it still runs is taken from it; null for never. */
+  /** When the tasks that the agent still runs are reassigned; null for never. */
   readonly deadlineMs: number | null;
-  /** The deadline has passed and was acted on. */
+  /** The deadline has passed, and the running tasks are being reassigned. */
   readonly isOver: boolean;
-  /** How often a pause of ours moved the deadline. */
+  /** How often our own outage extended the deadline. */
   readonly extensions: number;
 };
 
-/** The status of a live agent that nothing is known against. */
+/** The status of a live agent that is not suspect. */
 export function liveStatus(drain: Drain | null): AgentStatus {
   return drain === null ? "active" : "draining";
 }
 
-/** Under another drain, or none. A suspect or inactive agent stays one. */
+/** The agent under another drain, or none. A suspect or inactive agent keeps its status. */
 export function withDrain(agent: AgentRecord, drain: Drain | null): AgentRecord {
-  const isStanding = agent.status === "active" || agent.status === "draining";
-  return { ...agent, drain, status: isStanding ? liveStatus(drain) : agent.status };
+  const followsDrain = agent.status === "active" || agent.status === "draining";
+  return { ...agent, drain, status: followsDrain ? liveStatus(drain) : agent.status };
 }
 
 /**
- * The drain that holds once another was asked for. Under an operator's an agent may hurry, and not put off.
+ * The drain that applies after another one was requested. An agent may bring the deadline of an operator's drain
+ * forward, not put it off.
  */
-export function drainAfter(present: Drain | null, asked: Drain): Drain {
-  if (present?.by !== "operator" || asked.by === "operator") return asked;
-  const deadlines = [present.deadlineMs, asked.deadlineMs].filter((atMs) => atMs !== null);
-  return { ...asked, by: "operator", deadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines) };
+export function drainAfter(current: Drain | null, requested: Drain): Drain {
+  if (current?.by !== "operator" || requested.by === "operator") return requested;
+  const deadlines = [current.deadlineMs, requested.deadlineMs].filter((atMs) => atMs !== null);
+  return { ...requested, by: "operator", deadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines) };
 }
 
-/** After a pause of ours until `nowMs`: it has the time of one heartbeat timeout to report what it did meanwhile. */
+/** After our own outage until `nowMs`: the agent has one heartbeat timeout to report what it did meanwhile. */
 export function extendedDrain(agent: AgentRecord, nowMs: number): AgentRecord {
   const { drain } = agent;
-  const wholeMs = nowMs + agent.heartbeatTimeoutMs;
+  const extendedMs = nowMs + agent.heartbeatTimeoutMs;
   if (drain === null || drain.deadlineMs === null || drain.isOver) return agent;
-  if (drain.deadlineMs >= wholeMs || drain.extensions >= MAX_EXTENSIONS) return agent;
-  return { ...agent, drain: { ...drain, deadlineMs: wholeMs, extensions: drain.extensions + 1 } };
+  if (drain.deadlineMs >= extendedMs || drain.extensions >= MAX_EXTENSIONS) return agent;
+  return { ...agent, drain: { ...drain, deadlineMs: extendedMs, extensions: drain.extensions + 1 } };
 }
 
-/** Live: its group watches over it. */
+/** Whether the agent's group monitors it. */
 export function isLive(status: AgentStatus): boolean {
   return status !== "inactive";
 }

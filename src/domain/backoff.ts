@@ -1,8 +1,8 @@
-/** Exponential back-off. Pure: jitter, where wanted, is the caller's. */
+/** Exponential back-off. Pure: a caller that wants jitter adds it. */
 
 export type Backoff = { firstMs: number; factor: number; longestMs: number };
 
-/** How long to wait before the try after the `failures`-th failure in a row (1 or more). */
+/** How long to wait before the next try, after this many failures in a row (1 or more). */
 export function backoffMs(failures: number, { firstMs, factor, longestMs }: Backoff): number {
   return Math.min(longestMs, firstMs * factor ** Math.max(0, failures - 1));
 }

@@ -1,18 +1,17 @@
 /**
- * Alive is not the same as getting on: a task may bound the time until its start, from its
- * start, and between two reports of progress. None runs while the task waits for an agent,
- * and a pause of ours gives the current attempt each of them whole again.
+ * The time-outs of a task: until its start, from its start, and between two reports of progress. None runs while the
+ * task waits for an agent. After our own outage, each of the current attempt runs in full again.
  */
 import type { TaskRecord } from "./task.ts";
 
 export type TimeoutKind = "start_timeout" | "timeout" | "progress_timeout";
 
-/** The earliest of the current attempt's deadlines with what it bounds, or null. */
+/** The earliest deadline of the current attempt and its kind, or null. */
 export function taskDeadline(task: TaskRecord): { kind: TimeoutKind; atMs: number } | null {
   const deadlines: { kind: TimeoutKind; atMs: number }[] = [];
-  const add = (kind: TimeoutKind, fromMs: number | null, wholeMs: number | null) => {
-    if (fromMs === null || wholeMs === null) return;
-    deadlines.push({ kind, atMs: Math.max(fromMs, task.extendedAtMs) + wholeMs });
+  const add = (kind: TimeoutKind, fromMs: number | null, timeoutMs: number | null) => {
+    if (fromMs === null || timeoutMs === null) return;
+    deadlines.push({ kind, atMs: Math.max(fromMs, task.extendedAtMs) + timeoutMs });
   };
   if (task.status === "assigned") add("start_timeout", task.assignedAtMs, task.startTimeoutMs);
   if (task.status === "running") {
@@ -24,7 +23,8 @@ export function taskDeadline(task: TaskRecord): { kind: TimeoutKind; atMs: numbe
     null,
   );
 }
-/** The earliest of some instants, those that are not set left out. */
+
+/** The earliest of some instants; null ones are ignored. */
 export function earliest(...instants: (number | null)[]): number | null {
   const known = instants.filter((atMs) => atMs !== null);
   return known.length === 0 ? null : Math.min(...known);

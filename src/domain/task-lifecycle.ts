@@ -1,16 +1,16 @@
 /**
- * The life of a task. Pure: each step returns the next record and touches nothing.
+ * The life cycle of a task. Pure: each step returns the next record.
  *
- *   pending --assigned--> assigned --begun--> running --completed--> completed
- *      ^  '-------resumed----|------------------>|
- *      |<------parked--------+-------------------+---failed--> failed --retried--> pending
- *      '--- any unfinished one --cancelled--> cancelled
+ *   pending --assigned--> assigned --started--> running --completed--> completed
+ *      ^  '-------resumed----|------------------->|
+ *      |<----madePending-----+--------------------+---failed--> failed --retried--> pending
+ *      '--- any unfinished task --cancelled--> cancelled
  *
- *   any unfinished one, failed --completedLate--> completed
+ *   any unfinished or failed task --completedLate--> completed
  *
- * Only `retried`, and `completedLate` of a failed one, leave a terminal state. Every assignment is a new attempt, and what
- * decides whether a report counts is the attempt, not the standing of who reports. A completed task is of the attempt
- * that completed it.
+ * Only `retried`, and `completedLate` of a failed task, leave a terminal state. Each assignment is a new attempt. Whether
+ * a report counts depends on its attempt, not on the status of the agent. A completed task has the attempt that
+ * completed it.
  */
 
 import { taskDeadline } from "./deadlines.ts";
@@ -18,15 +18,15 @@ import { MAX_EXTENSIONS } from "./liveness.ts";
 import type { TaskRecord } from "./task.ts";
 import { isFinished, isHeld } from "./task.ts";
 
-/** Earlier holders that are remembered, and avoided, at most. */
+/** Previous holders that are stored, and avoided, at most: the latest. */
 const PREVIOUS_AGENTS_LIMIT = 32;
 
-function timed(task: TaskRecord): TaskRecord {
+function withDeadline(task: TaskRecord): TaskRecord {
   return { ...task, deadlineAtMs: taskDeadline(task)?.atMs ?? null };
 }
 
 export function assigned(task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
-  return timed({
+  return withDeadline({
     ...task,
     status: "assigned",
     holder: agentId,
@@ -44,24 +44,24 @@ export function assigned(task: TaskRecord, agentId: string, nowMs: number): Task
 
 export function started(task: TaskRecord, nowMs: number): TaskRecord {
   if (task.status !== "assigned") return task;
-  return timed({ ...task, status: "running", startedAtMs: nowMs, progressAtMs: nowMs });
+  return withDeadline({ ...task, status: "running", startedAtMs: nowMs, progressAtMs: nowMs });
 }
 
 export function progressed(task: TaskRecord, progress: number, nowMs: number): TaskRecord {
-  return timed({ ...started(task, nowMs), progress, progressAtMs: nowMs });
+  return withDeadline({ ...started(task, nowMs), progress, progressAtMs: nowMs });
 }
 
-/** After a pause of ours, see liveness. */
+/** After our own outage, see liveness.ts. */
 export function extendedTask(task: TaskRecord, nowMs: number): TaskRecord {
   if (task.extensions >= MAX_EXTENSIONS) return task;
-  return timed({
+  return withDeadline({
     ...task,
     extendedAtMs: Math.max(task.extendedAtMs, nowMs),
     extensions: task.extensions + 1,
   });
 }
 
-/** Taken from its holder, or never placed: waits for an agent. */
+/** The task was taken from its holder, or was never placed: it waits for an agent. */
 export function madePending(task: TaskRecord, reason: string, notBeforeMs: number | null): TaskRecord {
   return {
     ...task,
@@ -76,28 +76,28 @@ export function madePending(task: TaskRecord, reason: string, notBeforeMs: numbe
   };
 }
 
-/** The task when its attempt was given, as far as that is on record. */
-export type GivenAttempt = {
+/** The task when its attempt was assigned, as far as that is stored. */
+export type StoredAttempt = {
   assignedAtMs: number;
   priority: number | null;
   reassignmentCount: number | null;
 };
 
 /**
- * Its last holder was thought gone and is not: it goes on under the same attempt, and what losing it had counted
- * is undone. How much of its time it had used is not on record, so it has all of it again.
+ * The last holder was declared failed and is back: the task goes on under the same attempt, and the counts of the loss
+ * are undone. How much of its time-outs had passed is not stored, so each starts anew.
  */
-export function resumed(task: TaskRecord, given: GivenAttempt, nowMs: number): TaskRecord {
-  return timed({
+export function resumed(task: TaskRecord, attempt: StoredAttempt, nowMs: number): TaskRecord {
+  return withDeadline({
     ...task,
     status: "running",
-    priority: given.priority ?? task.priority,
-    // A retry has begun the count anew.
-    reassignmentCount: Math.min(task.reassignmentCount, given.reassignmentCount ?? task.reassignmentCount),
+    priority: attempt.priority ?? task.priority,
+    // A retry has reset the count meanwhile.
+    reassignmentCount: Math.min(task.reassignmentCount, attempt.reassignmentCount ?? task.reassignmentCount),
     previousAgents: task.previousAgents.filter((id) => id !== task.holder),
     pendingReason: null,
     notBeforeMs: null,
-    assignedAtMs: given.assignedAtMs,
+    assignedAtMs: attempt.assignedAtMs,
     startedAtMs: nowMs,
     progressAtMs: nowMs,
     extendedAtMs: 0,
@@ -140,10 +140,10 @@ export function cancelled(task: TaskRecord, nowMs: number): TaskRecord {
   return finished({ ...task, status: "cancelled" }, nowMs);
 }
 
-/** Back in line by hand: counts start anew, the attempt goes on growing. */
+/** A failed task is retried by hand: its counts start anew, the attempt number keeps growing. */
 export function retried(task: TaskRecord): TaskRecord {
   return {
-    ...madePending(task, "put back in line", null),
+    ...madePending(task, "retried by hand", null),
     reassignmentCount: 0,
     previousAgents: [],
     failureCount: 0,
@@ -152,7 +152,7 @@ export function retried(task: TaskRecord): TaskRecord {
   };
 }
 
-/** Its holder lost it by failing, by failing it or by being too slow: that counts, and the holder is avoided. */
+/** The holder failed, failed the task or was too slow: that counts as a reassignment, and the holder is avoided. */
 export function lost(task: TaskRecord, preservesPriority: boolean): TaskRecord {
   return {
     ...avoidingHolder(task),
@@ -161,7 +161,7 @@ export function lost(task: TaskRecord, preservesPriority: boolean): TaskRecord {
   };
 }
 
-/** Its holder let it go in good order: avoided, but not counted. */
+/** The holder gave the task back without a failure: the holder is avoided, and nothing is counted. */
 export function avoidingHolder(task: TaskRecord): TaskRecord {
   const others = task.previousAgents.filter((id) => id !== task.holder);
   return task.holder === null
@@ -174,11 +174,11 @@ function finished(task: TaskRecord, nowMs: number): TaskRecord {
 }
 
 /**
- * What a holder's report is worth.
- * - `current`: the attempt is held by whoever reports.
- * - `last`: the attempt is over and none followed it: a result still counts.
- * - `settled`: this very attempt finished the task.
- * - `stale`: a newer attempt, or another agent's.
+ * The state of the attempt that a report names.
+ * - `current`: the reporting agent holds the task under this attempt.
+ * - `last`: the attempt has ended and no other followed: a result still counts.
+ * - `settled`: this attempt finished the task.
+ * - `stale`: there is a newer attempt, or the attempt is another agent's.
  */
 export type AttemptState = "current" | "last" | "settled" | "stale";
 

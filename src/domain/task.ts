@@ -1,25 +1,19 @@
-/** A task as the coordinator keeps it. Times in milliseconds since the epoch. */
+/** A task as the coordinator stores it. Times are milliseconds since the epoch. */
 import type { LateResultPolicy, TaskStatus } from "../contract/task.ts";
 
-/** Any JSON value, as it came in. */
+/** Any JSON value, as it was submitted. */
 export type Json = unknown;
 
-export type TaskRecord = {
+/** What a task is submitted with. */
+export type TaskContent = {
   readonly id: string;
-  /** Of what was submitted: the same id with another fingerprint is another task. */
+  /** Of the submission: the same id with another fingerprint is another task. */
   readonly fingerprint: string;
   readonly type: string;
   readonly priority: number;
   readonly data: Json;
-  readonly status: TaskStatus;
-  /** Whom the attempt was given to; kept while the task waits for its next holder. */
-  readonly holder: string | null;
-  /** The last one; of a completed task the one that did it. Grows by one at each assignment, for ever. 0 before the first. */
-  readonly attempt: number;
-  readonly reassignmentCount: number;
-  readonly previousAgents: readonly string[];
   readonly backups: readonly string[];
-  /** The backups were named by hand: then the list is left as it is. */
+  /** The backups were named by hand: then the list stays as it is. */
   readonly hasOwnBackups: boolean;
   readonly group: string | null;
   readonly requiredLabels: Readonly<Record<string, string>>;
@@ -27,31 +21,72 @@ export type TaskRecord = {
   readonly progressTimeoutMs: number | null;
   readonly startTimeoutMs: number | null;
   readonly lateResultPolicy: LateResultPolicy;
-  /** Late results that are kept. */
+  readonly createdAtMs: number;
+};
+
+/** What happens to a task after its submission. */
+export type TaskProgress = {
+  readonly status: TaskStatus;
+  /** The agent that the attempt was given to; kept while the task waits for its next holder. */
+  readonly holder: string | null;
+  /** The latest attempt; of a completed task the one that completed it. Grows by one at each assignment. 0 before the first. */
+  readonly attempt: number;
+  readonly reassignmentCount: number;
+  readonly previousAgents: readonly string[];
+  /** Late results that are stored. */
   readonly lateResultCount: number;
   readonly progress: number | null;
   readonly result: Json;
   readonly error: { readonly message: string; readonly retryable: boolean } | null;
   readonly pendingReason: string | null;
-  readonly createdAtMs: number;
   readonly assignedAtMs: number | null;
   readonly startedAtMs: number | null;
   /** The last report of progress, or the start. */
   readonly progressAtMs: number | null;
   readonly finishedAtMs: number | null;
-  /** When the current attempt runs out of time, see task-deadline. */
+  /** When the current attempt runs out of time, see deadlines.ts. */
   readonly deadlineAtMs: number | null;
-  /** When the current attempt's deadlines were last credited for a pause of ours; 0 if never. */
+  /** When the current attempt's deadlines were last extended after our own outage; 0 if never. */
   readonly extendedAtMs: number;
-  /** Credits given to the current attempt, see liveness. */
+  /** Extensions of the current attempt, see liveness.ts. */
   readonly extensions: number;
   /** Pending: not to be placed before this instant. */
   readonly notBeforeMs: number | null;
-  /** Failures reported by holders since the submission or the last `retry`: what the back-off doubles by. */
+  /** Failures reported by holders since the submission or the last `retry`; the back-off doubles with each. */
   readonly failureCount: number;
-  /** Decisions on record. */
+  /** Recorded decisions. */
   readonly decisionCount: number;
 };
+
+export type TaskRecord = TaskContent & TaskProgress;
+
+const NOT_STARTED: TaskProgress = {
+  status: "pending",
+  holder: null,
+  attempt: 0,
+  reassignmentCount: 0,
+  previousAgents: [],
+  lateResultCount: 0,
+  progress: null,
+  result: null,
+  error: null,
+  pendingReason: null,
+  assignedAtMs: null,
+  startedAtMs: null,
+  progressAtMs: null,
+  finishedAtMs: null,
+  deadlineAtMs: null,
+  extendedAtMs: 0,
+  extensions: 0,
+  notBeforeMs: null,
+  failureCount: 0,
+  decisionCount: 0,
+};
+
+/** A task that was just submitted. */
+export function newTask(content: TaskContent): TaskRecord {
+  return { ...content, ...NOT_STARTED };
+}
 
 export function isHeld(status: TaskStatus): boolean {
   return status === "assigned" || status === "running";
@@ -62,8 +97,8 @@ export function isFinished(status: TaskStatus): boolean {
 }
 
 /**
- * The order of waiting tasks as one number that never changes while a task waits, lowest
- * first: by priority, then by age, one step of priority gained per `agingMs` of waiting.
+ * The order of pending tasks as one number, lowest first: by priority, then by age. A task gains one step of priority
+ * per `agingMs` of waiting. The number does not change while the task waits.
  */
 export function urgencyOf(priority: number, createdAtMs: number, agingMs: number): number {
   return createdAtMs - priority * agingMs;

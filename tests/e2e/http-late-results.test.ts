@@ -105,7 +105,7 @@ describe("a late result", () => {
     await holder.reported("complete", "t1", { attempt: 2, result: "in time" });
     expect(
       (await old.report("complete", "t1", { result: "late" })).problem(409, "stale_attempt"),
-    ).toMatchObject({ late_result: "kept", detail: expect.stringContaining("to be read") });
+    ).toMatchObject({ late_result: "kept", detail: expect.stringContaining("for reading only") });
 
     (await accept(cluster, 1)).problem(409, "invalid_transition");
 

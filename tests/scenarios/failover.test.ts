@@ -450,7 +450,7 @@ describe("a task that was taken from its holder and waits", () => {
       expect(bad(answer)).toEqual({
         code: "invalid_transition",
         detail:
-          "the task was taken from this attempt and waits for an agent; until one has it, a result still counts",
+          "this attempt has ended and the task waits for an agent; until an agent has it, only a result is accepted",
         evidence: { attempt: 1, assigned_to: null, task_status: "pending" },
       });
     }

@@ -194,7 +194,7 @@ describe("accepting a late result", () => {
     ]);
     expect(cluster.complete("t", "b", 2, "too late now")).toMatchObject({
       problem: {
-        detail: expect.stringContaining("to be read"),
+        detail: expect.stringContaining("for reading only"),
         evidence: { attempt: 1, assigned_to: "a", task_status: "completed", late_result: "kept" },
       },
     });
@@ -279,7 +279,7 @@ describe("accepting a late result", () => {
     ];
     expect(outcomes.map(({ isAcceptable }) => isAcceptable)).toEqual([true, true, false, false]);
     for (const { detail, isAcceptable } of outcomes) {
-      expect(detail).toContain(isAcceptable ? "until it is accepted" : "to be read");
+      expect(detail).toContain(isAcceptable ? "until it is accepted" : "for reading only");
     }
   });
 

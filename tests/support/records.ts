@@ -1,6 +1,7 @@
 /** Records of the coordinator for tests, with what a test does not care about filled in. */
 import type { AgentRecord } from "../../src/domain/agent.ts";
 import { newHistory, type ReliabilityHistory } from "../../src/domain/reliability.ts";
+import { newTask, type TaskRecord } from "../../src/domain/task.ts";
 
 /** An active agent that does nothing yet and can do `resize`. */
 export function agentRecord(overrides: Partial<AgentRecord> = {}): AgentRecord {
@@ -31,6 +32,27 @@ export function agentRecord(overrides: Partial<AgentRecord> = {}): AgentRecord {
     performance: {},
     ...overrides,
   };
+}
+
+/** A pending task that has just been submitted. */
+export function taskRecord(overrides: Partial<TaskRecord> = {}): TaskRecord {
+  const content = {
+    id: "t",
+    fingerprint: "",
+    type: "resize",
+    priority: 5,
+    data: null,
+    backups: [],
+    hasOwnBackups: false,
+    group: null,
+    requiredLabels: {},
+    timeoutMs: null,
+    progressTimeoutMs: null,
+    startTimeoutMs: null,
+    lateResultPolicy: "keep",
+    createdAtMs: 0,
+  } as const;
+  return { ...newTask(content), ...overrides };
 }
 
 /** With the prior's 5 samples of 0.9 there are 1,024 in all: a power of two, so that no estimate is rounded. */

@@ -1,6 +1,6 @@
 /**
- * What the parts of a coordinator share: the records of a cluster and the few ways to add
- * to them. The parts decide; the context keeps.
+ * The state that the parts of a coordinator share: the records of a cluster, and what every change of them causes
+ * (events, wake-ups, messages to the notifier). Each part takes only what it uses.
  */
 import type { Config } from "../../contract/config.ts";
 import type { EventDraft } from "../../contract/event.ts";
@@ -26,7 +26,7 @@ import { Wakeups } from "./agents/wakeups.ts";
 import { ClusterSettings } from "./config/cluster-settings.ts";
 import { TaskCache } from "./tasks/task-cache.ts";
 
-/** An object may hold 10 GB; what is accepted below this has room to be finished. */
+/** An object may hold 10 GB. Below this size there is room to finish the tasks that were accepted. */
 const SIZE_LIMIT_BYTES = 8_000_000_000;
 
 export class ClusterContext {
@@ -45,7 +45,7 @@ export class ClusterContext {
   readonly incarnations: Counter;
   readonly outbox: Outbox;
   readonly wakeups: Wakeups;
-  #hasNews = false;
+  #wakesStreams = false;
 
   /** @param base the configuration file's content */
   constructor(host: Host, unit: UnitOfWork, base: Config) {
@@ -69,11 +69,11 @@ export class ClusterContext {
         nowMs,
       );
     });
-    this.wakeups = new Wakeups(host, unit, this.agents, this.tasks);
+    this.wakeups = new Wakeups({ host, unit, agents: this.agents, tasks: this.tasks });
   }
 
   load(nowMs: number): void {
-    this.#hasNews = false;
+    this.#wakesStreams = false;
     if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
     this.settings.load();
     this.incarnations.reload();
@@ -83,7 +83,7 @@ export class ClusterContext {
     this.wakeups.load(nowMs);
   }
 
-  /** Nothing new is accepted until there is room again. */
+  /** While storage is full, nothing new is accepted. */
   get isFull(): boolean {
     return this.host.sql.sizeBytes() >= SIZE_LIMIT_BYTES;
   }
@@ -98,17 +98,17 @@ export class ClusterContext {
    */
   recordEvent(event: EventDraft, atMs: number): void {
     this.events.append(event, instant(atMs));
-    if (this.#hasNews) return;
-    this.#hasNews = true;
+    if (this.#wakesStreams) return;
+    this.#wakesStreams = true;
     this.unit.afterCommit(() => {
-      this.#hasNews = false;
+      this.#wakesStreams = false;
       this.host.wakeups.wake(EVENTS_TOPIC);
     });
   }
 
   /**
-   * Puts a failure on record and tells the notifier.
-   * @param about null if it is an agent's
+   * Records a failure and sends it to the notifier.
+   * @param about null if the failure is an agent's
    */
   recordFailure(failure: Failure, about: FailureSubject | null, nowMs: number): void {
     this.failures.insert(failure, nowMs);
@@ -133,17 +133,17 @@ export class ClusterContext {
     });
   }
 
-  /** An agent that may have failed is back, or gone for good: the notifier ends what it tells of it. */
+  /** An agent that may have failed is back, or has left: the notifier resolves its incidents. */
   reportRecovery(agentId: string, by: AgentRecovered["by"], nowMs: number): void {
     this.outbox.send("notifier", { type: "agent_recovered", agentId, by, atMs: nowMs });
   }
 
-  /** A task that had a failure of its own needs nobody any more. */
+  /** A task that had a failure of its own is done or retried: the notifier resolves its incidents. */
   reportSettled(taskId: string, nowMs: number): void {
     this.outbox.send("notifier", { type: "task_settled", taskId, atMs: nowMs });
   }
 
-  /** The task reached its end: whoever waits for it is woken. */
+  /** The task has ended: callers that wait for it are woken after the commit. */
   announceEnd(taskId: string): void {
     this.unit.afterCommit(() => this.host.wakeups.wake(taskTopic(taskId)));
   }

@@ -1,113 +1,101 @@
 /**
- * The one alarm of a coordinator: time-outs of tasks, deadlines of drains, retries that backed off, retention,
- * doorbells that were not answered, messages to be sent again, and whatever a crash left
- * under way. A late alarm, or a start under another boot id, was our absence, not theirs.
+ * The alarm-driven work of a coordinator: time-outs of tasks, deadlines of drains, retries after back-off, retention,
+ * repeated wake-ups, messages to send again, and work that a crash interrupted. A late alarm, or a start under another
+ * boot id, is our own outage, and extends the deadlines.
  */
-
 import { earliest, taskDeadline } from "../../domain/deadlines.ts";
 import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/pause.ts";
 import { extendedTask } from "../../domain/task-lifecycle.ts";
 import type { Drains } from "./agents/drains.ts";
+import type { BackgroundWork } from "./background-work.ts";
 import type { ClusterContext } from "./cluster-context.ts";
 import type { AttemptLosses } from "./failover/attempt-loss.ts";
-import type { Failover } from "./failover/failover.ts";
 import type { Placement } from "./tasks/placement.ts";
 
-/** Rows that one alarm changes of each kind at most; the rest follows in the next. */
+/** Rows of each kind that one alarm changes at most; the rest follows in the next alarm. */
 const ALARM_SLICE = 100;
 
-/** Finished tasks kept at most, however long the retention. */
+/** Finished tasks kept at most, whatever the retention. */
 const FINISHED_KEPT = 200_000;
 
-/** Beyond this much storage finished tasks give way; an object may hold 10 GB. */
+/** Beyond this size finished tasks are deleted before their retention ends; an object may hold 10 GB. */
 const COMFORTABLE_BYTES = 6_000_000_000;
 
-/** Tasks held in memory at once while all are gone through. */
+/** Tasks read at a time. */
 const PAGE = 100;
 
-/** Work that a crash may have interrupted is taken up by the alarm this much later. */
+/** The alarm continues work that a crash may have interrupted this much later. */
 const SAFETY_NET_MS = 1000;
 
+type Needs = Pick<
+  ClusterContext,
+  "host" | "meta" | "outbox" | "settings" | "tasks" | "wakeups" | "recordEvent" | "saveTask"
+>;
+type Parts = {
+  background: Pick<BackgroundWork, "hasWork">;
+  drains: Pick<Drains, "extendDeadlines" | "nextWorkMs" | "runDue" | "shortestTimeoutMs">;
+  losses: Pick<AttemptLosses, "timeOut">;
+  placement: Pick<Placement, "place">;
+};
+
 export class Maintenance {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #losses: AttemptLosses;
-  readonly #failover: Failover;
-  readonly #drains: Drains;
+  readonly #context: Needs;
+  readonly #parts: Parts;
   #lastPauseMs = 0;
 
-  constructor(
-    context: ClusterContext,
-    placement: Placement,
-    losses: AttemptLosses,
-    failover: Failover,
-    drains: Drains,
-  ) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#losses = losses;
-    this.#failover = failover;
-    this.#drains = drains;
+    this.#parts = parts;
   }
 
-  /** At a start of the object: under another boot id, we were away. */
+  /** At a start of the object: under another boot id, there was an outage. */
   load(nowMs: number): void {
     const { meta, host } = this.#context;
     const storedBootId = meta.read("boot_id");
     if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
-    if (isRestart(storedBootId, host.bootId))
-      this.#creditPause("restarted", nowMs, host.reachableSinceMs() ?? nowMs);
-  }
-
-  /** Whether something is under way that is to go on as soon as others had their turn. */
-  get hasWork(): boolean {
-    return this.#failover.hasWork || this.#placement.hasWork;
-  }
-
-  /** Does one slice of what is under way. */
-  work(nowMs: number): void {
-    if (this.#failover.hasWork) this.#failover.runSlice(nowMs);
-    else this.#placement.fillRest(nowMs);
+    if (isRestart(storedBootId, host.bootId)) {
+      this.#extendDeadlines("restarted", host.reachableSinceMs() ?? nowMs, nowMs);
+    }
   }
 
   nextWorkMs(nowMs: number): number | null {
-    const { tasks, outbox, wakeups: doorbells, settings } = this.#context;
+    const { tasks, outbox, wakeups, settings } = this.#context;
+    const { background, drains } = this.#parts;
     const finishedMs = tasks.store.earliestFinishedMs();
     return earliest(
-      this.hasWork ? nowMs + SAFETY_NET_MS : null,
+      background.hasWork ? nowMs + SAFETY_NET_MS : null,
       tasks.store.earliestDeadlineMs(),
       tasks.store.earliestBackOffMs(),
       finishedMs === null ? null : this.#hasTooMuch() ? nowMs : finishedMs + settings.retentionMs + 1,
-      this.#drains.nextWorkMs(),
-      doorbells.nextWorkMs(),
+      drains.nextWorkMs(),
+      wakeups.nextWorkMs(),
       outbox.nextWorkMs(),
     );
   }
 
   run(scheduledMs: number | null, nowMs: number): void {
-    const { tasks, settings, wakeups: doorbells, outbox } = this.#context;
-    const dueMs =
-      earliest(scheduledMs, tasks.store.earliestDeadlineMs(), this.#drains.nextWorkMs(), nowMs) ?? nowMs;
-    const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
-    if (
-      mayBeLate(countedFromMs, nowMs) &&
-      isLateAlarm(
-        countedFromMs,
-        nowMs,
-        earliest(tasks.store.shortestTimeoutMs(), this.#drains.shortestTimeoutMs()),
-      )
-    ) {
-      this.#creditPause("alarm_late", nowMs, nowMs);
-    }
+    const { tasks, settings, wakeups, outbox } = this.#context;
+    if (this.#isLate(scheduledMs, nowMs)) this.#extendDeadlines("alarm_late", nowMs, nowMs);
     this.#timeOutTasks(nowMs);
-    this.#drains.runDue(nowMs);
+    this.#parts.drains.runDue(nowMs);
     for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
     tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
-    doorbells.repeatDue(nowMs);
+    wakeups.repeatDue(nowMs);
     outbox.sendDue(nowMs);
   }
 
-  /** More finished tasks than are kept, or more bytes: then the oldest go before their retention is over. */
+  /** Whether the alarm is so late that there was an outage since the last one. */
+  #isLate(scheduledMs: number | null, nowMs: number): boolean {
+    const { store } = this.#context.tasks;
+    const { drains } = this.#parts;
+    const dueMs = earliest(scheduledMs, store.earliestDeadlineMs(), drains.nextWorkMs(), nowMs) ?? nowMs;
+    const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
+    if (!mayBeLate(countedFromMs, nowMs)) return false;
+    const shortestMs = earliest(store.shortestTimeoutMs(), drains.shortestTimeoutMs());
+    return isLateAlarm(countedFromMs, nowMs, shortestMs);
+  }
+
+  /** Too many finished tasks, or too many bytes: then the oldest are deleted before their retention ends. */
   #hasTooMuch(): boolean {
     return (
       this.#context.tasks.finishedCount > FINISHED_KEPT ||
@@ -117,11 +105,11 @@ export class Maintenance {
 
   #timeOutTasks(nowMs: number): void {
     for (const task of this.#context.tasks.store.overdue(nowMs, ALARM_SLICE)) {
-      // An earlier one of the slice may have changed it.
+      // An earlier time-out of the slice may have changed the task.
       const current = this.#context.tasks.store.find(task.id);
       const deadline = current && taskDeadline(current);
       if (current !== undefined && deadline && deadline.atMs <= nowMs) {
-        this.#losses.timeOut(current, deadline.kind, nowMs);
+        this.#parts.losses.timeOut(current, deadline.kind, nowMs);
       }
     }
   }
@@ -129,13 +117,14 @@ export class Maintenance {
   #retryBackedOff(taskId: string, nowMs: number): void {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined || task.status !== "pending") return;
-    this.#placement.place(task, { ...task, notBeforeMs: null }, "task_failed", nowMs);
+    const due = { ...task, notBeforeMs: null };
+    this.#parts.placement.place({ before: task, task: due, reason: "task_failed" }, nowMs);
   }
 
-  /** We were away until `fromMs`: every running deadline of a task is given whole again from then. */
-  #creditPause(cause: PauseCause, nowMs: number, fromMs: number): void {
+  /** Our own outage lasted until `fromMs`: each running deadline of a task and of a drain starts again from then. */
+  #extendDeadlines(cause: PauseCause, fromMs: number, nowMs: number): void {
     this.#lastPauseMs = nowMs;
-    this.#drains.extendDeadlines(fromMs);
+    this.#parts.drains.extendDeadlines(fromMs);
     let count = 0;
     let last = 0;
     for (;;) {

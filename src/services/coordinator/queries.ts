@@ -1,4 +1,4 @@
-/** What can be read of a cluster. Nothing here changes what is stored. */
+/** Reads of a cluster. Nothing here changes stored state. */
 import type { Agent, AgentFilter } from "../../contract/agent.ts";
 import type { ClusterStatus } from "../../contract/cluster.ts";
 import type { Page } from "../../contract/common.ts";
@@ -23,10 +23,10 @@ import { noSuchAgent, noSuchTask } from "./refusals.ts";
 import type { Placement } from "./tasks/placement.ts";
 import { agentView, lateResultView, taskView } from "./views.ts";
 
-/** Failures shown in the status. */
+/** Failures in the status. */
 const RECENT_FAILURES = 10;
 
-/** Unstarted tasks told of in one answer, of all agents together: as many as a page of a list may have. */
+/** Unstarted tasks in one answer, of all agents together: the limit of a page. */
 const UNSTARTED_LIMIT = 500;
 
 const DAY_MS = 86_400_000;
@@ -34,11 +34,16 @@ const DAY_MS = 86_400_000;
 /** Which page of the tasks that an agent holds. */
 export type HeldTasksQuery = { statuses: readonly TaskStatus[]; limit: number; cursor: string | null };
 
-export class Queries {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "decisions" | "events" | "failures" | "lateResults" | "settings" | "tasks" | "unit" | "wakeups"
+>;
 
-  constructor(context: ClusterContext, placement: Placement) {
+export class Queries {
+  readonly #context: Needs;
+  readonly #placement: Pick<Placement, "backupsNow">;
+
+  constructor(context: Needs, placement: Pick<Placement, "backupsNow">) {
     this.#context = context;
     this.#placement = placement;
   }
@@ -71,7 +76,7 @@ export class Queries {
     });
   }
 
-  /** One task, with its list of backups as it would count now. */
+  /** One task, with its backups as they would be used now. */
   task(taskId: string): Outcome<Task> {
     return this.#context.unit.read((nowMs): Outcome<Task> => {
       const task = this.#context.tasks.store.find(taskId);
@@ -91,28 +96,27 @@ export class Queries {
     });
   }
 
-  /** The tasks an agent holds, most urgent first. An agent that reads its own list needs no wake-up any more. */
+  /** The tasks that an agent holds, most urgent first. An agent that reads its whole list needs no further wake-up. */
   tasksOf(agentId: string, { statuses, limit, cursor }: HeldTasksQuery, principal: Principal): Page<Task> {
     return this.#context.unit.read(() => {
-      const found = this.#context.tasks.store.heldPage(agentId, statuses, placeOf(cursor), limit);
+      const found = this.#context.tasks.store.heldPage(agentId, statuses, positionOf(cursor), limit);
       if (principal.role === "agent") {
         const unstarted = found.items.filter(({ task }) => task.status === "assigned").length;
         this.#context.wakeups.read(agentId, unstarted);
       }
-      return pageOfSlice(found, viewOfPlaced, cursorOfPlaced);
+      return pageOfSlice(found, viewOfQueued, cursorOfQueued);
     });
   }
 
   /**
-   * The tasks that agents have not started, for their groups to tell them of; their doorbells go on until they answer.
-   * A page for each read, in order, as far as one answer reaches: the last may have more behind it, and reads
-   * beyond it have none.
+   * The unstarted tasks of agents, for their groups to push. Wake-ups are repeated until the agents react. Returns a page
+   * for each read, in order, as far as one answer reaches: the last page may be incomplete, and further reads have none.
    */
   unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[] {
     return this.#context.unit.read(() => {
-      const lines = reads.map(({ agentId, cursor }) => ({ agentId, after: placeOf(cursor) }));
-      const slices = this.#context.tasks.store.unstartedPages(lines, UNSTARTED_LIMIT);
-      return slices.map((slice) => pageOfSlice(slice, viewOfPlaced, cursorOfPlaced));
+      const queues = reads.map(({ agentId, cursor }) => ({ agentId, after: positionOf(cursor) }));
+      const slices = this.#context.tasks.store.unstartedPages(queues, UNSTARTED_LIMIT);
+      return slices.map((slice) => pageOfSlice(slice, viewOfQueued, cursorOfQueued));
     });
   }
 
@@ -135,7 +139,7 @@ export class Queries {
   failure(failureId: string): Outcome<Failure> {
     return this.#context.unit.read((): Outcome<Failure> => {
       const failure = this.#context.failures.find(failureId);
-      return failure === undefined ? refuse("not_found", "there is no such failure on record") : ok(failure);
+      return failure === undefined ? refuse("not_found", "there is no failure with this id") : ok(failure);
     });
   }
 
@@ -190,16 +194,16 @@ export class Queries {
   }
 }
 
-/** A cursor is a number in disguise; one that is not finds nothing special. */
+/** @returns null for a cursor that is not a number: the list then starts from its beginning */
 function numberOf(cursor: string | null): number | null {
   const number = Number(cursor);
   return cursor === null || !Number.isSafeInteger(number) ? null : number;
 }
 
-const viewOfPlaced = ({ task }: QueuedTask) => taskView(task);
-const cursorOfPlaced = ({ place }: QueuedTask) => `${place.urgency}:${place.number}`;
+const viewOfQueued = ({ task }: QueuedTask) => taskView(task);
+const cursorOfQueued = ({ place }: QueuedTask) => `${place.urgency}:${place.number}`;
 
-function placeOf(cursor: string | null): QueuePosition | null {
+function positionOf(cursor: string | null): QueuePosition | null {
   const [urgency, number] = (cursor ?? "").split(":").map(Number);
   return Number.isFinite(urgency) && Number.isFinite(number)
     ? { urgency: urgency ?? 0, number: number ?? 0 }

@@ -10,31 +10,36 @@ export function noSuchTask(): Outcome<never> {
   return refuse("not_found", "there is no such task in this cluster");
 }
 
-export function incarnationOver(): Outcome<never> {
-  return refuse("session_expired", "this incarnation is over; register again");
+/** @param evidence the task of the report, if a report is refused */
+export function sessionExpired(evidence?: { task_id: string }): Outcome<never> {
+  return refuse("session_expired", "this incarnation has ended; register again", evidence);
 }
 
 export function staleAttempt(task: TaskRecord): Outcome<never> {
-  return refuse("stale_attempt", "this attempt of this agent is not the current one", whereItIs(task));
-}
-
-/** The attempt is the last one, and is over. */
-export function takenAway(task: TaskRecord): Outcome<never> {
   return refuse(
-    "invalid_transition",
-    "the task was taken from this attempt and waits for an agent; until one has it, a result still counts",
-    whereItIs(task),
+    "stale_attempt",
+    "this attempt of this agent is not the current one; stop working on it",
+    currentAttemptOf(task),
   );
 }
 
-export function finishedAlready(task: TaskRecord): Outcome<never> {
-  return refuse("invalid_transition", `the task is ${task.status}`, {
+/** The attempt is the latest one and has ended. */
+export function attemptEnded(task: TaskRecord): Outcome<never> {
+  return refuse(
+    "invalid_transition",
+    "this attempt has ended and the task waits for an agent; until an agent has it, only a result is accepted",
+    currentAttemptOf(task),
+  );
+}
+
+export function alreadyFinished(task: TaskRecord): Outcome<never> {
+  return refuse("invalid_transition", `the task is already ${task.status}`, {
     task_status: task.status,
     attempt: task.attempt,
   });
 }
 
-function whereItIs(task: TaskRecord) {
+function currentAttemptOf(task: TaskRecord) {
   return {
     attempt: task.attempt,
     assigned_to: task.status === "pending" ? null : task.holder,

@@ -1,4 +1,4 @@
-/** Agents, tasks and late results as the wire shows them. */
+/** Agents, tasks and late results as the API shows them. */
 import type { Agent } from "../../contract/agent.ts";
 import { instant, instantOrNull, secondsOrNull } from "../../contract/instant.ts";
 import type { LateResult, Task, TaskState } from "../../contract/task.ts";
@@ -7,7 +7,7 @@ import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import type { LateResultRecord } from "../../storage/coordinator/late-results.ts";
 
-/** @param openTasks how many tasks it holds */
+/** @param openTasks how many tasks the agent holds */
 export function agentView(agent: AgentRecord, openTasks: number, nowMs: number): Agent {
   return {
     id: agent.id,
@@ -28,7 +28,7 @@ export function agentView(agent: AgentRecord, openTasks: number, nowMs: number):
     incarnation: agent.incarnation,
     registered_at: instant(agent.registeredAtMs),
     last_heartbeat_at: instantOrNull(agent.lastHeartbeatAtMs),
-    // While it lives its group knows; the Worker fills it in.
+    // Only the group of a live agent knows it; the Worker adds it.
     deadline_at: null,
     task_count: openTasks,
     load: agent.load,
@@ -84,7 +84,7 @@ export function lateResultView({ attempt, agentId, result, receivedAtMs }: LateR
   };
 }
 
-/** The task without what it carries. */
-export function taskStateOf({ data: _, result: __, ...standing }: Task): TaskState {
-  return standing;
+/** The task without its data and result. */
+export function taskStateOf({ data: _, result: __, ...state }: Task): TaskState {
+  return state;
 }

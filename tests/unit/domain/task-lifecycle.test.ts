@@ -19,43 +19,9 @@ import {
   retried,
   started,
 } from "../../../src/domain/task-lifecycle.ts";
+import { taskRecord } from "../../support/records.ts";
 
-const NEW: TaskRecord = {
-  id: "t",
-  fingerprint: "",
-  type: "resize",
-  priority: 5,
-  data: null,
-  status: "pending",
-  holder: null,
-  attempt: 0,
-  reassignmentCount: 0,
-  previousAgents: [],
-  backups: [],
-  hasOwnBackups: false,
-  group: null,
-  requiredLabels: {},
-  timeoutMs: 10_000,
-  progressTimeoutMs: 3000,
-  startTimeoutMs: 2000,
-  lateResultPolicy: "keep",
-  lateResultCount: 0,
-  progress: null,
-  result: null,
-  error: null,
-  pendingReason: null,
-  createdAtMs: 0,
-  assignedAtMs: null,
-  startedAtMs: null,
-  progressAtMs: null,
-  finishedAtMs: null,
-  deadlineAtMs: null,
-  extendedAtMs: 0,
-  extensions: 0,
-  notBeforeMs: null,
-  failureCount: 0,
-  decisionCount: 0,
-};
+const NEW = taskRecord({ timeoutMs: 10_000, progressTimeoutMs: 3000, startTimeoutMs: 2000 });
 
 /** What may happen next, given where the task stands; the coordinator asks for nothing else. */
 const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {

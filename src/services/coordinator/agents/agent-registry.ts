@@ -1,6 +1,6 @@
 /**
- * The agents of a cluster, mirrored in memory and written through, with what each holds.
- * An entry is a live view: a load handed out in this very round already counts.
+ * The agents of a cluster in memory, written through to storage, with how many tasks each holds. A candidate is a live
+ * view: a task that was assigned earlier in the same round already counts.
  */
 import type { AgentStatus, Load } from "../../../contract/agent.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
@@ -18,7 +18,7 @@ import type { Candidate } from "../../../strategies/strategy.ts";
 class Entry implements Candidate {
   agent: AgentRecord;
   openTasks: number;
-  /** Only in memory: a hint that is worth nothing after a restart. */
+  /** Only in memory: after a restart the group reports silent agents again. */
   silentUntilMs: number | null = null;
 
   constructor(agent: AgentRecord, openTasks: number) {
@@ -62,7 +62,7 @@ export class AgentRegistry {
   readonly #store: AgentStore;
   #entries = new Map<string, Entry>();
   #groups = new Set<string>();
-  /** Live agents whose drain has a deadline that is still to come, or to be acted on. */
+  /** The deadlines of the drains of live agents, until they are handled. */
   #drainDeadlines = new Map<string, number>();
 
   constructor(sql: Sql) {
@@ -77,10 +77,10 @@ export class AgentRegistry {
     for (const agent of this.#store.all()) {
       const entry = new Entry(agent, openTasks.get(agent.id) ?? 0);
       const known = before.get(agent.id);
-      // A hint that is in memory alone outlives a reading anew.
+      // What is in memory only survives a reload.
       if (known?.agent.incarnation === agent.incarnation) entry.silentUntilMs = known.silentUntilMs;
       this.#entries.set(agent.id, entry);
-      this.#noteDrain(agent);
+      this.#indexDrain(agent);
     }
     this.#groups = new Set(this.#store.groups());
   }
@@ -98,7 +98,7 @@ export class AgentRegistry {
     return entry !== undefined && entry.status === "active" && entry.openTasks < entry.maxConcurrentTasks;
   }
 
-  /** Every agent by id, those that are leaving left out. */
+  /** Every agent by id, except those that are leaving. */
   all(): AgentRecord[] {
     return [...this.#entries.values()]
       .map((entry) => entry.agent)
@@ -126,7 +126,7 @@ export class AgentRegistry {
     return this.#entries.get(agentId);
   }
 
-  /** The agent as it would be with nothing to do and no drain: for what it can do at all. */
+  /** The agent as it would be without tasks and without a drain: shows what it can do at all. */
   unburdened(agentId: string): Candidate | undefined {
     const agent = this.find(agentId);
     return agent && new Entry({ ...agent, status: "active" }, 0);
@@ -136,14 +136,14 @@ export class AgentRegistry {
     return this.#entries.values();
   }
 
-  /** How long tasks of a type take in this cluster, whoever does them; null if none was completed yet. */
+  /** How long tasks of this type take on average in this cluster; null if none was completed yet. */
   typicalMs(type: string): number | null {
-    const experiences: (TypePerformance | undefined)[] = [];
-    for (const { agent } of this.#entries.values()) experiences.push(agent.performance[type]);
-    return typicalMs(experiences);
+    const performances: (TypePerformance | undefined)[] = [];
+    for (const { agent } of this.#entries.values()) performances.push(agent.performance[type]);
+    return typicalMs(performances);
   }
 
-  /** An agent is silent and may be dead by then; until that instant others are preferred. */
+  /** The agent is silent, and is declared failed by that instant if nothing arrives; until then others are preferred. */
   markSilent(agentId: string, incarnation: number, untilMs: number): void {
     const entry = this.#entries.get(agentId);
     if (entry?.agent.incarnation === incarnation) entry.silentUntilMs = untilMs;
@@ -157,7 +157,7 @@ export class AgentRegistry {
       if (agent.incarnation !== entry.agent.incarnation) entry.silentUntilMs = null;
       entry.agent = agent;
     }
-    this.#noteDrain(agent);
+    this.#indexDrain(agent);
   }
 
   remove(agentId: string): void {
@@ -182,14 +182,14 @@ export class AgentRegistry {
     return [...this.#drainDeadlines.keys()].flatMap((id) => this.find(id) ?? []);
   }
 
-  #noteDrain({ id, status, drain }: AgentRecord): void {
-    const deadlineMs = isLive(status) && drain?.isOver === false ? drain.deadlineMs : null;
-    if (deadlineMs === null) this.#drainDeadlines.delete(id);
-    else this.#drainDeadlines.set(id, deadlineMs);
-  }
-
   countOpenTask(agentId: string, change: 1 | -1): void {
     const entry = this.#entries.get(agentId);
     if (entry !== undefined) entry.openTasks += change;
+  }
+
+  #indexDrain({ id, status, drain }: AgentRecord): void {
+    const deadlineMs = isLive(status) && drain?.isOver === false ? drain.deadlineMs : null;
+    if (deadlineMs === null) this.#drainDeadlines.delete(id);
+    else this.#drainDeadlines.set(id, deadlineMs);
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Agents that are to be rid of their tasks without having failed: what they have not started
- * reassigner at once, what they run when the deadline comes. An operator's drain outlives a
- * registration, an agent's own ends with it.
+ * Drains: an agent takes no new tasks, its unstarted tasks are reassigned at once, and its running tasks at the
+ * deadline. No failure is recorded. An operator's drain outlives a registration, an agent's own drain ends with it.
  */
 import type { DrainRequest } from "../../../contract/agent.ts";
 import { instantOrNull, msOrNull } from "../../../contract/instant.ts";
@@ -17,53 +16,58 @@ import {
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { TaskReassigner } from "../failover/task-reassigner.ts";
-import { incarnationOver, noSuchAgent } from "../refusals.ts";
-import type { Placement } from "../tasks/placement.ts";
+import { noSuchAgent, sessionExpired } from "../refusals.ts";
+import type { SlotFiller } from "../tasks/slot-filler.ts";
+
+export type DrainOrder = { agentId: string; request: DrainRequest; principal: Principal };
+
+type Needs = Pick<ClusterContext, "agents" | "outbox" | "recordEvent">;
+type Parts = { slots: Pick<SlotFiller, "fill">; reassigner: Pick<TaskReassigner, "openFor"> };
 
 export class Drains {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #reassigner: TaskReassigner;
+  readonly #context: Needs;
+  readonly #parts: Parts;
 
-  constructor(context: ClusterContext, placement: Placement, reassigner: TaskReassigner) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#reassigner = reassigner;
+    this.#parts = parts;
   }
 
-  drain(agentId: string, request: DrainRequest, principal: Principal, nowMs: number): Outcome<null> {
+  drain({ agentId, request, principal }: DrainOrder, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, principal)) return incarnationOver();
-    if (!isLive(agent.status)) return refuse("invalid_transition", "the agent is inactive");
+    if (isEnded(agent, principal)) return sessionExpired();
+    if (!isLive(agent.status)) {
+      return refuse("invalid_transition", "the agent is inactive: only a live agent can drain");
+    }
     const drain = drainAfter(agent.drain, drainOf(request, principal, nowMs));
     const draining = withDrain(agent, drain);
     this.#context.agents.save(draining);
-    this.#tell(draining, nowMs);
+    this.#announce(draining, nowMs);
     this.#begin(draining, nowMs);
     return ok(null);
   }
 
-  /** One that does not drain goes on as it is. */
+  /** Ends the drain. An agent that does not drain stays as it is. */
   resume(agentId: string, principal: Principal, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, principal)) return incarnationOver();
+    if (isEnded(agent, principal)) return sessionExpired();
     if (agent.drain === null) return ok(null);
     if (principal.role === "agent" && agent.drain.by === "operator") {
-      return refuse("forbidden", "an operator drains this agent, and an operator resumes it");
+      return refuse("forbidden", "an operator drained this agent: only an operator can resume it");
     }
     const resumed = withDrain(agent, null);
     this.#context.agents.save(resumed);
-    this.#tell(resumed, nowMs);
-    this.#placement.fill(agentId, nowMs);
+    this.#announce(resumed, nowMs);
+    this.#parts.slots.fill(agentId, nowMs);
     return ok(null);
   }
 
-  /** A new incarnation is admitted under the operator's drain that the one before was under. */
-  returned(agent: AgentRecord, nowMs: number): void {
+  /** A new incarnation continues the operator's drain of the previous one. */
+  reapply(agent: AgentRecord, nowMs: number): void {
     if (agent.drain === null) return;
-    this.#tell(agent, nowMs);
+    this.#announce(agent, nowMs);
     this.#begin(agent, nowMs);
   }
 
@@ -71,39 +75,39 @@ export class Drains {
     return this.#context.agents.earliestDrainDeadlineMs();
   }
 
-  /** Deadlines that have passed: what the agent still runs is taken from it. */
+  /** Reassigns the running tasks of agents whose deadline has passed. */
   runDue(nowMs: number): void {
     for (const agent of this.#context.agents.drainingWithDeadline()) {
       if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
     }
   }
 
-  /** The shortest heartbeat timeout among those whose drain has a deadline. */
+  /** The shortest heartbeat timeout of the agents whose drain has a deadline; null if there is none. */
   shortestTimeoutMs(): number | null {
     const timeouts = this.#context.agents.drainingWithDeadline().map((agent) => agent.heartbeatTimeoutMs);
     return timeouts.length === 0 ? null : Math.min(...timeouts);
   }
 
-  /** We were away until `fromMs`. */
+  /** After our own outage, which lasted until `fromMs`. */
   extendDeadlines(fromMs: number): void {
     for (const agent of this.#context.agents.drainingWithDeadline()) {
-      const credited = extendedDrain(agent, fromMs);
-      if (credited !== agent) this.#context.agents.save(credited);
+      const extended = extendedDrain(agent, fromMs);
+      if (extended !== agent) this.#context.agents.save(extended);
     }
   }
 
   #begin(agent: AgentRecord, nowMs: number): void {
     if (isOverdue(agent, nowMs)) this.#end(agent, nowMs);
-    else this.#reassigner.openFor("agent_drained", agent, nowMs);
+    else this.#parts.reassigner.openFor("agent_drained", agent, nowMs);
   }
 
   #end(agent: AgentRecord, nowMs: number): void {
     this.#context.agents.save({ ...agent, drain: agent.drain && { ...agent.drain, isOver: true } });
-    this.#reassigner.openFor("drain_over", agent, nowMs);
+    this.#parts.reassigner.openFor("drain_over", agent, nowMs);
   }
 
-  /** To the log, and to the group, which tells the agent. */
-  #tell(agent: AgentRecord, nowMs: number): void {
+  /** Adds the event, and tells the group, which tells the agent. */
+  #announce(agent: AgentRecord, nowMs: number): void {
     const { id, incarnation, drain } = agent;
     const mode = drain?.mode ?? null;
     const deadlineMs = drain?.deadlineMs ?? null;

@@ -1,40 +1,43 @@
 /**
- * Attempts that were taken from agents whose groups could not be told. Kept in memory to be told again with back-off,
- * for an hour or so, as long as the agent lives on in the same incarnation: a later one reads its list anyway.
+ * Revoked attempts that an agent's group could not be told of. They are kept in memory and repeated with back-off for
+ * about an hour, as long as the agent lives in the same incarnation: a later incarnation reads its task list.
  */
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
 import { BackoffTimers, isLastWait } from "./backoff-timers.ts";
 
-/** Revocations kept of all agents together; a report of what is beyond them is refused anyway. */
+/** Revocations kept of all agents together. An agent that is not told of one learns of it when its report is refused. */
 const KEPT = 10_000;
 
 type Agent = Pick<AgentRecord, "id" | "incarnation" | "status">;
 
 type Kept = { incarnation: number; revoked: readonly Revocation[] };
 
-/** What one agent is told again, and how long that was waited for. */
+/** What one agent is still to be told, and how long the last wait was. */
 export type Undelivered = { revoked: readonly Revocation[]; waitedMs: number };
+
+/** @property before what of these had failed before, or null */
+export type FailedDelivery = { revoked: readonly Revocation[]; before: Undelivered | null };
 
 export class UndeliveredRevocations {
   readonly #byAgent = new Map<string, Kept>();
-  readonly #repetitions = new BackoffTimers();
+  readonly #timers = new BackoffTimers();
   #count = 0;
 
-  /** Telling the agent has failed. @param before what of it had failed before, if anything */
-  add(agent: Agent, revoked: readonly Revocation[], before: Undelivered | null, nowMs: number): void {
+  /** The agent's group could not be told. */
+  add(agent: Agent, { revoked, before }: FailedDelivery, nowMs: number): void {
     if (!isLive(agent.status) || (before !== null && isLastWait(before.waitedMs))) return;
-    const meanwhile = this.take(agent)?.revoked ?? [];
-    const all = [...meanwhile, ...revoked].slice(0, KEPT - this.#count);
+    const addedMeanwhile = this.take(agent)?.revoked ?? [];
+    const all = [...addedMeanwhile, ...revoked].slice(0, KEPT - this.#count);
     if (all.length === 0) return;
     const { id, incarnation } = agent;
-    if (before === null) this.#repetitions.begin(id, nowMs);
-    else this.#repetitions.goOn(id, before.waitedMs, nowMs);
+    if (before === null) this.#timers.start(id, nowMs);
+    else this.#timers.repeat({ id, waitedMs: before.waitedMs }, nowMs);
     this.#count += all.length;
     this.#byAgent.set(id, { incarnation, revoked: all });
   }
 
-  /** Takes out what the agent is still to be told. */
+  /** Removes and returns what the agent is still to be told. */
   take(agent: Agent): Undelivered | null {
     const kept = this.#byAgent.get(agent.id);
     const waitedMs = this.#remove(agent.id);
@@ -43,21 +46,21 @@ export class UndeliveredRevocations {
   }
 
   nextWorkMs(): number | null {
-    return this.#repetitions.nextWorkMs();
+    return this.#timers.nextWorkMs();
   }
 
-  /** Whom to tell again now; nobody twice. @param find an agent as it is now */
+  /** The agents to tell again now, each once. @param find an agent as it is now */
   due(find: (agentId: string) => Agent | undefined, nowMs: number): string[] {
     const due: string[] = [];
-    for (const { id, waitedMs } of this.#repetitions.due(nowMs)) {
+    for (const { id, waitedMs } of this.#timers.due(nowMs)) {
       const agent = find(id);
       const kept = this.#byAgent.get(id);
       if (agent === undefined || kept === undefined || !isFor(kept, agent)) {
         this.#remove(id);
         continue;
       }
-      // Until it is taken out to be told.
-      this.#repetitions.wait(id, waitedMs, nowMs);
+      // The timer runs again until `take` removes it.
+      this.#timers.wait(id, waitedMs, nowMs);
       due.push(id);
     }
     return due;
@@ -67,7 +70,7 @@ export class UndeliveredRevocations {
   #remove(agentId: string): number | null {
     this.#count -= this.#byAgent.get(agentId)?.revoked.length ?? 0;
     this.#byAgent.delete(agentId);
-    return this.#repetitions.end(agentId);
+    return this.#timers.stop(agentId);
   }
 }
 

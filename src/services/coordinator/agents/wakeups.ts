@@ -1,12 +1,13 @@
 /**
- * Telling agents that their task list changed, and which attempts were taken from them. A
- * doorbell may be lost, so it is repeated with back-off until the agent has started its tasks or read
- * of them all; what was taken is said until the group has heard it. Nothing is
- * stored: after a start the repetitions go on at the pace of how long the tasks have waited, and of what was
- * taken only a refused report tells.
+ * Tells agents that their task list changed, and which attempts were revoked. A wake-up may be lost, so it is repeated
+ * with back-off until the agent has started its tasks or has read its whole list. Revocations are repeated until the
+ * agent's group has them. Nothing is stored: a new instance continues the timers from the age of the oldest unstarted
+ * task, and an agent that is not told of a revocation learns of it when its report is refused.
  */
+import type { RevocationReason } from "../../../contract/socket.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import { earliest } from "../../../domain/deadlines.ts";
+import { isHeld, type TaskRecord } from "../../../domain/task.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
 import type { Host } from "../../host.ts";
 import type { UnitOfWork } from "../../unit-of-work.ts";
@@ -15,120 +16,123 @@ import type { AgentRegistry } from "./agent-registry.ts";
 import { BackoffTimers } from "./backoff-timers.ts";
 import { type Undelivered, UndeliveredRevocations } from "./undelivered-revocations.ts";
 
-export class Wakeups {
-  readonly #host: Host;
-  readonly #unit: UnitOfWork;
-  readonly #roster: AgentRegistry;
-  readonly #tasks: TaskCache;
-  /** Of the bells that were not answered. */
-  #repetitions = new BackoffTimers();
-  /** Whom the present work rings when it is committed, with what was taken from each. */
-  #ringing = new Map<string, Revocation[]>();
-  /** Of committed work alone, so it outlives a reading anew. */
-  readonly #unheard = new UndeliveredRevocations();
+export type WakeupsNeeds = {
+  host: Pick<Host, "peers" | "log">;
+  unit: Pick<UnitOfWork, "afterCommit" | "commit">;
+  agents: Pick<AgentRegistry, "find">;
+  tasks: Pick<TaskCache, "store" | "unstartedOf">;
+};
 
-  constructor(host: Host, unit: UnitOfWork, roster: AgentRegistry, tasks: TaskCache) {
-    this.#host = host;
-    this.#unit = unit;
-    this.#roster = roster;
-    this.#tasks = tasks;
+export class Wakeups {
+  readonly #needs: WakeupsNeeds;
+  /** Of agents that have not reacted to their wake-up. */
+  #timers = new BackoffTimers();
+  /** The agents to wake when the current work is committed, with their revocations. */
+  #pending = new Map<string, Revocation[]>();
+  /** Of committed work only, so a reload keeps them. */
+  readonly #undelivered = new UndeliveredRevocations();
+
+  constructor(needs: WakeupsNeeds) {
+    this.#needs = needs;
   }
 
   load(nowMs: number): void {
-    this.#repetitions = new BackoffTimers();
-    this.#ringing = new Map();
-    for (const { agentId, oldestAssignedAtMs } of this.#tasks.store.unstartedByAgent()) {
-      this.#repetitions.takeUp(agentId, oldestAssignedAtMs, nowMs);
+    this.#timers = new BackoffTimers();
+    this.#pending = new Map();
+    for (const { agentId, oldestAssignedAtMs } of this.#needs.tasks.store.unstartedByAgent()) {
+      this.#timers.continue(agentId, oldestAssignedAtMs, nowMs);
     }
   }
 
-  /** The agent's list changed: rings once the present work is committed. */
+  /** The agent's task list changed: the agent is woken once the current work is committed. */
   changed(agentId: string, nowMs: number): void {
-    this.#repetitions.begin(agentId, nowMs);
-    this.#ringAfterCommit(agentId);
+    this.#timers.start(agentId, nowMs);
+    this.#wakeAfterCommit(agentId);
   }
 
-  /** An attempt was taken from the agent. */
-  revoked(agentId: string, revocation: Revocation, nowMs: number): void {
-    this.changed(agentId, nowMs);
-    this.#ringing.get(agentId)?.push(revocation);
+  /** Tells the task's holder, if there is one, that the current attempt is revoked. @param task before the change */
+  revokeAttempt(task: TaskRecord, reason: RevocationReason, nowMs: number): void {
+    if (!isHeld(task.status) || task.holder === null) return;
+    this.changed(task.holder, nowMs);
+    this.#pending.get(task.holder)?.push({ taskId: task.id, attempt: task.attempt, reason });
   }
 
-  /** The agent has started a task. What its bell rang for may be another. */
+  /** The agent has started a task. Others may still be unstarted. */
   started(agentId: string): void {
     this.read(agentId, 0);
   }
 
-  /** The agent has read its list. @param unstarted how many tasks that it has not started it was shown */
+  /** The agent has read its list. @param unstarted how many unstarted tasks the answer had */
   read(agentId: string, unstarted: number): void {
-    if (unstarted === this.#tasks.unstartedOf(agentId)) this.#repetitions.end(agentId);
+    if (unstarted === this.#needs.tasks.unstartedOf(agentId)) this.#timers.stop(agentId);
   }
 
   nextWorkMs(): number | null {
-    return earliest(this.#repetitions.nextWorkMs(), this.#unheard.nextWorkMs());
+    return earliest(this.#timers.nextWorkMs(), this.#undelivered.nextWorkMs());
   }
 
-  /** Repeats the bells that were not answered, and the revocations that were not heard. */
+  /** Repeats the wake-ups that had no effect, and the revocations that were not delivered. */
   repeatDue(nowMs: number): void {
-    for (const agentId of this.#unheard.due((id) => this.#roster.find(id), nowMs)) {
-      this.#ringAfterCommit(agentId);
+    for (const agentId of this.#undelivered.due((id) => this.#needs.agents.find(id), nowMs)) {
+      this.#wakeAfterCommit(agentId);
     }
-    for (const { id, waitedMs } of this.#repetitions.due(nowMs)) {
-      if (this.#isWaitedFor(id)) {
-        this.#repetitions.goOn(id, waitedMs, nowMs);
-        this.#ringAfterCommit(id);
+    for (const timer of this.#timers.due(nowMs)) {
+      if (this.#hasUnstarted(timer.id)) {
+        this.#timers.repeat(timer, nowMs);
+        this.#wakeAfterCommit(timer.id);
       } else {
-        this.#repetitions.end(id);
+        this.#timers.stop(timer.id);
       }
     }
   }
 
-  /** Its tasks may also have ended, or gone elsewhere, with no word of their start. */
-  #isWaitedFor(agentId: string): boolean {
-    const agent = this.#roster.find(agentId);
-    return agent !== undefined && isLive(agent.status) && this.#tasks.unstartedOf(agentId) > 0;
+  /** Tasks may also have ended, or moved to another agent, without a report of their start. */
+  #hasUnstarted(agentId: string): boolean {
+    const agent = this.#needs.agents.find(agentId);
+    return agent !== undefined && isLive(agent.status) && this.#needs.tasks.unstartedOf(agentId) > 0;
   }
 
-  /** Once for each agent, whatever was done to its list. */
-  #ringAfterCommit(agentId: string): void {
-    if (this.#ringing.size === 0) {
-      this.#unit.afterCommit(() => {
-        const ringing = this.#ringing;
-        this.#ringing = new Map();
-        for (const [agent, revoked] of ringing) this.#ring(agent, revoked);
+  /** Once for each agent, however often its list changed. */
+  #wakeAfterCommit(agentId: string): void {
+    if (this.#pending.size === 0) {
+      this.#needs.unit.afterCommit(() => {
+        const pending = this.#pending;
+        this.#pending = new Map();
+        for (const [agent, revoked] of pending) this.#wake(agent, revoked);
       });
     }
-    if (!this.#ringing.has(agentId)) this.#ringing.set(agentId, []);
+    if (!this.#pending.has(agentId)) this.#pending.set(agentId, []);
   }
 
-  #ring(agentId: string, revoked: readonly Revocation[]): void {
-    const agent = this.#roster.find(agentId);
+  #wake(agentId: string, revoked: readonly Revocation[]): void {
+    const { host, agents, tasks } = this.#needs;
+    const agent = agents.find(agentId);
     if (agent === undefined) return;
-    const unheard = this.#unheard.take(agent);
-    const all = [...(unheard?.revoked ?? []), ...revoked];
-    this.#host.peers
+    const before = this.#undelivered.take(agent);
+    const all = [...(before?.revoked ?? []), ...revoked];
+    host.peers
       .wakeAgent(agent.group, {
         agentId,
-        assignedTasks: this.#tasks.unstartedOf(agentId),
+        assignedTasks: tasks.unstartedOf(agentId),
         ...(all.length === 0 ? {} : { revoked: all }),
       })
       .catch(() => {
-        if (all.length > 0) this.#keepUnheard(agent, all, unheard);
+        if (all.length > 0) this.#keepUndelivered(agent, all, before);
       })
       .catch((error: unknown) => {
-        this.#host.log.line("error", "doorbell_failed", { agent: agentId, error: String(error) });
+        host.log.line("error", "wakeup_failed", { agent: agentId, error: String(error) });
       });
   }
 
   /** In a commit, which sets the alarm. */
-  #keepUnheard(
+  #keepUndelivered(
     { id, incarnation }: AgentRecord,
     revoked: readonly Revocation[],
     before: Undelivered | null,
   ): void {
-    this.#unit.commit((nowMs) => {
-      const agent = this.#roster.find(id);
-      if (agent?.incarnation === incarnation) this.#unheard.add(agent, revoked, before, nowMs);
+    this.#needs.unit.commit((nowMs) => {
+      const agent = this.#needs.agents.find(id);
+      if (agent?.incarnation === incarnation) this.#undelivered.add(agent, { revoked, before }, nowMs);
     });
   }
 }

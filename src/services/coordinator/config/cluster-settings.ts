@@ -1,6 +1,6 @@
 /**
- * The configuration in force: the file as the base, and on top of it what `PUT` and
- * `PATCH` stored. Every change is a new version.
+ * The configuration in force: the file is the base, and the changes that `PUT` and `PATCH` stored are applied on top.
+ * Each change is a new version.
  */
 import type { Config } from "../../../contract/config.ts";
 import { fingerprint } from "../../../domain/fingerprint.ts";
@@ -48,13 +48,13 @@ export class ClusterSettings {
     return this.#version;
   }
 
-  /** Changes with every change of the configuration, whether by a call or by a new file; tells nothing of secrets. */
+  /** Changes with the configuration, whether by a call or by a new file; does not depend on secrets. */
   get etag(): string {
     return `"${this.#version}-${fingerprint(redactConfig(this.#config))}"`;
   }
 
-  /** What the other objects were last told, or are to be told: never shown. */
-  get toldMark(): string {
+  /** Changes with the configuration, secrets included: says whether the other objects have it. Never shown. */
+  get contentMark(): string {
     return `${this.#version}-${fingerprint(this.#config)}`;
   }
 
@@ -74,7 +74,7 @@ export class ClusterSettings {
     this.#meta.write("config_overrides", JSON.stringify(overrides));
   }
 
-  /** What the groups must know of it. */
+  /** The part that groups need. */
   forGroups(): GroupSettings {
     const { failover_config, heartbeat_config, lock_config } = this.#config;
     return {

@@ -1,4 +1,4 @@
-/** Reading and changing the configuration, and telling the other objects what they must know of it. */
+/** Reads and changes the configuration, and sends the other objects what they need of it. */
 import type { Config } from "../../../contract/config.ts";
 import { type Outcome, ok, type Problem, refuse } from "../../../contract/problem.ts";
 import type { Address } from "../../../protocol/message-batch.ts";
@@ -11,24 +11,29 @@ import { redactConfig } from "../../../validation/configuration/secrets.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Failover } from "../failover/failover.ts";
 
-/** How long a change waits for the groups to have it. */
-const HEARD_LIMIT_MS = 5000;
+/** How long a change waits for the groups to confirm it. */
+const DELIVERY_WAIT_MS = 5000;
 
 export type ConfigAnswer = { config: Config; etag: string; version: number; pendingGroups: string[] };
 
-export class ConfigService {
-  readonly #context: ClusterContext;
-  readonly #failover: Failover;
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "meta" | "outbox" | "settings" | "tasks" | "unit" | "recordEvent"
+>;
 
-  constructor(context: ClusterContext, failover: Failover) {
+export class ConfigService {
+  readonly #context: Needs;
+  readonly #failover: Pick<Failover, "resume">;
+
+  constructor(context: Needs, failover: Pick<Failover, "resume">) {
     this.#context = context;
     this.#failover = failover;
   }
 
-  /** A new file changes the configuration too, and the first one has to be told at all. */
+  /** A new configuration file is a change too; the first one has to be sent as well. */
   load(): void {
     const { meta, settings } = this.#context;
-    if (meta.read("config_told") !== settings.toldMark) this.#post();
+    if (meta.read("config_sent") !== settings.contentMark) this.#send();
   }
 
   get(): ConfigAnswer {
@@ -48,12 +53,16 @@ export class ConfigService {
     body: unknown,
     ifMatch: string | null,
   ): Promise<Outcome<ConfigAnswer>> {
-    const posted = this.#context.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
+    const sent = this.#context.unit.commit((nowMs): Outcome<{ receiver: Address; number: number }[]> => {
       const { settings } = this.#context;
       if (ifMatch !== null && !listsTag(ifMatch, settings.etag)) {
-        return refuse("config_changed", "the configuration changed meanwhile; read it again", {
-          etag: settings.etag,
-        });
+        return refuse(
+          "config_changed",
+          "the configuration has changed; read it again and repeat the change",
+          {
+            etag: settings.etag,
+          },
+        );
       }
       const changed = change(settings.base, settings.overrides, body);
       if (!changed.ok) return { ok: false, problem: invalidConfig(changed) };
@@ -61,29 +70,29 @@ export class ConfigService {
       const wasEnabled = settings.config.failover_config.enabled;
       settings.store(changed.config, changed.overrides);
       if (settings.agingMs !== agingMs) this.#context.tasks.store.reorder(settings.agingMs);
-      if (!wasEnabled && settings.config.failover_config.enabled) this.#failover.takeUp(nowMs);
+      if (!wasEnabled && settings.config.failover_config.enabled) this.#failover.resume(nowMs);
       this.#context.recordEvent(
         { type: "config.changed", subject: "config", data: { version: settings.version } },
         nowMs,
       );
-      return ok(this.#post());
+      return ok(this.#send());
     });
-    if (!posted.ok) return posted;
-    const heard = await Promise.all(
-      posted.value.map(async ({ receiver, number }) => ({
+    if (!sent.ok) return sent;
+    const deliveries = await Promise.all(
+      sent.value.map(async ({ receiver, number }) => ({
         receiver,
-        isHeard: await this.#context.outbox.delivered(receiver, number, HEARD_LIMIT_MS),
+        isDelivered: await this.#context.outbox.delivered(receiver, number, DELIVERY_WAIT_MS),
       })),
     );
-    const pendingGroups = heard
-      .filter(({ receiver, isHeard }) => !isHeard && receiver.startsWith("group/"))
+    const pendingGroups = deliveries
+      .filter(({ receiver, isDelivered }) => !isDelivered && receiver.startsWith("group/"))
       .map(({ receiver }) => receiver.slice("group/".length));
     return ok(this.#answer(pendingGroups));
   }
 
-  #post(): { receiver: Address; number: number }[] {
-    const { meta, outbox, agents: roster, settings } = this.#context;
-    meta.write("config_told", settings.toldMark);
+  #send(): { receiver: Address; number: number }[] {
+    const { meta, outbox, agents, settings } = this.#context;
+    meta.write("config_sent", settings.contentMark);
     const notifier = outbox.send("notifier", {
       type: "configure_notifier",
       version: settings.version,
@@ -91,7 +100,7 @@ export class ConfigService {
       email: settings.config.email_notification,
       webhook: settings.config.webhook_notification,
     });
-    const groups = roster.groups().map((group) => {
+    const groups = agents.groups().map((group) => {
       const receiver: Address = `group/${group}`;
       return {
         receiver,
@@ -115,7 +124,7 @@ export class ConfigService {
   }
 }
 
-/** @param ifMatch tags with commas between them, or `*` for any (RFC 9110); ours hold no comma */
+/** @param ifMatch tags separated by commas, or `*` for any (RFC 9110); our tags have no comma */
 function listsTag(ifMatch: string, etag: string): boolean {
   return ifMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim() === etag);
 }

@@ -1,18 +1,18 @@
 /**
- * What follows when a holder loses its task: by failing, by failing the task, or by being too
- * slow. The task moves on, unless it moved too often: then it is failed for good, on record.
+ * Attempts that were lost: the holder failed, failed the task, or was too slow. The task is placed again. A task that was
+ * reassigned too often fails for good, and that is a recorded failure.
  */
-import type { EventDraft } from "../../../contract/event.ts";
 import { instant } from "../../../contract/instant.ts";
-import type { RevocationReason } from "../../../contract/socket.ts";
 import type { TimeoutKind } from "../../../domain/deadlines.ts";
 import { withEvent } from "../../../domain/reliability.ts";
-import { isHeld, type TaskRecord } from "../../../domain/task.ts";
+import type { TaskRecord } from "../../../domain/task.ts";
 import { failed, lost, madePending } from "../../../domain/task-lifecycle.ts";
 import { withTaskFailure } from "../../../domain/task-type-performance.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
+import type { SlotFiller } from "../tasks/slot-filler.ts";
+import type { TaskEndings } from "../tasks/task-endings.ts";
 import { failureRecord } from "./failure-record.ts";
 
 const TIMEOUT_WORDS: Record<TimeoutKind, string> = {
@@ -30,65 +30,62 @@ export type AttemptLoss = {
   notBeforeMs: number | null;
 };
 
-/** How a task's end is noted; `data` beside who had it, under which attempt. */
-export type EndEvent = {
-  type: "task.completed" | "task.failed" | "task.cancelled";
-  data?: EventDraft["data"];
+/** @property message what happened, for people */
+export type TaskFailureFacts = { failureType: "task_failure" | "task_timeout"; message: string };
+
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "attempts" | "host" | "settings" | "wakeups" | "recordEvent" | "recordFailure" | "saveTask"
+>;
+type Parts = {
+  placement: Pick<Placement, "place">;
+  slots: Pick<SlotFiller, "fill">;
+  endings: Pick<TaskEndings, "announce">;
 };
 
 export class AttemptLosses {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
+  readonly #context: Needs;
+  readonly #parts: Parts;
 
-  constructor(context: ClusterContext, placement: Placement) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
+    this.#parts = parts;
   }
 
   /**
-   * A holder lost its task. Places it anew, unless it was moved too often: then it is failed
-   * for good, and that is a failure on record.
-   * @returns the task as it stands then
+   * A holder lost its task. Places the task again, unless it was reassigned too often: then it fails for good.
+   * @returns the task afterwards
    */
   lose(task: TaskRecord, loss: AttemptLoss, nowMs: number): TaskRecord {
     const { config } = this.#context.settings;
     this.#context.attempts.end(task.id, task.attempt, loss.outcome, nowMs);
-    const moving = lost(task, config.failover_config.preserve_task_priority);
-    if (moving.reassignmentCount > config.failover_config.max_reassignment_attempts) {
+    const unplaced = lost(task, config.failover_config.preserve_task_priority);
+    if (unplaced.reassignmentCount > config.failover_config.max_reassignment_attempts) {
       return this.#giveUp(task, loss, nowMs);
     }
     if (loss.notBeforeMs !== null) {
-      const waiting = madePending(
-        moving,
-        `${loss.message}; tried again at ${instant(loss.notBeforeMs)}`,
-        loss.notBeforeMs,
-      );
-      this.#context.saveTask(task, waiting);
-      this.#context.recordEvent(
-        { type: "task.pending", subject: task.id, data: { reason: waiting.pendingReason } },
-        nowMs,
-      );
-      return waiting;
+      const reason = `${loss.message}; tried again at ${instant(loss.notBeforeMs)}`;
+      const pending = madePending(unplaced, reason, loss.notBeforeMs);
+      this.#context.saveTask(task, pending);
+      this.#context.recordEvent({ type: "task.pending", subject: task.id, data: { reason } }, nowMs);
+      return pending;
     }
-    return this.#placement.place(task, moving, loss.reason, nowMs).task;
+    return this.#parts.placement.place({ before: task, task: unplaced, reason: loss.reason }, nowMs).task;
   }
 
-  /** The holder was too slow: it loses the task, not its standing. */
+  /** The holder was too slow: it loses the task, and stays active. */
   timeOut(task: TaskRecord, kind: TimeoutKind, nowMs: number): void {
-    const message = `${TIMEOUT_WORDS[kind]} (attempt ${task.attempt})`;
-    this.recordTaskFailure(task, "task_timeout", `${task.holder} ${message} on ${task.id}`, nowMs);
-    this.tellHolder(task, "timed_out", nowMs);
-    this.lose(task, { reason: "task_timed_out", outcome: "timed_out", message, notBeforeMs: null }, nowMs);
-    if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
+    const words = `${TIMEOUT_WORDS[kind]} (attempt ${task.attempt})`;
+    const message = `${task.holder} ${words} on ${task.id}`;
+    this.recordTaskFailure(task, { failureType: "task_timeout", message }, nowMs);
+    this.#context.wakeups.revokeAttempt(task, "timed_out", nowMs);
+    const loss = { outcome: "timed_out", message: words, notBeforeMs: null } as const;
+    this.lose(task, { reason: "task_timed_out", ...loss }, nowMs);
+    if (task.holder !== null) this.#parts.slots.fill(task.holder, nowMs);
   }
 
-  /** Records a failure that is a task's, not its agent's. */
-  recordTaskFailure(
-    task: TaskRecord,
-    failureType: "task_failure" | "task_timeout",
-    message: string,
-    nowMs: number,
-  ): void {
+  /** Records a failure of the task, not of its agent. */
+  recordTaskFailure(task: TaskRecord, { failureType, message }: TaskFailureFacts, nowMs: number): void {
     const agent = task.holder === null ? undefined : this.#context.agents.find(task.holder);
     if (agent !== undefined) {
       this.#context.agents.save({
@@ -114,29 +111,13 @@ export class AttemptLosses {
     this.#context.recordFailure(failure, { taskId: task.id }, nowMs);
   }
 
-  /** A task reached its end: it is announced, and its holder's slot is free. */
-  ended(task: TaskRecord, { type, data = {} }: EndEvent, nowMs: number): void {
-    const who = { agent_id: task.holder, attempt: task.attempt };
-    this.#context.recordEvent({ type, subject: task.id, data: { ...who, ...data } }, nowMs);
-    this.#context.announceEnd(task.id);
-    // One that never moved has had no failure of its own to be told of; a failed one waits for a person.
-    if (task.status !== "failed" && task.reassignmentCount > 0) this.#context.reportSettled(task.id, nowMs);
-    if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
-  }
-
-  /** The attempt is taken from its holder, which may still be working on it. */
-  tellHolder(task: TaskRecord, reason: RevocationReason, nowMs: number): void {
-    if (!isHeld(task.status) || task.holder === null) return;
-    this.#context.wakeups.revoked(task.holder, { taskId: task.id, attempt: task.attempt, reason }, nowMs);
-  }
-
   #giveUp(task: TaskRecord, loss: AttemptLoss, nowMs: number): TaskRecord {
     const limit = this.#context.settings.config.failover_config.max_reassignment_attempts;
     const message = `gave up after ${limit} reassignments; last: ${loss.message}`;
     const next = failed(task, { message, retryable: true }, nowMs);
     this.#context.saveTask(task, next);
     this.#recordGivenUp(next, message, nowMs);
-    this.ended(next, { type: "task.failed" }, nowMs);
+    this.#parts.endings.announce(next, { type: "task.failed" }, nowMs);
     return next;
   }
 

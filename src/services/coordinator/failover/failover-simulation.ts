@@ -1,6 +1,6 @@
 /**
- * Failures tried before they happen. A simulation runs the very code of a real failover, in
- * a transaction that is rolled back; readiness looks for single points of failure.
+ * Simulated failures. A simulation runs the code of a real failover in a transaction that is rolled back. Readiness
+ * finds single points of failure.
  */
 import type {
   FailoverSimulation,
@@ -18,19 +18,22 @@ import type { Failover } from "./failover.ts";
 /** Tasks one simulation may touch: its answer has a decision for each. */
 const SIMULATED_TASK_LIMIT = 2000;
 
-/** Tasks without a backup that are named; the count covers the rest. */
+/** Tasks without a backup that are listed; the count covers all. */
 const TASKS_NAMED = 50;
 
-export class FailoverSimulator {
-  readonly #context: ClusterContext;
-  readonly #failover: Failover;
+type Needs = Pick<ClusterContext, "agents" | "decisions" | "settings" | "tasks">;
+type FailoverSteps = Pick<Failover, "agentEnded" | "hasWork" | "runSlice">;
 
-  constructor(context: ClusterContext, failover: Failover) {
+export class FailoverSimulator {
+  readonly #context: Needs;
+  readonly #failover: FailoverSteps;
+
+  constructor(context: Needs, failover: FailoverSteps) {
     this.#context = context;
     this.#failover = failover;
   }
 
-  /** To be run where nothing it does is kept. */
+  /** Has to run in a unit of work that is rolled back. */
   simulateFailover({ agents, groups }: FailoverSimulation, nowMs: number): Outcome<SimulatedFailover> {
     const failing = new Map<string, AgentRecord>();
     for (const id of agents) {
@@ -39,8 +42,9 @@ export class FailoverSimulator {
       failing.set(id, agent);
     }
     for (const group of groups) {
-      if (!this.#context.agents.groups().includes(group))
-        return refuse("not_found", "there is no such group");
+      if (!this.#context.agents.groups().includes(group)) {
+        return refuse("not_found", `there is no group ${group} in this cluster`);
+      }
       for (const agent of this.#context.agents.all()) if (agent.group === group) failing.set(agent.id, agent);
     }
     const live = [...failing.values()].filter(({ status }) => isLive(status));
@@ -53,9 +57,9 @@ export class FailoverSimulator {
         `a simulation may touch at most ${SIMULATED_TASK_LIMIT} tasks; name fewer agents`,
       );
     }
-    for (const agent of live) this.#failover.agentEnded(imaginedEnd(agent, nowMs), nowMs);
+    for (const agent of live) this.#failover.agentEnded(simulatedEnd(agent, nowMs), nowMs);
     while (this.#failover.hasWork) this.#failover.runSlice(nowMs);
-    const tasks = affected.map((before) => this.#move(before));
+    const tasks = affected.map((before) => this.#outcomeOf(before));
     return ok({
       tasks,
       stranded: tasks
@@ -89,11 +93,11 @@ export class FailoverSimulator {
         findings.groups_at_risk.length === 0 &&
         findings.slots_short === 0,
       ...findings,
-      tasks_without_backup: { count, task_ids: this.#name(withoutBackup) },
+      tasks_without_backup: { count, task_ids: this.#taskIdsOf(withoutBackup) },
     };
   }
 
-  #name(demands: readonly Demand[]): string[] {
+  #taskIdsOf(demands: readonly Demand[]): string[] {
     const ids: string[] = [];
     for (const demand of demands) {
       if (ids.length >= TASKS_NAMED) break;
@@ -102,8 +106,8 @@ export class FailoverSimulator {
     return ids;
   }
 
-  /** Where a task went, as the record of the imagined failover says. */
-  #move(before: HeldTask): SimulatedFailover["tasks"][number] {
+  /** Where a task went in the simulated failover. */
+  #outcomeOf(before: HeldTask): SimulatedFailover["tasks"][number] {
     const after = this.#context.tasks.store.find(before.id);
     const [latest] = this.#context.decisions.list(before.id, before.decisionCount, 1);
     const hasMoved = after !== undefined && after.attempt > before.attempt;
@@ -117,16 +121,16 @@ export class FailoverSimulator {
   }
 }
 
-function imaginedEnd(agent: AgentRecord, nowMs: number) {
+function simulatedEnd(agent: AgentRecord, nowMs: number) {
   return {
     type: "agent_ended",
     agentId: agent.id,
     incarnation: agent.incarnation,
     group: agent.group,
     ending: "failed",
-    failureId: `imagined-${agent.id}`,
+    failureId: `simulated-${agent.id}`,
     failureType: "heartbeat_timeout",
-    message: "imagined",
+    message: "simulated",
     details: {},
     lastSignMs: nowMs,
     declaredAtMs: nowMs,

@@ -1,6 +1,6 @@
 /**
- * What follows when an agent ends: the failure goes on record, its tasks move (see reassigner), and
- * when the last one has, the record says what it cost.
+ * Failover: when an incarnation ends, its failure is recorded and its tasks are reassigned (see task-reassigner.ts).
+ * When the last task is reassigned, the record gets the final counts.
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
@@ -8,17 +8,23 @@ import { withEvent } from "../../../domain/reliability.ts";
 import type { AgentEnded } from "../../../protocol/messages.ts";
 import type { ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
 import type { ClusterContext } from "../cluster-context.ts";
+import { noSuchAgent } from "../refusals.ts";
 import { failureRecord } from "./failure-record.ts";
 import type { TaskReassigner } from "./task-reassigner.ts";
 
-/** Locks named in events of their own; the failure's record lists all. */
+/** Released locks that get an event each; the failure's record lists all. */
 const LOCK_EVENTS = 100;
 
-export class Failover {
-  readonly #context: ClusterContext;
-  readonly #reassigner: TaskReassigner;
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "failures" | "host" | "outbox" | "settings" | "recordEvent" | "recordFailure" | "reportRecovery"
+>;
 
-  constructor(context: ClusterContext, reassigner: TaskReassigner) {
+export class Failover {
+  readonly #context: Needs;
+  readonly #reassigner: Pick<TaskReassigner, "hasWork" | "open" | "openFor" | "runSlice">;
+
+  constructor(context: Needs, reassigner: Pick<TaskReassigner, "hasWork" | "open" | "openFor" | "runSlice">) {
     this.#context = context;
     this.#reassigner = reassigner;
   }
@@ -27,41 +33,41 @@ export class Failover {
     return this.#reassigner.hasWork;
   }
 
-  /** An incarnation ended; its group has fenced it and freed its locks. */
+  /** An incarnation ended; its group refuses its calls from now on and has released its locks. */
   agentEnded(message: AgentEnded, nowMs: number): void {
     const agent = this.#context.agents.find(message.agentId);
     const isCurrent = agent !== undefined && agent.incarnation === message.incarnation;
-    if (message.ending === "failed") this.#record(agent, message, isCurrent, nowMs);
-    else this.#noteLeaving(message, nowMs);
+    if (message.ending === "failed") this.#recordFailed(message, { agent, isCurrent }, nowMs);
+    else this.#recordLeaving(message, nowMs);
     for (const resource of message.locksReleased.slice(0, LOCK_EVENTS)) {
       this.#context.recordEvent(
         { type: "lock.released", subject: resource, data: { holder: message.agentId } },
         message.declaredAtMs,
       );
     }
-    // A newer incarnation took over the tasks already.
+    // A newer incarnation has the tasks already.
     if (!isCurrent) return;
     if (message.ending === "failed" && !this.#context.settings.config.failover_config.enabled) return;
-    const reason = message.ending === "failed" ? "agent_failed" : "agent_unregistered";
-    this.#reassigner.open(reason, message.failureId, agent, nowMs);
+    const kind = message.ending === "failed" ? "agent_failed" : "agent_unregistered";
+    this.#reassigner.open({ kind, id: message.failureId, agent }, nowMs);
   }
 
-  /** Failover was switched on again: whoever died or became suspect meanwhile and still holds tasks loses them now. */
-  takeUp(nowMs: number): void {
+  /** Failover was switched on: the tasks of agents that failed or became suspect meanwhile are reassigned now. */
+  resume(nowMs: number): void {
     for (const agent of this.#context.agents.all()) {
       if (agent.status === "suspect") this.#reassigner.openFor("agent_suspect", agent, nowMs);
       if (isLive(agent.status) || this.#context.agents.openTasksOf(agent.id) === 0) continue;
-      this.#reassigner.open("agent_failed", this.#context.host.randomId(), agent, nowMs);
+      this.#reassigner.open({ kind: "agent_failed", id: this.#context.host.randomId(), agent }, nowMs);
     }
   }
 
-  /** An operator drops an agent that is inactive: it leaves as if it had unregistered. */
+  /** An operator removes an inactive agent: it leaves as if it had unregistered. */
   forget(agentId: string, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
-    if (agent === undefined || agent.isLeaving)
-      return refuse("not_found", "there is no such agent in this cluster");
-    if (isLive(agent.status))
+    if (agent === undefined || agent.isLeaving) return noSuchAgent();
+    if (isLive(agent.status)) {
       return refuse("agent_live", "the agent is live; unregister it through its group");
+    }
     this.#context.agents.save({ ...agent, isLeaving: true });
     this.#context.recordEvent(
       { type: "agent.unregistered", subject: agentId, data: { incarnation: agent.incarnation } },
@@ -69,11 +75,11 @@ export class Failover {
     );
     this.#context.outbox.send(`group/${agent.group}`, { type: "forget_agent", agentId });
     this.#context.reportRecovery(agentId, "unregistered", nowMs);
-    this.#reassigner.open("agent_unregistered", this.#context.host.randomId(), agent, nowMs);
+    this.#reassigner.open({ kind: "agent_unregistered", id: this.#context.host.randomId(), agent }, nowMs);
     return ok(null);
   }
 
-  /** Moves the next slice of tasks, of whichever agent's turn it is. */
+  /** Reassigns the next slice of tasks. */
   runSlice(nowMs: number): void {
     const done = this.#reassigner.runSlice(nowMs);
     if (done !== null) this.#finish(done.job, done.agent, nowMs);
@@ -110,16 +116,20 @@ export class Failover {
         nowMs,
       );
     }
-    // Whoever leaves in good order is no failure, whatever becomes of its tasks.
+    // An agent that unregistered is no failure, even if its tasks are pending.
     if (job.tasksPending > 0 && job.kind === "agent_failed") this.#recordStranded(job, agent, nowMs);
   }
 
-  #record(agent: AgentRecord | undefined, message: AgentEnded, isCurrent: boolean, nowMs: number): void {
+  #recordFailed(
+    message: AgentEnded,
+    { agent, isCurrent }: { agent: AgentRecord | undefined; isCurrent: boolean },
+    nowMs: number,
+  ): void {
     const { critical_agents, failure_cooldown_period } = this.#context.settings.config.failover_config;
     const details = {
       ...message.details,
       incarnation: message.incarnation,
-      ...(isCurrent ? {} : { note: "it had registered again by then; its tasks stayed with it" }),
+      ...(isCurrent ? {} : { note: "the agent had registered again by then; its tasks stayed with it" }),
     };
     this.#context.recordFailure(
       failureRecord(
@@ -163,7 +173,7 @@ export class Failover {
     );
   }
 
-  #noteLeaving(message: AgentEnded, nowMs: number): void {
+  #recordLeaving(message: AgentEnded, nowMs: number): void {
     const agent = this.#context.agents.find(message.agentId);
     if (agent === undefined || agent.incarnation !== message.incarnation) return;
     this.#context.agents.save({
@@ -185,7 +195,7 @@ export class Failover {
           id: this.#context.host.randomId(),
           failureType: "no_suitable_agent",
           severity: job.isCritical ? "critical" : "error",
-          message: `nobody can take ${job.tasksPending} task(s) of ${job.agentId} now; they wait`,
+          message: `no agent can take ${job.tasksPending} task(s) of ${job.agentId} now; they are pending`,
           details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.id },
           agent: agent ?? null,
           taskCount: 0,

@@ -1,4 +1,4 @@
-/** Making the records of failures, with what the agent was like at that moment. */
+/** The record of a failure, with the state of the agent at that moment. */
 import type { Failure, Severity } from "../../../contract/failure.ts";
 import { instant, instantOrNull } from "../../../contract/instant.ts";
 import type { AgentRecord } from "../../../domain/agent.ts";

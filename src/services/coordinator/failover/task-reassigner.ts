@@ -1,7 +1,8 @@
 /**
- * Taking tasks from an agent that ended, is suspect or drains, in slices that a crash between
- * any two does not harm: the job is a row, and a task that moved is no longer the agent's.
+ * Reassigns the tasks of an agent that ended, is suspect or drains. The work is done in slices. A crash between two
+ * slices loses nothing: the job is a stored row, and a reassigned task no longer belongs to the agent.
  */
+import type { DecisionReason } from "../../../contract/decision.ts";
 import { TASKS_NAMED } from "../../../contract/incident.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
@@ -14,30 +15,40 @@ import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
 import type { AttemptLosses } from "./attempt-loss.ts";
 
-/** Tasks moved in one transaction: some tens of milliseconds of work, so that requests pass in between. */
+/** Tasks of one transaction: some tens of milliseconds of work, so that requests are served in between. */
 const SLICE = 100;
 
-/** What a job of an agent that lives on takes from it. */
+/** Which tasks a job takes from an agent that stays live. */
 const TAKEN: Record<Exclude<JobKind, "agent_failed" | "agent_unregistered">, readonly TaskStatus[]> = {
   agent_suspect: ["assigned"],
   agent_drained: ["assigned"],
   drain_over: ["assigned", "running"],
 };
 
-/** With its place in line, where that is needed to go on behind it. */
+/** With its queue position, where the next slice starts behind it. */
 type HeldTask = { task: TaskRecord; place: QueuePosition | null };
 
+/** @property id of the failure that caused the job; a job with the same id starts again */
+export type ReassignmentOrder = { kind: JobKind; id: string; agent: AgentRecord };
+
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "attempts" | "reassignmentJobs" | "settings" | "tasks" | "wakeups"
+>;
+type Parts = {
+  placement: Pick<Placement, "place" | "placeIfPossible">;
+  losses: Pick<AttemptLosses, "lose">;
+};
+
 export class TaskReassigner {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #losses: AttemptLosses;
-  /** Whether a job waits; null until looked up. */
+  readonly #context: Needs;
+  readonly #parts: Parts;
+  /** Whether there is a job to do; null if unknown. */
   #hasWork: boolean | null = null;
 
-  constructor(context: ClusterContext, placement: Placement, losses: AttemptLosses) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#losses = losses;
+    this.#parts = parts;
   }
 
   load(): void {
@@ -49,9 +60,8 @@ export class TaskReassigner {
     return this.#hasWork;
   }
 
-  /** @param id of the failure behind it; a job with the same id is begun anew */
-  open(kind: JobKind, id: string, agent: AgentRecord, nowMs: number): void {
-    const earlier = kind === "agent_failed" ? this.#movedOnSuspicion(agent) : null;
+  open({ kind, id, agent }: ReassignmentOrder, nowMs: number): void {
+    const earlier = kind === "agent_failed" ? this.#takeSuspicionJob(agent) : null;
     this.#context.reassignmentJobs.save({
       id,
       agentId: agent.id,
@@ -69,55 +79,55 @@ export class TaskReassigner {
     this.#hasWork = true;
   }
 
-  /** The suspicion was wrong: what moved for it was no failure's doing. */
-  cleared(agentId: string): void {
+  /** The agent is back: the tasks that were reassigned meanwhile belong to no failure. */
+  suspicionCleared(agentId: string): void {
     this.#context.reassignmentJobs.remove(suspicionOf(agentId));
     this.#hasWork = null;
   }
 
-  /** What moved when the agent became suspect belongs to the failure that it turned out to be. */
-  #movedOnSuspicion({ id, incarnation }: AgentRecord): ReassignmentJob | null {
+  /** The suspect has failed: the tasks that were reassigned at the suspicion belong to that failure. */
+  #takeSuspicionJob({ id, incarnation }: AgentRecord): ReassignmentJob | null {
     const suspicion = this.#context.reassignmentJobs.find(suspicionOf(id));
     if (suspicion === undefined) return null;
     this.#context.reassignmentJobs.remove(suspicion.id);
     return suspicion.incarnation === incarnation ? suspicion : null;
   }
 
-  /** The job of an agent that lives on: one of a kind at a time. */
+  /** Opens a job of an agent that stays live: one of each kind at a time. */
   openFor(kind: keyof typeof TAKEN, agent: AgentRecord, nowMs: number): void {
-    this.open(kind, `${kind}/${agent.id}`, agent, nowMs);
+    this.open({ kind, id: `${kind}/${agent.id}`, agent }, nowMs);
   }
 
   /**
-   * Moves the next slice of tasks, of the job whose turn it is.
-   * @returns the job that this completed, if any, with its agent unless the job was no longer called for
+   * Reassigns the next slice of tasks of the next job.
+   * @returns the job that this slice completed, if any, with its agent unless the reason for the job was gone
    */
   runSlice(nowMs: number): { job: ReassignmentJob; agent: AgentRecord | undefined } | null {
     const job = this.#context.reassignmentJobs.next();
     this.#hasWork = null;
     if (job === undefined) return null;
     const agent = this.#context.agents.find(job.agentId);
-    const isCalledFor = agent !== undefined && this.#isCalledFor(job, agent);
-    const slice = isCalledFor ? this.#slice(job) : { items: [], hasMore: false };
+    const isStillNeeded = agent !== undefined && this.#isStillNeeded(job, agent);
+    const slice = isStillNeeded ? this.#slice(job) : { items: [], hasMore: false };
     let progress = job;
     for (const { task, place } of slice.items) {
-      const moved = this.#move(task, job, nowMs);
-      progress = { ...(moved === task ? progress : counted(progress, moved)), after: place };
+      const reassigned = this.#reassign(task, job, nowMs);
+      progress = { ...(reassigned === task ? progress : counted(progress, reassigned)), after: place };
     }
     if (slice.hasMore) {
       this.#context.reassignmentJobs.save(progress);
       return null;
     }
-    if (job.kind === "agent_suspect" && isCalledFor) {
+    if (job.kind === "agent_suspect" && isStillNeeded) {
       this.#context.reassignmentJobs.setAside(progress);
     } else {
       this.#context.reassignmentJobs.remove(job.id);
     }
-    return { job: progress, agent: isCalledFor ? agent : undefined };
+    return { job: progress, agent: isStillNeeded ? agent : undefined };
   }
 
-  /** Whether what opened the job still holds. */
-  #isCalledFor({ kind, incarnation }: ReassignmentJob, agent: AgentRecord): boolean {
+  /** Whether the reason for the job still applies. */
+  #isStillNeeded({ kind, incarnation }: ReassignmentJob, agent: AgentRecord): boolean {
     if (agent.incarnation !== incarnation) return false;
     if (kind === "agent_suspect") return agent.status === "suspect";
     if (kind === "agent_drained") return isLive(agent.status) && agent.drain !== null;
@@ -130,18 +140,18 @@ export class TaskReassigner {
     if (kind !== "agent_failed" && kind !== "agent_unregistered") {
       return store.heldPage(agentId, TAKEN[kind], after, SLICE);
     }
-    // Everything goes, so the next slice is again the first of what is left.
+    // All tasks are taken, so the next slice starts again with the first of the remaining ones.
     const tasks = this.#context.settings.config.failover_config.priority_based_reassignment
       ? store.heldBy(agentId, SLICE)
       : store.heldByInOrderOfAge(agentId, SLICE);
     return { items: tasks.map((task) => ({ task, place: null })), hasMore: tasks.length === SLICE };
   }
 
-  /** @returns the task as it stands then; the same if it stays where it is */
-  #move(task: TaskRecord, { kind, agentId }: ReassignmentJob, nowMs: number): TaskRecord {
+  /** @returns the task afterwards; the same object if the task stays with its agent */
+  #reassign(task: TaskRecord, { kind, agentId }: ReassignmentJob, nowMs: number): TaskRecord {
     switch (kind) {
       case "agent_failed":
-        return this.#losses.lose(
+        return this.#parts.losses.lose(
           task,
           {
             reason: "agent_failed",
@@ -153,29 +163,36 @@ export class TaskReassigner {
         );
       case "agent_unregistered":
         this.#context.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
-        return this.#placement.place(task, avoidingHolder(task), "agent_unregistered", nowMs).task;
+        return this.#placeElsewhere(task, "agent_unregistered", nowMs);
       case "agent_suspect":
-        return this.#moveFromSuspect(task, agentId, nowMs);
+        return this.#takeFromSuspect(task, agentId, nowMs);
       case "agent_drained":
       case "drain_over":
         this.#context.attempts.end(task.id, task.attempt, "agent_drained", nowMs);
-        this.#losses.tellHolder(task, "agent_drained", nowMs);
-        return this.#placement.place(task, avoidingHolder(task), "agent_drained", nowMs).task;
+        this.#context.wakeups.revokeAttempt(task, "agent_drained", nowMs);
+        return this.#placeElsewhere(task, "agent_drained", nowMs);
     }
   }
 
-  /** It may be back in a moment: what nobody else can take is better with it than with nobody. */
-  #moveFromSuspect(task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
-    const why = `the connection of ${agentId} broke`;
-    const given = this.#placement.placeIfTaken(task, avoidingHolder(task), "agent_failed", nowMs, why);
+  #placeElsewhere(task: TaskRecord, reason: DecisionReason, nowMs: number): TaskRecord {
+    return this.#parts.placement.place({ before: task, task: avoidingHolder(task), reason }, nowMs).task;
+  }
+
+  /** The suspect may be back in a moment: a task that no other agent can take stays with it. */
+  #takeFromSuspect(task: TaskRecord, agentId: string, nowMs: number): TaskRecord {
+    const because = `the connection of ${agentId} broke`;
+    const given = this.#parts.placement.placeIfPossible(
+      { before: task, task: avoidingHolder(task), reason: "agent_failed", because },
+      nowMs,
+    );
     if (given === null) return task;
     this.#context.attempts.end(task.id, task.attempt, "agent_suspect", nowMs);
-    this.#losses.tellHolder(task, "agent_suspect", nowMs);
+    this.#context.wakeups.revokeAttempt(task, "agent_suspect", nowMs);
     return given;
   }
 }
 
-/** By the rule of `openFor`. */
+/** The id that `openFor` gives. */
 const suspicionOf = (agentId: string) => `agent_suspect/${agentId}`;
 
 function counted(job: ReassignmentJob, task: TaskRecord): ReassignmentJob {

@@ -1,39 +1,43 @@
-/** What follows when a task is done: it ends, and whoever did it has the credit. */
+/** Completed tasks: the task ends, and its agent's reliability and performance improve. */
 import type { EventDraft } from "../../../contract/event.ts";
 import { withEvent } from "../../../domain/reliability.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
 import { withCompletion } from "../../../domain/task-type-performance.ts";
 import type { ClusterContext } from "../cluster-context.ts";
-import type { AttemptLosses } from "../failover/attempt-loss.ts";
+import type { TaskEndings } from "./task-endings.ts";
 
-/** How the attempt that did the task did it. */
+/** The completing attempt. */
 export type Completion = {
+  /** The task as it is stored. */
+  before: TaskRecord;
+  /** The task as completed by that attempt. */
+  done: TaskRecord;
   tookMs: number;
-  /** It was over when its result came. */
+  /** The attempt had ended when its result came. */
   isLate: boolean;
 };
 
-export class Completions {
-  readonly #context: ClusterContext;
-  readonly #losses: AttemptLosses;
+type Needs = Pick<ClusterContext, "agents" | "attempts" | "saveTask">;
 
-  constructor(context: ClusterContext, losses: AttemptLosses) {
+export class Completions {
+  readonly #context: Needs;
+  readonly #endings: Pick<TaskEndings, "announce">;
+
+  constructor(context: Needs, endings: Pick<TaskEndings, "announce">) {
     this.#context = context;
-    this.#losses = losses;
+    this.#endings = endings;
   }
 
-  /** @param before the task as it is stored; @param done as it is to be: of the attempt that did it */
-  complete(before: TaskRecord, done: TaskRecord, { tookMs, isLate }: Completion, nowMs: number): TaskRecord {
+  complete({ before, done, tookMs, isLate }: Completion, nowMs: number): TaskRecord {
     this.#context.saveTask(before, done);
     this.#context.attempts.end(done.id, done.attempt, "completed", nowMs);
-    this.#credit(done, tookMs, nowMs);
+    this.#countForAgent(done, tookMs, nowMs);
     const data: EventDraft["data"] = isLate ? { late: true } : {};
-    this.#losses.ended(done, { type: "task.completed", data }, nowMs);
+    this.#endings.announce(done, { type: "task.completed", data }, nowMs);
     return done;
   }
 
-  /** A completed task speaks for its agent. */
-  #credit({ type, holder }: TaskRecord, tookMs: number, nowMs: number): void {
+  #countForAgent({ type, holder }: TaskRecord, tookMs: number, nowMs: number): void {
     const agent = holder === null ? undefined : this.#context.agents.find(holder);
     if (agent === undefined) return;
     this.#context.agents.save({

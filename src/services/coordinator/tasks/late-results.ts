@@ -1,8 +1,8 @@
 /**
- * Results that come when their attempt is over. Such work may have cost real money: as the
- * task's policy says it is kept with the task for somebody to accept, or accepted at once.
- * What comes for a task that is completed or cancelled is kept too, to be read.
- * Only what was in truth given to the agent counts, one result an attempt.
+ * Late results: results that arrive when their attempt has ended. Such work may have cost money. As the task's policy
+ * says, a late result is stored with the task until a person accepts it, or it is accepted at once. A result for a
+ * completed or cancelled task is stored for reading. Only the agent that the attempt was given to can report one, and
+ * one result is stored for each attempt.
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { Task, TaskCompletion } from "../../../contract/task.ts";
@@ -11,85 +11,83 @@ import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { completedLate } from "../../../domain/task-lifecycle.ts";
 import type { LateResultRecord } from "../../../storage/coordinator/late-results.ts";
 import type { ClusterContext } from "../cluster-context.ts";
-import type { AttemptLosses } from "../failover/attempt-loss.ts";
-import { finishedAlready, noSuchTask } from "../refusals.ts";
+import { alreadyFinished, noSuchTask } from "../refusals.ts";
 import { taskView } from "../views.ts";
 import type { Completions } from "./completions.ts";
-import type { Placement } from "./placement.ts";
+import type { SlotFiller } from "./slot-filler.ts";
 
-/** Late results kept of one task; a further one is rejected, since the first were told that they are kept. */
+/** Late results stored of one task. A further one is rejected: the earlier ones were acknowledged as stored. */
 const KEPT = 20;
 
-/** As a body over HTTP; in a batch a result may be larger. */
+/** The same as the limit of a body over HTTP; a result in a batch may be larger. */
 const RESULT_LIMIT_CHARACTERS = 262_144;
 
+/** A result that is a repeat, or that no longer counts. */
+export type LateReport = {
+  task: TaskRecord;
+  body: TaskCompletion;
+  principal: Principal;
+  /** How the report is refused if it is not a repeat and is not accepted. */
+  refusal: Outcome<never>;
+};
+
+type Needs = Pick<
+  ClusterContext,
+  "attempts" | "isFull" | "lateResults" | "tasks" | "wakeups" | "recordEvent" | "reportSettled" | "saveTask"
+>;
+type Parts = { completions: Pick<Completions, "complete">; slots: Pick<SlotFiller, "fill"> };
+
 export class LateResults {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #losses: AttemptLosses;
-  readonly #completions: Completions;
+  readonly #context: Needs;
+  readonly #parts: Parts;
 
-  constructor(
-    context: ClusterContext,
-    placement: Placement,
-    losses: AttemptLosses,
-    completions: Completions,
-  ) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#losses = losses;
-    this.#completions = completions;
+    this.#parts = parts;
   }
 
-  /**
-   * A result that is a repeat, or does not count any more.
-   * @param refused what its sender is told
-   * @returns that, with what became of the result; or the task that it completed
-   */
-  came(
-    task: TaskRecord,
-    { agent_id: agentId, attempt, result = null }: TaskCompletion,
-    principal: Principal,
-    refused: Outcome<never>,
-    nowMs: number,
-  ): Outcome<TaskRecord> {
-    const given = this.#context.attempts.find(task.id, attempt);
+  /** @returns the task that the result completed, or the refusal, which says whether the result is stored */
+  receive({ task, body, principal, refusal }: LateReport, nowMs: number): Outcome<TaskRecord> {
+    const { agent_id: agentId, attempt: number, result = null } = body;
+    const attempt = this.#context.attempts.find(task.id, number);
     const caller = agentOf(principal);
-    const isOwn = given?.agentId === agentId && (caller === null || caller.incarnation >= given.incarnation);
-    if (!isOwn) return rejected(refused);
-    // It completed the task: a repeat is answered as the first time.
-    if (given.outcome === "completed") return ok(task);
-    if (this.#context.lateResults.has(task.id, attempt)) return kept(refused, task);
+    const isOwn =
+      attempt?.agentId === agentId && (caller === null || caller.incarnation >= attempt.incarnation);
+    if (!isOwn) return rejected(refusal);
+    // A repeat of the report that completed the task gets the same answer.
+    if (attempt.outcome === "completed") return ok(task);
+    if (this.#context.lateResults.has(task.id, number)) return kept(refusal, task);
+    const late: LateResultRecord = { agentId, attempt: number, result, receivedAtMs: nowMs };
     if (task.lateResultPolicy === "accept_if_unfinished" && !isFinished(task.status)) {
-      return ok(this.#complete(task, { agentId, attempt, result, receivedAtMs: nowMs }, nowMs));
+      return ok(this.#complete(task, late, nowMs));
     }
-    const isKept = task.lateResultPolicy !== "reject" && this.#keep(task, agentId, attempt, result, nowMs);
-    return isKept ? kept(refused, task) : rejected(refused);
+    const isKept = task.lateResultPolicy !== "reject" && this.#keep(task, late);
+    return isKept ? kept(refusal, task) : rejected(refusal);
   }
 
-  /** Somebody wants the task done with it. */
+  /** A person accepts the result of that attempt: it completes the task. */
   accept(taskId: string, attempt: number, nowMs: number): Outcome<Task> {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     const late = this.#context.lateResults.find(taskId, attempt);
-    if (late === undefined) return refuse("not_found", "no late result of this attempt is kept");
+    if (late === undefined) return refuse("not_found", "no late result of this attempt is stored");
     const isAccepted = this.#context.attempts.find(taskId, attempt)?.outcome === "completed";
     if (isAccepted) return ok(taskView(task));
-    if (!isAcceptable(task)) return finishedAlready(task);
+    if (!isAcceptable(task)) return alreadyFinished(task);
     return ok(taskView(this.#complete(task, late, nowMs)));
   }
 
-  /** @returns whether there was room for it */
-  #keep(task: TaskRecord, agentId: string, attempt: number, result: unknown, nowMs: number): boolean {
+  /** @returns whether there was room for the result */
+  #keep(task: TaskRecord, { agentId, attempt, result, receivedAtMs }: LateResultRecord): boolean {
     const text = JSON.stringify(result);
     if (text.length > RESULT_LIMIT_CHARACTERS || task.lateResultCount >= KEPT || this.#context.isFull) {
       return false;
     }
-    this.#context.lateResults.insert(task.id, attempt, agentId, text, nowMs);
+    this.#context.lateResults.insert(task.id, attempt, agentId, text, receivedAtMs);
     this.#context.saveTask(task, { ...task, lateResultCount: task.lateResultCount + 1 });
     this.#context.recordEvent(
       { type: "task.late_result", subject: task.id, data: { agent_id: agentId, attempt } },
-      nowMs,
+      receivedAtMs,
     );
     return true;
   }
@@ -100,47 +98,48 @@ export class LateResults {
     nowMs: number,
   ): TaskRecord {
     if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "overtaken", nowMs);
-    this.#losses.tellHolder(task, "late_result_accepted", nowMs);
+    this.#context.wakeups.revokeAttempt(task, "late_result_accepted", nowMs);
     const assignedAtMs = this.#context.attempts.find(task.id, attempt)?.assignedAtMs ?? null;
     const tookMs = receivedAtMs - (assignedAtMs ?? receivedAtMs);
-    const done = this.#completions.complete(
-      task,
-      completedLate(task, { agentId, attempt, assignedAtMs, result }, nowMs),
-      { tookMs, isLate: true },
-      nowMs,
-    );
-    // It failed for good without ever having moved, and that is on somebody's desk.
+    const done = completedLate(task, { agentId, attempt, assignedAtMs, result }, nowMs);
+    this.#parts.completions.complete({ before: task, done, tookMs, isLate: true }, nowMs);
+    // The task failed for good without a reassignment, and its failure is still open.
     if (task.status === "failed" && task.reassignmentCount === 0) this.#context.reportSettled(task.id, nowMs);
-    if (isHeld(task.status) && task.holder !== null) this.#placement.fill(task.holder, nowMs);
+    if (isHeld(task.status) && task.holder !== null) this.#parts.slots.fill(task.holder, nowMs);
     return done;
   }
 }
 
-/** Whether a refusal tells of a result that was kept, and so has changed something. */
+/** Whether the result was stored although the report was refused: then the commit has to be kept. */
 export function isKept(outcome: Outcome<unknown>): boolean {
   return !outcome.ok && outcome.problem.evidence?.late_result === "kept";
 }
 
-/** A completed task has its result, and a cancelled one is to have none: what comes for these is for reading alone. */
+/** A completed task has its result, and a cancelled task gets none: late results of these are only for reading. */
 function isAcceptable({ status }: TaskRecord): boolean {
   return status !== "completed" && status !== "cancelled";
 }
 
-/** The detail promises no more than the task can bear. */
-function kept(refused: Outcome<never>, task: TaskRecord): Outcome<never> {
-  const purpose = isAcceptable(task) ? "until it is accepted" : "to be read, and cannot be accepted any more";
-  return withFate(refused, "kept", `; its result is kept ${purpose}`);
+function kept(refusal: Outcome<never>, task: TaskRecord): Outcome<never> {
+  const purpose = isAcceptable(task) ? "until it is accepted" : "for reading only, since the task has ended";
+  return withLateResult(refusal, "kept", `; its result is kept ${purpose}`);
 }
 
-function rejected(refused: Outcome<never>): Outcome<never> {
-  return withFate(refused, "rejected", "");
+function rejected(refusal: Outcome<never>): Outcome<never> {
+  return withLateResult(refusal, "rejected", "");
 }
 
-function withFate(refused: Outcome<never>, fate: "kept" | "rejected", words: string): Outcome<never> {
-  if (refused.ok) return refused;
-  const { detail, evidence } = refused.problem;
-  return {
-    ok: false,
-    problem: { ...refused.problem, detail: detail + words, evidence: { ...evidence, late_result: fate } },
+function withLateResult(
+  refusal: Outcome<never>,
+  lateResult: "kept" | "rejected",
+  words: string,
+): Outcome<never> {
+  if (refusal.ok) return refusal;
+  const { detail, evidence } = refusal.problem;
+  const problem = {
+    ...refusal.problem,
+    detail: detail + words,
+    evidence: { ...evidence, late_result: lateResult },
   };
+  return { ok: false, problem };
 }

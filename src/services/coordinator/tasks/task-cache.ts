@@ -1,6 +1,6 @@
 /**
- * Tasks with the counts that must always agree with them: how many there are of each
- * status, and how many each agent holds and has not started. Every change of a task goes through `save`.
+ * The stored tasks, with counts in memory that always agree with them: tasks by status, and the unstarted tasks of each
+ * agent. Each change of a task goes through `save`.
  */
 import { TASK_STATUSES, type TaskStatus } from "../../../contract/task.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
@@ -11,13 +11,13 @@ import type { AgentRegistry } from "../agents/agent-registry.ts";
 export class TaskCache {
   /** For reading. */
   readonly store: TaskStore;
-  readonly #roster: AgentRegistry;
+  readonly #agents: AgentRegistry;
   #counts = new Map<TaskStatus, number>();
   #unstarted = new Map<string, number>();
 
-  constructor(sql: Sql, roster: AgentRegistry) {
+  constructor(sql: Sql, agents: AgentRegistry) {
     this.store = new TaskStore(sql);
-    this.#roster = roster;
+    this.#agents = agents;
   }
 
   load(): void {
@@ -36,9 +36,9 @@ export class TaskCache {
     this.#count(after.status, 1);
     this.#countUnstarted(after, 1);
     if (before !== null && isHeld(before.status) && before.holder !== null) {
-      this.#roster.countOpenTask(before.holder, -1);
+      this.#agents.countOpenTask(before.holder, -1);
     }
-    if (isHeld(after.status) && after.holder !== null) this.#roster.countOpenTask(after.holder, 1);
+    if (isHeld(after.status) && after.holder !== null) this.#agents.countOpenTask(after.holder, 1);
   }
 
   dropFinishedBefore(beforeMs: number, limit: number): number {
@@ -51,7 +51,7 @@ export class TaskCache {
     return this.#counts.get(status) ?? 0;
   }
 
-  /** Tasks that were given to the agent and not started yet. */
+  /** Tasks that are assigned to the agent and not started. */
   unstartedOf(agentId: string): number {
     return this.#unstarted.get(agentId) ?? 0;
   }

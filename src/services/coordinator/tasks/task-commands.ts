@@ -1,29 +1,42 @@
-/** What producers and operators do with tasks: submit, cancel, retry, name backups. */
+/** Commands of producers and operators: submit, cancel and retry tasks, and set their backups. */
 import type { Decision } from "../../../contract/decision.ts";
 import { msOrNull } from "../../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { Placement as PlacementAnswer, Task, TaskSubmission } from "../../../contract/task.ts";
 import { fingerprint } from "../../../domain/fingerprint.ts";
-import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
+import { isFinished, isHeld, newTask, type TaskContent, type TaskRecord } from "../../../domain/task.ts";
 import { cancelled, retried } from "../../../domain/task-lifecycle.ts";
 import type { ClusterContext } from "../cluster-context.ts";
-import type { AttemptLosses } from "../failover/attempt-loss.ts";
-import { finishedAlready, noSuchTask } from "../refusals.ts";
+import { alreadyFinished, noSuchTask } from "../refusals.ts";
 import { taskView } from "../views.ts";
 import type { Placement } from "./placement.ts";
+import type { TaskEndings } from "./task-endings.ts";
 
-/** Unfinished tasks a cluster holds at most. */
+/** Unfinished tasks of a cluster at most. */
 const OPEN_TASK_LIMIT = 100_000;
 
-export class TaskCommands {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #losses: AttemptLosses;
+type Needs = Pick<
+  ClusterContext,
+  | "attempts"
+  | "decisions"
+  | "host"
+  | "isFull"
+  | "settings"
+  | "tasks"
+  | "wakeups"
+  | "recordEvent"
+  | "reportSettled"
+  | "saveTask"
+>;
+type Parts = { placement: Pick<Placement, "place">; endings: Pick<TaskEndings, "announce"> };
 
-  constructor(context: ClusterContext, placement: Placement, losses: AttemptLosses) {
+export class TaskCommands {
+  readonly #context: Needs;
+  readonly #parts: Parts;
+
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#losses = losses;
+    this.#parts = parts;
   }
 
   submit(submission: TaskSubmission, nowMs: number): Outcome<PlacementAnswer & { isNew: boolean }> {
@@ -33,7 +46,7 @@ export class TaskCommands {
     const known = this.#context.tasks.store.find(id);
     if (known !== undefined) {
       if (known.fingerprint !== print) {
-        return refuse("task_exists", "a task with this id and other content exists; choose another id", {
+        return refuse("task_exists", "a task with this id and different content exists; choose another id", {
           task_status: known.status,
         });
       }
@@ -41,12 +54,12 @@ export class TaskCommands {
     }
     const full = this.#refuseWhenFull();
     if (full !== null) return full;
-    const task = this.#newTask(id, print, submission, nowMs);
+    const task = newTask({ ...this.#contentOf(id, print, submission), createdAtMs: nowMs });
     this.#context.recordEvent(
       { type: "task.submitted", subject: id, data: { type: task.type, priority: task.priority } },
       nowMs,
     );
-    const placed = this.#placement.place(null, task, "submitted", nowMs);
+    const placed = this.#parts.placement.place({ before: null, task, reason: "submitted" }, nowMs);
     return ok({ task: taskView(placed.task), decision: placed.decision, isNew: true });
   }
 
@@ -54,12 +67,12 @@ export class TaskCommands {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (task.status === "cancelled") return ok(taskView(task));
-    if (isFinished(task.status)) return finishedAlready(task);
+    if (isFinished(task.status)) return alreadyFinished(task);
     const next = cancelled(task, nowMs);
     this.#context.saveTask(task, next);
     if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "cancelled", nowMs);
-    this.#losses.tellHolder(task, "cancelled", nowMs);
-    this.#losses.ended(next, { type: "task.cancelled" }, nowMs);
+    this.#context.wakeups.revokeAttempt(task, "cancelled", nowMs);
+    this.#parts.endings.announce(next, { type: "task.cancelled" }, nowMs);
     return ok(taskView(next));
   }
 
@@ -75,13 +88,17 @@ export class TaskCommands {
     if (full !== null) return full;
     this.#context.recordEvent({ type: "task.retried", subject: task.id, data: {} }, nowMs);
     this.#context.reportSettled(task.id, nowMs);
-    return ok(taskView(this.#placement.place(task, retried(task), "operator", nowMs).task));
+    const placed = this.#parts.placement.place(
+      { before: task, task: retried(task), reason: "operator" },
+      nowMs,
+    );
+    return ok(taskView(placed.task));
   }
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
-    if (isFinished(task.status)) return finishedAlready(task);
+    if (isFinished(task.status)) return alreadyFinished(task);
     const next = { ...task, backups: [...backups], hasOwnBackups: true };
     this.#context.saveTask(task, next);
     return ok(taskView(next));
@@ -91,7 +108,7 @@ export class TaskCommands {
     if (this.#context.tasks.openCount >= OPEN_TASK_LIMIT) {
       return refuse(
         "limit_reached",
-        `a cluster holds at most ${OPEN_TASK_LIMIT} unfinished tasks; wait or use another cluster`,
+        `a cluster has at most ${OPEN_TASK_LIMIT} unfinished tasks; wait, or use another cluster`,
       );
     }
     if (this.#context.isFull) {
@@ -103,7 +120,7 @@ export class TaskCommands {
     return null;
   }
 
-  #newTask(id: string, print: string, submission: TaskSubmission, nowMs: number): TaskRecord {
+  #contentOf(id: string, print: string, submission: TaskSubmission): Omit<TaskContent, "createdAtMs"> {
     const defaults = this.#context.settings.config.task_config;
     return {
       id,
@@ -111,11 +128,6 @@ export class TaskCommands {
       type: submission.type,
       priority: submission.priority,
       data: submission.data ?? null,
-      status: "pending",
-      holder: null,
-      attempt: 0,
-      reassignmentCount: 0,
-      previousAgents: [],
       backups: submission.backups ?? [],
       hasOwnBackups: submission.backups !== undefined,
       group: submission.group ?? null,
@@ -125,23 +137,7 @@ export class TaskCommands {
         submission.progress_timeout_seconds ?? defaults.default_progress_timeout_seconds,
       ),
       startTimeoutMs: msOrNull(submission.start_timeout_seconds ?? defaults.default_start_timeout_seconds),
-      lateResultCount: 0,
       lateResultPolicy: submission.late_result_policy ?? defaults.late_result_policy,
-      progress: null,
-      result: null,
-      error: null,
-      pendingReason: null,
-      createdAtMs: nowMs,
-      assignedAtMs: null,
-      startedAtMs: null,
-      progressAtMs: null,
-      finishedAtMs: null,
-      deadlineAtMs: null,
-      extendedAtMs: 0,
-      extensions: 0,
-      notBeforeMs: null,
-      failureCount: 0,
-      decisionCount: 0,
     };
   }
 

@@ -1,7 +1,7 @@
 /**
- * What holders report of their tasks: start, progress, completion, failure. Whether a report
- * counts is decided by the attempt (see task-life); a call with an older one changes nothing
- * and is told what is current, but for a result, which may be kept (see late-results).
+ * Reports of holders on their tasks: start, progress, completion, failure. The attempt decides whether a report counts
+ * (see domain/task-lifecycle.ts). A report with an older attempt changes nothing and is answered with the current one;
+ * its result may be stored (see late-results.ts).
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type {
@@ -28,164 +28,143 @@ import {
 import type { TaskReport } from "../../../protocol/object-calls.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLosses } from "../failover/attempt-loss.ts";
-import { finishedAlready, noSuchTask, staleAttempt, takenAway } from "../refusals.ts";
+import { alreadyFinished, attemptEnded, noSuchTask, sessionExpired, staleAttempt } from "../refusals.ts";
 import { taskView } from "../views.ts";
 import type { Completions } from "./completions.ts";
 import type { LateResults } from "./late-results.ts";
-import type { Placement } from "./placement.ts";
+import type { SlotFiller } from "./slot-filler.ts";
+import type { TaskEndings } from "./task-endings.ts";
 
-type Counted = Exclude<AttemptState, "stale">;
+/** A report on one task, and its sender. */
+export type Report<Body extends TaskStart> = { taskId: string; body: Body; principal: Principal };
 
-/** What becomes of a report that no longer counts, and would be refused like this. */
-type Late = (task: TaskRecord, refused: Outcome<never>) => Outcome<TaskRecord>;
+/** The task of a report, and the state of its attempt. */
+type Found = { task: TaskRecord; attempt: AttemptState };
 
-const worthless: Late = (_, refused) => refused;
+type Needs = Pick<ClusterContext, "agents" | "attempts" | "tasks" | "wakeups" | "recordEvent" | "saveTask">;
+type Parts = {
+  slots: Pick<SlotFiller, "fill">;
+  losses: Pick<AttemptLosses, "lose" | "recordTaskFailure">;
+  endings: Pick<TaskEndings, "announce">;
+  completions: Pick<Completions, "complete">;
+  lateResults: Pick<LateResults, "receive">;
+};
 
 export class TaskReports {
-  readonly #context: ClusterContext;
-  readonly #placement: Placement;
-  readonly #losses: AttemptLosses;
-  readonly #completions: Completions;
-  readonly #lateResults: LateResults;
+  readonly #context: Needs;
+  readonly #parts: Parts;
 
-  constructor(
-    context: ClusterContext,
-    placement: Placement,
-    losses: AttemptLosses,
-    completions: Completions,
-    lateResults: LateResults,
-  ) {
+  constructor(context: Needs, parts: Parts) {
     this.#context = context;
-    this.#placement = placement;
-    this.#losses = losses;
-    this.#completions = completions;
-    this.#lateResults = lateResults;
+    this.#parts = parts;
   }
 
-  start(taskId: string, report: TaskStart, principal: Principal, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, principal, worthless, (task, standing) => {
-      return (
-        this.#refuseUnlessHeld(task, standing, principal) ?? ok(this.#keep(task, started(task, nowMs), nowMs))
-      );
-    });
+  start(report: Report<TaskStart>, nowMs: number): Outcome<Task> {
+    return this.#updateHeld(report, (task) => started(task, nowMs), nowMs);
   }
 
-  progress(taskId: string, report: TaskProgress, principal: Principal, nowMs: number): Outcome<Task> {
-    return this.#report(taskId, report, principal, worthless, (task, standing) => {
-      return (
-        this.#refuseUnlessHeld(task, standing, principal) ??
-        ok(this.#keep(task, progressed(task, report.progress, nowMs), nowMs))
-      );
-    });
+  progress(report: Report<TaskProgress>, nowMs: number): Outcome<Task> {
+    return this.#updateHeld(report, (task) => progressed(task, report.body.progress, nowMs), nowMs);
   }
 
-  complete(taskId: string, report: TaskCompletion, principal: Principal, nowMs: number): Outcome<Task> {
-    const late: Late = (task, refused) => this.#lateResults.came(task, report, principal, refused, nowMs);
-    return this.#report(taskId, report, principal, late, (task, standing) => {
-      if (standing === "settled") return late(task, finishedAlready(task));
-      const done = completed(task, report.result ?? null, nowMs);
-      const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
-      return ok(this.#completions.complete(task, done, { tookMs, isLate: false }, nowMs));
-    });
+  complete(report: Report<TaskCompletion>, nowMs: number): Outcome<Task> {
+    const found = this.#find(report);
+    return found.ok ? viewOf(this.#complete(report, found.value, nowMs)) : found;
   }
 
-  fail(taskId: string, report: TaskFailure, principal: Principal, nowMs: number): Outcome<Task> {
-    if (this.#isRepeatedFailure(taskId, report) && mayActFor(principal, report.agent_id)) {
+  fail(report: Report<TaskFailure>, nowMs: number): Outcome<Task> {
+    const { taskId, body, principal } = report;
+    if (this.#isRepeatedFailure(taskId, body) && mayActFor(principal, body.agent_id)) {
       const task = this.#context.tasks.store.find(taskId);
-      // Answered as the first time, yet what a later holder made of it is not this one's to see.
+      // The first answer is repeated, without the result of a later holder, which this agent must not see.
       if (task !== undefined) return ok({ ...taskView(task), result: null });
     }
-    return this.#report(taskId, report, principal, worthless, (task, standing) => {
-      if (standing === "settled") return finishedAlready(task);
-      return ok(this.#failBy(task, report.error, nowMs));
-    });
+    const found = this.#find(report);
+    if (!found.ok) return found;
+    const { task, attempt } = found.value;
+    if (attempt === "stale") return staleAttempt(task);
+    if (attempt === "settled") return alreadyFinished(task);
+    return ok(taskView(this.#fail(task, body.error, nowMs)));
   }
 
-  /** Of a batch: a completion, or a failure if there is an `error`. */
-  settle(
-    { task_id, result, error, ...holder }: TaskResult,
-    principal: Principal,
-    nowMs: number,
-  ): Outcome<Task> {
-    if (error !== undefined) return this.fail(task_id, { ...holder, error }, principal, nowMs);
-    return this.complete(
-      task_id,
-      { ...holder, ...(result === undefined ? {} : { result }) },
-      principal,
-      nowMs,
-    );
+  /** An item of a batch: a failure if it has an `error`, else a completion. */
+  settle({ task_id: taskId, result, error, ...holder }: TaskResult, principal: Principal, nowMs: number) {
+    if (error !== undefined) return this.fail({ taskId, body: { ...holder, error }, principal }, nowMs);
+    const body = { ...holder, ...(result === undefined ? {} : { result }) };
+    return this.complete({ taskId, body, principal }, nowMs);
   }
 
-  /** One that came over a socket. */
+  /** A report that came over a socket. */
   apply({ principal, frame }: TaskReport, nowMs: number): Outcome<Task> {
     const { task_id: taskId, attempt } = frame;
     const holder = { agent_id: principal.agentId, attempt };
     switch (frame.type) {
       case "task_start":
-        return this.start(taskId, holder, principal, nowMs);
+        return this.start({ taskId, body: holder, principal }, nowMs);
       case "task_progress":
-        return this.progress(taskId, { ...holder, progress: frame.progress }, principal, nowMs);
+        return this.progress({ taskId, body: { ...holder, progress: frame.progress }, principal }, nowMs);
       case "task_complete":
-        return this.complete(taskId, { ...holder, result: frame.result }, principal, nowMs);
+        return this.complete({ taskId, body: { ...holder, result: frame.result }, principal }, nowMs);
       case "task_fail":
-        return this.fail(taskId, { ...holder, error: frame.error }, principal, nowMs);
+        return this.fail({ taskId, body: { ...holder, error: frame.error }, principal }, nowMs);
     }
   }
 
-  /**
-   * Finds the task and what the report is worth; a stale one is refused with what is current.
-   * @param late what becomes of a stale one: it may be of worth all the same
-   */
-  #report(
-    taskId: string,
-    { agent_id, attempt }: TaskStart,
-    principal: Principal,
-    late: Late,
-    count: (task: TaskRecord, standing: Counted) => Outcome<TaskRecord>,
-  ): Outcome<Task> {
+  #find({ taskId, body, principal }: Report<TaskStart>): Outcome<Found> {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
-    if (!mayActFor(principal, agent_id)) {
-      return refuse("forbidden", "an agent reports for itself alone");
+    if (!mayActFor(principal, body.agent_id)) {
+      return refuse("forbidden", "an agent can report on its own tasks only");
     }
-    const standing = this.#isOfEarlierLife(taskId, attempt, principal)
+    const attempt = this.#isOfEarlierIncarnation(taskId, body.attempt, principal)
       ? "stale"
-      : attemptStateOf(task, agent_id, attempt);
-    const counted = standing === "stale" ? late(task, staleAttempt(task)) : count(task, standing);
-    return counted.ok ? ok(taskView(counted.value)) : counted;
+      : attemptStateOf(task, body.agent_id, body.attempt);
+    return ok({ task, attempt });
   }
 
-  /** The report of a failure came before, and was counted. */
-  #isRepeatedFailure(taskId: string, { agent_id, attempt }: TaskStart): boolean {
-    const given = this.#context.attempts.find(taskId, attempt);
-    return given?.agentId === agent_id && given.outcome === "reported_failed";
+  /** The report of this failure came before, and was counted. */
+  #isRepeatedFailure(taskId: string, { agent_id, attempt: number }: TaskStart): boolean {
+    const attempt = this.#context.attempts.find(taskId, number);
+    return attempt?.agentId === agent_id && attempt.outcome === "reported_failed";
   }
 
   /**
-   * The attempt was given to a later incarnation than the one that speaks. So a task id that
-   * is used again, long after its first task was dropped, is safe from the first one's holders.
+   * The attempt was given to a later incarnation than the caller's. So when a task id is used again, long after its
+   * first task was deleted, holders of the first task cannot report on the second.
    */
-  #isOfEarlierLife(taskId: string, attempt: number, principal: Principal): boolean {
+  #isOfEarlierIncarnation(taskId: string, number: number, principal: Principal): boolean {
     const caller = agentOf(principal);
     if (caller === null) return false;
-    const given = this.#context.attempts.find(taskId, attempt);
-    return given !== undefined && caller.incarnation < given.incarnation;
+    const attempt = this.#context.attempts.find(taskId, number);
+    return attempt !== undefined && caller.incarnation < attempt.incarnation;
   }
 
-  /** Starting and getting on is for holders that live; results are taken from others too. */
-  #refuseUnlessHeld(task: TaskRecord, standing: Counted, principal: Principal): Outcome<never> | null {
-    if (standing === "settled") return finishedAlready(task);
-    if (standing === "last") return takenAway(task);
+  /** A start or a progress counts for a live holder only. Results are accepted from others too. */
+  #updateHeld(
+    report: Report<TaskStart>,
+    update: (task: TaskRecord) => TaskRecord,
+    nowMs: number,
+  ): Outcome<Task> {
+    const found = this.#find(report);
+    if (!found.ok) return found;
+    const refusal = this.#refuseUnlessHeld(found.value, report.principal);
+    if (refusal !== null) return refusal;
+    const { task } = found.value;
+    return ok(taskView(this.#save(task, update(task), nowMs)));
+  }
+
+  #refuseUnlessHeld({ task, attempt }: Found, principal: Principal): Outcome<never> | null {
+    if (attempt === "stale") return staleAttempt(task);
+    if (attempt === "settled") return alreadyFinished(task);
+    if (attempt === "last") return attemptEnded(task);
     const caller = agentOf(principal);
     if (caller === null) return null;
     const agent = this.#context.agents.find(caller.agentId);
     if (agent?.incarnation === caller.incarnation && isLive(agent.status)) return null;
-    return refuse("session_expired", "this incarnation is over; register again", {
-      task_id: task.id,
-    });
+    return sessionExpired({ task_id: task.id });
   }
 
-  #keep(before: TaskRecord, after: TaskRecord, nowMs: number): TaskRecord {
+  #save(before: TaskRecord, after: TaskRecord, nowMs: number): TaskRecord {
     if (after === before) return before;
     this.#context.saveTask(before, after);
     if (before.status === "assigned") {
@@ -198,35 +177,46 @@ export class TaskReports {
     return after;
   }
 
-  /** @returns the task as it stands after its holder said that it failed */
-  #failBy(task: TaskRecord, error: TaskError, nowMs: number): TaskRecord {
-    this.#losses.recordTaskFailure(
-      task,
-      "task_failure",
-      `${task.holder} failed ${task.id}: ${error.message}`,
-      nowMs,
-    );
-    const noted: TaskRecord = { ...task, error, failureCount: task.failureCount + 1 };
+  #complete(
+    { body, principal }: Report<TaskCompletion>,
+    { task, attempt }: Found,
+    nowMs: number,
+  ): Outcome<TaskRecord> {
+    if (attempt === "stale" || attempt === "settled") {
+      const refusal = attempt === "stale" ? staleAttempt(task) : alreadyFinished(task);
+      return this.#parts.lateResults.receive({ task, body, principal, refusal }, nowMs);
+    }
+    const done = completed(task, body.result ?? null, nowMs);
+    const tookMs = nowMs - (task.startedAtMs ?? task.assignedAtMs ?? nowMs);
+    return ok(this.#parts.completions.complete({ before: task, done, tookMs, isLate: false }, nowMs));
+  }
+
+  /** @returns the task after its holder's report of a failure */
+  #fail(task: TaskRecord, error: TaskError, nowMs: number): TaskRecord {
+    const message = `${task.holder} failed ${task.id}: ${error.message}`;
+    this.#parts.losses.recordTaskFailure(task, { failureType: "task_failure", message }, nowMs);
+    const withError: TaskRecord = { ...task, error, failureCount: task.failureCount + 1 };
     if (!error.retryable) {
-      const next = failed(noted, error, nowMs);
+      const next = failed(withError, error, nowMs);
       this.#context.saveTask(task, next);
       this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
-      this.#losses.ended(next, { type: "task.failed" }, nowMs);
+      this.#parts.endings.announce(next, { type: "task.failed" }, nowMs);
       return next;
     }
-    // Its agent was given up before the report came: that loss is counted already.
+    // The agent was declared failed before the report came: that loss is counted already.
     if (!isHeld(task.status)) {
-      this.#context.saveTask(task, noted);
+      this.#context.saveTask(task, withError);
       this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
-      return noted;
+      return withError;
     }
-    const notBeforeMs = nowMs + backoffMs(noted.failureCount, TASK_RETRY);
-    const next = this.#losses.lose(
-      noted,
-      { reason: "task_failed", outcome: "reported_failed", message: `failed: ${error.message}`, notBeforeMs },
-      nowMs,
-    );
-    if (task.holder !== null) this.#placement.fill(task.holder, nowMs);
+    const notBeforeMs = nowMs + backoffMs(withError.failureCount, TASK_RETRY);
+    const loss = { outcome: "reported_failed", message: `failed: ${error.message}`, notBeforeMs } as const;
+    const next = this.#parts.losses.lose(withError, { reason: "task_failed", ...loss }, nowMs);
+    if (task.holder !== null) this.#parts.slots.fill(task.holder, nowMs);
     return next;
   }
+}
+
+function viewOf(outcome: Outcome<TaskRecord>): Outcome<Task> {
+  return outcome.ok ? ok(taskView(outcome.value)) : outcome;
 }

@@ -10,50 +10,50 @@ const revocations = (count: number) =>
     reason: "cancelled" as const,
   }));
 
-describe("revocations that were not heard", () => {
+describe("revocations that were not delivered", () => {
   it("are kept up to 10,000 of all agents, and there is room again for as many as are taken out", () => {
-    const unheard = new UndeliveredRevocations();
-    unheard.add(agent("a"), revocations(9_999), null, 0);
-    unheard.add(agent("b"), revocations(5), null, 0);
-    unheard.add(agent("c"), revocations(5), null, 0);
-    expect(unheard.take(agent("b"))?.revoked).toHaveLength(1);
-    expect(unheard.take(agent("c"))).toBeNull();
-    expect(unheard.take(agent("a"))?.revoked).toHaveLength(9_999);
-    unheard.add(agent("d"), revocations(10_001), null, 0);
-    expect(unheard.take(agent("d"))?.revoked).toHaveLength(10_000);
-    expect(unheard.nextWorkMs()).toBeNull();
+    const undelivered = new UndeliveredRevocations();
+    undelivered.add(agent("a"), { revoked: revocations(9_999), before: null }, 0);
+    undelivered.add(agent("b"), { revoked: revocations(5), before: null }, 0);
+    undelivered.add(agent("c"), { revoked: revocations(5), before: null }, 0);
+    expect(undelivered.take(agent("b"))?.revoked).toHaveLength(1);
+    expect(undelivered.take(agent("c"))).toBeNull();
+    expect(undelivered.take(agent("a"))?.revoked).toHaveLength(9_999);
+    undelivered.add(agent("d"), { revoked: revocations(10_001), before: null }, 0);
+    expect(undelivered.take(agent("d"))?.revoked).toHaveLength(10_000);
+    expect(undelivered.nextWorkMs()).toBeNull();
   });
 
   it("are of one incarnation alone", () => {
-    const unheard = new UndeliveredRevocations();
-    unheard.add(agent("a", 1), revocations(2), null, 0);
-    unheard.add(agent("a", 2), revocations(1), null, 0);
-    expect(unheard.take(agent("a", 2))?.revoked).toHaveLength(1);
-    unheard.add(agent("a", 2), revocations(1), null, 0);
-    expect(unheard.due(() => agent("a", 3), 1000)).toEqual([]);
-    expect(unheard.nextWorkMs()).toBeNull();
+    const undelivered = new UndeliveredRevocations();
+    undelivered.add(agent("a", 1), { revoked: revocations(2), before: null }, 0);
+    undelivered.add(agent("a", 2), { revoked: revocations(1), before: null }, 0);
+    expect(undelivered.take(agent("a", 2))?.revoked).toHaveLength(1);
+    undelivered.add(agent("a", 2), { revoked: revocations(1), before: null }, 0);
+    expect(undelivered.due(() => agent("a", 3), 1000)).toEqual([]);
+    expect(undelivered.nextWorkMs()).toBeNull();
   });
 
   it("are told again after 1 s, 2 s, 4 s and so on, and given up after an hour or so; what came meanwhile is kept", () => {
-    const unheard = new UndeliveredRevocations();
+    const undelivered = new UndeliveredRevocations();
     const find = () => agent("a");
     const waits: number[] = [];
-    unheard.add(agent("a"), revocations(1), null, 0);
+    undelivered.add(agent("a"), { revoked: revocations(1), before: null }, 0);
     for (let lastMs = 0; ; ) {
-      const nowMs = unheard.nextWorkMs();
+      const nowMs = undelivered.nextWorkMs();
       if (nowMs === null) break;
       waits.push((nowMs - lastMs) / 1000);
       lastMs = nowMs;
-      expect(unheard.due(find, nowMs)).toEqual(["a"]);
-      const before = unheard.take(agent("a"));
-      // Another telling, begun later, may fail earlier.
+      expect(undelivered.due(find, nowMs)).toEqual(["a"]);
+      const before = undelivered.take(agent("a"));
+      // Another delivery, begun later, may fail earlier.
       const isLast = waits.at(-1) === 2048;
-      if (isLast) unheard.add(agent("a"), revocations(3), null, nowMs);
-      unheard.add(agent("a"), revocations(1), before, nowMs);
+      if (isLast) undelivered.add(agent("a"), { revoked: revocations(3), before: null }, nowMs);
+      undelivered.add(agent("a"), { revoked: revocations(1), before }, nowMs);
       if (isLast) break;
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]);
-    expect(unheard.take(agent("a"))).toEqual({ revoked: revocations(3), waitedMs: 1000 });
-    expect(unheard.nextWorkMs()).toBeNull();
+    expect(undelivered.take(agent("a"))).toEqual({ revoked: revocations(3), waitedMs: 1000 });
+    expect(undelivered.nextWorkMs()).toBeNull();
   });
 });

@@ -1,7 +1,6 @@
 /**
- * Who may do what: one table from operation to roles. An operation that is missing here
- * does not compile, so no route escapes it. What an agent may touch is narrowed further:
- * its own cluster, group and id alone.
+ * The table of roles: which roles may use each operation. A route whose operation is missing here does not compile.
+ * An agent may use its operations only for itself: in its own cluster and group, under its own id.
  */
 import type { Outcome, Problem } from "../src/contract/problem.ts";
 import { ok, refuse } from "../src/contract/problem.ts";
@@ -69,31 +68,38 @@ const ACCESS = {
 export type OperationId = keyof typeof ACCESS;
 
 /**
- * Operations whose path names an agent that need not be the one that speaks. Whether its token may register
- * that id is for the route to say, which has more to tell; a message is for any agent of the cluster.
+ * Operations whose path may name another agent than the caller. The route of a registration refuses such a caller
+ * itself, with more detail; a message may be sent to any agent of the cluster.
  */
-const NAMES_ANOTHER: ReadonlySet<OperationId> = new Set<OperationId>(["registerAgent", "sendMessage"]);
+const MAY_NAME_OTHERS: ReadonlySet<OperationId> = new Set<OperationId>(["registerAgent", "sendMessage"]);
 
-/** Where a request goes, as far as its path says. */
-export type Target = { cluster?: string | undefined; group?: string | undefined; agent?: string | undefined };
-
-export function allow(principal: Principal, operation: OperationId, target: Target): Outcome<null> {
-  const roles: readonly Role[] = ACCESS[operation];
-  if (!roles.includes(principal.role)) {
-    return refuse("forbidden", `a token of the role ${principal.role} may not do this`);
-  }
-  if (principal.role === "admin") return ok(null);
-  const { agent, ...place } = target;
-  const isAllowed = isItself(principal, NAMES_ANOTHER.has(operation) ? place : target);
-  return isAllowed ? ok(null) : { ok: false, problem: notItself };
-}
-
-export const notItself: Problem = {
-  code: "forbidden",
-  detail: "an agent's token speaks for that agent alone",
+/** What the path of a request names. */
+export type PathNames = {
+  cluster?: string | undefined;
+  group?: string | undefined;
+  agent?: string | undefined;
 };
 
-function isItself(principal: AgentPrincipal, { cluster, group, agent }: Target): boolean {
+export function allow(principal: Principal, operation: OperationId, names: PathNames): Outcome<null> {
+  const roles: readonly Role[] = ACCESS[operation];
+  if (!roles.includes(principal.role)) {
+    return refuse(
+      "forbidden",
+      `a token of the role ${principal.role} may not use ${operation}; this needs a token of the role ${roles.join(" or ")}`,
+    );
+  }
+  if (principal.role === "admin") return ok(null);
+  const { agent, ...place } = names;
+  const isAllowed = isItself(principal, MAY_NAME_OTHERS.has(operation) ? place : names);
+  return isAllowed ? ok(null) : { ok: false, problem: onlyForItself };
+}
+
+export const onlyForItself: Problem = {
+  code: "forbidden",
+  detail: "the token of an agent is valid only for that agent, in its own cluster and group",
+};
+
+function isItself(principal: AgentPrincipal, { cluster, group, agent }: PathNames): boolean {
   return (
     cluster === principal.cluster &&
     (group === undefined || group === principal.group) &&

@@ -1,11 +1,10 @@
 /**
- * The OpenAPI document, made of the very schemas that validate requests. The schemas are written by zod
- * itself: OpenAPI 3.1 takes JSON Schema as it is, and the router's own generator knows no pattern with flags
- * and no recursive value.
+ * The OpenAPI document, made from the schemas that validate requests. zod writes each schema as JSON Schema, which
+ * OpenAPI 3.1 accepts as it is; the generator of the router cannot write patterns with flags or recursive values.
  */
 import type { RouteConfig } from "@hono/zod-openapi";
 import * as z from "zod";
-import type { App } from "./app-types.ts";
+import type { App } from "./context.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 type Direction = "input" | "output";
@@ -14,7 +13,7 @@ const INFO = {
   title: "Failover coordinator",
   version: "1",
   description:
-    "Notices when an agent dies, moves its unfinished tasks to agents that can do them, frees its locks, and says why.",
+    "Detects failed agents, reassigns their unfinished tasks to agents that can do them, releases their locks, and explains every decision.",
 };
 
 const COMPONENTS = "#/components/schemas/";
@@ -41,13 +40,14 @@ export function openApiDocument(app: App) {
 }
 
 function operationOf(route: RouteConfig, components: Components) {
-  const { operationId, summary, tags, security, request } = route;
+  const { operationId, summary, description, tags, security, request } = route;
   const body = request?.body;
   return {
     operationId,
     summary,
+    ...(description === undefined ? {} : { description }),
     tags,
-    // An empty list says that nobody has to sign in.
+    // An empty list says that the operation needs no token.
     security: security ?? [],
     parameters: parametersOf(request, components),
     ...(body === undefined
@@ -60,7 +60,7 @@ function operationOf(route: RouteConfig, components: Components) {
 }
 
 function responseOf(response: RouteConfig["responses"][string], components: Components) {
-  if ("$ref" in response) throw new Error("responses are declared where they are given");
+  if ("$ref" in response) throw new Error("a response must be declared in place, not as a reference");
   const { description, headers, content } = response;
   return {
     description,
@@ -92,7 +92,7 @@ function contentOf(content: object, direction: Direction, components: Components
   );
 }
 
-/** Schemas that have an id of their own, each once. */
+/** The schemas that have an id, each written once. */
 class Components {
   readonly schemas: Record<string, JsonSchema> = {};
 
@@ -115,7 +115,7 @@ class Components {
   }
 }
 
-/** Answers may get new members one day: a client must not refuse them. */
+/** Answers may get new members in a later version: a client must accept members that it does not know. */
 function leaveOpen({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
   if (zodSchema._zod.def.type === "object" && zodSchema._zod.def.catchall === undefined) {
     delete jsonSchema.additionalProperties;

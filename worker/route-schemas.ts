@@ -1,29 +1,49 @@
-/** Which schema a part of a request has: an error about an unknown key names the nearest known one. */
-import type { ValidationTargets } from "hono";
+/** Schemas and answers that many routes share: path parameters, bodies, pages and waits. */
 import * as z from "zod";
-import type { App } from "./app-types.ts";
+import { Id, ResourceId } from "../src/contract/common.ts";
+import { ProblemBody } from "../src/contract/problem.ts";
 
-const NO_KEYS = z.unknown();
+export const CLUSTER = "/v1/clusters/{cluster}" as const;
+export const GROUP = `${CLUSTER}/groups/{group}` as const;
 
-/** @param path as the router writes it, `/v1/clusters/:cluster/tasks` */
-export function schemaOf(
-  app: App,
-  method: string,
-  path: string,
-  target: keyof ValidationTargets,
-): z.core.$ZodType {
-  for (const definition of app.openAPIRegistry.definitions) {
-    if (definition.type !== "route") continue;
-    const { route } = definition;
-    if (route.method.toUpperCase() !== method || routerPath(route.path) !== path) continue;
-    const media = route.request?.body?.content["application/json"];
-    const body = media !== undefined && "schema" in media ? media.schema : undefined;
-    const schema = target === "json" ? body : target === "query" ? route.request?.query : undefined;
-    return schema instanceof z.ZodType ? schema : NO_KEYS;
-  }
-  return NO_KEYS;
+const PARAMS = {
+  cluster: Id,
+  group: Id,
+  agent: Id,
+  task: Id,
+  attempt: z.coerce.number().int().min(1),
+  failure: Id,
+  message: Id,
+  notification: Id,
+  resource: ResourceId,
+};
+
+/** The path's parameters by name. */
+export function params<Name extends keyof typeof PARAMS>(...names: Name[]) {
+  const shape = Object.fromEntries(names.map((name) => [name, PARAMS[name]])) as Pick<typeof PARAMS, Name>;
+  return z.object(shape);
 }
 
-function routerPath(path: string): string {
-  return path.replace(/\{([^}]+)\}/g, ":$1");
+export function body<Schema extends z.ZodType>(schema: Schema) {
+  return { content: { "application/json": { schema } }, required: true };
+}
+
+/** A body that may be left out: then it counts as `{}`. */
+export function optionalBody<Schema extends z.ZodType>(schema: Schema) {
+  return { content: { "application/json": { schema } }, required: false };
+}
+
+export function answer<Schema extends z.ZodType>(description: string, schema: Schema) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+export const problems = {
+  description: "An error. An answer 4xx means that nothing was changed, unless its `code` says otherwise.",
+  content: { "application/problem+json": { schema: ProblemBody } },
+};
+
+/** Splits the query of a list into the page that is asked for and the filters. */
+export function page<Query extends { limit: number; cursor?: string | undefined }>(query: Query) {
+  const { limit, cursor, ...filter } = query;
+  return { limit, cursor: cursor ?? null, filter };
 }

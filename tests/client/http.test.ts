@@ -1,7 +1,7 @@
 /** A call of the client over HTTP: what is tried again, for how long, and what an error is. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as client from "../../client/src/index.ts";
-import { ERROR_CODES } from "../../src/contract/problem.ts";
+import { ErrorCode } from "../../src/contract/problem.ts";
 import {
   type Answering,
   FakeCoordinator,
@@ -155,7 +155,7 @@ describe("a time limit", () => {
 });
 
 describe("an error", () => {
-  it.each(ERROR_CODES)("of the code %s has a class of its own", async (code) => {
+  it.each(ErrorCode.options)("of the code %s has a class of its own", async (code) => {
     const { coordinator } = coordinatorThat("POST", () =>
       problem(409, code, { holder: "a2", errors: [{ path: "x", message: "is odd" }] }),
     );

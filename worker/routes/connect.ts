@@ -1,50 +1,50 @@
-/** The socket of an agent: the Worker lets it in, its group holds it. */
+/** The WebSocket of an agent: the Worker authenticates it, and the group of the agent holds it. */
 import type { Problem } from "../../src/contract/problem.ts";
 import { SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { agentOf } from "../../src/domain/principal.ts";
 import { connectUrl } from "../../src/objects/object-names.ts";
-import type { App } from "../app-types.ts";
-import { offeredSubprotocols } from "../authenticate.ts";
 import { Refused } from "../errors.ts";
+import { offeredSubprotocols } from "../middleware/authenticate.ts";
 import { groupOf } from "../object-stubs.ts";
-import { GROUP, operation, params } from "../route-declaration.ts";
+import { type Route, route } from "../route.ts";
+import { GROUP, params } from "../route-schemas.ts";
 
-const connect = operation({
-  operationId: "connectAgent",
-  method: "get",
-  path: `${GROUP}/agents/{agent}/connect`,
-  summary:
-    "Opens the agent's WebSocket: a `ping` is a heartbeat, tasks and messages are pushed, reports and locks are asked for.",
-  tags: ["agents"],
-  request: { params: params("cluster", "group", "agent") },
-  responses: {
-    101: {
-      description: `A WebSocket of JSON frames. The token may also come in the subprotocols \`${SUBPROTOCOL}, bearer.TOKEN\`.`,
+export const connectRoutes: readonly Route[] = [
+  route(
+    {
+      operationId: "connectAgent",
+      method: "get",
+      path: `${GROUP}/agents/{agent}/connect`,
+      summary: "Open the WebSocket of an agent",
+      description: `On the socket a text \`ping\` is a heartbeat and is answered by \`pong\`. The server sends tasks and messages; the agent sends reports and lock requests. A client that cannot set headers sends its token in the subprotocols \`${SUBPROTOCOL}, bearer.TOKEN\`.`,
+      tags: ["agents"],
+      request: { params: params("cluster", "group", "agent") },
+      responses: { 101: { description: "A WebSocket that carries JSON frames." } },
     },
-  },
-});
-
-export function connectRoutes(app: App): void {
-  app.openapi(connect, async (c) => {
-    const { cluster, group, agent } = c.req.valid("param");
-    if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") throw new Refused(NO_UPGRADE);
-    const caller = agentOf(c.get("principal"));
-    if (caller === null) throw new Error("the table of access lets agents alone in");
-    const answer = await groupOf(c.env, cluster, group).fetch(connectUrl(agent, caller.incarnation), {
-      headers: { Upgrade: "websocket" },
-    });
-    const { webSocket } = answer;
-    if (webSocket === null) throw new Refused((await answer.json()) as Problem);
-    // A protocol that was not offered must not be selected.
-    const selected = offeredSubprotocols(c).includes(SUBPROTOCOL)
-      ? { "Sec-WebSocket-Protocol": SUBPROTOCOL }
-      : {};
-    return new Response(null, { status: 101, webSocket, headers: selected });
-  });
-}
+    async (c) => {
+      const { cluster, group } = c.req.valid("param");
+      if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") throw new Refused(NO_UPGRADE);
+      const caller = agentOf(c.get("principal"));
+      if (caller === null) throw new Error("the table of roles lets only agents use this route");
+      const opened = await groupOf(c.env, cluster, group).fetch(
+        connectUrl(caller.agentId, caller.incarnation),
+        {
+          headers: { Upgrade: "websocket" },
+        },
+      );
+      const { webSocket } = opened;
+      if (webSocket === null) throw new Refused((await opened.json()) as Problem);
+      // A protocol that was not offered must not be selected.
+      const selected = offeredSubprotocols(c).includes(SUBPROTOCOL)
+        ? { "Sec-WebSocket-Protocol": SUBPROTOCOL }
+        : {};
+      return new Response(null, { status: 101, webSocket, headers: selected });
+    },
+  ),
+];
 
 const NO_UPGRADE: Problem = {
   code: "invalid_request",
-  detail: "this route is a WebSocket: connect to it with a WebSocket client",
+  detail: "this route opens a WebSocket; connect with a WebSocket client",
   errors: [{ path: "Upgrade", message: "must be websocket" }],
 };

@@ -1,127 +1,139 @@
-/** Locks of a group. */
+/** The locks of a group. */
 import { PageQuery, ResourceId } from "../../src/contract/common.ts";
 import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
-import type { App } from "../app-types.ts";
 import { unwrap } from "../errors.ts";
-import { acquireInLine } from "../lock-wait.ts";
+import { waitForLock } from "../long-poll/lock-wait.ts";
+import { refuseOtherAgents } from "../middleware/authorize.ts";
 import { groupOf } from "../object-stubs.ts";
-import { answer, body, GROUP, operation, params, refuseOthers } from "../route-declaration.ts";
+import { type Route, route } from "../route.ts";
+import { answer, body, GROUP, page, params } from "../route-schemas.ts";
 
 const LOCK = `${GROUP}/locks/{resource}` as const;
 const tags = ["locks"];
-const lock = { 200: answer("The lock.", LockAnswer) };
+const responses = { 200: answer("The lock.", LockAnswer) };
 
-const acquire = operation({
-  operationId: "acquireLock",
-  method: "post",
-  path: `${LOCK}/acquire`,
-  summary:
-    "Acquires a lock, waiting in line if asked to; the holder asking again gets its own back, with its TTL renewed.",
-  tags,
-  request: { params: params("cluster", "group", "resource"), body: body(LockAcquisition) },
-  responses: lock,
-});
+export const lockRoutes: readonly Route[] = [
+  route(
+    {
+      operationId: "acquireLock",
+      method: "post",
+      path: `${LOCK}/acquire`,
+      summary: "Acquire a lock",
+      description:
+        "With `wait_seconds` the call waits in the lock's queue, first in, first out. The holder that asks again gets its lock with the same token and a renewed TTL.",
+      tags,
+      request: { params: params("cluster", "group", "resource"), body: body(LockAcquisition) },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      const request = c.req.valid("json");
+      refuseOtherAgents(c, request.agent_id);
+      const waitMs = (request.wait_seconds ?? 0) * 1000;
+      if (waitMs > 0) {
+        return c.json({ lock: await waitForLock(c, { cluster, group, resource, request, waitMs }) }, 200);
+      }
+      const object = groupOf(c.env, cluster, group);
+      const { lock } = unwrap(await object.acquireLock(resource, request, c.get("principal")));
+      if (lock === null) throw new Error("a call that does not wait was queued");
+      return c.json({ lock }, 200);
+    },
+  ),
 
-const renew = operation({
-  operationId: "renewLock",
-  method: "post",
-  path: `${LOCK}/renew`,
-  summary: "Renews a lock's TTL.",
-  tags,
-  request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
-  responses: lock,
-});
+  route(
+    {
+      operationId: "renewLock",
+      method: "post",
+      path: `${LOCK}/renew`,
+      summary: "Renew the TTL of a lock",
+      tags,
+      request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      const { fencing_token } = c.req.valid("json");
+      const object = groupOf(c.env, cluster, group);
+      return c.json(
+        { lock: unwrap(await object.renewLock(resource, fencing_token, c.get("principal"))) },
+        200,
+      );
+    },
+  ),
 
-const release = operation({
-  operationId: "releaseLock",
-  method: "post",
-  path: `${LOCK}/release`,
-  summary: "Releases a lock.",
-  tags,
-  request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
-  responses: lock,
-});
+  route(
+    {
+      operationId: "releaseLock",
+      method: "post",
+      path: `${LOCK}/release`,
+      summary: "Release a lock",
+      description: "Grants the lock to the next waiter. Repeating the release returns the first answer.",
+      tags,
+      request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      const { fencing_token } = c.req.valid("json");
+      const object = groupOf(c.env, cluster, group);
+      return c.json(
+        { lock: unwrap(await object.releaseLock(resource, fencing_token, c.get("principal"))) },
+        200,
+      );
+    },
+  ),
 
-const list = operation({
-  operationId: "listLocks",
-  method: "get",
-  path: `${GROUP}/locks`,
-  summary: "Who holds what, until when, and who waits for it.",
-  tags,
-  request: { params: params("cluster", "group"), query: PageQuery.extend({ cursor: ResourceId.optional() }) },
-  responses: { 200: answer("A page of locks.", LockPage) },
-});
+  route(
+    {
+      operationId: "listLocks",
+      method: "get",
+      path: `${GROUP}/locks`,
+      summary: "List the held locks of a group",
+      description: "Each lock has its holder, its expiry and the agents that wait for it.",
+      tags,
+      request: {
+        params: params("cluster", "group"),
+        query: PageQuery.extend({ cursor: ResourceId.optional() }),
+      },
+      responses: { 200: answer("A page of locks.", LockPage) },
+    },
+    async (c) => {
+      const { cluster, group } = c.req.valid("param");
+      const { limit, cursor } = page(c.req.valid("query"));
+      return c.json(await groupOf(c.env, cluster, group).locks(limit, cursor), 200);
+    },
+  ),
 
-const get = operation({
-  operationId: "getLock",
-  method: "get",
-  path: LOCK,
-  summary: "One lock.",
-  tags,
-  request: { params: params("cluster", "group", "resource") },
-  responses: lock,
-});
+  route(
+    {
+      operationId: "getLock",
+      method: "get",
+      path: LOCK,
+      summary: "Read a held lock",
+      tags,
+      request: { params: params("cluster", "group", "resource") },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).lock(resource)) }, 200);
+    },
+  ),
 
-const breakLock = operation({
-  operationId: "breakLock",
-  method: "delete",
-  path: LOCK,
-  summary: "Breaks a lock, whoever holds it.",
-  tags,
-  request: { params: params("cluster", "group", "resource") },
-  responses: lock,
-});
-
-export function lockRoutes(app: App): void {
-  app.openapi(acquire, async (c) => {
-    const { cluster, group, resource } = c.req.valid("param");
-    const request = c.req.valid("json");
-    refuseOthers(c, request.agent_id);
-    const waitMs = (request.wait_seconds ?? 0) * 1000;
-    if (waitMs > 0) {
-      return c.json({ lock: await acquireInLine(c, { cluster, group, resource, request, waitMs }) }, 200);
-    }
-    const acquired = await groupOf(c.env, cluster, group).acquireLock(resource, request, c.get("principal"));
-    const { lock } = unwrap(acquired);
-    if (lock === null) throw new Error("a call that does not wait was queued");
-    return c.json({ lock }, 200);
-  });
-
-  app.openapi(renew, async (c) => {
-    const { cluster, group, resource } = c.req.valid("param");
-    const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).renewLock(
-      resource,
-      fencing_token,
-      c.get("principal"),
-    );
-    return c.json({ lock: unwrap(outcome) }, 200);
-  });
-
-  app.openapi(release, async (c) => {
-    const { cluster, group, resource } = c.req.valid("param");
-    const { fencing_token } = c.req.valid("json");
-    const outcome = await groupOf(c.env, cluster, group).releaseLock(
-      resource,
-      fencing_token,
-      c.get("principal"),
-    );
-    return c.json({ lock: unwrap(outcome) }, 200);
-  });
-
-  app.openapi(list, async (c) => {
-    const { cluster, group } = c.req.valid("param");
-    const { limit, cursor } = c.req.valid("query");
-    return c.json(await groupOf(c.env, cluster, group).locks(limit, cursor ?? null), 200);
-  });
-
-  app.openapi(get, async (c) => {
-    const { cluster, group, resource } = c.req.valid("param");
-    return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).lock(resource)) }, 200);
-  });
-
-  app.openapi(breakLock, async (c) => {
-    const { cluster, group, resource } = c.req.valid("param");
-    return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).breakLock(resource)) }, 200);
-  });
-}
+  route(
+    {
+      operationId: "breakLock",
+      method: "delete",
+      path: LOCK,
+      summary: "Break a lock",
+      description: "An operator takes the lock from its holder. The next waiter gets it.",
+      tags,
+      request: { params: params("cluster", "group", "resource") },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      return c.json({ lock: unwrap(await groupOf(c.env, cluster, group).breakLock(resource)) }, 200);
+    },
+  ),
+];

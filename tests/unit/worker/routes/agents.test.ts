@@ -5,8 +5,10 @@ import { ok } from "../../../../src/contract/problem.ts";
 import { ADMIN, type Principal } from "../../../../src/domain/principal.ts";
 import type { Env } from "../../../../src/objects/env.ts";
 import { agentView } from "../../../../src/services/coordinator/views.ts";
-import type { Vars } from "../../../../worker/app-types.ts";
+import type { Vars } from "../../../../worker/context.ts";
+import { readJsonBody } from "../../../../worker/middleware/json-body.ts";
 import { agentRoutes } from "../../../../worker/routes/agents.ts";
+import { heartbeatRoutes } from "../../../../worker/routes/heartbeats.ts";
 import { agentPrincipal } from "../../../support/principals.ts";
 import { agentRecord } from "../../../support/records.ts";
 
@@ -42,7 +44,8 @@ function routesFor(principal: Principal) {
     c.set("principal", principal);
     await next();
   });
-  agentRoutes(app);
+  app.use(readJsonBody);
+  for (const addTo of [...agentRoutes, ...heartbeatRoutes]) addTo(app);
   const request = async (method: string, path: string, body: unknown) => {
     const headers = { "Content-Type": "application/json" };
     const init = { method, headers, body: JSON.stringify(body) };

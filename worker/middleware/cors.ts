@@ -1,14 +1,14 @@
 /**
- * Web pages of other origins may call when `CORS_ORIGINS` names theirs. The token is in a header that a page must
- * have been given, never in a cookie, so that this opens the answers to a page and lends it nobody's rights.
+ * CORS: pages of other origins may call when `CORS_ORIGINS` lists their origin. The token is in a header, which the
+ * page must know, and never in a cookie, so that such a page gets no rights of the person who opened it.
  */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import type { Vars } from "./app-types.ts";
+import type { Vars } from "../context.ts";
 
 const ANY = "*";
 
-/** How long a browser need not ask again, in seconds: Chromium's own limit. */
+/** How long a browser may remember the answer: the limit of Chromium. */
 const MAX_AGE_SECONDS = 7200;
 
 /** The origins that may call: a list with commas, or `*` for all. */
@@ -27,7 +27,7 @@ const answerPages = cors({
   maxAge: MAX_AGE_SECONDS,
 });
 
-/** Before the token is asked for: a browser asks without it whether it may call. Sockets know no such question. */
+/** Runs before authentication, because a browser sends its preflight request without a token. CORS excludes sockets. */
 export const allowPages: MiddlewareHandler<Vars> = async (c, next) => {
   const isSocket = c.req.header("Upgrade") !== undefined;
   if (isSocket || originsOf(c.env.CORS_ORIGINS).length === 0) return next();

@@ -1,16 +1,13 @@
 /** Which objects a call about an agent reaches: each is a round trip that the agent waits for. */
-import { OpenAPIHono } from "@hono/zod-openapi";
 import { describe, expect, it } from "vitest";
 import { ok } from "../../../../src/contract/problem.ts";
 import { ADMIN, type Principal } from "../../../../src/domain/principal.ts";
-import type { Env } from "../../../../src/objects/env.ts";
 import { agentView } from "../../../../src/services/coordinator/views.ts";
-import type { Vars } from "../../../../worker/context.ts";
-import { readJsonBody } from "../../../../worker/middleware/json-body.ts";
 import { agentRoutes } from "../../../../worker/routes/agents.ts";
 import { heartbeatRoutes } from "../../../../worker/routes/heartbeats.ts";
 import { agentPrincipal } from "../../../support/principals.ts";
 import { agentRecord } from "../../../support/records.ts";
+import { appWith, recordedObjects } from "../worker-app.ts";
 
 const AGENT_PATH = "/v1/clusters/c/groups/default/agents/a";
 const AGENT = agentView(agentRecord(), 0, 0);
@@ -28,28 +25,13 @@ const ANSWERS: Record<string, unknown> = {
   "coordinator.register": ok({ agent: AGENT, isNew: true }),
 };
 
-/** The routes of agents, on objects that list each call. */
 function routesFor(principal: Principal) {
-  const calls: string[] = [];
-  const answer = (call: string) => {
-    calls.push(call);
-    return Promise.resolve(ANSWERS[call]);
-  };
-  const namespace = (kind: string) => ({
-    getByName: () => new Proxy({}, { get: (_, method) => () => answer(`${kind}.${String(method)}`) }),
-  });
-  const env = { AGENT_GROUP: namespace("group"), COORDINATOR: namespace("coordinator"), SIGNING_KEY: "key" };
-  const app = new OpenAPIHono<Vars>();
-  app.use(async (c, next) => {
-    c.set("principal", principal);
-    await next();
-  });
-  app.use(readJsonBody);
-  for (const addTo of [...agentRoutes, ...heartbeatRoutes]) addTo(app);
+  const { env, calls } = recordedObjects(ANSWERS);
+  const app = appWith([...agentRoutes, ...heartbeatRoutes], principal);
   const request = async (method: string, path: string, body: unknown) => {
     const headers = { "Content-Type": "application/json" };
     const init = { method, headers, body: JSON.stringify(body) };
-    return (await app.request(path, init, env as unknown as Env)).status;
+    return (await app.request(path, init, env)).status;
   };
   return { calls, request };
 }

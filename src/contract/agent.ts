@@ -1,4 +1,4 @@
-/** Agents on the wire: registration, heartbeats, and how an agent is shown. */
+/** Agents on the wire: registration, heartbeats, drains, reports of failures, and the agent that reads return. */
 import * as z from "zod";
 import { Id, Instant, JsonValue, Labels, Name, pageOf, Text } from "./common.ts";
 
@@ -23,8 +23,8 @@ export type RunningTask = z.infer<typeof RunningTask>;
 
 export const Registration = z
   .strictObject({
-    type: Name.meta({ description: "What kind of agent this is, for people and filters." }),
-    capabilities: z.array(Name).max(256).meta({ description: "Task types this agent can do." }),
+    type: Name.meta({ description: "The kind of agent, for people and filters." }),
+    capabilities: z.array(Name).max(256).meta({ description: "The task types that the agent can do." }),
     endpoint: z
       .url({ protocol: /^https?$/ })
       .max(2048)
@@ -37,22 +37,25 @@ export const Registration = z
       .array(RunningTask)
       .max(10_000)
       .default([])
-      .meta({ description: "Tasks this process is still working on: they stay with it as they are." }),
+      .meta({
+        description:
+          "Tasks that this process is still working on. They stay with the agent under the same attempt.",
+      }),
   })
   .meta({ id: "Registration" });
 export type Registration = z.infer<typeof Registration>;
 
-/** Longest time until a drain takes what its agent still runs: 30 days. */
+/** Longest time until a drain reassigns the tasks that the agent still runs: 30 days. */
 const DRAIN_LIMIT_SECONDS = 2_592_000;
 
 export const DrainRequest = z
   .strictObject({
     mode: DrainMode.default("finish").meta({
-      description: "`finish`: it may finish what it runs. `move`: what it runs is taken from it too.",
+      description: "`finish`: the agent may finish the tasks that it runs. `move`: these are reassigned too.",
     }),
     deadline_seconds: z.number().min(0).max(DRAIN_LIMIT_SECONDS).optional().meta({
       description:
-        "When what it still runs is taken from it. By default at once for `move`, never for `finish`.",
+        "After this time the tasks that the agent still runs are reassigned. Default: at once for `move`, never for `finish`.",
     }),
   })
   .meta({ id: "DrainRequest" });
@@ -61,7 +64,7 @@ export type DrainRequest = z.infer<typeof DrainRequest>;
 export const Drain = z.object({
   mode: DrainMode,
   by: z.enum(["agent", "operator"]).meta({
-    description: "An operator's drain outlives a registration, an agent's own ends with it.",
+    description: "A drain by an operator stays after a new registration; a drain by the agent ends then.",
   }),
   deadline_at: Instant.nullable(),
 });
@@ -78,17 +81,17 @@ export const Agent = z
     heartbeat_interval_seconds: z.number(),
     heartbeat_timeout_seconds: z.number(),
     status: AgentStatus,
-    drain: Drain.nullable().meta({ description: "Set while it takes no new tasks because it drains." }),
+    drain: Drain.nullable().meta({ description: "Set while the agent drains and gets no new tasks." }),
     incarnation: z.int(),
     registered_at: Instant,
     last_heartbeat_at: Instant.nullable(),
     deadline_at: Instant.nullable(),
-    task_count: z.int().meta({ description: "Tasks it holds: assigned and running." }),
+    task_count: z.int().meta({ description: "Tasks that the agent holds: assigned and running." }),
     load: Load.nullable(),
     reliability: z.number().min(0).max(1),
     reliability_samples: z.number().min(0).meta({
       description:
-        "How much is behind the estimate: its completed and failed tasks and its own failures, weighed and faded.",
+        "The weight of the observations behind `reliability`: completed and failed tasks and failures of the agent. Old ones count less.",
     }),
     cooldown_until: Instant.nullable(),
     failure_count: z.int(),
@@ -115,9 +118,11 @@ export const HeartbeatAnswer = z
   .object({
     status: AgentStatus,
     deadline_at: Instant,
-    assigned_tasks: z.int().meta({ description: "A hint: tasks that wait to be started." }),
-    unread_messages: z.int().meta({ description: "Messages in its box." }),
-    tasks_changed: z.boolean().meta({ description: "A hint: the task list changed since it was last read." }),
+    assigned_tasks: z.int().meta({ description: "A hint: assigned tasks that the agent has not started." }),
+    unread_messages: z.int().meta({ description: "Unread messages in the mailbox of the agent." }),
+    tasks_changed: z
+      .boolean()
+      .meta({ description: "A hint: the list of tasks changed after the agent last read it." }),
   })
   .meta({ id: "HeartbeatAnswer" });
 export type HeartbeatAnswer = z.infer<typeof HeartbeatAnswer>;
@@ -134,7 +139,7 @@ export const HeartbeatBatch = z
   .meta({ id: "HeartbeatBatch" });
 export type HeartbeatBatch = z.infer<typeof HeartbeatBatch>;
 
-/** What the group, as the authority on liveness, knows of an agent. */
+/** The liveness of an agent. Its group is the authority on it. */
 export type AgentLiveness = {
   agent_id: string;
   incarnation: number;
@@ -143,7 +148,7 @@ export type AgentLiveness = {
   load: Load | null;
 };
 
-/** What may be said of a failure beside its message: records are shown whole. */
+/** Characters of the details of a failure: lists of failures contain them in full. */
 const DETAILS_LIMIT = 8192;
 
 export const FailureReport = z

@@ -1,4 +1,4 @@
-/** The cluster as a whole on the wire: its status. */
+/** The status of a cluster on the wire. */
 import * as z from "zod";
 import { AgentStatus } from "./agent.ts";
 import { Id, Instant } from "./common.ts";
@@ -9,7 +9,7 @@ import { TaskStatus } from "./task.ts";
 export const ClusterStatus = z
   .object({
     total_agents: z.int(),
-    active_agents: z.int().meta({ description: "Active and suspect." }),
+    active_agents: z.int().meta({ description: "Agents that are active or suspect." }),
     inactive_agents: z.int(),
     agents_by_status: z.record(AgentStatus, z.int()),
     tasks: z.record(TaskStatus, z.int()),

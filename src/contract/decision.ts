@@ -1,4 +1,4 @@
-/** Placement decisions on the wire: why a task went where it went. */
+/** Placement decisions on the wire: each explains why a task went to an agent, or to none. */
 import * as z from "zod";
 import { Id, Instant, pageOf } from "./common.ts";
 
@@ -42,8 +42,8 @@ export type ExclusionReason = z.infer<typeof ExclusionReason>;
 
 export const RankedCandidate = z.object({
   agent_id: Id,
-  score: z.number().meta({ description: "The sum of each factor times its weight." }),
-  factors: z.record(z.string(), z.number()).meta({ description: "Each in 0 to 1." }),
+  score: z.number().meta({ description: "The sum of all factors, each multiplied by its weight." }),
+  factors: z.record(z.string(), z.number()).meta({ description: "Each factor is between 0 and 1." }),
 });
 
 export const Exclusion = z.object({ agent_id: Id, reason: ExclusionReason, detail: z.string() });
@@ -59,11 +59,13 @@ export const Decision = z
     priority_level: PriorityLevel,
     from_agent: Id.nullable(),
     selected: Id.nullable(),
-    explanation: z.string().meta({ description: "One sentence a person can read." }),
+    explanation: z.string().meta({ description: "The reason in one English sentence." }),
     weights: z.record(z.string(), z.number()),
-    candidates: z.array(RankedCandidate).meta({ description: "The best 5, best first." }),
+    candidates: z.array(RankedCandidate).meta({ description: "The best 5 candidates, the best first." }),
     candidate_count: z.int(),
-    excluded: z.array(Exclusion).meta({ description: "At most 20." }),
+    excluded: z
+      .array(Exclusion)
+      .meta({ description: "At most 20 excluded agents; `excluded_counts` counts all." }),
     excluded_counts: z.partialRecord(ExclusionReason, z.int()),
   })
   .meta({ id: "Decision" });

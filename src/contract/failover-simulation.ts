@@ -1,4 +1,4 @@
-/** Failures tried before they happen, on the wire: what-if, and single points of failure. */
+/** Simulated failovers and the readiness report on the wire. */
 import * as z from "zod";
 import { Id } from "./common.ts";
 import { Decision } from "./decision.ts";
@@ -7,10 +7,10 @@ import { TaskStatus } from "./task.ts";
 export const FailoverSimulation = z
   .strictObject({
     agents: z.array(Id).max(1000).default([]),
-    groups: z.array(Id).max(100).default([]).meta({ description: "Every live agent of these groups." }),
+    groups: z.array(Id).max(100).default([]).meta({ description: "Every live agent of these groups fails." }),
   })
   .refine(({ agents, groups }) => agents.length + groups.length > 0, {
-    message: "name at least one agent or group",
+    message: "must name at least one agent or group",
   })
   .meta({ id: "FailoverSimulation" });
 export type FailoverSimulation = z.infer<typeof FailoverSimulation>;
@@ -21,8 +21,8 @@ export const SimulatedFailover = z
       z.object({
         task_id: Id,
         from: Id,
-        to: Id.nullable().meta({ description: "Null if nobody could take it." }),
-        status: TaskStatus.meta({ description: "How the task would stand." }),
+        to: Id.nullable().meta({ description: "Null if no agent could take the task." }),
+        status: TaskStatus.meta({ description: "The status that the task would have." }),
         decision: Decision.nullable(),
       }),
     ),
@@ -34,24 +34,28 @@ export type SimulatedFailover = z.infer<typeof SimulatedFailover>;
 
 export const Readiness = z
   .object({
-    ready: z.boolean().meta({ description: "Nothing below was found." }),
+    ready: z.boolean().meta({ description: "True if there is no finding below." }),
     single_capabilities: z
       .array(z.object({ capability: z.string(), agent_id: Id }))
-      .meta({ description: "Capabilities that one active agent alone has." }),
+      .meta({ description: "Capabilities that only one active agent has." }),
     tasks_without_backup: z.object({
       count: z.int(),
-      task_ids: z.array(Id).meta({ description: "The first few." }),
+      task_ids: z.array(Id).meta({ description: "The first of these tasks." }),
     }),
     critical_agents_without_backup: z.array(z.object({ agent_id: Id, detail: z.string() })),
     groups_at_risk: z.array(
       z.object({
         group: Id,
-        stranded_tasks: z.int().meta({ description: "Tasks nobody outside the group could do." }),
-        slots_short: z.int().meta({ description: "Tasks beyond the free slots of those outside." }),
+        stranded_tasks: z.int().meta({ description: "Tasks that no agent outside the group could do." }),
+        slots_short: z
+          .int()
+          .meta({ description: "Tasks for which the agents outside the group have no free slot." }),
       }),
     ),
     free_slots: z.int(),
-    slots_short: z.int().meta({ description: "Slots missing if the agent with the most tasks failed." }),
+    slots_short: z
+      .int()
+      .meta({ description: "Slots that would be missing if the agent with the most tasks failed." }),
   })
   .meta({ id: "Readiness" });
 export type Readiness = z.infer<typeof Readiness>;

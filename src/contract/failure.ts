@@ -1,8 +1,8 @@
-/** Failures on the wire: the record of what broke and what became of it. */
+/** Failures on the wire: each record says what failed and what followed from it. */
 import * as z from "zod";
 import { Id, Instant, JsonValue, Name, pageOf } from "./common.ts";
 
-/** From mild to grave; a filter `min_severity` compares by this order. */
+/** In ascending order, which the filter `min_severity` uses. */
 export const SEVERITIES = ["info", "warning", "error", "critical"] as const;
 export const Severity = z.enum(SEVERITIES);
 export type Severity = z.infer<typeof Severity>;
@@ -24,7 +24,7 @@ export const Failure = z
     agent_id: Id.nullable(),
     group: Id.nullable(),
     failure_type: Name.meta({
-      description: `One of ${FAILURE_TYPES.join(", ")}, or the reporter's own.`,
+      description: `One of ${FAILURE_TYPES.join(", ")}, or a type that the reporter chose.`,
     }),
     severity: Severity,
     message: z.string(),
@@ -38,7 +38,10 @@ export const Failure = z
         reliability: z.number(),
       })
       .nullable(),
-    detection_seconds: z.number().nullable().meta({ description: "From the last sign of life." }),
+    detection_seconds: z
+      .number()
+      .nullable()
+      .meta({ description: "Time from the last sign of life to the declaration of the failure." }),
     tasks_reassigned: z.int(),
     tasks_pending: z.int(),
     tasks_failed: z.int(),

@@ -1,4 +1,4 @@
-/** Milliseconds since the epoch to the wire's RFC 3339 instants, and back. */
+/** Conversion between milliseconds and the instants and durations of the wire. */
 
 export function instant(ms: number): string {
   return new Date(ms).toISOString();
@@ -13,7 +13,6 @@ export function msOf(text: string): number {
   return Date.parse(text);
 }
 
-/** Milliseconds to the wire's seconds. */
 export function secondsOrNull(ms: number | null): number | null {
   return ms === null ? null : ms / 1000;
 }

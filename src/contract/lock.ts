@@ -2,10 +2,10 @@
 import * as z from "zod";
 import { Id, Instant, pageOf, ResourceId } from "./common.ts";
 
-/** Seconds a grant lasts unless renewed; `lock_config.max_ttl_seconds` bounds it further. */
+/** TTL of a grant; `lock_config.max_ttl_seconds` sets a lower limit. */
 export const LockTtlSeconds = z.number().min(0.1).max(86_400);
 
-/** Seconds that somebody waits in line for a lock; 0 gives up the place that it has, left out it is kept. */
+/** Time that a caller waits for a lock. 0 gives up the position in the queue; if left out, the position is kept. */
 export const LockWaitSeconds = z.number().min(0).max(30);
 
 export const LockAcquisition = z
@@ -14,7 +14,7 @@ export const LockAcquisition = z
     ttl_seconds: LockTtlSeconds.optional(),
     wait_seconds: LockWaitSeconds.optional().meta({
       description:
-        "Waits in line, first come first served. 0: not at all, and the place that the agent has in line is given up.",
+        "Waits in the queue of the lock, first in, first out. 0: does not wait, and the agent gives up its position in the queue.",
     }),
   })
   .meta({ id: "LockAcquisition" });
@@ -29,11 +29,11 @@ export const Lock = z
     group: Id,
     holder: Id.nullable(),
     incarnation: z.int().nullable(),
-    fencing_token: z.int().meta({ description: "Strictly grows at every new grant, for ever." }),
+    fencing_token: z.int().meta({ description: "Grows at every new grant and never starts again." }),
     ttl_seconds: z.number(),
     acquired_at: Instant,
     expires_at: Instant.nullable(),
-    waiters: z.array(Id).meta({ description: "Who waits for it, in the order in which they came." }),
+    waiters: z.array(Id).meta({ description: "Agents in the queue, the next one first." }),
   })
   .meta({ id: "Lock" });
 export type Lock = z.infer<typeof Lock>;

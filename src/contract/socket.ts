@@ -1,6 +1,6 @@
 /**
- * What an agent and the server say to each other over a socket: JSON frames with a `type`, beside the
- * text frames `ping` and `pong`, which the platform answers by itself.
+ * The frames that an agent and the server send over a socket: JSON with a `type`, and the text frames `ping` and
+ * `pong`, which the platform answers without waking the object.
  */
 import * as z from "zod";
 import { DrainMode, Load } from "./agent.ts";
@@ -12,25 +12,25 @@ import { Task, TaskError, TaskState } from "./task.ts";
 
 export const SUBPROTOCOL = "failover.v1";
 
-/** Before the token, in the list of subprotocols of a client that cannot set headers. */
+/** Prefix of the token in the subprotocols of a client that cannot set headers. */
 export const BEARER_SUBPROTOCOL = "bearer.";
 
-/** Longest frame of an agent, in UTF-16 units: as a body over HTTP. */
+/** Longest frame of an agent in UTF-16 units, the same as a body over HTTP. */
 export const FRAME_LIMIT_CHARACTERS = 262_144;
 
-/** Longest batch: as a batch over HTTP. */
+/** Longest batch, the same as a batch over HTTP. */
 export const BATCH_FRAME_LIMIT_CHARACTERS = 8_388_608;
 export const BATCH_FRAMES_LIMIT = 1000;
 
-/** Why the server closes a socket. Codes from 4000 on are an application's own (RFC 6455). */
+/** Why the server closes a socket. RFC 6455 leaves codes from 4000 on to the application. */
 export const CLOSE_CODES = {
-  /** A newer connection of the same incarnation took its place. */
+  /** A newer connection of the same incarnation replaced this one. */
   replaced: 4000,
-  /** The incarnation is over: register again. */
+  /** The incarnation has ended: register again. */
   session_expired: 4410,
-  /** Too many frames at once. */
+  /** The agent sent too many frames at once. */
   policy: 1008,
-  /** Much was said on it, and it may be that nobody read it: a new connection begins anew. */
+  /** The server sent a lot and cannot see whether the agent read it: the agent connects again. */
   renewed: 4001,
 } as const;
 
@@ -70,7 +70,7 @@ export const LockReleaseFrame = z.strictObject({
   fencing_token: z.int().min(1),
 });
 export const MessageAckFrame = z.strictObject({ type: z.literal("message_ack"), ...request, message_id: Id });
-/** A `ping` shows life too, and costs nothing; this one tells the load. */
+/** A `ping` is a sign of life too and costs less. This frame also reports the load. */
 export const HeartbeatFrame = z.strictObject({
   type: z.literal("heartbeat"),
   ...request,
@@ -93,7 +93,7 @@ export const AgentFrame = z
   .meta({ id: "AgentFrame" });
 export type AgentFrame = z.infer<typeof AgentFrame>;
 
-/** Each frame in it is checked and answered by itself. */
+/** Each frame in the batch is checked and answered on its own. */
 export const BatchFrame = z.strictObject({
   type: z.literal("batch"),
   frames: z.array(z.unknown()).min(1).max(BATCH_FRAMES_LIMIT),
@@ -118,9 +118,9 @@ export const TaskRevokedFrame = z.object({
   reason: RevocationReason,
 });
 export const MessageFrame = z.object({ type: z.literal("message"), message: AgentMessage });
-/** The answer to a `lock_acquire` that had to wait in line. */
+/** Follows the `ack` of a `lock_acquire` that was queued. */
 export const LockGrantedFrame = z.object({ type: z.literal("lock_granted"), ...request, lock: Lock });
-/** `mode` null: the agent takes tasks again. */
+/** `mode` null: the agent gets tasks again. */
 export const DrainFrame = z.object({
   type: z.literal("drain"),
   mode: DrainMode.nullable(),
@@ -132,7 +132,7 @@ export const AckFrame = z.object({
   ...request,
   task: TaskState.optional(),
   lock: Lock.optional(),
-  /** Of a `lock_acquire`: it waits in line; a `lock_granted` or an `error` follows. */
+  /** A `lock_acquire` was queued; a `lock_granted` or an `error` follows. */
   queued: z.literal(true).optional(),
 });
 export const ErrorFrame = z.looseObject({

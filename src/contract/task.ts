@@ -1,4 +1,4 @@
-/** Tasks on the wire: submission, what their holders report, and how a task is shown. */
+/** Tasks on the wire: submission, reports of the holders, and the task that reads return. */
 import * as z from "zod";
 import { Id, Instant, JsonValue, Labels, MAX_BACKUPS, Name, pageOf, TimeoutSeconds } from "./common.ts";
 import { Decision } from "./decision.ts";
@@ -14,26 +14,28 @@ export type LateResultPolicy = z.infer<typeof LateResultPolicy>;
 export const BackupList = z
   .array(Id)
   .max(MAX_BACKUPS)
-  .refine((ids) => new Set(ids).size === ids.length, { message: "an agent is listed twice" });
+  .refine((ids) => new Set(ids).size === ids.length, { message: "must not list an agent twice" });
 
 export const TaskSubmission = z
   .strictObject({
-    id: Id.optional().meta({ description: "Its own idempotency key; made at random if absent." }),
-    type: Name.meta({ description: "The capability an agent needs to do it." }),
-    priority: z.int().min(0).max(10).default(5).meta({ description: "Higher is more urgent." }),
-    data: JsonValue.optional(),
-    timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its start." }),
-    progress_timeout_seconds: TimeoutSeconds.optional().meta({
-      description: "From its start or the last progress.",
+    id: Id.optional().meta({
+      description: "Also the idempotency key of the submission. Default: a random id.",
     }),
-    start_timeout_seconds: TimeoutSeconds.optional().meta({ description: "From its assignment." }),
+    type: Name.meta({ description: "The capability that an agent needs for the task." }),
+    priority: z.int().min(0).max(10).default(5).meta({ description: "A greater number is more urgent." }),
+    data: JsonValue.optional(),
+    timeout_seconds: TimeoutSeconds.optional().meta({ description: "Counted from the start of the task." }),
+    progress_timeout_seconds: TimeoutSeconds.optional().meta({
+      description: "Counted from the start or the last progress.",
+    }),
+    start_timeout_seconds: TimeoutSeconds.optional().meta({ description: "Counted from the assignment." }),
     late_result_policy: LateResultPolicy.optional().meta({
       description:
-        "What becomes of a result that is refused because its attempt is over: kept to be accepted by a call, accepted if the task is not finished, or rejected.",
+        "For a result whose attempt is no longer current. `keep`: stored, an operator may accept it. `accept_if_unfinished`: completes the task if it is not finished. `reject`: dropped.",
     }),
-    group: Id.optional().meta({ description: "Only agents of this group may take it." }),
+    group: Id.optional().meta({ description: "Only agents of this group may take the task." }),
     required_labels: Labels.optional(),
-    backups: BackupList.optional().meta({ description: "Agents to fail over to, in order." }),
+    backups: BackupList.optional().meta({ description: "Agents that failover tries, in this order." }),
   })
   .meta({ id: "TaskSubmission" });
 export type TaskSubmission = z.infer<typeof TaskSubmission>;
@@ -53,12 +55,12 @@ export const Task = z
     status: TaskStatus,
     assigned_to: Id.nullable(),
     attempt: z.int().meta({
-      description: "Grows by one at each assignment, for ever. Of a completed task: the one that did it.",
+      description: "Grows by one at each assignment. A completed task has the attempt that completed it.",
     }),
     reassignment_count: z.int(),
     previous_agents: z.array(Id),
     backups: z.array(Id).meta({
-      description: "In order. A single task read by itself shows them as they would count now.",
+      description: "In order. The read of a single task shows the agents that failover would try now.",
     }),
     group: Id.nullable(),
     required_labels: Labels,
@@ -69,7 +71,7 @@ export const Task = z
     progress: z.number().min(0).max(1).nullable(),
     result: JsonValue,
     error: z.object({ message: z.string(), retryable: z.boolean() }).nullable(),
-    late_results: z.int().meta({ description: "Late results kept with it." }),
+    late_results: z.int().meta({ description: "Number of late results that are kept." }),
     pending_reason: z.string().nullable(),
     created_at: Instant,
     assigned_at: Instant.nullable(),
@@ -80,8 +82,8 @@ export const Task = z
   .meta({ id: "Task" });
 export type Task = z.infer<typeof Task>;
 
-/** How a task stands, without what it carries: both may be large, and its holder has them. */
-export const TaskState = Task.omit({ data: true, result: true }).meta({ id: "TaskStanding" });
+/** A task without `data` and `result`: both may be large, and the holder has them. */
+export const TaskState = Task.omit({ data: true, result: true }).meta({ id: "TaskState" });
 export type TaskState = z.infer<typeof TaskState>;
 
 export const BATCH_LIMIT = 1000;
@@ -91,7 +93,7 @@ export const TaskBatch = z
   .strictObject({ tasks: z.array(z.unknown()).min(1).max(BATCH_LIMIT) })
   .meta({ id: "TaskBatch" });
 
-/** Who reports, and for which attempt. */
+/** The agent that reports, and the attempt that it reports on. */
 const Holder = { agent_id: Id, attempt: z.int().min(1) };
 
 export const TaskStart = z.strictObject(Holder).meta({ id: "TaskStart" });
@@ -113,7 +115,7 @@ export type TaskFailure = z.infer<typeof TaskFailure>;
 export const TaskResult = z
   .strictObject({ task_id: Id, ...Holder, result: JsonValue.optional(), error: TaskError.optional() })
   .refine((item) => item.result === undefined || item.error === undefined, {
-    message: "give `result` or `error`, not both",
+    message: "must have `result` or `error`, not both",
   })
   .meta({ id: "TaskResult" });
 export type TaskResult = z.infer<typeof TaskResult>;

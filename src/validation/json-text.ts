@@ -1,19 +1,20 @@
 /**
- * JSON that comes from outside, in a body or in a frame. What cannot be kept as it came is refused, not
- * altered. Pure.
+ * Parses the JSON of a body or a frame. Text that JavaScript cannot keep exactly, such as a number of 20 digits, is
+ * refused and not changed.
  */
 
-/** Deeper JSON serves nobody and costs stack wherever it is walked. */
+/** Deeper JSON has no use, and code that walks it needs stack for each level. */
 const DEPTH_LIMIT = 64;
 
-/** Only such a text can hold what would not be kept: a key `__proto__`, or a number that no double is exactly. */
+/** Only text that matches can contain a key `__proto__` or a number that has no exact double. */
 const SUSPICIOUS = /__proto__|\\u|e\+?\d{2}|\d{16}/i;
 
-/** A value, or what is wrong with the text, as the end of a sentence. */
+/** The value, or what is wrong with the text, as the end of a sentence. */
 export type JsonReading = { ok: true; value: unknown } | { ok: false; flaw: string };
 
 export function readJson(text: string): JsonReading {
-  if (depthOf(text) > DEPTH_LIMIT) return { ok: false, flaw: `is nested more than ${DEPTH_LIMIT} deep` };
+  if (depthOf(text) > DEPTH_LIMIT)
+    return { ok: false, flaw: `is nested more than ${DEPTH_LIMIT} levels deep` };
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -27,18 +28,18 @@ export function readJson(text: string): JsonReading {
 function lossIn(value: unknown): string | null {
   if (typeof value === "number") {
     const isKept = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-    return isKept ? null : "holds a number too large to be kept exactly; send it as text";
+    return isKept ? null : "contains a number that cannot be stored exactly; send it as a string";
   }
   if (typeof value !== "object" || value === null) return null;
   for (const [key, member] of Object.entries(value)) {
-    if (key === "__proto__") return 'holds a key "__proto__", which is no key of ours';
+    if (key === "__proto__") return 'contains the key "__proto__", which is not allowed';
     const loss = lossIn(member);
     if (loss !== null) return loss;
   }
   return null;
 }
 
-/** How deep brackets nest outside of strings. */
+/** The depth of nested brackets outside of strings. */
 function depthOf(json: string): number {
   let depth = 0;
   let deepest = 0;

@@ -1,14 +1,12 @@
-/**
- * What to say about a key that nobody knows: its name, made safe to show, and the key that was likely meant.
- */
+/** The error for an unknown key: its name, made safe to show, and the nearest known key. */
 import { distance } from "fastest-levenshtein";
 
-/** Characters of a caller's key that an error shows. */
+/** Characters of an unknown key that an error shows. */
 const MAX_KEY_CHARACTERS = 64;
 
 /**
- * Share of a key's characters that may be wrong while it is still taken for a misspelling. A third admits
- * `maxReassignmentAttempts` and two slips in a short key, and keeps words apart that merely sound alike.
+ * The share of wrong characters up to which a key counts as a misspelling of a known one. A third includes
+ * `maxReassignmentAttempts` and two errors in a short key, and excludes other words that look similar.
  */
 const MAX_WRONG_FRACTION = 1 / 3;
 
@@ -18,7 +16,7 @@ const MAX_WRONG_FRACTION = 1 / 3;
  */
 export function shownKey(key: string): string {
   let shown = "";
-  // Cut first: a key may be as long as a body, and what is cut off need not be escaped.
+  // A key may be as long as a body: cut it before escaping.
   for (const character of key.slice(0, 2 * MAX_KEY_CHARACTERS)) {
     const next = /["\\]/.test(character)
       ? `\\${character}`
@@ -36,7 +34,7 @@ function escapedUnits(character: string): string {
     .join("");
 }
 
-/** The known key that `key` was likely meant to be, or undefined when none is near enough. */
+/** The known key of which `key` is probably a misspelling, or undefined. */
 export function nearestKey(key: string, known: readonly string[]): string | undefined {
   if (key.length > MAX_KEY_CHARACTERS) return undefined;
   const ranked = known
@@ -47,8 +45,8 @@ export function nearestKey(key: string, known: readonly string[]): string | unde
 }
 
 /**
- * One sentence about an unknown key: its name, where it stands (`in failover_config`), and the nearest key,
- * or all of them when none is near. Where any other name would do (in a map) there is nothing to advise.
+ * One sentence about an unknown key: its name, its place (`in failover_config`), and the nearest known key, or all
+ * known keys if none is near. A map has no known keys, so the sentence names none.
  */
 export function unknownKeyMessage(key: string, where: string, known: readonly string[]): string {
   const message = `unknown key "${shownKey(key)}" ${where}`;

@@ -1,6 +1,6 @@
 /**
- * What a schema found wrong, told to people: one place and one sentence each. A sentence says what would be
- * right and may name a key; it never repeats a value, since a value may be a secret.
+ * Turns the findings of a schema into errors for people: each has a path and a sentence that says what is allowed. A
+ * sentence may name a key and never repeats a value, since a value may be a secret.
  */
 import * as z from "zod";
 import { innerSchema } from "../contract/config.ts";
@@ -10,11 +10,11 @@ import { shownKey, unknownKeyMessage } from "./nearest-key.ts";
 export type IssuePath = readonly (string | number)[];
 export type SchemaIssue = { readonly path: IssuePath; readonly message: string };
 
-/** Errors in one answer: enough to mend a file in one go, too few to make a large answer of a large body. */
+/** Errors in one answer: enough to correct a file at once, and few enough to keep the answer to a large body small. */
 export const MAX_ERRORS = 50;
 
 const KINDS: Readonly<Record<string, string>> = {
-  string: "text",
+  string: "a string",
   number: "a number",
   int: "a whole number",
   boolean: "true or false",
@@ -28,7 +28,7 @@ export function schemaIssues(schema: z.core.$ZodType, error: z.core.$ZodError): 
   return error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
     if (issue.code !== "unrecognized_keys") return [{ path, message: sentence(issue) }];
-    // Looking for what was meant takes time, and only the first will be shown.
+    // The search for the nearest known key takes time, and only the first issues are shown.
     return issue.keys.map((key, index) =>
       index < MAX_ERRORS
         ? unknownKeyIssue(schema, path, key)
@@ -44,15 +44,15 @@ export function unknownKeyIssue(schema: z.core.$ZodType, path: IssuePath, key: s
 }
 
 /**
- * Places of keys called `__proto__`. No schema reports them in a map, where they would vanish without a word,
- * so they are looked for apart.
+ * Issues for keys called `__proto__`. In a map zod drops such a key without reporting it, so this function searches
+ * for them.
  */
 export function prototypeKeyIssues(
   schema: z.core.$ZodType,
   input: unknown,
   path: IssuePath = [],
 ): SchemaIssue[] {
-  // Deeper than any schema of ours; what lies below is refused as a whole.
+  // No schema is deeper than this; a deeper value is refused as a whole.
   if (path.length > 8 || typeof input !== "object" || input === null || Array.isArray(input)) return [];
   return Object.entries(input).flatMap(([key, value]) =>
     key === "__proto__"
@@ -61,7 +61,7 @@ export function prototypeKeyIssues(
   );
 }
 
-/** The issues as an error body carries them, at most 50 and a word on how many more there are. */
+/** The issues as the body of an error lists them: at most 50, and the number of further ones. */
 export function fieldErrors(issues: readonly SchemaIssue[]): FieldError[] {
   const shown = issues.slice(0, MAX_ERRORS).map(({ path, message }) => ({ path: shownPath(path), message }));
   const more = issues.length - shown.length;
@@ -88,7 +88,7 @@ function sentence(issue: z.core.$ZodIssue): string {
     case "invalid_value":
       return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
     case "invalid_key":
-      return `not a key that may stand here: ${issue.issues[0]?.message ?? issue.message}`;
+      return `the key is not allowed: ${issue.issues[0]?.message ?? issue.message}`;
     default:
       return issue.message;
   }

@@ -1,20 +1,19 @@
 /**
- * Where we may send what we have to tell. An address of the configuration must not make us
- * reach into the network we run in, or call ourselves. Pure: only the text is judged; a public
- * name that resolves to a private address is the platform's to refuse
- * (`global_fetch_strictly_public`). A reason never repeats the address, which may be a secret.
+ * Checks where notifications may be sent: an address of the configuration must not reach into the network of the
+ * server, or the server itself. Only the text is checked; the platform refuses a public name that resolves to a private
+ * address (`global_fetch_strictly_public`). A reason never repeats the address, which may be a secret.
  */
 
 export type TargetRules = {
-  /** http, IP addresses and local names are fine (`ALLOW_LOCAL_TARGETS`). */
+  /** Allows http, IP addresses and local names (`ALLOW_LOCAL_TARGETS`). */
   readonly allowLocalTargets: boolean;
-  /** Our own address, or null if it is not known. */
+  /** The address of this server, or null if it is not known. */
   readonly publicUrl: string | null;
 };
 
 /**
- * Ends of names that no public server has: RFC 6761 and 6762, RFC 8375, ICANN's `internal`, and
- * what routers and companies use unasked.
+ * Endings that no public name has: those of RFC 6761, 6762 and 8375, `internal` of ICANN, and those that routers and
+ * companies use without a registration.
  */
 const LOCAL_ENDINGS = [
   "localhost",
@@ -35,7 +34,7 @@ const ALLOWED_BY = "ALLOW_LOCAL_TARGETS=true allows it";
 const OURSELVES = "it is this server's own address";
 const NO_HOST = "it names no host";
 
-/** @returns why nothing is sent to this address, for operators; null if it is fine */
+/** @returns the reason for operators why nothing is sent to this address, or null if it is allowed */
 export function refuseTarget(url: string, rules: TargetRules): string | null {
   if (!URL.canParse(url)) return "it is not an address such as https://example.com/hook";
   const target = new URL(url);
@@ -53,16 +52,16 @@ export function refuseTarget(url: string, rules: TargetRules): string | null {
 }
 
 /**
- * The same for a bare host, such as a mail server's. Where local targets are allowed any host is
- * fine, our own too: it is another port that is meant.
- * @returns why nothing is sent there, for operators; null if it is fine
+ * The same for a host without a URL, such as a mail server. If local targets are allowed, every host is, this server
+ * too, because the mail server has another port.
+ * @returns the reason for operators why nothing is sent there, or null if it is allowed
  */
 export function refuseHost(hostname: string, rules: TargetRules): string | null {
-  // Only an IPv6 address has colons; an address of the web writes it in brackets.
+  // Only an IPv6 address has colons; a URL needs it in brackets.
   const isBracketed = hostname.startsWith("[") && hostname.endsWith("]");
   const url = `https://${hostname.includes(":") && !isBracketed ? `[${hostname}]` : hostname}/`;
   if (/[\s/?#@%\\]/.test(hostname) || !URL.canParse(url)) return NO_HOST;
-  // `URL` writes names and addresses in their one usual form, whatever was typed.
+  // `URL` writes names and addresses in their canonical form.
   const name = new URL(url).hostname;
   if (!rules.allowLocalTargets) return refuseName(name, rules);
   return plainName(name) === "" ? NO_HOST : null;
@@ -84,17 +83,17 @@ function ownUrl({ publicUrl }: TargetRules): URL | null {
   return publicUrl !== null && URL.canParse(publicUrl) ? new URL(publicUrl) : null;
 }
 
-/** The name without the dots that mean the root of all names. */
+/** The name without the dots of the DNS root at its end. */
 function plainName(hostname: string): string {
   return hostname.toLowerCase().replace(/\.+$/, "");
 }
 
-/** `URL` has made every form of an IPv4 address into four decimal numbers by now. */
+/** `URL` has already written every form of an IPv4 address as four decimal numbers. */
 function isIpAddress(name: string): boolean {
   return name.startsWith("[") || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(name);
 }
 
-/** Host and port; all names of this very machine are one. */
+/** Host and port; all names of this machine count as one. */
 function endpointOf(url: URL): string {
   const name = plainName(url.hostname);
   const isThisMachine =
@@ -104,7 +103,7 @@ function endpointOf(url: URL): string {
     name === "[::]" ||
     name === "0.0.0.0" ||
     /^127\.\d+\.\d+\.\d+$/.test(name) ||
-    // IPv4 addresses 127.x.x.x as IPv6 writes them.
+    // IPv4 addresses 127.x.x.x in IPv6 notation.
     /^\[::ffff:7f[\da-f]{2}:/.test(name);
   return `${isThisMachine ? "localhost" : name}:${url.port || (url.protocol === "http:" ? "80" : "443")}`;
 }

@@ -1,6 +1,6 @@
 /**
- * How a cluster's configuration comes about and changes: the file is the base, a cluster keeps what it says
- * otherwise (`config-overrides.ts`), and a change is accepted only if what results is valid as a whole.
+ * Changes of a cluster's configuration: the file is the base, a cluster stores its differences from the file
+ * (overrides.ts), and a change is accepted only if the resulting configuration is valid as a whole.
  */
 import * as z from "zod";
 import { Config, ConfigChangeBody, innerSchema } from "../../contract/config.ts";
@@ -11,7 +11,7 @@ import { isJsonObject, type Json, type JsonObject, mergePatch, objectFrom, ownVa
 import { applyOverrides, type ConfigOverrides, differenceFrom } from "./overrides.ts";
 import { restoreRedacted } from "./secrets.ts";
 
-/** A change that may be stored: the new overrides and the configuration they make, or why not. */
+/** The new overrides and the resulting configuration, or the errors of the change. */
 export type ConfigChange =
   | {
       readonly ok: true;
@@ -22,34 +22,32 @@ export type ConfigChange =
   | { readonly ok: false; readonly errors: readonly FieldError[] };
 
 /**
- * What holds under this file. Not every stored override fits every later file (`timeout_seconds` may have
- * fallen below an overridden `interval_seconds`), hence the result.
+ * The configuration in force. It may be invalid, since a stored override may not fit a later file: `timeout_seconds`
+ * of the file may have fallen below an overridden `interval_seconds`.
  */
 export function effectiveConfig(base: Config, overrides: ConfigOverrides): ConfigResult {
   return validateConfig(applyOverrides(base, overrides));
 }
 
 /**
- * `PATCH`: a merge patch on what holds now. `null` takes a key, a section or an entry of a map back to the
- * file; `"[redacted]"` keeps the secret.
+ * `PATCH`: merges the patch into the configuration in force. `null` restores a key, a section or an entry of a map
+ * from the file; `"[redacted]"` keeps the secret.
  */
 export function patchConfig(base: Config, overrides: ConfigOverrides, patch: unknown): ConfigChange {
-  return changeConfig(base, overrides, patch, (current, sent) => mergePatch(current, sent, base));
+  return changeConfig({ base, overrides, body: patch }, (current, sent) => mergePatch(current, sent, base));
 }
 
 /**
- * `PUT`: the body in place of all overrides. A section or key that it leaves out, or gives as `null`, is as in
- * the file; a map that it gives is the whole map, so that leaving out an entry removes it, and an entry given
- * as `null` is as in the file; `"[redacted]"` keeps the secret.
+ * `PUT`: the body replaces all overrides. A section or key that is missing or `null` has its value from the file. A
+ * map replaces the whole map: a missing entry is removed, and an entry `null` has its value from the file.
+ * `"[redacted]"` keeps the secret.
  */
 export function replaceConfig(base: Config, overrides: ConfigOverrides, body: unknown): ConfigChange {
-  return changeConfig(base, overrides, body, (_, sent) => completed(Config, sent, base));
+  return changeConfig({ base, overrides, body }, (_, sent) => completed(Config, sent, base));
 }
 
 function changeConfig(
-  base: Config,
-  overrides: ConfigOverrides,
-  body: unknown,
+  { base, overrides, body }: { base: Config; overrides: ConfigOverrides; body: unknown },
   wanted: (current: Json, sent: JsonObject) => Json | undefined,
 ): ConfigChange {
   const issues = bodyIssues(body);
@@ -65,7 +63,7 @@ function changeConfig(
   return result.ok ? { ...result, overrides: differenceFrom(base, result.config) } : result;
 }
 
-/** What is wrong with the body itself, also with keys that it only sets to `null`. */
+/** Errors of the body itself, including its keys that are `null`. */
 function bodyIssues(body: unknown): SchemaIssue[] {
   const prototypeKeys = prototypeKeyIssues(ConfigChangeBody, body);
   const parsed = ConfigChangeBody.safeParse(body);
@@ -76,7 +74,7 @@ function bodyIssues(body: unknown): SchemaIssue[] {
   return [...prototypeKeys, ...others];
 }
 
-/** `sent` with what it leaves out, or gives as `null`, taken from `base`. */
+/** `sent`, with the values from `base` where it has none or `null`. */
 function completed(
   schema: z.core.$ZodType,
   sent: Json | undefined,

@@ -1,18 +1,15 @@
-/**
- * Whether something is a configuration. All of it is checked, all that is wrong is said, and what is legal
- * but hardly meant is a warning.
- */
+/** Checks a configuration completely: reports every error, and warns of values that are valid but probably wrong. */
 import { Config } from "../../contract/config.ts";
 import type { FieldError } from "../../contract/problem.ts";
 import { fieldErrors, prototypeKeyIssues, type SchemaIssue, schemaIssues } from "../schema-issues.ts";
 import { literalSecretWarnings, placeholderIssues, secretNamesIn } from "./secrets.ts";
 
-/** A complete configuration with the defaults filled in, or what is wrong. Neither repeats a secret. */
+/** The configuration with its defaults, or the errors. No error and no warning repeats a secret. */
 export type ConfigResult =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly FieldError[] }
   | { readonly ok: false; readonly errors: readonly FieldError[] };
 
-/** The same with paths in parts, for who knows on which line they stand. */
+/** The same with paths in parts, from which a caller can find the line of each. */
 export type ConfigCheck =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly SchemaIssue[] }
   | { readonly ok: false; readonly issues: readonly SchemaIssue[] };
@@ -27,7 +24,7 @@ export function checkConfig(input: unknown): ConfigCheck {
   const prototypeKeys = prototypeKeyIssues(Config, input);
   const parsed = Config.safeParse(input);
   if (!parsed.success) {
-    // The schema names an unknown `__proto__` in a section too: said once is enough.
+    // The schema also reports a `__proto__` in a section: report each once.
     const others = schemaIssues(Config, parsed.error).filter((issue) => issue.path.at(-1) !== "__proto__");
     return { ok: false, issues: [...prototypeKeys, ...others] };
   }
@@ -43,7 +40,7 @@ export function resultOf(check: ConfigCheck): ConfigResult {
     : { ok: false, errors: fieldErrors(check.issues) };
 }
 
-/** What opens the coordinator itself must not leave it. */
+/** Secrets of the coordinator itself, which must not be sent anywhere. */
 const OWN_SECRETS: readonly string[] = ["ADMIN_TOKEN", "SIGNING_KEY"];
 
 function ownSecretIssues(config: Config): SchemaIssue[] {
@@ -51,7 +48,10 @@ function ownSecretIssues(config: Config): SchemaIssue[] {
   const visit = (value: unknown, path: string[]): void => {
     if (typeof value === "string") {
       for (const name of secretNamesIn(value).filter((one) => OWN_SECRETS.includes(one))) {
-        issues.push({ path, message: `${name} opens the coordinator itself: name another secret` });
+        issues.push({
+          path,
+          message: `${name} is a secret of the coordinator itself and is never sent; name another secret`,
+        });
       }
     } else if (typeof value === "object" && value !== null) {
       for (const [key, part] of Object.entries(value)) visit(part, [...path, key]);
@@ -62,17 +62,17 @@ function ownSecretIssues(config: Config): SchemaIssue[] {
   return issues;
 }
 
-/** Ways to send mail that need no key of an HTTP API. */
+/** Mail providers that need no API key. */
 const KEYLESS_PROVIDERS: ReadonlySet<string> = new Set(["smtp", "cloudflare"]);
 
-/** Channels that are asked for but do not know where to send. */
+/** Channels that are enabled but have no destination. */
 function silentChannelWarnings(config: Config): SchemaIssue[] {
   const asked = config.failure_notification.enabled ? config.failure_notification.notification_types : [];
   const { recipients, provider, smtp_server, api_key } = config.email_notification;
   const { url, preset, routing_key } = config.webhook_notification;
   const silent = (path: string[]): SchemaIssue => ({
     path,
-    message: "empty although `notification_types` asks for this channel; it will tell nobody",
+    message: "is empty although `notification_types` lists this channel; the channel will send nothing",
   });
   return [
     ...(asked.includes("email") && recipients.length === 0
@@ -84,7 +84,7 @@ function silentChannelWarnings(config: Config): SchemaIssue[] {
     ...(asked.includes("email") && !KEYLESS_PROVIDERS.has(provider) && api_key === ""
       ? [silent(["email_notification", "api_key"])]
       : []),
-    // PagerDuty has an address of its own, and needs a key instead.
+    // PagerDuty has a fixed address and needs a key instead.
     ...(asked.includes("webhook") && preset !== "pagerduty" && url === ""
       ? [silent(["webhook_notification", "url"])]
       : []),

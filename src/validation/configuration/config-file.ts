@@ -1,6 +1,6 @@
 /**
- * The configuration file: JSON with comments and trailing commas. Whatever is wrong is said with its line,
- * a key given twice is wrong, and no error shows what the file holds.
+ * Parses the configuration file: JSON with comments and trailing commas. Each error has its line, a duplicate key is
+ * an error, and no error repeats a value of the file.
  */
 import {
   createScanner,
@@ -23,15 +23,15 @@ import {
 import { type ConfigResult, checkConfig, resultOf } from "./config-check.ts";
 import { type Json, objectFrom } from "./merge-patch.ts";
 
-/** Many times the largest legal configuration with generous comments. */
+/** Many times the size of the largest valid configuration with comments. */
 const MAX_FILE_CHARACTERS = 1_048_576;
-/** The configuration is five deep; the parser recurses, so that far deeper texts would exhaust its stack. */
+/** A configuration has five levels. The parser recurses, and much deeper text would exhaust its stack. */
 const MAX_DEPTH = 32;
-/** One slip makes several syntax errors; the first few lines lead to it. */
+/** One mistake causes several syntax errors, and the first lines are enough to find it. */
 const MAX_SYNTAX_ERRORS = 5;
 
 const SYNTAX_ERRORS: Readonly<Record<string, string>> = {
-  InvalidSymbol: "neither a key nor a value in double quotes, a number, true, false or null",
+  InvalidSymbol: "must be text in double quotes, a number, true, false or null",
   InvalidNumberFormat: "not a number",
   PropertyNameExpected: "a key in double quotes is expected",
   ValueExpected: "a value is expected",
@@ -39,8 +39,8 @@ const SYNTAX_ERRORS: Readonly<Record<string, string>> = {
   CommaExpected: "a comma is expected",
   CloseBraceExpected: "a closing brace } is expected",
   CloseBracketExpected: "a closing bracket ] is expected",
-  EndOfFileExpected: "nothing more is expected here",
-  InvalidCommentToken: "no comment may stand here",
+  EndOfFileExpected: "the end of the file is expected",
+  InvalidCommentToken: "a comment is not allowed here",
   UnexpectedEndOfComment: "this comment does not end",
   UnexpectedEndOfString: "this text does not end on its line",
   UnexpectedEndOfNumber: "this number does not end",
@@ -49,7 +49,7 @@ const SYNTAX_ERRORS: Readonly<Record<string, string>> = {
   InvalidCharacter: "a control character in a text must be escaped",
 };
 
-/** The configuration that a file holds, with the defaults filled in, or what is wrong with it and on which line. */
+/** The configuration of a file with its defaults, or its errors with their lines. */
 export function parseConfigFile(text: string): ConfigResult {
   const source = text.replace(/^\ufeff/, "");
   if (source.length > MAX_FILE_CHARACTERS) {
@@ -60,11 +60,11 @@ export function parseConfigFile(text: string): ConfigResult {
   const positionOf = positionsIn(source);
   const syntaxErrors: ParseError[] = [];
   const root = parseTree(source, syntaxErrors, { allowTrailingComma: true });
-  if (syntaxErrors.length > 0) return { ok: false, errors: told(positionOf, syntaxErrors) };
+  if (syntaxErrors.length > 0) return { ok: false, errors: firstOfEachLine(positionOf, syntaxErrors) };
   if (root === undefined) return refused("the file is empty");
 
   const issues: SchemaIssue[] = [];
-  const value = valueOfNode(positionOf, root, [], issues);
+  const value = valueOfNode(root, [], { positionOf, issues });
   const withLine = ({ path, message }: SchemaIssue, index: number): SchemaIssue => {
     if (index >= MAX_ERRORS) return { path, message };
     const line = lineOf(positionOf, root, path);
@@ -78,7 +78,7 @@ export function parseConfigFile(text: string): ConfigResult {
 
 const refused = (message: string): ConfigResult => ({ ok: false, errors: [{ path: "", message }] });
 
-/** How deep objects and lists nest, without recursion. */
+/** The depth of nested objects and lists, found without recursion. */
 function depthOf(source: string): number {
   const scanner = createScanner(source, true);
   let depth = 0;
@@ -91,8 +91,8 @@ function depthOf(source: string): number {
   return deepest;
 }
 
-/** The first error of each line: what follows on the same line mostly follows from it. */
-function told(positionOf: PositionOf, syntaxErrors: readonly ParseError[]): FieldError[] {
+/** The first error of each line: later errors in a line are usually its consequences. */
+function firstOfEachLine(positionOf: PositionOf, syntaxErrors: readonly ParseError[]): FieldError[] {
   const byLine = new Map<number, FieldError>();
   for (const { error, offset } of syntaxErrors) {
     const { line, column } = positionOf(offset);
@@ -103,11 +103,14 @@ function told(positionOf: PositionOf, syntaxErrors: readonly ParseError[]): Fiel
   return [...byLine.values()].slice(0, MAX_SYNTAX_ERRORS);
 }
 
-/** The value of a node. Keys given twice, and keys that would change what an object is, become issues. */
-function valueOfNode(positionOf: PositionOf, node: Node, path: IssuePath, issues: SchemaIssue[]): Json {
+type Reading = { readonly positionOf: PositionOf; readonly issues: SchemaIssue[] };
+
+/** The value of a node. Duplicate keys, and keys that would change the prototype of an object, become issues. */
+function valueOfNode(node: Node, path: IssuePath, reading: Reading): Json {
+  const { positionOf, issues } = reading;
   const children = node.children ?? [];
   if (node.type === "array")
-    return children.map((item, index) => valueOfNode(positionOf, item, [...path, index], issues));
+    return children.map((item, index) => valueOfNode(item, [...path, index], reading));
   if (node.type !== "object") return node.value;
 
   const entries = new Map<string, Json>();
@@ -127,12 +130,12 @@ function valueOfNode(positionOf: PositionOf, node: Node, path: IssuePath, issues
       issues.push({ ...issue, message: `${issue.message} (line ${line})` });
     }
     lines.set(key, line);
-    entries.set(key, valueOfNode(positionOf, valueNode, [...path, key], issues));
+    entries.set(key, valueOfNode(valueNode, [...path, key], reading));
   }
   return objectFrom(entries);
 }
 
-/** The line of a key, or of an item in a list; undefined where the file has nothing (a default). */
+/** The line of a key or of an item in a list; undefined for a default, which the file does not contain. */
 function lineOf(positionOf: PositionOf, root: Node, path: IssuePath): number | undefined {
   if (path.length === 0) return undefined;
   const node = findNodeAtLocation(root, [...path]);
@@ -140,10 +143,10 @@ function lineOf(positionOf: PositionOf, root: Node, path: IssuePath): number | u
   return positionOf(node.parent?.type === "property" ? node.parent.offset : node.offset).line;
 }
 
-/** Where an offset of a text is, both counted from 1 as editors do. */
+/** Line and column of an offset, both counted from 1 as in editors. */
 type PositionOf = (offset: number) => { readonly line: number; readonly column: number };
 
-/** Reads the text once: a file with many keys asks for as many positions. */
+/** Finds the lines once: a file with many keys needs as many positions. */
 function positionsIn(source: string): PositionOf {
   const lineStarts = [0, ...[...source.matchAll(/\r\n|\r|\n/g)].map((end) => end.index + end[0].length)];
   return (offset) => {

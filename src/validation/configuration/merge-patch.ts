@@ -1,6 +1,6 @@
 /**
- * JSON values and the merge patch of RFC 7396. Nothing here changes its arguments, and a key
- * `__proto__`, which would change what an object is instead of what it holds, is never written.
+ * JSON values and the merge patch of RFC 7396. No function changes its arguments or writes a key `__proto__`, which
+ * would change the prototype of an object.
  */
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
@@ -10,15 +10,14 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What an object itself holds under a key, not what it inherits; undefined for anything but an object. */
+/** The own property of an object; undefined for a value that is not an object. */
 export function ownValue(value: Json | undefined, key: string): Json | undefined {
   return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
 /**
- * `target` with `patch` merged into it: objects merge key by key, everything else replaces.
- * A `null` in the patch takes back: the key is then as in `base`, or gone when `base` does not have it.
- * Without a `base` that is RFC 7396, where `null` removes.
+ * `target` with `patch` merged into it: objects merge key by key, other values replace. A `null` in the patch restores
+ * the key from `base` and removes it if `base` does not have it. Without a `base` this is RFC 7396.
  */
 export function mergePatch(target: Json | undefined, patch: Json, base?: Json): Json {
   if (!isJsonObject(patch)) return patch;
@@ -32,12 +31,12 @@ export function mergePatch(target: Json | undefined, patch: Json, base?: Json): 
   return objectFrom(merged);
 }
 
-/** An object of these entries, less any `__proto__`. */
+/** An object of these entries, without any `__proto__`. */
 export function objectFrom(entries: Iterable<readonly [string, Json]>): JsonObject {
   return Object.fromEntries([...entries].filter(([key]) => key !== "__proto__"));
 }
 
-/** Whether two JSON values say the same; the order of keys says nothing. */
+/** Whether two JSON values are equal; the order of keys does not matter. */
 export function sameJson(one: Json | undefined, other: Json | undefined): boolean {
   if (Array.isArray(one) && Array.isArray(other)) {
     return one.length === other.length && one.every((item, index) => sameJson(item, other[index]));

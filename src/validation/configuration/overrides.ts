@@ -1,11 +1,10 @@
 /**
- * What a cluster's configuration says otherwise than the file. The file is the base and may change under
- * the overrides; each override is one place in it, so that all other places go on following the file.
+ * The overrides of a cluster: the differences of its configuration from the file. The file may change later; each
+ * override concerns one path, and all other paths follow the file.
  *
- * An override says at `path` either a `value` or that the entry is `gone`. A list of places is used and not a
- * merge patch, because in a patch `null` can mean only one of two things that both occur here: the value
- * `null` (`default_timeout_seconds`), and an entry of a map (`backup_agents`, `headers`) that the file has and
- * the cluster does not.
+ * An override has a `value` at its `path`, or says that the entry is `gone`. A merge patch could not express both,
+ * since its `null` has one meaning only, and two occur here: the value `null` (`default_timeout_seconds`), and an entry
+ * of a map (`backup_agents`, `headers`) that the file has and the cluster does not.
  */
 import type { Config } from "../../contract/config.ts";
 import { isJsonObject, type Json, mergePatch, objectFrom, ownValue, sameJson } from "./merge-patch.ts";
@@ -14,13 +13,12 @@ export type ConfigOverride =
   | { readonly path: readonly string[]; readonly value: Json }
   | { readonly path: readonly string[]; readonly gone: true };
 
-/** In the order of their paths; no override lies inside another. Plain JSON, to be stored as it is. */
+/** In the order of their paths; no override is inside another. Plain JSON, as it is stored. */
 export type ConfigOverrides = readonly ConfigOverride[];
 
 /**
- * The fewest overrides that make `wanted` of `base`:
- * `applyOverrides(base, differenceFrom(base, wanted))` says the same as `wanted`. One difference, one list,
- * whatever order the keys came in.
+ * The fewest overrides that turn `base` into `wanted`: `applyOverrides(base, differenceFrom(base, wanted))` equals
+ * `wanted`. The order of keys does not change the list.
  */
 export function differenceFrom(base: Json, wanted: Json): ConfigOverride[] {
   const places = differences([], base, wanted).map((override) => ({
@@ -44,9 +42,8 @@ function differences(path: readonly string[], base: Json | undefined, wanted: Js
 }
 
 /**
- * `base` with every override in its place. Where the base no longer has the objects on the way to a place,
- * they come into being. The result has the shape of a configuration but is still to be validated: the file may
- * have changed since the overrides were made.
+ * `base` with every override applied. Objects on a path that `base` does not have are created. The caller validates the
+ * result, because the file may have changed since the overrides were stored.
  */
 export function applyOverrides(base: Json, overrides: ConfigOverrides): Json {
   return overrides.reduce<Json>((value, override) => withOverride(value, override.path, override), base);
@@ -62,9 +59,9 @@ function withOverride(target: Json | undefined, path: readonly string[], overrid
 }
 
 /**
- * The overrides after a merge patch (RFC 7396) on what holds now. A `null` in the patch takes the key, the
- * section or the entry back to what the file says of it; an entry that the file does not have is then gone.
- * Overrides that no longer differ from the base are dropped.
+ * The overrides after a merge patch (RFC 7396) of the configuration in force. A `null` in the patch restores a key, a
+ * section or an entry from the file; an entry that the file does not have is removed. Overrides that equal the base
+ * are dropped.
  */
 export function patchOverrides(base: Config, overrides: ConfigOverrides, patch: Json): ConfigOverride[] {
   return differenceFrom(base, mergePatch(applyOverrides(base, overrides), patch, base));

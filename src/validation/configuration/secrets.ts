@@ -1,25 +1,24 @@
 /**
- * The secrets in a configuration: which values they are (the schema marks them), how they are hidden from
- * whoever reads it and put back when the hidden form is sent in again, and when one was written out instead
- * of being named.
+ * The secrets in a configuration, which the schema marks. They are redacted in every answer, restored when a change
+ * contains the redacted form, and reported if the configuration contains the secret itself and not its name.
  */
 import * as z from "zod";
 import { Config, innerSchema, metadataOf } from "../../contract/config.ts";
 import type { SchemaIssue } from "../schema-issues.ts";
 import { isJsonObject, type Json, objectFrom, ownValue } from "./merge-patch.ts";
 
-/** What stands for a secret that is set, and in a change means "unchanged". */
+/** Replaces a secret in answers. In a change it means "unchanged". */
 export const REDACTED = "[redacted]";
 
-/** Entries of a secret map (in lower case) that are no secret. */
+/** Entries of a secret map that are not secret, in lower case. */
 const PUBLIC_ENTRIES: ReadonlySet<string> = new Set(["content-type"]);
 
-/** Headers that carry something worth stealing; a literal in any other one deserves no warning. */
+/** Headers that usually contain a credential. A literal value in any other header gets no warning. */
 const CREDENTIAL_HEADER = /auth|cookie|token|secret|key|password|signature/i;
 
 /**
  * Names of the secrets that a text refers to: `"Bearer ${API_TOKEN}"` gives `["API_TOKEN"]`.
- * A name is 1 to 64 messages, digits and underscores, the first no digit.
+ * A name has 1 to 64 letters, digits and underscores and does not begin with a digit.
  */
 export function secretNamesIn(text: string): string[] {
   return [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]{0,63})\}/g)].flatMap((match) => match[1] ?? []);
@@ -32,9 +31,8 @@ export function redactConfig(config: Config): Config {
 }
 
 /**
- * A configuration or patch as it was sent in, with the current value wherever it says `"[redacted]"` of a
- * secret. Header names are matched without regard to case. An issue for each such place that has no current
- * value to keep.
+ * Puts the current value in each place where a configuration or patch has `"[redacted]"` for a secret. The case of
+ * header names does not matter. A place without a current value is an issue.
  */
 export function restoreRedacted(
   incoming: Json,
@@ -45,30 +43,30 @@ export function restoreRedacted(
     if (sent !== REDACTED) return sent;
     const kept = currentSecret(current, path);
     if (isSet(kept)) return kept;
-    issues.push({ path, message: `no value is set that "${REDACTED}" could keep` });
+    issues.push({ path, message: `"${REDACTED}" keeps the present value, and none is set; send the value` });
     return sent;
   });
   return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
 }
 
-/** Issues for secrets that are the placeholder itself: a redacted answer was copied into a file. */
+/** Issues for secrets that are the placeholder itself, for example if a redacted answer was copied into a file. */
 export function placeholderIssues(config: Config): SchemaIssue[] {
   return secretsOf(config)
     .filter(({ value }) => value === REDACTED)
-    .map(({ path }) => ({ path, message: `"${REDACTED}" stands for a secret and is none` }));
+    .map(({ path }) => ({ path, message: `must be the secret or its name, not "${REDACTED}"` }));
 }
 
-/** One warning for each secret that is written out, by its place alone. */
+/** One warning, without the value, for each secret that the configuration contains literally. */
 export function literalSecretWarnings(config: Config): SchemaIssue[] {
   return secretsOf(config)
     .filter(({ path, value }) => isSet(value) && secretNamesIn(value).length === 0 && mattersAt(path))
     .map(({ path }) => ({
       path,
-      message: `a secret is written out here; set it in the environment and name it instead: "$\{NAME}"`,
+      message: `contains the secret itself; set it in the environment and write its name here: "$\{NAME}"`,
     }));
 }
 
-/** The secrets that are written out in a configuration; a named one is none. */
+/** The secrets that a configuration contains literally, not by name. */
 export function literalSecretsOf(config: Partial<Config>): string[] {
   return secretsOf(config).flatMap(({ value }) =>
     isSet(value) && secretNamesIn(value).length === 0 ? [value] : [],
@@ -96,7 +94,7 @@ function currentSecret(current: Json, path: readonly string[]): Json | undefined
   return Object.entries(parent).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
-/** A copy in which every secret is what `replace` makes of it; other values stay. */
+/** A copy in which `replace` has replaced every secret. */
 function replaceSecrets(value: Json, replace: (path: readonly string[], value: Json) => Json): Json {
   const visit = (schema: z.core.$ZodType, here: Json, path: readonly string[]): Json => {
     const secret = metadataOf(schema).secret === true;

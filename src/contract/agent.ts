@@ -33,14 +33,10 @@ export const Registration = z
     heartbeat_interval_seconds: HeartbeatSeconds.optional(),
     heartbeat_timeout_seconds: HeartbeatSeconds.optional(),
     labels: Labels.default({}),
-    running_tasks: z
-      .array(RunningTask)
-      .max(10_000)
-      .default([])
-      .meta({
-        description:
-          "Tasks that this process is still working on. They stay with the agent under the same attempt.",
-      }),
+    running_tasks: z.array(RunningTask).max(10_000).default([]).meta({
+      description:
+        "Tasks that this process is still working on. They stay with the agent under the same attempt.",
+    }),
   })
   .meta({ id: "Registration" });
 export type Registration = z.infer<typeof Registration>;

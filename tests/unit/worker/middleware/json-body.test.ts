@@ -46,7 +46,11 @@ describe("a body that is not JSON", () => {
   it.each([
     ["is cut off", '{"a":', "the body is not valid JSON"],
     ["is not UTF-8", new Uint8Array([0x22, 0xff, 0x22]), "the body is not valid UTF-8"],
-    ["is nested too deeply", `${"[".repeat(65)}${"]".repeat(65)}`, "the body is nested more than 64 levels deep"],
+    [
+      "is nested too deeply",
+      `${"[".repeat(65)}${"]".repeat(65)}`,
+      "the body is nested more than 64 levels deep",
+    ],
   ])("is refused when it %s", async (_, body, detail) => {
     expect(await send(body)).toMatchObject({ status: 400, code: "invalid_request", detail });
   });

@@ -37,7 +37,7 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
   }
 
   override webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): void {
-    const connection = this.host.sockets.markHeard(socket);
+    const connection = this.host.sockets.recordFrame(socket);
     if (connection !== null) this.service.receiveFrames(connection, data);
   }
 

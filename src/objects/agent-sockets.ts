@@ -1,21 +1,25 @@
 /**
- * The sockets of a group's agents: hibernatable, so that a quiet one costs nothing, and with an automatic answer,
- * so that a `ping` wakes nobody. Each is tagged with the number of its connection, and carries whom it speaks for, and whether something is held back from it.
+ * The sockets of a group's agents. They hibernate, so that a quiet one costs nothing, and the platform answers `ping`
+ * without waking the object. Each is tagged with the number of its connection; its attachment names the agent and its
+ * incarnation, and says whether the connection is backpressured.
  */
 import type { Connection, Sockets } from "../services/host.ts";
 
 const PING = "ping";
 const PONG = "pong";
 
-/** How often, and for how long, a socket that is to be closed is looked at that has said nothing yet. */
-const LOOK_MS = 200;
-const PATIENCE_MS = 60_000;
+/** How often, and for how long, a socket that waits to be closed is checked for its first frame. */
+const CHECK_PERIOD_MS = 200;
+const CLOSE_LIMIT_MS = 60_000;
+
+/** What is stored with a socket. */
+type Attachment = Connection & { isBackpressured?: boolean };
 
 export class DurableSockets implements Sockets {
   readonly #ctx: DurableObjectState;
-  /** Those that sent a message to this instance. */
-  readonly #spoken = new WeakSet<WebSocket>();
-  /** What is to be closed as soon as it says something. */
+  /** Sockets that sent a frame to this instance. */
+  readonly #withFrames = new WeakSet<WebSocket>();
+  /** Sockets to be closed as soon as their first frame has come. */
   readonly #closing = new Map<WebSocket, { code: number; reason: string; untilMs: number }>();
 
   constructor(ctx: DurableObjectState) {
@@ -33,15 +37,15 @@ export class DurableSockets implements Sockets {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** Whom a socket that says something speaks for; null if it is no agent's. */
-  markHeard(socket: WebSocket): Connection | null {
-    this.#spoken.add(socket);
+  /** Records that a frame came. @returns the agent's connection; null if it is no agent's socket */
+  recordFrame(socket: WebSocket): Connection | null {
+    this.#withFrames.add(socket);
     return this.connectionOf(socket);
   }
 
-  /** Whom a socket speaks for; null if it is no agent's. */
+  /** The agent's connection; null if it is no agent's socket. */
   connectionOf(socket: WebSocket): Connection | null {
-    return socket.deserializeAttachment() as Connection | null;
+    return socket.deserializeAttachment() as Attachment | null;
   }
 
   send(connection: number, frame: string): void {
@@ -49,48 +53,50 @@ export class DurableSockets implements Sockets {
       try {
         socket.send(frame);
       } catch {
-        // It is closing: its end will be told.
+        // The socket is closing: the platform will report its end.
       }
     }
   }
 
   /**
-   * workerd never lets go of a connection on which our close frame came before the first frame of the other end, so
-   * one that has said nothing is closed when it does. Agents ping as soon as they are connected.
+   * workerd never frees a connection on which our close frame came before the first frame of the other end. So a socket
+   * without a frame is closed once its first frame has come. Agents ping as soon as they are connected.
    */
   close(connection: number, code: number, reason: string): void {
     for (const socket of this.#sockets(connection)) {
-      if (this.#hasSpoken(socket)) closeSocket(socket, code, reason);
-      else this.#closeWhenItSpeaks(socket, code, reason);
+      if (this.#hasSentFrame(socket)) closeSocket(socket, code, reason);
+      else this.#closeAfterFirstFrame(socket, code, reason);
     }
   }
 
-  #hasSpoken(socket: WebSocket): boolean {
-    return this.#spoken.has(socket) || this.#ctx.getWebSocketAutoResponseTimestamp(socket) !== null;
+  #hasSentFrame(socket: WebSocket): boolean {
+    return this.#withFrames.has(socket) || this.#ctx.getWebSocketAutoResponseTimestamp(socket) !== null;
   }
 
-  #closeWhenItSpeaks(socket: WebSocket, code: number, reason: string): void {
-    if (this.#closing.size === 0) setTimeout(() => this.#closeWhoSpoke(), LOOK_MS);
-    this.#closing.set(socket, { code, reason, untilMs: Date.now() + PATIENCE_MS });
+  #closeAfterFirstFrame(socket: WebSocket, code: number, reason: string): void {
+    if (this.#closing.size === 0) setTimeout(() => this.#closeReady(), CHECK_PERIOD_MS);
+    this.#closing.set(socket, { code, reason, untilMs: Date.now() + CLOSE_LIMIT_MS });
   }
 
-  #closeWhoSpoke(): void {
+  #closeReady(): void {
     for (const [socket, { code, reason, untilMs }] of this.#closing) {
       const isOver = socket.readyState !== WebSocket.OPEN || Date.now() > untilMs;
-      if (isOver || this.#hasSpoken(socket)) this.#closing.delete(socket);
-      if (!isOver && this.#hasSpoken(socket)) closeSocket(socket, code, reason);
+      if (isOver || this.#hasSentFrame(socket)) this.#closing.delete(socket);
+      if (!isOver && this.#hasSentFrame(socket)) closeSocket(socket, code, reason);
     }
-    if (this.#closing.size > 0) setTimeout(() => this.#closeWhoSpoke(), LOOK_MS);
+    if (this.#closing.size > 0) setTimeout(() => this.#closeReady(), CHECK_PERIOD_MS);
   }
 
-  setBackpressured(connection: number, isHeldBack: boolean): void {
+  setBackpressured(connection: number, isBackpressured: boolean): void {
     for (const socket of this.#sockets(connection)) {
-      socket.serializeAttachment({ ...socket.deserializeAttachment(), isHeldBack });
+      socket.serializeAttachment({ ...(socket.deserializeAttachment() as Attachment), isBackpressured });
     }
   }
 
   isBackpressured(connection: number): boolean {
-    return this.#sockets(connection).some((socket) => socket.deserializeAttachment()?.isHeldBack === true);
+    return this.#sockets(connection).some(
+      (socket) => (socket.deserializeAttachment() as Attachment | null)?.isBackpressured === true,
+    );
   }
 
   isKnown(connection: number): boolean {
@@ -108,16 +114,16 @@ export class DurableSockets implements Sockets {
   }
 }
 
-/** Closes our end, whatever state it is in. */
+/** Closes our end, in any state of the socket. */
 export function closeSocket(socket: WebSocket, code?: number, reason?: string): void {
   try {
     socket.close(code, reason);
   } catch {
-    // It is closed already.
+    // The socket is closed already.
   }
 }
 
-/** No topic of `acceptWaiter` begins like this. */
+/** No topic of `acceptTopicWaiter` begins like this. */
 function tagOf(connection: number): string {
-  return `line/${connection}`;
+  return `connection/${connection}`;
 }

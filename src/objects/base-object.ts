@@ -1,11 +1,9 @@
-/**
- * What the Durable Objects have in common that others wait for: an alarm that never throws, lines for those who
- * wait, and a count of what they cost.
- */
+/** What the Durable Objects that callers wait for have in common: an alarm that never throws, long polls, a count of rows. */
 import { DurableObject } from "cloudflare:workers";
 import { closeSocket } from "./agent-sockets.ts";
-import { acceptTopicWaiter, type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
+import { type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
+import { acceptTopicWaiter } from "./topic-waiters.ts";
 
 export abstract class BaseObject<
   Service extends { onAlarm(scheduledMs: number | null): void },
@@ -31,7 +29,7 @@ export abstract class BaseObject<
     closeSocket(socket);
   }
 
-  /** Rows written by this instance, set alarms included: what the platform bills. */
+  /** Rows written by this instance, set alarms included, as the platform bills them. */
   rowsWritten(): number {
     return this.host.sql.rowsWritten + this.host.alarm.timesSet;
   }

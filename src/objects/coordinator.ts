@@ -1,4 +1,4 @@
-/** The Durable Object of a cluster's coordinator: a shell over the service. */
+/** The Durable Object of a cluster's coordinator: passes calls to the service. */
 import type { AgentFilter, DrainRequest, Registration } from "../contract/agent.ts";
 import type { FailoverSimulation } from "../contract/failover-simulation.ts";
 import type { FailureFilter } from "../contract/failure.ts";

@@ -1,17 +1,18 @@
 /**
- * A Durable Object as the services' host: its storage, its alarm, its sockets as bells, and
- * stubs of the other objects of its cluster as peers.
+ * A Durable Object as the services' host: its storage, its alarm, its sockets, and stubs of the other objects of its
+ * cluster as peers.
  */
 
 import type { Address } from "../protocol/message-batch.ts";
 import type { CoordinatorCalls, GroupCalls, MessageReceiver } from "../protocol/object-calls.ts";
-import type { Alarm, Host, Log, Peers, TopicWakeups } from "../services/host.ts";
+import type { Alarm, Host, Log, Peers } from "../services/host.ts";
 import { DurableSockets } from "./agent-sockets.ts";
 import { DurableSql } from "./durable-sql.ts";
 import type { Env } from "./env.ts";
 import { reachableSinceMs } from "./first-request.ts";
 import { groupName } from "./object-names.ts";
 import type { Remote } from "./rpc-types.ts";
+import { topicWakeups } from "./topic-waiters.ts";
 
 export type DurableHost = Host & {
   readonly sql: DurableSql;
@@ -19,7 +20,7 @@ export type DurableHost = Host & {
   readonly sockets: DurableSockets;
 };
 
-/** Setting an alarm costs a row. */
+/** Counts how often the alarm is set: each time costs a row. */
 class CountedAlarm implements Alarm {
   readonly #storage: DurableObjectStorage;
   timesSet = 0;
@@ -28,7 +29,7 @@ class CountedAlarm implements Alarm {
     this.#storage = storage;
   }
 
-  // Not awaited on purpose: the storage makes it part of the transaction that is under way.
+  // Not awaited on purpose: the storage adds the alarm to the present transaction.
   set(atMs: number): void {
     this.timesSet += 1;
     void this.#storage.setAlarm(atMs);
@@ -45,36 +46,10 @@ const consoleLog: Log = {
   },
 };
 
-/** Whoever waits for a topic holds a hibernatable socket tagged with it, see `acceptWaiter`. */
-function socketBells(ctx: DurableObjectState): TopicWakeups {
-  return {
-    wake(topic) {
-      for (const socket of ctx.getWebSockets(topic)) {
-        try {
-          socket.send("ring");
-        } catch {
-          // It is closing: whoever waited is gone, or will look again anyway.
-        }
-      }
-    },
-  };
-}
-
-/** Lets the Worker wait for a topic without keeping the object awake. */
-export function acceptTopicWaiter(ctx: DurableObjectState, request: Request): Response {
-  const topic = new URL(request.url).searchParams.get("topic");
-  if (topic === null || request.headers.get("Upgrade") !== "websocket") {
-    return new Response(null, { status: 404 });
-  }
-  const { 0: client, 1: server } = new WebSocketPair();
-  ctx.acceptWebSocket(server, [topic]);
-  return new Response(null, { status: 101, webSocket: client });
-}
-
 type Receiver = Remote<MessageReceiver>;
 
 function peersOf(env: Env, cluster: string): Peers {
-  // A new stub each time: one that has failed stays broken.
+  // A new stub for each call: a stub that has failed stays broken.
   const group = (name: string) =>
     env.AGENT_GROUP.getByName(groupName(cluster, name)) as unknown as Remote<GroupCalls>;
   const coordinator = () => env.COORDINATOR.getByName(cluster) as unknown as Remote<CoordinatorCalls>;
@@ -96,16 +71,16 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
     sql: new DurableSql(ctx.storage),
     clock: { nowMs: () => Date.now() },
     alarm: new CountedAlarm(ctx.storage),
-    wakeups: socketBells(ctx),
+    wakeups: topicWakeups(ctx),
     sockets: new DurableSockets(ctx),
     peers: peersOf(env, cluster),
     log: consoleLog,
     bootId: env.BOOT_ID ?? env.CF_VERSION_METADATA?.id ?? "unknown",
-    // Only a local server restarts as one process: elsewhere an object may have gone on for long after this
-    // isolate answered its first request.
+    // Only a local server restarts as one process. On Cloudflare an object may start long after this isolate answered
+    // its first request.
     reachableSinceMs: env.BOOT_ID === undefined ? () => null : reachableSinceMs,
     randomId: () => crypto.randomUUID().replaceAll("-", ""),
-    defer: gatheredDefer(),
+    defer: batchedDefer(),
     after: (delayMs, work) => {
       const timer = setTimeout(() => runSafely(work), delayMs);
       return () => clearTimeout(timer);
@@ -114,10 +89,10 @@ export function durableHost(ctx: DurableObjectState, env: Env, cluster: string):
 }
 
 /**
- * Each timer of the platform costs a millisecond or two in which no other fires, so what is deferred by many in a
- * short time shares them.
+ * A timer of the platform costs a millisecond or two in which no other timer fires, so all work that is deferred within a
+ * short time shares one.
  */
-function gatheredDefer(): Host["defer"] {
+function batchedDefer(): Host["defer"] {
   const waiting: (() => void)[] = [];
   let isSet = false;
   const set = () => {
@@ -136,10 +111,10 @@ function gatheredDefer(): Host["defer"] {
   };
 }
 
-/** Some tens of milliseconds of work, so that requests pass in between. */
+/** Some tens of milliseconds of work, so that requests are served in between. */
 const WORKS_PER_EVENT = 50;
 
-/** Work that nobody waits for must not take the object down with it. */
+/** No caller waits for deferred work: a failure is logged and does not end the object. */
 function runSafely(work: () => void): void {
   try {
     work();
@@ -148,10 +123,7 @@ function runSafely(work: () => void): void {
   }
 }
 
-/**
- * Runs an alarm so that it never throws: the platform gives up an alarm that keeps
- * throwing, silently and for good.
- */
+/** Runs an alarm so that it never throws: the platform drops an alarm that keeps throwing, without a trace. */
 export function runAlarm(alarm: Alarm, work: () => void): void {
   try {
     work();

@@ -20,7 +20,7 @@ export type Env = {
   readonly EMAIL?: SendEmail;
 };
 
-/** What opens the coordinator itself must not leave it, whatever a configuration names. */
+/** The secrets of the coordinator itself: no configuration may use them. */
 const OWN_SECRETS: ReadonlySet<string> = new Set(["ADMIN_TOKEN", "SIGNING_KEY"]);
 
 /** The value of a secret that a configuration may name, or null. */

@@ -1,4 +1,4 @@
-/** The Durable Object of a cluster's notifier: a shell over the service. */
+/** The Durable Object of a cluster's notifier: passes calls to the service. */
 import { DurableObject } from "cloudflare:workers";
 import type { IncidentFilter } from "../contract/incident.ts";
 import type { NotificationFilter } from "../contract/notification.ts";
@@ -19,7 +19,7 @@ export class Notifier extends DurableObject<Env> implements MessageReceiver {
     super(ctx, env);
     const cluster = nameOf(ctx);
     this.#host = durableHost(ctx, env, cluster);
-    this.#service = new Service(this.#host, outsideOf(env), cluster, baseConfig());
+    this.#service = new Service(this.#host, environmentOf(env), cluster, baseConfig());
   }
 
   override alarm(): void {
@@ -47,7 +47,7 @@ export class Notifier extends DurableObject<Env> implements MessageReceiver {
   }
 }
 
-function outsideOf(env: Env): NotifierEnvironment {
+function environmentOf(env: Env): NotifierEnvironment {
   return {
     transports: transportsOf(env),
     secret: (name) => secretOf(env, name),

@@ -33,7 +33,8 @@ const PROMPT_MS = 100;
 /** The carrier in an object of its own, as the notifier has it. */
 const PROBE = `
 import { DurableObject } from "cloudflare:workers";
-import { SmtpClient, sendBySmtpApart, speaksTlsAtOnce } from "./src/objects/transports/smtp.ts";
+import { SmtpClient, sendBySmtpApart } from "./src/objects/transports/smtp.ts";
+import { speaksTlsAtOnce } from "./src/objects/transports/smtp-delivery.ts";
 export { SmtpClient };
 
 export class Notifier extends DurableObject {
@@ -217,7 +218,7 @@ describe("mail by SMTP", () => {
         security: "starttls",
         hasSignIn: false,
       });
-      expect(await send({ port: receiver.port })).toEqual(failure(/lets nobody sign in/, false));
+      expect(await send({ port: receiver.port })).toEqual(failure(/offers no sign-in/, false));
       expect(receiver.mails).toEqual([]);
     });
 
@@ -341,9 +342,13 @@ describe("mail by SMTP", () => {
     });
 
     it.each([
-      ["before it greets", hangUp, /while waiting for its greeting: it hung up/],
-      ["after its greeting", hangUpAfterGreeting, /while asking for STARTTLS: it hung up/],
-      ["when asked for STARTTLS", answerToStartTls("", true), /while asking for STARTTLS: it hung up/],
+      ["before it greets", hangUp, /while waiting for its greeting: it closed the connection/],
+      ["after its greeting", hangUpAfterGreeting, /while asking for STARTTLS: it closed the connection/],
+      [
+        "when asked for STARTTLS",
+        answerToStartTls("", true),
+        /while asking for STARTTLS: it closed the connection/,
+      ],
       ["when TLS starts", answerToStartTls("220 go\r\n", true), /could not start TLS/],
     ])("because it hangs up %s, goes on with other things", async (_when, conduct, reason) => {
       await using receiver = await startRawReceiver(conduct);
@@ -377,7 +382,7 @@ describe("mail by SMTP", () => {
         (client: Socket) => client.write("220-localhost\r\n220-"),
         /greeting/,
       ],
-      ["in an endless reply", "starttls", endless, /endless/],
+      ["in an endless reply", "starttls", endless, /reply is too long/],
     ] as const)(
       "%s over %s, ends in time, answers others meanwhile, and leaves no socket",
       async (_when, security, conduct, reason) => {

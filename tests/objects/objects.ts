@@ -20,14 +20,14 @@ declare global {
 type ProductEnv = Env;
 
 /** What a caller sees, and what the test runner needs. */
-type Stub<Shell> = Remote<Shell> & DurableObjectStub;
+type Stub<Methods> = Remote<Methods> & DurableObjectStub;
 
 /** Looks inside the instance that is running. */
-export function inside<Shell extends DurableObject, Result>(
-  stub: Stub<Shell>,
-  look: (instance: Shell, state: DurableObjectState) => Result | Promise<Result>,
+export function inside<Methods extends DurableObject, Result>(
+  stub: Stub<Methods>,
+  look: (instance: Methods, state: DurableObjectState) => Result | Promise<Result>,
 ): Promise<Result> {
-  return runInDurableObject<Shell, Result>(stub as unknown as DurableObjectStub<Shell>, look);
+  return runInDurableObject<Methods, Result>(stub as unknown as DurableObjectStub<Methods>, look);
 }
 
 let clusters = 0;

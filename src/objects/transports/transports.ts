@@ -1,4 +1,4 @@
-/** The ways out of a Durable Object: `fetch`, sockets for SMTP, and Cloudflare's mail binding. */
+/** How a Durable Object reaches other systems: `fetch`, sockets for SMTP, and Cloudflare's mail binding. */
 import type {
   HttpOutcome,
   HttpRequest,
@@ -9,10 +9,10 @@ import type {
 import type { Env } from "../env.ts";
 import { sendBySmtpApart } from "./smtp.ts";
 
-/** As much of an answer's body as an error message could show. */
+/** As much of an answer's body as an error message can show. */
 const BODY_START_BYTES = 1024;
 
-/** What workerd calls an internal error when a connection is opened. */
+/** The causes that workerd reports as an internal error when a connection is opened. */
 const HIDDEN_REASONS = "unknown name, untrusted certificate, or a local address while those are closed";
 
 export function transportsOf(env: Env): Transports {
@@ -39,14 +39,14 @@ async function sendByHttp(request: HttpRequest, timeoutMs: number): Promise<Http
     return outcome;
   } catch (error) {
     if (signal.aborted) return { isAnswered: false, reason: `no answer within ${timeoutMs / 1000} s` };
-    // The platform's words may repeat the address, and an address may be a secret.
+    // The platform's message may contain the URL, and a URL may be a secret.
     return { isAnswered: false, reason: `no connection (${kindOf(error)})` };
   }
 }
 
 /**
- * Reads a little of the body and leaves the rest: a receiver may send without end. Should it stop, or break
- * off, what came will do: the status is known, and what was taken must not be sent once more.
+ * Reads the start of the body and leaves the rest, as a receiver may send without end. If the body stops or breaks off,
+ * the part that came is enough: the status is known, and an accepted message must not be sent again.
  */
 async function startOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();
@@ -60,16 +60,16 @@ async function startOf(response: Response): Promise<string> {
     size += value.byteLength;
   }
   reader.cancel().catch(() => {
-    // It is closed already.
+    // The stream is closed already.
   });
   const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
   return new TextDecoder().decode(bytes.subarray(0, BODY_START_BYTES));
 }
 
-/** What went wrong, by the few words that workerd and Cloudflare use. */
+/** What went wrong, by the few messages that workerd and Cloudflare have. */
 function kindOf(error: unknown): string {
   const words = String(error).toLowerCase();
-  // workerd keeps the reason for its own log, beside a reference at random: no words are to be found in that.
+  // workerd writes the cause to its own log, under a random reference, in which no message is to be searched.
   const reference = /internal error; reference = ([a-z0-9]{1,64})/.exec(words)?.[1];
   if (reference !== undefined) return `${HIDDEN_REASONS}; the server's log says which at ${reference}`;
   if (words.includes("refused")) return "refused";

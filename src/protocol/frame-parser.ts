@@ -1,8 +1,7 @@
 /**
- * What an agent sent over its socket, as requests or as what is wrong with it. Pure. A batch is its frames one
- * by one, each checked by itself.
+ * Parses what an agent sent over its socket into frames, each valid or with what is wrong with it. Pure. The frames of a
+ * batch are checked one by one.
  */
-
 import type { Problem } from "../contract/problem.ts";
 import {
   AgentFrame,
@@ -13,7 +12,7 @@ import {
 import { readJson } from "../validation/json-text.ts";
 import { fieldErrors, schemaIssues } from "../validation/schema-issues.ts";
 
-/** `characters` is about how long it is, for bounds. */
+/** `characters` is about the length of the frame, for bounds. */
 export type ParsedFrame =
   | { ok: true; frame: AgentFrame; characters: number }
   | { ok: false; requestId: string | null; problem: Problem };
@@ -26,7 +25,7 @@ const SCHEMAS: ReadonlyMap<unknown, Schema> = new Map(
 const REQUEST_ID_LIMIT = 64;
 
 export function parseFrames(data: string | ArrayBuffer): ParsedFrame[] {
-  if (typeof data !== "string") return [refused(null, "frames are text: send JSON")];
+  if (typeof data !== "string") return [refused(null, "a frame must be text: send JSON")];
   if (data.length > BATCH_FRAME_LIMIT_CHARACTERS) return [tooLong(null, BATCH_FRAME_LIMIT_CHARACTERS)];
   const read = readJson(data);
   if (!read.ok) return [refused(null, `the frame ${read.flaw}`)];
@@ -40,7 +39,7 @@ function framesOfBatch(value: object, characters: number): ParsedFrame[] {
   const parsed = BatchFrame.safeParse(value);
   if (!parsed.success) return [invalid(requestIdOf(value), BatchFrame, parsed.error)];
   const { frames } = parsed.data;
-  // A batch that is no longer than a frame holds none that is longer.
+  // No frame of a batch is longer than the batch.
   const isShort = characters <= FRAME_LIMIT_CHARACTERS;
   return frames.map((frame) => {
     const length = isShort ? Math.ceil(characters / frames.length) : JSON.stringify(frame).length;

@@ -1,6 +1,4 @@
-/**
- * How much one connection may say at once. Pure. A window begins with its first frame and is a second long.
- */
+/** How much one connection may send at once. Pure. A window begins with its first frame and is a second long. */
 
 /** Generous: many times what one agent can have to report. */
 const FRAMES_PER_SECOND = 20_000;
@@ -12,13 +10,13 @@ export type FrameCount = { readonly sinceMs: number; readonly frames: number; re
 
 export type FrameSize = { readonly frames: number; readonly characters: number };
 
-/** The meter after that much more; a batch counts as the frames in it. */
-export function withFrames(meter: FrameCount | undefined, heard: FrameSize, nowMs: number): FrameCount {
-  if (meter === undefined || nowMs - meter.sinceMs >= WINDOW_MS) return { sinceMs: nowMs, ...heard };
+/** The count after further frames; a batch counts as the frames in it. */
+export function withFrames(count: FrameCount | undefined, received: FrameSize, nowMs: number): FrameCount {
+  if (count === undefined || nowMs - count.sinceMs >= WINDOW_MS) return { sinceMs: nowMs, ...received };
   return {
-    ...meter,
-    frames: meter.frames + heard.frames,
-    characters: meter.characters + heard.characters,
+    ...count,
+    frames: count.frames + received.frames,
+    characters: count.characters + received.characters,
   };
 }
 

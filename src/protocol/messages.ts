@@ -1,8 +1,7 @@
 /**
- * What the three kinds of object say to each other. Every message travels as a row of
- * the sender's outbox: written with the change that caused it, delivered in order,
- * repeated until acknowledged, applied once. Fields are added, never renamed: old and
- * new code run side by side during a deployment.
+ * The messages between the three kinds of object. Each is a row of the sender's outbox: written with the change that caused
+ * it, delivered in order, repeated until acknowledged, applied once. Fields are added, never renamed: old and new code run
+ * side by side during a deployment.
  */
 import type { DrainMode, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
@@ -12,7 +11,7 @@ import type { TaskMove } from "../contract/incident.ts";
 import type { AgentMessage } from "../contract/message.ts";
 import type { FailureSubject } from "../domain/incident/incident-entry.ts";
 
-/** The coordinator tells a group of a new incarnation, which ends the one before. */
+/** From the coordinator to a group: a new incarnation, which ends the one before. */
 export type RegisterSession = {
   type: "register_session";
   agentId: string;
@@ -21,7 +20,7 @@ export type RegisterSession = {
   timeoutMs: number;
 };
 
-/** What a group must know of the configuration. */
+/** The part of the configuration that a group uses. */
 export type GroupSettings = {
   version: number;
   failoverEnabled: boolean;
@@ -33,10 +32,10 @@ export type GroupSettings = {
 
 export type ConfigureGroup = { type: "configure_group"; settings: GroupSettings };
 
-/** An operator dropped an agent that was not live: its message box goes with it. */
+/** An operator removed an agent that was not live: its mailbox is dropped. */
 export type ForgetAgent = { type: "forget_agent"; agentId: string };
 
-/** A message to all agents of a group that live when it comes. */
+/** A message to all agents of a group that are live when it arrives. */
 export type Broadcast = {
   type: "broadcast";
   from: string;
@@ -45,7 +44,7 @@ export type Broadcast = {
   atMs: number;
 };
 
-/** A group tells the coordinator that an incarnation is over. */
+/** From a group to the coordinator: an incarnation has ended. */
 export type AgentEnded = {
   type: "agent_ended";
   agentId: string;
@@ -62,10 +61,10 @@ export type AgentEnded = {
   locksReleased: readonly string[];
 };
 
-/** A socket broke without a word: the agent may be gone, and is inactive if nothing is heard of it until then. */
+/** A socket broke without a close frame: the agent may be gone, and becomes inactive without a sign of life until then. */
 export type AgentSuspect = { type: "agent_suspect"; agentId: string; incarnation: number; untilMs: number };
 
-/** A suspect showed life. */
+/** A suspect has shown a sign of life. */
 export type AgentCleared = { type: "agent_cleared"; agentId: string; incarnation: number };
 
 /** Load as last reported by heartbeats, rate-limited by the group. */
@@ -74,7 +73,7 @@ export type LoadReported = { type: "load_reported"; agentId: string; incarnation
 /** Events of a group or of the notifier for the cluster's log, with the time at which they happened. */
 export type EventsRecorded = { type: "events_recorded"; atMs: number; events: EventDraft[] };
 
-/** The coordinator tells a group whether an agent drains; `mode` null: it takes tasks again. */
+/** From the coordinator to a group: whether an agent drains; with `mode` null it takes tasks again. */
 export type DrainChanged = {
   type: "drain_changed";
   agentId: string;
@@ -91,18 +90,18 @@ export type ConfigureNotifier = {
   webhook?: Config["webhook_notification"];
 };
 
-/** A failure as recorded; sent again with its counts once its failover is done. */
+/** A failure as recorded; sent again, with its counts, once the failover is done. */
 export type FailureRecorded = {
   type: "failure_recorded";
   stage: "recorded" | "failed_over";
   failure: Failure;
-  /** What it is about, by whoever recorded it: a type alone may be a reporter's own word. */
+  /** What the failure is about; its type alone does not say it, as a reporter may choose the type. */
   about?: FailureSubject;
-  /** When its failover is done: where the first few of its tasks went. */
+  /** Once the failover is done: where the first few tasks went. */
   moved?: TaskMove[];
 };
 
-/** An agent that had failed is back, or has left for good. */
+/** An agent that had failed is back, or has unregistered. */
 export type AgentRecovered = {
   type: "agent_recovered";
   agentId: string;
@@ -110,16 +109,16 @@ export type AgentRecovered = {
   atMs: number;
 };
 
-/** A task that had a failure of its own is done with, or was put back in line by hand. */
+/** A task with a failure of its own has ended, or an operator put it back in the queue. */
 export type TaskSettled = { type: "task_settled"; taskId: string; atMs: number };
 
-/** A broadcast to these groups, or to all of the cluster, which the coordinator passes on. */
+/** A broadcast to these groups, or to all groups of the cluster; the coordinator passes it on. */
 export type BroadcastRequested = Omit<Broadcast, "type"> & {
   type: "broadcast_requested";
   groups: string[] | null;
 };
 
-/** Agents that are silent while others were declared dead: they may well be next. */
+/** Agents that were silent when others were declared inactive: they are likely to be declared next. */
 export type AgentsSilent = {
   type: "agents_silent";
   agents: { agentId: string; incarnation: number; untilMs: number }[];

@@ -1,18 +1,18 @@
-/** What the Worker waits for on behalf of callers, and the objects ring (see Bells in host). */
+/** What the Worker waits for on behalf of callers, and what objects wake (see TopicWakeups in src/services/host.ts). */
 
 export const EVENTS_TOPIC = "events";
 
-/** An agent's task list changed, or its incarnation ended. */
+/** An agent's task list changed, or the agent's incarnation ended. */
 export function agentTopic(agentId: string): string {
   return `agent/${agentId}`;
 }
 
-/** A message came into an agent's box, or its incarnation ended. */
+/** A message was added to an agent's mailbox, or the agent's incarnation ended. */
 export function messageTopic(agentId: string): string {
   return `messages/${agentId}`;
 }
 
-/** The agent's turn for a lock came, or its wait ended otherwise. */
+/** The agent got a lock that it waits for, or its wait ended otherwise. */
 export function lockTopic(agentId: string): string {
   return `locks/${agentId}`;
 }

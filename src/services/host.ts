@@ -1,7 +1,7 @@
 /**
- * What a service asks of whoever hosts it: storage, time, one alarm, chance, a log, its
- * peers. Durable Objects provide it on Cloudflare and under workerd; a simulation
- * provides it in plain Node with its own time, network and crashes.
+ * What a service needs from its host: storage, time, one alarm, randomness, a log, sockets, and the other objects. Durable
+ * Objects provide it on Cloudflare and under workerd; a simulation provides it in plain Node, with its own time, network
+ * and crashes.
  */
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
@@ -15,45 +15,45 @@ export interface Clock {
   nowMs(): number;
 }
 
-/** One alarm an object; setting it replaces the one before and is part of the current transaction. */
+/** One alarm per object. Setting it replaces the previous one, as a part of the present transaction. */
 export interface Alarm {
   set(atMs: number): void;
   clear(): void;
 }
 
-/** Wakes whoever waits for a topic. Lossy by nature: the woken read the authority again. */
+/** Wakes the calls that wait for a topic. A wake-up may be lost; a call that is woken reads the state again. */
 export interface TopicWakeups {
   wake(topic: string): void;
 }
 
-/** One socket of an agent. Its number is never used again in its group. */
+/** One socket of an agent. Its number is unique in its group, for ever. */
 export type Connection = { agentId: string; incarnation: number; number: number };
 
-/** The sockets of agents, by the numbers of their connections. They outlive the instance, not the process. */
+/** The sockets of agents, by the numbers of their connections. They outlive an instance of the object, not the process. */
 export interface Sockets {
-  /** Lost if the socket is closing or gone. */
+  /** The frame is lost if the socket is closing or gone. */
   send(connection: number, frame: string): void;
   /** @param code see CLOSE_CODES */
   close(connection: number, code: number, reason: string): void;
-  /** Whether there is such a socket, or its end is still to be told. Not whether anybody is at its other end. */
+  /** Whether there is such a socket, or its end is still to be reported. Says nothing about the other end. */
   isKnown(connection: number): boolean;
-  /** Keeps with a socket, for later instances too, that something is held back from its agent. */
-  setBackpressured(connection: number, isHeldBack: boolean): void;
+  /** Stores with a socket, for later instances too, that frames wait until its agent has acted upon earlier ones. */
+  setBackpressured(connection: number, isBackpressured: boolean): void;
   isBackpressured(connection: number): boolean;
-  /** When the agent last sent a `ping`, which wakes nobody; null if it has not. */
+  /** When the agent last sent a `ping`, which does not wake the object; null if the agent has not sent any. */
   lastPingMs(connection: number): number | null;
 }
 
 export interface Peers {
-  /** Rejects when the receiver could not be reached or failed; then it is tried again later. */
+  /** Rejects when the receiver could not be reached or failed; the caller tries again later. */
   deliver(receiver: Address, batch: MessageBatch): Promise<Receipt>;
-  /** Tells a group that an agent's task list changed. Rejects when it may not have heard. */
+  /** Tells a group that an agent's task list changed. Rejects when the group may not have received it. */
   wakeAgent(group: string, wakeup: AgentWakeup): Promise<void>;
-  /** Brings holders' reports to the coordinator, as one commit; an answer each, in order. */
+  /** Passes reports of holders to the coordinator, as one commit. @returns an answer for each, in order */
   report(reports: readonly TaskReport[]): Promise<Outcome<TaskState>[]>;
   /**
-   * The tasks of agents that wait to be started, as the coordinator has them, page by page. A page for each, in
-   * order, of as many as one answer has room for, and of one at least; the others are to be asked again.
+   * Reads tasks that wait to be started from the coordinator, a page for each read, in order. An answer holds as many
+   * pages as have room, at least one; the other reads are to be repeated.
    */
   unstartedTasks(reads: readonly UnstartedRead[]): Promise<Page<Task>[]>;
 }
@@ -71,13 +71,13 @@ export interface Host {
   readonly sockets: Sockets;
   readonly peers: Peers;
   readonly log: Log;
-  /** Changes when the process, or on Cloudflare the deployment, does: then we were away. */
+  /** Changes with each process, or on Cloudflare with each deployment: a change means that there was an outage. */
   readonly bootId: string;
-  /** Since when this process could be reached, if that is known: what an absence of ours is counted up to. */
+  /** Since when this process can be reached, if that is known: the end of the outage before it. */
   reachableSinceMs(): number | null;
   /** A fresh random id of 32 hexadecimal digits. */
   randomId(): string;
-  /** Runs `work` soon, in a later event, so that requests can pass in between. Lost in a crash. */
+  /** Runs `work` soon, in a later event, so that requests are served in between. Lost in a crash. */
   defer(work: () => void): void;
   /** Runs `work` after that many milliseconds unless cancelled by the returned function. Lost in a crash. */
   after(delayMs: number, work: () => void): () => void;

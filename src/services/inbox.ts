@@ -1,15 +1,14 @@
 /**
- * The receiving half of messages between objects: applies each message once, in order,
- * in a transaction of its own together with the mark that says so.
+ * The receiving half of messages between objects. Each message is applied once, in order, in a transaction of its own
+ * that also records its number.
  */
-
 import type { MessageBatch, Receipt } from "../protocol/message-batch.ts";
 import type { OutboxMessage } from "../protocol/messages.ts";
 import { InboxStore } from "../storage/inbox.ts";
 import type { Host } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Applies one message; a returned reason refuses it for good. Throws only for bugs. */
+/** Applies one message. @returns a reason to refuse the message for ever, or null */
 export type Apply = (message: OutboxMessage, nowMs: number) => string | null;
 
 export class Inbox {
@@ -25,13 +24,13 @@ export class Inbox {
     this.#apply = apply;
   }
 
-  /** Applies what is new in the parcel. One that cannot be applied is refused, not repeated for ever. */
-  receive(parcel: MessageBatch): Receipt {
+  /** Applies what is new in the batch. A message that cannot be applied is refused, so that it does not block the rest. */
+  receive(batch: MessageBatch): Receipt {
     const refused: Receipt["refused"] = [];
-    let through = this.#unit.read(() => this.#store.applied(parcel.stream)) ?? 0;
-    for (const { number, message } of parcel.messages) {
+    let through = this.#unit.read(() => this.#store.applied(batch.stream)) ?? 0;
+    for (const { number, message } of batch.messages) {
       if (number <= through) continue;
-      const reason = this.#applyOne(parcel.stream, number, message);
+      const reason = this.#applyOne(batch.stream, number, message);
       if (reason !== null) refused.push({ number, reason });
       through = number;
     }
@@ -49,7 +48,7 @@ export class Inbox {
       return commit((nowMs) => this.#apply(message, nowMs));
     } catch (error) {
       this.#host.log.line("error", "message_failed", { type: message.type, error: String(error) });
-      return commit(() => "it could not be applied");
+      return commit(() => "the receiver failed to apply it; its log says why");
     }
   }
 }

@@ -1,8 +1,11 @@
 /**
- * The sending half of messages between objects. A message is a row written with the
- * change that caused it; after the commit it is delivered, in order, one parcel at a
- * time a receiver, and repeated with back-off until the receiver has it. What a receiver
- * refuses for good is parked and reported, and the rest flows on.
+ * The sending half of messages between objects. A message is a row, written with the change that caused it. After the commit
+ * it is delivered, in order, one batch at a time per receiver, and repeated with back-off until the receiver has it. A
+ * message that its receiver refuses for ever becomes a dead letter, and the messages behind it go on.
+ *
+ *   idle --send--> in flight --receipt--> idle, or in flight with the next batch
+ *                     ^  '----no receipt--> waits for its retry
+ *                     '--------sendDue---------'
  */
 import { backoffMs } from "../domain/backoff.ts";
 import type { Address, MessageBatch, Receipt } from "../protocol/message-batch.ts";
@@ -12,16 +15,18 @@ import { OutboxStore, type StoredMessage } from "../storage/outbox.ts";
 import type { Host } from "./host.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Messages in one parcel: keeps a delivery's transaction short. */
-const PARCEL_LIMIT = 100;
+/** Messages in one batch: keeps the receiver's transactions short. */
+const BATCH_MESSAGES = 100;
 
-/** What a parcel may hold: a call between objects carries 32 MB at most. */
-const PARCEL_CHARACTERS = 4_000_000;
+/** The characters of one batch: a call between objects carries at most 32 MB. */
+const BATCH_CHARACTERS = 4_000_000;
 
 const RETRY = { firstMs: 100, factor: 2, longestMs: 30_000 };
 
-type ReceiverState = { inFlight: boolean; tries: number; retryAtMs: number };
-type Waiter = { receiver: Address; number: number; resolve: (delivered: boolean) => void };
+type Lane = { isInFlight: boolean; failures: number; retryAtMs: number };
+/** A delivery that has ended; the receipt is null if there was none. */
+type Delivery = { lane: Lane; sent: number; receipt: Receipt | null };
+type DeliveryWaiter = { receiver: Address; number: number; resolve: (delivered: boolean) => void };
 /** A message that its receiver will never accept. */
 export type DeadLetter = { receiver: Address; messageType: string; reason: string };
 
@@ -34,9 +39,9 @@ export class Outbox {
   readonly #store: OutboxStore;
   readonly #meta: MetaStore;
   readonly #onDeadLetter: (deadLetter: DeadLetter, nowMs: number) => void;
-  /** A lane for each receiver with undelivered messages; rebuilt from storage at a start. */
-  readonly #lanes = new Map<Address, ReceiverState>();
-  readonly #awaiting = new Set<Waiter>();
+  /** The state of delivery to each receiver that has undelivered messages; built from storage at the start. */
+  readonly #lanes = new Map<Address, Lane>();
+  readonly #waiters = new Set<DeliveryWaiter>();
 
   /** @param onDeadLetter called in the transaction that sets the message aside */
   constructor(owner: OutboxOwner, onDeadLetter: (deadLetter: DeadLetter, nowMs: number) => void) {
@@ -60,19 +65,20 @@ export class Outbox {
     return number;
   }
 
-  /** When something is to be sent again, or null. */
+  /** When the next retry is due, or null. */
   nextWorkMs(): number | null {
     let earliestMs: number | null = null;
     for (const lane of this.#lanes.values()) {
-      if (!lane.inFlight && (earliestMs === null || lane.retryAtMs < earliestMs)) earliestMs = lane.retryAtMs;
+      if (!lane.isInFlight && (earliestMs === null || lane.retryAtMs < earliestMs))
+        earliestMs = lane.retryAtMs;
     }
     return earliestMs;
   }
 
-  /** Sends to every receiver whose turn it is. To be called in a transaction: sending starts after it. */
+  /** Sends to each receiver whose retry is due. In the present transaction; the delivery starts after the commit. */
   sendDue(nowMs: number): void {
     for (const [receiver, lane] of this.#lanes) {
-      if (!lane.inFlight && lane.retryAtMs <= nowMs) this.#start(receiver, lane);
+      if (!lane.isInFlight && lane.retryAtMs <= nowMs) this.#start(receiver, lane);
     }
   }
 
@@ -85,25 +91,25 @@ export class Outbox {
       const cancel = this.#host.after(limitMs, () => waiter.resolve(false));
       waiter.resolve = (delivered) => {
         cancel();
-        this.#awaiting.delete(waiter);
+        this.#waiters.delete(waiter);
         resolve(delivered);
       };
-      this.#awaiting.add(waiter);
+      this.#waiters.add(waiter);
     });
   }
 
   #open(receiver: Address): void {
     let lane = this.#lanes.get(receiver);
     if (lane === undefined) {
-      lane = { inFlight: false, tries: 0, retryAtMs: 0 };
+      lane = { isInFlight: false, failures: 0, retryAtMs: 0 };
       this.#lanes.set(receiver, lane);
     }
-    // A lane that waits for its retry keeps waiting: a burst must not become a hail of tries.
-    if (!lane.inFlight && lane.tries === 0) this.#start(receiver, lane);
+    // While the receiver fails, further messages wait for the retry too.
+    if (!lane.isInFlight && lane.failures === 0) this.#start(receiver, lane);
   }
 
-  #start(receiver: Address, lane: ReceiverState): void {
-    lane.inFlight = true;
+  #start(receiver: Address, lane: Lane): void {
+    lane.isInFlight = true;
     this.#unit.afterCommit(() => {
       this.#send(receiver, lane).catch((error: unknown) => {
         this.#host.log.line("error", "outbox_failed", { receiver, error: String(error) });
@@ -111,9 +117,9 @@ export class Outbox {
     });
   }
 
-  async #send(receiver: Address, lane: ReceiverState): Promise<void> {
-    const messages = withinSize(this.#store.head(receiver, PARCEL_LIMIT));
-    const parcel: MessageBatch = {
+  async #send(receiver: Address, lane: Lane): Promise<void> {
+    const messages = withinSize(this.#store.head(receiver, BATCH_MESSAGES));
+    const batch: MessageBatch = {
       stream: this.#streamId(),
       messages: messages.map(({ number, message }) => ({
         number,
@@ -122,33 +128,27 @@ export class Outbox {
     };
     let receipt: Receipt | null = null;
     try {
-      if (messages.length > 0) receipt = await this.#host.peers.deliver(receiver, parcel);
+      if (messages.length > 0) receipt = await this.#host.peers.deliver(receiver, batch);
     } catch (error) {
       this.#host.log.line("warn", "delivery_failed", {
         receiver,
-        tries: lane.tries + 1,
+        failures: lane.failures + 1,
         error: String(error),
       });
     }
-    this.#unit.commit((nowMs) => this.#settle(receiver, lane, messages.length, receipt, nowMs));
+    this.#unit.commit((nowMs) => this.#settle(receiver, { lane, sent: messages.length, receipt }, nowMs));
   }
 
-  #settle(
-    receiver: Address,
-    lane: ReceiverState,
-    sent: number,
-    receipt: Receipt | null,
-    nowMs: number,
-  ): void {
-    // After a reload this lane was replaced: what was delivered counts, its state no more.
+  #settle(receiver: Address, { lane, sent, receipt }: Delivery, nowMs: number): void {
+    // After a reload there is another lane: the delivered messages count, the state of this one does not.
     const isCurrent = this.#lanes.get(receiver) === lane;
-    lane.inFlight = false;
+    lane.isInFlight = false;
     if (sent > 0 && receipt === null) {
-      lane.tries += 1;
-      lane.retryAtMs = nowMs + backoffMs(lane.tries, RETRY);
+      lane.failures += 1;
+      lane.retryAtMs = nowMs + backoffMs(lane.failures, RETRY);
       return;
     }
-    lane.tries = 0;
+    lane.failures = 0;
     lane.retryAtMs = 0;
     if (receipt !== null) {
       for (const { number, reason } of receipt.refused) {
@@ -156,33 +156,33 @@ export class Outbox {
         this.#onDeadLetter({ receiver, messageType, reason }, nowMs);
       }
       this.#store.removeThrough(receiver, receipt.through);
-      this.#unit.afterCommit(() => this.#resolveAwaiting(receiver, receipt.through));
+      this.#unit.afterCommit(() => this.#resolveDelivered(receiver, receipt.through));
     }
     if (!isCurrent) return;
     if (this.#store.head(receiver, 1).length > 0) this.#start(receiver, lane);
     else this.#lanes.delete(receiver);
   }
 
-  #resolveAwaiting(receiver: Address, through: number): void {
-    for (const waiter of [...this.#awaiting]) {
+  #resolveDelivered(receiver: Address, through: number): void {
+    for (const waiter of [...this.#waiters]) {
       if (waiter.receiver === receiver && waiter.number <= through) waiter.resolve(true);
     }
   }
 
-  /** Random and kept: a receiver counts what it applied by stream, and a restored sender starts a new one. */
+  /** Random and stored: a receiver counts what it applied by stream, and a restored sender starts a new stream. */
   #streamId(): string {
     const known = this.#meta.read("stream_id");
     if (known !== null) return known;
-    throw new Error("the stream id is written when the object first loads");
+    throw new Error("no stream id: the object must write one when it loads for the first time");
   }
 }
 
-/** The first of the messages, as many as a parcel may hold; always one. */
+/** The first of the messages, as many as a batch may hold; always one. */
 function withinSize(messages: readonly StoredMessage[]): StoredMessage[] {
   let characters = 0;
   const count = messages.findIndex(({ message }, index) => {
     characters += message.length;
-    return index > 0 && characters > PARCEL_CHARACTERS;
+    return index > 0 && characters > BATCH_CHARACTERS;
   });
   return count < 0 ? [...messages] : messages.slice(0, count);
 }

@@ -1,9 +1,8 @@
 /**
- * The one way a service changes its state: read the clock once, let the work run in one
- * transaction together with the alarm it needs, then emit what the work asked for.
- * If the work throws, nothing is stored, memory is read anew, and nothing is emitted. If
- * it refuses (an `Outcome` that is not ok), nothing is stored or emitted either; a refusal
- * comes before the first change of memory.
+ * The one way in which a service changes its state. The clock is read once, the work and its alarm are one transaction, and
+ * the effects that the work asked for run after the commit. If the work throws, nothing is stored, memory is read anew, and
+ * no effect runs. If the work refuses (returns an `Outcome` that is not ok), nothing is stored and no effect runs either;
+ * a refusal comes before the first change of memory.
  */
 import type { Outcome } from "../contract/problem.ts";
 import { isMigrated, type Migrations, migrate } from "../storage/migrations.ts";
@@ -11,13 +10,13 @@ import type { Host } from "./host.ts";
 
 export type WorkParts = {
   migrations: Migrations;
-  /** Reads everything that memory mirrors from storage. */
+  /** Reads from storage everything that memory mirrors. */
   load(nowMs: number): void;
   /** The earliest instant at which this object has work to do, or null. */
   nextWorkMs(nowMs: number): number | null;
 };
 
-/** An alarm this long overdue was lost by the platform: it is armed again. */
+/** The platform has lost an alarm that is overdue by so much: it is armed again. */
 const LOST_ALARM_MS = 90_000;
 
 /** Leaves a transaction with a result and without a trace. */
@@ -39,7 +38,7 @@ export class UnitOfWork {
   #effects: (() => void)[] = [];
   #loaded = false;
   #running = false;
-  /** The instant the alarm stands at, as far as this instance knows. */
+  /** When the alarm is due, as far as this instance knows. */
   #armedAtMs: number | null = null;
   #lastNowMs = 0;
 
@@ -48,15 +47,16 @@ export class UnitOfWork {
     this.#parts = parts;
   }
 
-  /** Now, never earlier than an instant this instance has seen already. */
+  /** Now, and never earlier than an instant that this instance has seen. */
   nowMs(): number {
     this.#lastNowMs = Math.max(this.#lastNowMs, this.#host.clock.nowMs());
     return this.#lastNowMs;
   }
 
-  /** Runs `work` as one atomic change. Not to be nested: a service's public calls begin here, its parts never do. */
+  /** Runs `work` as one atomic change. Calls are not nested: `work` itself never commits. */
   commit<Result>(work: (nowMs: number) => Result): Result {
-    if (this.#running) throw new Error("a commit within a commit");
+    if (this.#running)
+      throw new Error("a commit within a commit: the outer one must call the part that takes nowMs");
     this.#running = true;
     const nowMs = this.nowMs();
     const before = { loaded: this.#loaded, armedAtMs: this.#armedAtMs };
@@ -72,7 +72,7 @@ export class UnitOfWork {
     } catch (error) {
       this.#effects = [];
       this.#armedAtMs = before.armedAtMs;
-      // What was loaded in this very transaction may mirror writes that are undone.
+      // Memory that was loaded in this transaction may mirror writes that are undone.
       this.#loaded = before.loaded && error instanceof RolledBack;
       if (error instanceof RolledBack) return error.result as Result;
       throw error;
@@ -92,26 +92,26 @@ export class UnitOfWork {
     return this.dryRun(work);
   }
 
-  /** Runs `work` as if it were to be kept, and keeps nothing of it: memory is read anew afterwards. */
+  /** Runs `work` and keeps nothing of it; memory is read anew afterwards. */
   dryRun<Result>(work: (nowMs: number) => Result): Result {
-    const imagined = this.commit((nowMs): Outcome<never> => {
+    const result = this.commit((nowMs): Outcome<never> => {
       throw new RolledBack(work(nowMs));
     });
     this.#loaded = false;
-    return imagined as Result;
+    return result as Result;
   }
 
-  /** Has `effect` run once the present work is stored; dropped if it is not. */
+  /** Runs `effect` once the present work is stored; drops it if the work is not stored. */
   afterCommit(effect: () => void): void {
     this.#effects.push(effect);
   }
 
-  /** The platform's alarm went off: it is no longer set. */
+  /** The platform's alarm has fired: it is set no longer. */
   alarmFired(): void {
     this.#armedAtMs = null;
   }
 
-  /** What is stored is stored: an effect that breaks is on the log, and the others follow. */
+  /** The work is stored already: an effect that fails is logged, and the others run. */
   #emit(effect: () => void): void {
     try {
       effect();
@@ -136,7 +136,7 @@ export class UnitOfWork {
     }
     const atMs = Math.max(wantedMs, nowMs + 1);
     const isLost = this.#armedAtMs !== null && this.#armedAtMs < nowMs - LOST_ALARM_MS;
-    // An alarm that stands earlier than needed is left: it will look and find nothing to do.
+    // An alarm that is earlier than needed is left: it will find nothing to do, and arm itself anew.
     if (this.#armedAtMs !== null && this.#armedAtMs <= atMs && !isLost) return;
     this.#host.alarm.set(atMs);
     this.#armedAtMs = atMs;

@@ -185,11 +185,11 @@ describe("an agent group", () => {
       passSeconds(31);
       // A new instance has to read its locks, and cannot.
       await storage.deleteAlarm();
-      storage.sql.exec("ALTER TABLE signs RENAME TO elsewhere_too");
+      storage.sql.exec("ALTER TABLE signs_of_life RENAME TO elsewhere_too");
       instance.alarm({ scheduledTime: Date.now(), isRetry: false, retryCount: 0 });
       expect(await storage.getAlarm()).toBeGreaterThan(Date.now());
       storage.sql.exec("ALTER TABLE elsewhere RENAME TO locks");
-      storage.sql.exec("ALTER TABLE elsewhere_too RENAME TO signs");
+      storage.sql.exec("ALTER TABLE elsewhere_too RENAME TO signs_of_life");
     });
     await evictDurableObject(north);
     expect(await north.liveness(["a"])).toHaveLength(1);

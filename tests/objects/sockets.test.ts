@@ -230,9 +230,9 @@ describe("a socket that breaks", () => {
   it("makes its agent suspect, over an eviction too, until the grace is over", async () => {
     const { coordinator, north, connect, session } = await group("a");
     await connect("a");
-    // As the platform tells of a client that is gone without a close frame.
+    // As the platform reports a client that is gone without a close frame.
     await inside(north, (instance, ctx) => {
-      const socket = ctx.getWebSockets().find((one) => ctx.getTags(one)[0]?.startsWith("line/"));
+      const socket = ctx.getWebSockets().find((one) => ctx.getTags(one)[0]?.startsWith("connection/"));
       if (socket === undefined) throw new Error("no socket");
       instance.webSocketClose(socket, 1006, "", false);
     });

@@ -1,7 +1,6 @@
 /**
- * A fingerprint of JSON content that does not depend on the order of keys: it tells a
- * repeated submission from another one under the same id. Not a defence against somebody
- * who looks for collisions among their own tasks.
+ * A fingerprint of JSON content that does not depend on the order of keys. It distinguishes a repeated submission from a
+ * different one under the same id. It is not cryptographic: a producer could find collisions among its own tasks.
  */
 
 /** JSON with the keys of every object in order. */

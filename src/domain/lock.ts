@@ -1,14 +1,14 @@
 /**
- * The life of a lock, and of a place in the line for it. Pure: each function returns the next record.
+ * The life cycle of a lock, and of a waiter in the queue for it. Pure: each function returns the next record.
  *
  *   free --grant--> held --release | TTL passed | holder failed--> free
  *                    '--renew--> held (same fencing token)
  *
- *   asked --somebody holds it--> waits --its turn--> granted
- *                                 '--its wait is over | it leaves | its incarnation ends--> gone
+ *   requested --the lock is held--> waiting --the lock is free and the waiter is first--> granted
+ *                                     '--the wait ends | the waiter leaves | its incarnation ends--> removed
  *
- * Every grant has a fencing token greater than any before it. Only the group's alarm
- * declares a TTL passed; until then the holder still holds, and may renew.
+ * Each grant has a fencing token greater than any before it. Only the group's alarm ends a lock whose TTL has passed;
+ * until then the holder keeps the lock, and may renew it.
  */
 import { MAX_EXTENSIONS } from "./liveness.ts";
 
@@ -19,13 +19,13 @@ export type LockRecord = {
   readonly fencingToken: number;
   readonly ttlMs: number;
   readonly acquiredAtMs: number;
-  /** The TTL's end while held, else null. */
+  /** The end of the TTL while the lock is held, else null. */
   readonly expiresAtMs: number | null;
-  /** Credits since the last renewal, see liveness. */
+  /** Extensions since the last renewal, see liveness.ts. */
   readonly extensions: number;
-  /** The last token that ended by its holder's own release, so that a repeated release is answered alike. */
+  /** The last token that its holder released, so that a repeated release gets the same answer. */
   readonly releasedToken: number | null;
-  /** Not to be granted before this instant, null if at once (`lock_delay_seconds` after a failure or expiry). */
+  /** Not to be granted before this instant (`lock_delay_seconds` after a failure or expiry); null if at once. */
   readonly grantableAtMs: number | null;
 };
 
@@ -56,7 +56,7 @@ export function released(lock: LockRecord): LockRecord {
   return { ...lock, holder: null, incarnation: null, expiresAtMs: null, releasedToken: lock.fencingToken };
 }
 
-/** Ended against the holder's will: by expiry, failure or an operator. */
+/** Ended without a release by the holder: by expiry, failure or an operator. */
 export function ended(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
   return {
     ...lock,
@@ -67,7 +67,7 @@ export function ended(lock: LockRecord, lockDelayMs: number, nowMs: number): Loc
   };
 }
 
-/** After a pause of ours: the whole TTL again, at most twice between two renewals. */
+/** After our own outage: the TTL starts again, at most twice between two renewals. */
 export function extendedLock(lock: LockRecord, nowMs: number): LockRecord {
   if (lock.expiresAtMs === null || lock.extensions >= MAX_EXTENSIONS) return lock;
   return {
@@ -77,41 +77,41 @@ export function extendedLock(lock: LockRecord, nowMs: number): LockRecord {
   };
 }
 
-/** Somebody in line for a lock. */
+/** An agent in the queue for a lock. */
 export type LockWaiter = {
-  /** Its place: who came first has the smallest. */
+  /** The queue position: the first waiter has the smallest. */
   readonly position: number;
   readonly resource: string;
   readonly agentId: string;
   readonly incarnation: number;
   /** Of the grant, when its turn comes. */
   readonly ttlMs: number;
-  /** How long it asked to wait, and until when that is. */
+  /** How long the agent asked to wait, and until when that is. */
   readonly waitMs: number;
   readonly endsAtMs: number;
-  /** Credits of this wait, see liveness. */
+  /** Extensions of this wait, see liveness.ts. */
   readonly extensions: number;
-  /** Of the frame that is to be answered; null for a call, which asks again. */
+  /** Of the frame that waits for the answer; null for an HTTP call, which asks again. */
   readonly requestId: string | null;
 };
 
-/** It asks again, and keeps its place. */
+/** The agent asks again, and keeps its queue position. */
 export function requeued(
   waiter: LockWaiter,
-  asked: Pick<LockWaiter, "ttlMs" | "waitMs" | "requestId">,
+  request: Pick<LockWaiter, "ttlMs" | "waitMs" | "requestId">,
   nowMs: number,
 ): LockWaiter {
   return {
     ...waiter,
-    ttlMs: asked.ttlMs,
-    waitMs: asked.waitMs,
-    endsAtMs: Math.max(waiter.endsAtMs, nowMs + asked.waitMs),
+    ttlMs: request.ttlMs,
+    waitMs: request.waitMs,
+    endsAtMs: Math.max(waiter.endsAtMs, nowMs + request.waitMs),
     extensions: 0,
-    requestId: asked.requestId ?? waiter.requestId,
+    requestId: request.requestId ?? waiter.requestId,
   };
 }
 
-/** After a pause of ours: the whole wait again, so that it can come back and keep its place; at most twice. */
+/** After our own outage: the wait starts again, so that the agent can ask again and keep its position; at most twice. */
 export function extendedWaiter(waiter: LockWaiter, nowMs: number): LockWaiter {
   if (waiter.extensions >= MAX_EXTENSIONS) return waiter;
   return {

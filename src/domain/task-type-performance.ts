@@ -1,6 +1,6 @@
 /**
- * What an agent has done of one task type: how often it went well, and how long it took.
- * Fades like reliability, and is bounded in the number of types it remembers.
+ * What an agent has done of each task type: how often it succeeded, and how long it took. Fades like reliability. The
+ * number of types is bounded.
  */
 import { newHistory, type ReliabilityHistory, withEvent } from "./reliability.ts";
 
@@ -17,7 +17,7 @@ export type PerformanceByType = Readonly<Record<string, TypePerformance>>;
 /** How much the newest duration counts once there are many: about the last ten matter. */
 const NEWEST_SHARE = 0.1;
 
-/** Task types remembered of one agent; the one not seen for longest makes room. */
+/** Task types stored of one agent; the one that was not seen for longest is dropped. */
 const TYPES_REMEMBERED = 64;
 
 export function withCompletion(
@@ -43,27 +43,27 @@ export function withTaskFailure(known: PerformanceByType, type: string, nowMs: n
   });
 }
 
-/** Mean duration over agents, each counted by its samples; null when nobody ever completed one. */
-export function typicalMs(experiences: Iterable<TypePerformance | undefined>): number | null {
+/** The mean duration over all agents, weighted by their samples; null if none was completed yet. */
+export function typicalMs(performances: Iterable<TypePerformance | undefined>): number | null {
   let samples = 0;
   let totalMs = 0;
-  for (const experience of experiences) {
-    if (experience === undefined) continue;
-    samples += experience.samples;
-    totalMs += experience.meanMs * experience.samples;
+  for (const performance of performances) {
+    if (performance === undefined) continue;
+    samples += performance.samples;
+    totalMs += performance.meanMs * performance.samples;
   }
   return samples === 0 ? null : totalMs / samples;
 }
 
 function own(known: PerformanceByType, type: string, nowMs: number): TypePerformance {
-  const experience = Object.hasOwn(known, type) ? known[type] : undefined;
-  return experience ?? { reliability: newHistory(nowMs), meanMs: 0, samples: 0 };
+  const performance = Object.hasOwn(known, type) ? known[type] : undefined;
+  return performance ?? { reliability: newHistory(nowMs), meanMs: 0, samples: 0 };
 }
 
-function remembered(known: PerformanceByType, type: string, experience: TypePerformance): PerformanceByType {
+function remembered(known: PerformanceByType, type: string, performance: TypePerformance): PerformanceByType {
   const others = Object.entries(known)
     .filter(([name]) => name !== type)
     .sort(([, a], [, b]) => b.reliability.atMs - a.reliability.atMs)
     .slice(0, TYPES_REMEMBERED - 1);
-  return Object.fromEntries([...others, [type, experience]]);
+  return Object.fromEntries([...others, [type, performance]]);
 }

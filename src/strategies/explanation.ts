@@ -39,7 +39,7 @@ export function explain(
   return `${best.agentId} takes ${task.id} (${task.type})${taken}: ${rivals}${fallback}${others === "" ? "" : `; passed over: ${others}`}.`;
 }
 
-/** What an unplaced task waits for, in words. */
+/** Why no agent can take a task, in words. */
 export function exclusionWords(verdict: Pick<Verdict, "excludedCounts">): string {
   return Object.entries(verdict.excludedCounts)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -47,7 +47,7 @@ export function exclusionWords(verdict: Pick<Verdict, "excludedCounts">): string
     .join(", ");
 }
 
-/** The best candidate's factors, heaviest contribution first. */
+/** The best candidate's factors, the largest contribution first. */
 function factorWords(verdict: Omit<Verdict, "explanation">): string {
   const factors = verdict.candidates[0]?.factors ?? {};
   return Object.entries(verdict.weights)

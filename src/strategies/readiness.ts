@@ -1,13 +1,12 @@
 /**
- * Single points of failure, found before they fail: compares who there is with what they
- * hold. Pure. Tasks come in counted by what they need, so that a hundred thousand of a kind
- * cost as much as one.
+ * Finds single points of failure: compares the active agents with the tasks that they hold. Pure. Tasks are counted by
+ * what they need, so that a hundred thousand of a kind cost as much as one.
  */
 import type { Readiness } from "../contract/failover-simulation.ts";
 import { hardExclusion } from "./eligibility.ts";
 import type { Candidate, PlaceableTask } from "./strategy.ts";
 
-/** Unfinished tasks that need the same, and are held by the same agent (or wait). */
+/** Unfinished tasks that need the same and are held by the same agent, or by none. */
 export type Demand = {
   readonly type: string;
   readonly group: string | null;
@@ -17,7 +16,7 @@ export type Demand = {
 };
 
 export type Findings = Omit<Readiness, "ready" | "tasks_without_backup"> & {
-  /** The demands that nobody but their holder could meet. */
+  /** The demands that only their holder can meet. */
   withoutBackup: Demand[];
 };
 
@@ -57,32 +56,32 @@ function singleCapabilities(active: readonly Candidate[]): Findings["single_capa
     .sort((a, b) => (a.capability < b.capability ? -1 : 1));
 }
 
-/** A critical agent is backed if every capability of its own, and every task it holds, has somebody else. */
+/** A critical agent has a backup if another agent has each of its capabilities and can take each of its tasks. */
 function unbacked(
   id: string,
   active: readonly Candidate[],
   held: readonly Demand[],
 ): Findings["critical_agents_without_backup"] {
   const agent = active.find((one) => one.id === id);
-  if (agent === undefined) return [{ agent_id: id, detail: "it is not active" }];
+  if (agent === undefined) return [{ agent_id: id, detail: "the agent is not active" }];
   const others = active.filter((one) => one.id !== id);
   const alone = agent.capabilities.filter(
     (type) => !others.some(({ capabilities }) => capabilities.includes(type)),
   );
-  if (alone.length > 0) return [{ agent_id: id, detail: `nobody else can do ${alone.join(", ")}` }];
+  if (alone.length > 0) return [{ agent_id: id, detail: `no other agent can do ${alone.join(", ")}` }];
   const stuck = sum(
     held
       .filter(({ holder }) => holder === id)
       .filter((demand) => !others.some((one) => couldDo(one, demand)))
       .map(({ count }) => count),
   );
-  return stuck === 0 ? [] : [{ agent_id: id, detail: `nobody else could take ${stuck} of its tasks` }];
+  return stuck === 0 ? [] : [{ agent_id: id, detail: `no other agent can take ${stuck} of its tasks` }];
 }
 
 function groupsAtRisk(active: readonly Candidate[], held: readonly Demand[]): Findings["groups_at_risk"] {
   const groupOf = new Map(active.map(({ id, group }) => [id, group]));
   const groups = new Set(groupOf.values());
-  // Where there is but one group, groups are not what the cluster is divided by against failures.
+  // A cluster with one group does not use groups to limit failures.
   if (groups.size < 2) return [];
   return [...groups].sort().flatMap((group) => {
     const inside = held.filter(({ holder }) => holder !== null && groupOf.get(holder) === group);
@@ -94,7 +93,7 @@ function groupsAtRisk(active: readonly Candidate[], held: readonly Demand[]): Fi
   });
 }
 
-/** Whether it could do such a task if it had a slot free. */
+/** Whether the agent can do such a task, apart from free slots. */
 function couldDo(candidate: Candidate, demand: Demand): boolean {
   const task: PlaceableTask = {
     ...demand,

@@ -1,4 +1,4 @@
-/** Every strategy there is, and which one the configuration asks for. */
+/** The registry of strategies, and the strategy that the configuration selects. */
 import type { Config } from "../contract/config.ts";
 import type { StrategyName } from "../contract/decision.ts";
 import { backupAgent } from "./backup-agent.ts";

@@ -226,8 +226,8 @@ describe("readiness", () => {
     expect(found.single_capabilities).toEqual([{ capability: "engrave", agent_id: "a" }]);
     expect(found.tasks_without_backup).toEqual({ count: 2, task_ids: ["engraving", "pinned"] });
     expect(found.critical_agents_without_backup).toEqual([
-      { agent_id: "a", detail: "nobody else can do engrave" },
-      { agent_id: "ghost", detail: "it is not active" },
+      { agent_id: "a", detail: "no other agent can do engrave" },
+      { agent_id: "ghost", detail: "the agent is not active" },
     ]);
     expect(found.groups_at_risk[0]).toMatchObject({ group: "default", stranded_tasks: 2 });
     expect(found.slots_short).toBeGreaterThan(0);

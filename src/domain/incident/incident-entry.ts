@@ -1,18 +1,17 @@
 /**
- * One agent, or one task, that failed, within an incident. Pure: times come in as milliseconds
- * since the epoch.
+ * One agent or one task that failed, as an entry of an incident. Pure. Times are milliseconds since the epoch.
  *
- *   failed --back, gone for good, or done with--> recovered
+ *   failed --returned, unregistered or settled--> recovered
  *     ^                                              '
  *     '-------------- fails again -------------------'
  *
- * One that failed often is flapping: its return counts only after it stayed up for a while.
+ * An entry that failed often is flapping: its return counts only after it stayed up for a while.
  */
 import type { Failure, Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
 import { mostSevere } from "../severity.ts";
 
-/** A task, or the tasks that a failure left without an agent; otherwise the agent itself. */
+/** What a failure is about: a task, or the tasks that another failure left without an agent. Otherwise it is the agent. */
 export type FailureSubject =
   | { readonly taskId: string }
   | { readonly causedBy: string; readonly stranded: readonly string[]; readonly taskCount: number };
@@ -20,7 +19,7 @@ export type FailureSubject =
 export type EntryEnding = (typeof ENTRY_ENDINGS)[number];
 
 export type EntryRecord = {
-  /** `agent/ID`, or `task/ID` for a failure that is a task's. */
+  /** `agent/ID`, or `task/ID` for a failure of a task. */
   readonly key: string;
   readonly agentId: string | null;
   readonly taskId: string | null;
@@ -45,13 +44,13 @@ export type EntryRecord = {
   readonly stranded: readonly string[];
 };
 
-/** Failures of one agent within an incident that make it flapping: twice can be bad luck. */
+/** Failures of one entry within an incident that make it flapping: two can be chance. */
 const FLAPPING_FAILURES = 3;
 
-/** Longest message kept of an entry; the failure's record has all of it. */
+/** The longest message kept in an entry; the failure's record has all of it. */
 const MESSAGE_CHARACTERS = 500;
 
-/** What a failure is about. */
+/** The key of the entry that a failure belongs to. */
 export function entryKey(failure: Failure, about: FailureSubject | undefined): string {
   if (about !== undefined && "taskId" in about) return taskKey(about.taskId);
   return failure.agent_id === null ? `failure/${failure.id}` : agentKey(failure.agent_id);
@@ -86,7 +85,7 @@ export function entryOf(failure: Failure, about: FailureSubject | undefined, atM
   };
 }
 
-/** It failed again: the latest failure is shown, the counts add up. */
+/** The entry failed again: the latest failure is shown, the counts are added. */
 export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number): EntryRecord {
   return {
     ...entry,
@@ -104,7 +103,7 @@ export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number):
   };
 }
 
-/** The tasks of a failed agent that nobody could take. That alone makes nobody fail again. */
+/** The tasks of a failed agent that no agent could take. This is not another failure of the agent. */
 export function withStranded(
   entry: EntryRecord,
   severity: Severity,
@@ -117,7 +116,7 @@ export function withStranded(
   };
 }
 
-/** Its failover is done, and its counts are final. */
+/** The failover is done, and its counts are final. */
 export function withFailover(entry: EntryRecord, failure: Failure, moved: readonly TaskMove[]): EntryRecord {
   return {
     ...entry,
@@ -132,14 +131,14 @@ export function ended(entry: EntryRecord, by: EntryEnding, atMs: number): EntryR
   return { ...entry, endedAtMs: Math.max(atMs, entry.lastFailedAtMs), endedBy: by };
 }
 
-/** Whether it failed so often that its next return is not believed at once. */
-export const isFlapper = (entry: EntryRecord) => entry.failures >= FLAPPING_FAILURES;
+/** Whether the entry failed so often that its next return does not count at once. */
+export const isFlapping = (entry: EntryRecord) => entry.failures >= FLAPPING_FAILURES;
 
-/** From when on its recovery counts; null while it has not recovered. */
+/** From when on the recovery counts; null while the entry has not recovered. */
 export function recoveredFromMs(entry: EntryRecord, calmMs: number): number | null {
   if (entry.endedAtMs === null) return null;
-  // Whoever left for good cannot come back to fail.
-  return isFlapper(entry) && entry.endedBy === "returned" ? entry.endedAtMs + calmMs : entry.endedAtMs;
+  // An agent that unregistered does not fail again.
+  return isFlapping(entry) && entry.endedBy === "returned" ? entry.endedAtMs + calmMs : entry.endedAtMs;
 }
 
 export function entryStatus(
@@ -149,5 +148,5 @@ export function entryStatus(
 ): "failed" | "flapping" | "recovered" {
   const fromMs = recoveredFromMs(entry, calmMs);
   if (fromMs !== null && fromMs <= nowMs) return "recovered";
-  return isFlapper(entry) ? "flapping" : "failed";
+  return isFlapping(entry) ? "flapping" : "failed";
 }

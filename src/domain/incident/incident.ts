@@ -1,17 +1,17 @@
 /**
- * An incident: failures that came together and all that follows from them, told under one key.
- * Pure: times come in as milliseconds since the epoch.
+ * An incident: failures that came together and all that follows from them, notified under one key. Pure. Times are
+ * milliseconds since the epoch.
  *
- *   firing --nobody in it is down any more--> resolved --told everywhere, and calm--> closed
- *     ^                                          '
- *     '-------- one of its entries fails --------'
+ *   firing --every entry has recovered--> resolved --every channel was sent that, and no new failure--> closed
+ *     ^                                       '
+ *     '------- one of its entries fails ------'
  *
- * The record holds what planning needs; the entries are beside it (see entry.ts).
+ * The record has what the schedule of notifications needs; the entries are stored beside it (see incident-entry.ts).
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { IncidentStatus } from "../../contract/incident.ts";
 import { mostSevere } from "../severity.ts";
-import { type EntryRecord, isFlapper, recoveredFromMs } from "./incident-entry.ts";
+import { type EntryRecord, isFlapping, recoveredFromMs } from "./incident-entry.ts";
 
 export type IncidentRecord = {
   readonly id: string;
@@ -20,14 +20,14 @@ export type IncidentRecord = {
   /** The latest failure that joined it. */
   readonly lastFailureAtMs: number;
   readonly severity: Severity;
-  /** Failures on record that it covers. */
+  /** Recorded failures that the incident covers. */
   readonly failures: number;
-  /** Grows with everything that is worth another message. */
+  /** Grows with each change that causes another message. */
   readonly changes: number;
   readonly entries: number;
   /** Entries that have not recovered. */
   readonly openEntries: number;
-  /** From when on every recovery so far counts; 0 before the first. */
+  /** From when on all recoveries so far count; 0 before the first. */
   readonly calmAtMs: number;
   readonly isFlapping: boolean;
   readonly closedAtMs: number | null;
@@ -53,7 +53,7 @@ export function opened(id: string, nowMs: number, severity: Severity): IncidentR
 /** An entry as it was, null if it is new, and as it is now. */
 export type EntryChange = { readonly before: EntryRecord | null; readonly after: EntryRecord };
 
-/** A failure joined the incident: as a new entry, as another failure of one, or as what follows from one. */
+/** A failure joined the incident: as a new entry, as another failure of an entry, or as a consequence of one. */
 export function withFailure(incident: IncidentRecord, change: EntryChange, nowMs: number): IncidentRecord {
   const next = withEntry(incident, { ...change, calmMs: 0 }, nowMs);
   return {
@@ -65,7 +65,7 @@ export function withFailure(incident: IncidentRecord, change: EntryChange, nowMs
   };
 }
 
-/** A failure that is counted without an entry: there are too many to keep each. */
+/** A failure that is counted without an entry: there are too many entries to keep each. */
 export function withCountedFailure(
   incident: IncidentRecord,
   severity: Severity,
@@ -81,7 +81,7 @@ export function withCountedFailure(
   };
 }
 
-/** What became of an entry's tasks is known: worth a message of its own. */
+/** The failover of an entry is done: that causes a message. */
 export function withOutcome(incident: IncidentRecord, nowMs: number): IncidentRecord {
   return { ...incident, updatedAtMs: nowMs, changes: incident.changes + 1 };
 }
@@ -102,13 +102,13 @@ export function withEntry(
     entries: incident.entries + (before === null ? 1 : 0),
     openEntries: incident.openEntries + opens,
     calmAtMs: Math.max(incident.calmAtMs, recoveredFromMs(after, calmMs) ?? 0),
-    isFlapping: incident.isFlapping || isFlapper(after),
+    isFlapping: incident.isFlapping || isFlapping(after),
   };
 }
 
 const isOpen = (entry: EntryRecord) => entry.endedAtMs === null;
 
-/** When it was resolved, or will be if nothing else fails; null while somebody is down. */
+/** When the incident was resolved, or will be if nothing else fails; null while an entry has not recovered. */
 export function resolvedFromMs(incident: IncidentRecord): number | null {
   return incident.openEntries === 0 ? incident.calmAtMs : null;
 }

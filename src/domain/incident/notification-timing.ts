@@ -1,14 +1,13 @@
 /**
- * When an incident is told through a channel, and how many messages a channel bears. Pure.
+ * When a channel is notified of an incident, and how many messages a channel gets. Pure.
  *
- *   opened --group wait--> told --something changed, group interval--> told again
- *                            '--nothing changed, repeat interval--> told again
- *                            '--resolved, group interval--> told for the last time
+ *   opened --group wait--> sent --something changed, group interval--> sent again
+ *                            '--nothing changed, repeat interval--> sent again
+ *                            '--resolved, group interval--> sent for the last time
  *
- * The habits are Alertmanager's (group wait, group interval, repeat interval), with two more: a
- * new incident waits until failures stop coming in, within bounds, since those that fall silent
- * together are declared over a heartbeat interval; and an incident that flaps is told at
- * intervals that double.
+ * The rules are Alertmanager's (group wait, group interval, repeat interval), with two more. A new incident waits, within
+ * bounds, until failures stop arriving: agents that fall silent together are declared failed within one heartbeat
+ * interval. A flapping incident is notified at intervals that double.
  */
 import type { IncidentStatus } from "../../contract/incident.ts";
 import { type IncidentRecord, resolvedFromMs, statusAt } from "./incident.ts";
@@ -19,88 +18,87 @@ export type NotificationTimes = {
   readonly repeatIntervalMs: number;
 };
 
-/** What a channel was last told of an incident. */
+/** What a channel was last sent about an incident. */
 export type LastSent = {
   readonly atMs: number;
-  /** The incident's changes that it covered. */
+  /** The incident's changes that the message covered. */
   readonly changes: number;
   readonly status: IncidentStatus;
   /** Messages about it so far. */
   readonly messages: number;
 };
 
-/** A new incident is told after this many group waits at the latest, however many failures still come in. */
+/** A new incident is sent after this many group waits at the latest, even if failures still arrive. */
 const LONGEST_WAITS = 6;
 
-/** Whoever fails again more than this many group intervals after it came back starts a new incident. */
+/** An agent that fails again more than this many group intervals after its recovery starts a new incident. */
 const CLOSING_INTERVALS = 2;
 
-/** Until when failures join an incident that nobody was told of. */
+/** Until when failures join an incident that no channel was sent. */
 export function gatheringUntilMs(incident: IncidentRecord, { groupWaitMs }: NotificationTimes): number {
   return Math.min(incident.lastFailureAtMs + groupWaitMs, incident.openedAtMs + LONGEST_WAITS * groupWaitMs);
 }
 
-/** When a channel is to be told of it next, as things stand; null if there is nothing more to tell. */
+/** When a channel is to be sent the next message as things are now; null if there is nothing to send. */
 export function notificationDueMs(
   incident: IncidentRecord,
-  telling: LastSent | null,
+  lastSent: LastSent | null,
   times: NotificationTimes,
 ): number | null {
-  if (telling === null) return gatheringUntilMs(incident, times);
+  if (lastSent === null) return gatheringUntilMs(incident, times);
   const resolvedMs = resolvedFromMs(incident);
   if (resolvedMs !== null) {
-    // Whoever is about to be believed recovered is not told as failed again just before.
-    const isNews = incident.changes > telling.changes || telling.status === "firing";
-    return isNews ? Math.max(telling.atMs + times.groupIntervalMs, resolvedMs) : null;
+    // A recovery that is about to count is not preceded by a message about the failure.
+    const isNews = incident.changes > lastSent.changes || lastSent.status === "firing";
+    return isNews ? Math.max(lastSent.atMs + times.groupIntervalMs, resolvedMs) : null;
   }
-  if (incident.changes > telling.changes) return telling.atMs + intervalMs(incident, telling, times);
-  return telling.status === "firing" ? telling.atMs + times.repeatIntervalMs : null;
+  if (incident.changes > lastSent.changes) return lastSent.atMs + intervalMs(incident, lastSent, times);
+  return lastSent.status === "firing" ? lastSent.atMs + times.repeatIntervalMs : null;
 }
 
-function intervalMs(incident: IncidentRecord, telling: LastSent, times: NotificationTimes): number {
+function intervalMs(incident: IncidentRecord, lastSent: LastSent, times: NotificationTimes): number {
   if (!incident.isFlapping) return times.groupIntervalMs;
-  return Math.min(times.groupIntervalMs * 2 ** Math.max(0, telling.messages - 1), times.repeatIntervalMs);
+  return Math.min(times.groupIntervalMs * 2 ** Math.max(0, lastSent.messages - 1), times.repeatIntervalMs);
 }
 
-export function sentNow(incident: IncidentRecord, telling: LastSent | null, nowMs: number): LastSent {
+export function sentNow(incident: IncidentRecord, lastSent: LastSent | null, nowMs: number): LastSent {
   return {
     atMs: nowMs,
     changes: incident.changes,
     status: statusAt(incident, nowMs),
-    messages: (telling?.messages ?? 0) + 1,
+    messages: (lastSent?.messages ?? 0) + 1,
   };
 }
 
-/** Until when whoever fails again after its end at `endedAtMs` belongs to the same incident. */
+/** Until when an agent that fails again after its recovery at `endedAtMs` belongs to the same incident. */
 export const rejoinsUntilMs = (endedAtMs: number, { groupIntervalMs }: NotificationTimes) =>
   endedAtMs + CLOSING_INTERVALS * groupIntervalMs;
 
 /**
- * When an incident is over for good, after which its entries start new ones; null while somebody
- * is down or a channel is still to be told.
- * @param tellings of the channels that are to be told of it; null for one not told yet
+ * When an incident is closed, after which further failures start a new one; null while an entry has not recovered or a
+ * channel has a message to get.
+ * @param lastSents of each channel of the incident; null for a channel that was sent nothing yet
  */
 export function closingMs(
   incident: IncidentRecord,
-  tellings: readonly (LastSent | null)[],
+  lastSents: readonly (LastSent | null)[],
   times: NotificationTimes,
 ): number | null {
   const resolvedMs = resolvedFromMs(incident);
   if (resolvedMs === null) return null;
-  const isTold = tellings.every(
-    (telling) => telling?.status === "resolved" && telling.changes === incident.changes,
+  const isSent = lastSents.every(
+    (lastSent) => lastSent?.status === "resolved" && lastSent.changes === incident.changes,
   );
-  return isTold ? rejoinsUntilMs(resolvedMs, times) : null;
+  return isSent ? rejoinsUntilMs(resolvedMs, times) : null;
 }
 
-/** What a channel is sent now. */
+/** What a channel is sent now: messages of their own, and one message about all others. */
 export type ChannelPlan<Item> = { readonly singles: readonly Item[]; readonly digest: readonly Item[] };
 
 /**
- * Keeps a channel within its number of messages: the gravest get one each as long as there is
- * room, and what is left over shares the last one.
- * @param due the gravest first
- * @param room messages that the channel still bears in this interval
+ * Keeps a channel within its number of messages: the most severe incidents get one each, and the rest share the last one.
+ * @param due the most severe first
+ * @param room messages that the channel may still get in this interval
  */
 export function withinMessageLimit<Item>(due: readonly Item[], room: number): ChannelPlan<Item> {
   if (room <= 0) return { singles: [], digest: [] };

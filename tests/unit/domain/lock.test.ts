@@ -1,0 +1,36 @@
+/** The life cycle of a lock. */
+import { describe, expect, it } from "vitest";
+import { ended, extendedLock, type Grant, granted, released, renewed } from "../../../src/domain/lock.ts";
+
+const GRANT: Grant = { resource: "l", holder: "a", incarnation: 1, fencingToken: 7, ttlMs: 1000 };
+
+describe("a lock", () => {
+  it("is held until the end of its TTL, which a renewal moves under the same token", () => {
+    const lock = granted(GRANT, undefined, 0);
+    expect(lock).toMatchObject({ holder: "a", expiresAtMs: 1000 });
+    expect(renewed(lock, 5000, 900)).toMatchObject({ fencingToken: 7, ttlMs: 5000, expiresAtMs: 5900 });
+  });
+
+  it("remembers the token that its holder released, also under the next holder", () => {
+    const free = released(granted(GRANT, undefined, 0));
+    expect(free).toMatchObject({ holder: null, expiresAtMs: null, releasedToken: 7 });
+    const next = granted({ ...GRANT, holder: "b", fencingToken: 8 }, free, 0);
+    expect(next.releasedToken).toBe(7);
+  });
+
+  it("that ended without a release is granted only after the lock delay", () => {
+    const lock = granted(GRANT, undefined, 0);
+    expect(ended(lock, 300, 2000)).toMatchObject({ holder: null, grantableAtMs: 2300, releasedToken: null });
+    expect(ended(lock, 0, 2000).grantableAtMs).toBeNull();
+  });
+
+  it("gets its TTL again after an outage, at most twice between two renewals", () => {
+    let lock = granted(GRANT, undefined, 0);
+    const ends = [500, 1000, 1500].map((nowMs) => {
+      lock = extendedLock(lock, nowMs);
+      return lock.expiresAtMs;
+    });
+    expect(ends).toEqual([1500, 2000, 2000]);
+    expect(extendedLock(renewed(lock, 1000, 2000), 2500).expiresAtMs).toBe(3500);
+  });
+});

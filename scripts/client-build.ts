@@ -1,6 +1,6 @@
 /**
  * Builds the TypeScript client into `client/dist`: the library and the command as one module each, and the type
- * declarations. `npm pack` and `npm publish` in `client/` do it by themselves: `node scripts/client-build.ts [DIR]`.
+ * declarations. `npm pack` and `npm publish` in `client/` run it. By hand: `node scripts/client-build.ts [DIR]`.
  */
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ export async function buildClient(dir: string): Promise<void> {
     bundle: true,
     minify: true,
     format: "esm",
-    // What Node 20 and browsers of its age understand.
+    // Node 20 and the browsers of its time support this.
     target: "es2022",
     legalComments: "none",
     logLevel: "warning",
@@ -35,7 +35,7 @@ export async function buildClient(dir: string): Promise<void> {
     entryPoints: [join(CLIENT, "src", "cli.ts")],
     outfile: join(dir, "cli.js"),
     platform: "node",
-    // The command is a user of the library like any other, and comes with it.
+    // The command imports the library, which is in the same package.
     plugins: [
       {
         name: "library",

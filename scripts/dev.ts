@@ -1,12 +1,10 @@
-/**
- * `npm run dev`: serves the Worker with `wrangler dev`, which builds it anew at every change.
- */
+/** `npm run dev`: serves the Worker with `wrangler dev`, which rebuilds it at each change. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { done } from "./server/exit-codes.ts";
+import { done } from "./server/outcome.ts";
 import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
+import { serve } from "./server/serve.ts";
 import { variablesFile } from "./server/worker-variables.ts";
-import { serve } from "./server/workerd-process.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "./server/wrangler.ts";
 
 await serve("dev", async (plan) => {
@@ -15,7 +13,7 @@ await serve("dev", async (plan) => {
   if (!variables.ok) return variables;
   const storageDir = join(dataDir, "dev");
   makePrivateFolder(storageDir);
-  // A file of ours alone: on the command line, everyone on the machine could read them.
+  // A private file: every user of the machine can read a command line.
   const variablesPath = join(dataDir, "dev.env");
   writePrivateFile(variablesPath, variables.value);
   process.once("exit", () => rmSync(variablesPath, { force: true }));
@@ -34,7 +32,7 @@ await serve("dev", async (plan) => {
     words: [WRANGLER_SCRIPT, "dev", "--local", ...Object.entries(flags).flat()],
     env: {
       ...wranglerEnvironment(process.env, join(dataDir, "logs")),
-      // Where servers under development find each other by name: ours are all called the same.
+      // Servers in development find each other here by name, and these all have the same name.
       WRANGLER_REGISTRY_PATH: join(dataDir, "dev-registry"),
     },
     hasChildren: true,

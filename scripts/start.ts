@@ -1,20 +1,18 @@
-/**
- * `npm start`: builds the Worker, then serves it on this machine under workerd, state on disk.
- */
+/** `npm start`: builds the Worker and serves it on this machine under workerd, with its state on disk. */
 import { join } from "node:path";
 import { authority } from "./server/address.ts";
 import { type Bundle, buildBundle, openBundle, withoutHash } from "./server/bundle.ts";
 import { CONFIGURATION_FILE } from "./server/configuration-file.ts";
-import { done } from "./server/exit-codes.ts";
+import { done } from "./server/outcome.ts";
 import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
-import type { Plan } from "./server/start-checks.ts";
+import { serve } from "./server/serve.ts";
+import type { Plan } from "./server/start-plan.ts";
 import { workerdConfig } from "./server/workerd-config.ts";
-import { serve } from "./server/workerd-process.ts";
 import { workerdBinary } from "./server/wrangler.ts";
 
 await serve("start", async (plan) => {
   const { bundleDir, dataDir } = plan.settings;
-  // Built in the data folder, which is ours alone: two starts never build over each other.
+  // The data folder is locked, so two starts never build into the same folder.
   const bundle =
     bundleDir === null
       ? await buildBundle(plan.root, join(dataDir, "build"), join(dataDir, "logs"))
@@ -42,7 +40,7 @@ function configOf(plan: Plan, bundle: Bundle, storageDir: string): string {
     modules: bundle.modules.map(({ name, type }) => ({
       name,
       type,
-      // The file itself instead of its copy, so that an edit and a restart are enough.
+      // The file and not its copy in the bundle, so that a change needs only a restart.
       file: withoutHash(name) === CONFIGURATION_FILE ? plan.configurationFile : join(bundle.dir, name),
     })),
     durableObjects: bundle.durable_objects.map(({ binding, class_name }) => ({

@@ -1,6 +1,6 @@
 /**
- * The type declarations of the client as one file: what the compiler emits for each module, put together, with the
- * shapes on the wire written out, and without what nothing public mentions.
+ * The type declarations of the client as one file: the output of the compiler for each module, with the shapes of the
+ * wire written out, and without declarations that no public one uses.
  */
 import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -17,15 +17,15 @@ const COMPILER_WORDS = [
   ...["--lib", "es2024,dom,dom.iterable", "--types", "node", "--rootDir", ROOT],
 ];
 
-/** One declaration: its name, the comment before it, and itself without `export` and `declare`. */
+/** A declaration: its name, its comment, and its text without `export` and `declare`. */
 type Declared = { name: string; comment: string; text: string };
 
-/** Classes that the client alone makes. */
+/** Constructors of classes that only the client creates. */
 const INTERNAL_CONSTRUCTOR = /^ {4}constructor\(http: Http\);$/gm;
 
-/** From the tag to the end of its comment: the source keeps the examples, a sixth of the file. */
+/** From the tag to the end of the comment. Examples would be a sixth of the file, so only the source has them. */
 const EXAMPLE = /\s*\* @example\n(?:(?!\*\/)[\s\S])*\*\//g;
-/** A comment of which one line is left. */
+/** A comment with one line left. */
 const ONE_LINE = /\/\*\*\n\s*\* ([^\n]*) \*\//g;
 
 export function declarations(): string {

@@ -1,6 +1,6 @@
 /**
- * The shapes of `client/src/wire.ts` as plain TypeScript, written from the schemas of the contract: what is
- * published needs no zod. A test holds the two against each other.
+ * Writes the shapes of `client/src/wire.ts` as plain TypeScript from the schemas of the contract, so that the published
+ * declarations need no zod. A test compares both.
  */
 import * as z from "zod";
 import * as agent from "../../src/contract/agent.ts";
@@ -20,7 +20,7 @@ import * as task from "../../src/contract/task.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** What is sent, where a default may be left out. */
+/** Shapes of requests, in which a field with a default may be left out. */
 const SENT = {
   TaskSubmission: task.TaskSubmission,
   TaskFilter: task.TaskFilter,
@@ -33,7 +33,7 @@ const SENT = {
   NotificationFilter,
 };
 
-/** What is answered. */
+/** Shapes of answers. */
 const ANSWERED = {
   ErrorCode,
   FieldError,
@@ -64,7 +64,7 @@ const NAMES = new Map<unknown, string>(
   [...Object.entries(SENT), ...Object.entries(ANSWERED)].map(([name, schema]) => [schema, name]),
 );
 
-/** One declaration a shape, by name; descriptions of the schemas become comments. */
+/** One declaration for each shape, by name. Descriptions of the schemas become comments. */
 export function wireTypes(): Map<string, string> {
   const types = new Map<string, string>([
     [
@@ -90,7 +90,7 @@ function declaration(name: string, schema: z.ZodType, io: "input" | "output"): s
   const typeOf = (one: JsonSchema): string => typeText(one, definitions);
   const own = written.$ref === undefined ? written : definitionOf(written.$ref, definitions);
   const text = typeOf(own);
-  // The configuration is long, and every key of it explained in docs/configuration.md.
+  // docs/configuration.md explains every key of the configuration, which is long.
   return `type ${name} = ${name === "Config" ? text.replace(/\/\*\* .*? \*\/ /g, "") : text};`;
 }
 
@@ -148,7 +148,7 @@ function objectText(schema: JsonSchema, typeOf: (one: JsonSchema | boolean) => s
   return `{ ${members.join(" ")} }`;
 }
 
-/** What describes an id, or any value at all, says nothing of this member. */
+/** Descriptions of an id or of any JSON value explain nothing about the member. */
 const COMMONPLACES = ["1 to 128 characters of", "Any JSON value."];
 
 function describe({ description }: JsonSchema): string {

@@ -1,7 +1,4 @@
-/**
- * One address, written as each reader needs it: in a URL, in workerd's configuration, and as the
- * address on which a server that listens everywhere can be reached from its own machine.
- */
+/** The address of the server in the forms that URLs, workerd and clients on this machine need. */
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv6 } from "node:net";
 
@@ -11,7 +8,7 @@ export const authority = (host: string, port: number): string =>
 
 export const origin = (host: string, port: number): string => `http://${authority(host, port)}`;
 
-/** The address behind a host name, IPv4 before IPv6 since every client tries it; null: there is none. */
+/** The address of a host name, or null. IPv4 comes first, because every client tries it. */
 export async function resolveHost(host: string): Promise<string | null> {
   if (isIP(host) !== 0) return host;
   try {
@@ -21,7 +18,7 @@ export async function resolveHost(host: string): Promise<string | null> {
   }
 }
 
-/** "Any address" is nothing to connect to, save on some systems. */
+/** An address to connect to. Most systems cannot connect to the address that means "any". */
 export function reachable(address: string): string {
   if (address === "0.0.0.0") return "127.0.0.1";
   return isIPv6(address) && /^[0:]+$/.test(address) ? "::1" : address;

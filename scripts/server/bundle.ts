@@ -1,11 +1,11 @@
 /**
- * The Worker as one folder that workerd can serve: its modules, bundled by wrangler, and beside them
- * `bundle.json`, which keeps what `wrangler.toml` says of them, so that serving needs no wrangler.
+ * The bundle of the Worker: a folder with its modules, which wrangler writes, and `bundle.json` with the facts from
+ * `wrangler.toml` that workerd needs. Serving a bundle needs no wrangler.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join, matchesGlob } from "node:path";
-import { done, type Outcome, refuse } from "./exit-codes.ts";
+import { done, type Outcome, refuse } from "./outcome.ts";
 import type { ModuleType } from "./workerd-config.ts";
 import { WRANGLER_SCRIPT, wranglerEnvironment } from "./wrangler.ts";
 
@@ -18,7 +18,7 @@ export type BundleFacts = {
 };
 export type Bundle = BundleFacts & { dir: string };
 
-/** What is read of wrangler's own type, which stands for nothing here: it lies in a package it does not bring. */
+/** The part of wrangler's configuration that is read here. Its own type is in a package that wrangler does not install. */
 type WranglerConfig = {
   compatibility_date?: string;
   compatibility_flags: string[];
@@ -28,7 +28,7 @@ type WranglerConfig = {
 };
 
 const FACTS_FILE = "bundle.json";
-/** What wrangler writes beside the modules. */
+/** Files in the folder that are not modules. */
 const NO_MODULES = ["README.md", FACTS_FILE];
 const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
   ESModule: "esModule",
@@ -47,7 +47,7 @@ const WRANGLER_RULES = [
 export async function buildBundle(root: string, dir: string, logDir: string): Promise<Outcome<Bundle>> {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
-  // Loading wrangler to read its configuration takes about as long as half a build: side by side.
+  // Loading wrangler to read its configuration takes half as long as a build, so both run at the same time.
   const [build, facts] = await Promise.all([runBuild(root, dir, logDir), readWranglerFacts(root)]);
   if (!build.ok) return build;
 
@@ -64,9 +64,9 @@ export function openBundle(dir: string): Outcome<Bundle> {
     const facts: unknown = JSON.parse(readFileSync(join(dir, FACTS_FILE), "utf8"));
     if (isFacts(facts)) return done({ ...facts, dir });
   } catch {
-    // Said below: for whoever set it, a missing file and a broken one are the same.
+    // A missing file and a broken one have the same refusal below.
   }
-  return refuse("badSettings", `BUNDLE_DIR: ${dir} holds no bundle: unset it to have one built`);
+  return refuse("badSettings", `BUNDLE_DIR: ${dir} contains no bundle; unset BUNDLE_DIR to build one`);
 }
 
 function runBuild(root: string, dir: string, logDir: string): Promise<Outcome<void>> {
@@ -86,7 +86,10 @@ function runBuild(root: string, dir: string, logDir: string): Promise<Outcome<vo
     build.once("error", reject);
     build.once("close", (code) => {
       if (code === 0) resolve(done(undefined));
-      else resolve(refuse("failed", output.trim(), "the Worker could not be built, see above"));
+      else
+        resolve(
+          refuse("failed", output.trim(), "the Worker could not be built; see the output of wrangler above"),
+        );
     });
   });
 }
@@ -95,7 +98,7 @@ async function readWranglerFacts(root: string) {
   const { unstable_readConfig: readConfig } = await import("wrangler");
   const config: WranglerConfig = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
   if (config.compatibility_date === undefined || config.main === undefined) {
-    throw new Error("wrangler.toml names no compatibility_date or no main");
+    throw new Error("wrangler.toml must have compatibility_date and main");
   }
   return {
     kept: {
@@ -121,7 +124,10 @@ function moduleList(
     if (name === main || NO_MODULES.includes(name) || name.endsWith(".map")) continue;
     const type = moduleType(withoutHash(name), rules);
     if (type === null)
-      return refuse("failed", `the bundle holds ${name}, which no rule in wrangler.toml explains`);
+      return refuse(
+        "failed",
+        `the bundle contains ${name}, and no rule in wrangler.toml gives its type; add one`,
+      );
     modules.push({ name, type });
   }
   return done(modules);
@@ -135,7 +141,7 @@ function moduleType(
   return rule === undefined ? null : (MODULE_TYPES[rule.type] ?? null);
 }
 
-/** The file a module was made from: wrangler puts the hash of its content before its name. */
+/** The name of the source file of a module: wrangler adds the hash of its content in front. */
 export const withoutHash = (moduleName: string): string => moduleName.replace(/^[0-9a-f]{40}-/, "");
 
 function isFacts(value: unknown): value is BundleFacts {

@@ -1,8 +1,5 @@
-/**
- * What may stand behind `npm start --` and `npm run dev --`: nothing but a wish for help.
- * Everything else is set by the environment, so a mistyped flag must not pass silently.
- */
-import { done, EXIT_CODES, type Outcome, refuse } from "./exit-codes.ts";
+/** The arguments of `npm start --` and `npm run dev --`. Only help is one; settings are environment variables. */
+import { done, EXIT_CODES, type Outcome, refuse } from "./outcome.ts";
 import { SETTINGS } from "./settings.ts";
 
 export type Command = "start" | "dev";
@@ -11,7 +8,7 @@ export const NPM_COMMANDS: Readonly<Record<Command, string>> = { start: "npm sta
 
 const DOES: Readonly<Record<Command, string>> = {
   start: "Builds the Worker and serves it on this machine under workerd, with its state on disk.",
-  dev: "Serves the Worker with wrangler dev: slower than npm start, and new with every change of the source.",
+  dev: "Serves the Worker with wrangler dev, which rebuilds it after each change of the source. Slower than npm start.",
 };
 
 export function readCommandLine(command: Command, words: readonly string[]): Outcome<"run" | "help"> {
@@ -19,7 +16,7 @@ export function readCommandLine(command: Command, words: readonly string[]): Out
   if (unknown !== undefined) {
     return refuse(
       "badSettings",
-      `${NPM_COMMANDS[command]} takes no argument ${JSON.stringify(unknown)}: it is set by the environment, see ${NPM_COMMANDS[command]} -- --help`,
+      `${NPM_COMMANDS[command]} has no argument ${JSON.stringify(unknown)}; use environment variables, see ${NPM_COMMANDS[command]} -- --help`,
     );
   }
   return done(words.length > 0 ? "help" : "run");
@@ -30,19 +27,20 @@ export function helpText(command: Command): string {
     `  ${name.padEnd(21)}${fallback.padEnd(13)}${meaning}`;
   return `${DOES[command]}
 
-Environment, or lines in .dev.vars (the environment counts first):
+Set these as environment variables or in .dev.vars. The environment has priority.
 ${row("variable", "default", "meaning")}
 ${SETTINGS.map(({ name, fallback, meaning }) => row(name, fallback, meaning)).join("\n")}
 
-Secrets that are missing are made at random on first use and kept in DATA_DIR/secrets.json.
-Of the other variables, the Worker gets those in .dev.vars and those that
+Missing secrets are generated at the first start and stored in DATA_DIR/secrets.json.
+The Worker also gets all variables in .dev.vars and those that
 configs/distributed_config.json names as \${NAME}.
 
-Prints "ready http://HOST:PORT" once it answers. SIGTERM, SIGINT or SIGHUP end it and all its children.
+Prints "ready http://HOST:PORT" when the server answers. SIGTERM, SIGINT or SIGHUP ends the
+server and all its child processes.
 
 Exit codes:
   ${EXIT_CODES.ended}  ended by a signal
-  ${EXIT_CODES.failed}  it could not be built or did not answer, or it ended by itself
-  ${EXIT_CODES.badSettings}  a setting, an argument or a file of the configuration is wrong
+  ${EXIT_CODES.failed}  the Worker could not be built, or the server did not answer or ended by itself
+  ${EXIT_CODES.badSettings}  a setting, an argument or the configuration file is not valid
   ${EXIT_CODES.inUse}  the port or the data folder is in use`;
 }

@@ -1,7 +1,7 @@
 /**
- * The data folder belongs to one server at a time: two on one folder would both fire its alarms.
- * `lock.json` names the server's processes, so that an orphan, which outlived a `kill -9` of its
- * parent, keeps its claim, and the next start can say who it is. The lock of the dead is no lock.
+ * Locks the data folder for one server: two servers on one folder would both run its alarms. `lock.json` lists the
+ * processes of the server. If an orphaned process survives a `kill -9` of its parent, the folder stays locked and the
+ * next start names that process. A lock without a live process is removed.
  */
 import {
   closeSync,
@@ -16,7 +16,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Command, NPM_COMMANDS } from "./command-line.ts";
-import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
+import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
 import { makePrivateFolder, writePrivateFile } from "./private-file.ts";
 import { findProcess, isAlive } from "./process-tree.ts";
 
@@ -25,21 +25,21 @@ export type Holder = { name: string; pid: number; born: string };
 export type Claim = {
   command: Command;
   host: string;
-  /** 0 while it is not chosen yet. */
+  /** 0 until the port is chosen. */
   port: number;
   started_at: string;
-  /** The command first, then those it started. */
+  /** The command first, then the processes that it started. */
   processes: Holder[];
 };
 
 export type FolderLock = {
-  /** Replaces what the lock says. */
+  /** Changes the content of the lock. */
   update(change: Partial<Pick<Claim, "port" | "processes">>): void;
-  /** Harmless when the lock has passed to somebody else. */
+  /** Does nothing if another process has the lock by now. */
   release(): void;
 };
 
-/** A lock that cannot be read yet may be in the middle of its first writing, for this long. */
+/** For this long, an unreadable lock may still be in its first write. */
 const WRITING_LIMIT_MS = 1000;
 const LOOK_INTERVAL_MS = 50;
 
@@ -64,13 +64,13 @@ async function take(dataDir: string, claim: Omit<Claim, "processes">): Promise<O
   while (!createOnce(path, own)) {
     const found = readText(path);
     if (found === null) continue;
-    const standing = parseClaim(found);
-    if (standing === null && isFresh(path)) {
+    const existing = parseClaim(found);
+    if (existing === null && isFresh(path)) {
       await delay(LOOK_INTERVAL_MS);
       continue;
     }
-    const holders = standing?.processes.filter(isAlive) ?? [];
-    if (standing !== null && holders.length > 0) return inUse(dataDir, standing, holders);
+    const holders = existing?.processes.filter(isAlive) ?? [];
+    if (existing !== null && holders.length > 0) return inUse(dataDir, existing, holders);
     removeStale(path, found);
   }
 
@@ -86,7 +86,7 @@ async function take(dataDir: string, claim: Omit<Claim, "processes">): Promise<O
   });
 }
 
-/** A process as the lock names it; none if it has ended already. */
+/** A process as an entry of the lock; none if the process has ended. */
 export function holdersOf(name: string, pid: number): Holder[] {
   const found = findProcess(pid);
   return found === null ? [] : [{ name, pid, born: found.born }];
@@ -95,19 +95,19 @@ export function holdersOf(name: string, pid: number): Holder[] {
 function inUse(dataDir: string, claim: Claim, holders: readonly Holder[]): Outcome<never> {
   const name = NPM_COMMANDS[claim.command];
   const command = holders.find((holder) => holder.name === name);
-  // The command ends its children itself; orphans have to be ended one by one.
+  // The command ends its children itself. Without the command, each orphan must be ended.
   const toEnd = command === undefined ? holders : [command];
   const first = toEnd.map((holder) => `${holder.name} (pid ${holder.pid})`).join(", ");
   const orphaned = command === undefined ? `, left over from ${name}` : "";
   const port = claim.port === 0 ? "" : ` on port ${claim.port}`;
   return refuse(
     "inUse",
-    `data folder ${dataDir} is in use by ${first}${port}${orphaned}, started at ${claim.started_at}: ` +
+    `data folder ${dataDir} is in use by ${first}${port}${orphaned}, started at ${claim.started_at}; ` +
       `end it with kill ${toEnd.map((holder) => holder.pid).join(" ")}, or choose another DATA_DIR`,
   );
 }
 
-/** False if a lock stands there already. */
+/** False if there is a lock already. */
 function createOnce(path: string, claim: Claim): boolean {
   let file: number;
   try {
@@ -126,8 +126,8 @@ function createOnce(path: string, claim: Claim): boolean {
 }
 
 /**
- * Two starts may find the same stale lock, and the slower one must not remove the fresh lock of the
- * quicker one: so it is moved aside, looked at, and put back if it is not what was found.
+ * Two starts may find the same stale lock, and the slower one must not remove the new lock of the faster one. So the
+ * lock is moved aside, compared, and moved back if it is not the stale one.
  */
 function removeStale(path: string, found: string): void {
   const aside = `${path}.${process.pid}.stale`;

@@ -1,14 +1,12 @@
-/**
- * Finds out, before anything is started, whether a port can be listened on, and if not, who has it.
- */
+/** Checks before the start whether the port is free, and finds the process that uses it if not. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
+import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
 import { nameOf } from "./process-tree.ts";
 
 /**
- * The port itself if it is free, for 0 some free one. It is let go again, since it is a child that
- * will listen; should somebody be quicker, that child says so and ends.
+ * The port if it is free; for 0 any free port. The check closes the port again for the child process that will listen.
+ * If another program takes the port in between, the child process reports this and ends.
  */
 export async function freePort(address: string, port: number): Promise<Outcome<number>> {
   const tried = await listenBriefly(address, port);
@@ -17,14 +15,14 @@ export async function freePort(address: string, port: number): Promise<Outcome<n
   if (tried.code === "EADDRINUSE") {
     const listener = findListener(port);
     const by = listener === null ? "" : ` by ${listener.name} (pid ${listener.pid})`;
-    const end = listener === null ? "end what listens there" : `end it with kill ${listener.pid}`;
-    return refuse("inUse", `port ${port} on ${address} is in use${by}: ${end}, or choose another PORT`);
+    const end = listener === null ? "end the program that listens there" : `end it with kill ${listener.pid}`;
+    return refuse("inUse", `port ${port} on ${address} is in use${by}; ${end}, or choose another PORT`);
   }
   if (tried.code === "EADDRNOTAVAIL") {
-    return refuse("badSettings", `HOST: ${address} is no address of this machine`);
+    return refuse("badSettings", `HOST: ${address} is not an address of this machine`);
   }
   if (tried.code === "EACCES") {
-    return refuse("badSettings", `PORT: this user may not listen on ${port}, choose one above 1023`);
+    return refuse("badSettings", `PORT: this user may not listen on ${port}; choose a port above 1023`);
   }
   return refuse("failed", `cannot listen on port ${port} of ${address}: ${tried.code}`);
 }
@@ -41,7 +39,7 @@ function listenBriefly(address: string, port: number): Promise<{ port: number } 
   });
 }
 
-/** Who listens on a port. Only Linux tells, and only of processes of the same user. */
+/** The process that listens on a port. Only Linux shows this, and only for processes of the same user. */
 export function findListener(port: number): { pid: number; name: string } | null {
   const sockets = new Set(
     ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((table) => listeningSockets(table, port)),

@@ -1,20 +1,20 @@
 /**
- * The secrets of a server nobody gave any: made at random on first use, kept in the data folder,
- * the same at every later start. A secret that was given is used and never stored.
+ * Secrets that the settings do not give: generated at the first start, stored in the data folder, and the same at each
+ * later start. A secret from the settings is used and never stored.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
+import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
 import { keepPrivate, writePrivateFile } from "./private-file.ts";
 
-/** 256 bits: as much as the hash that signs with it. */
+/** 256 bits, as many as the hash of HS256. */
 const SECRET_BYTES = 32;
 
 export type Secrets = {
   adminToken: string;
   signingKey: string;
-  /** Whether the admin token is one of ours, and so may be shown to whoever started the server. */
+  /** Whether the admin token was generated here, so that the server may print it. */
   adminTokenIsLocal: boolean;
 };
 
@@ -56,7 +56,7 @@ function readKept(path: string): Outcome<Kept> {
   return kept === null
     ? refuse(
         "badSettings",
-        `${path} does not hold the secrets it should: put it back from a backup, or delete it and all tokens with it`,
+        `${path} does not contain valid secrets; restore it from a backup, or delete it, which makes all issued tokens invalid`,
       )
     : done(kept);
 }

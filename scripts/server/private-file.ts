@@ -1,7 +1,4 @@
-/**
- * Files that only their owner may read, and that are whole at any moment: a crash leaves the old
- * content or the new one, never a part.
- */
+/** Writes files that only their owner may read. A crash leaves the old content or the new one, never a part. */
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -17,7 +14,7 @@ export function writePrivateFile(path: string, text: string): void {
   } finally {
     closeSync(file);
   }
-  // A draft left by a crash keeps the mode it had.
+  // A draft that a crash left behind keeps its mode.
   chmodSync(draft, OWNER_ONLY_FILE);
   renameSync(draft, path);
   const folder = openSync(dirname(path), "r");
@@ -28,12 +25,12 @@ export function writePrivateFile(path: string, text: string): void {
   }
 }
 
-/** Makes a file that was copied or edited by hand private again. */
+/** Restores the mode of a file that a person copied or edited. */
 export function keepPrivate(path: string): void {
   chmodSync(path, OWNER_ONLY_FILE);
 }
 
-/** Folders that exist keep their mode: they may be somebody's own, such as a mounted volume. */
+/** An existing folder keeps its mode: it may be a mounted volume. */
 export function makePrivateFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
 }

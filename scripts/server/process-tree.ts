@@ -1,6 +1,6 @@
 /**
- * Which processes live, who started whom, and how to end a family so that nobody is left over.
- * A pid alone says little, since it is given out again: a process is its pid and its birth.
+ * Lists processes and their descendants, and ends all descendants of a process. Pids are reused, so a process is
+ * identified by its pid and its start time.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,20 +11,20 @@ export type Process = {
   pid: number;
   parentPid: number;
   groupId: number;
-  /** By SIGSTOP: it lives and does nothing. */
+  /** Stopped by SIGSTOP. */
   stopped: boolean;
-  /** When it was started, comparable for equality only; survives neither a reboot nor a new process. */
+  /** Start time, for comparison only. It differs after a reboot and for another process with the same pid. */
   born: string;
 };
 
-/** How often it is looked whether processes are gone: they are not our children, so nobody tells us. */
+/** Grandchildren send no signal to this process when they end, so it polls. */
 const LOOK_INTERVAL_MS = 20;
-/** SIGKILL needs no consent: whoever is there after this is stuck in the kernel. */
+/** A process that survives SIGKILL for this long hangs in the kernel. */
 const KILL_LIMIT_MS = 2000;
 
 const onLinux = process.platform === "linux";
 
-/** All processes that still run; a zombie has ended and only waits to be asked about it. */
+/** All running processes. A zombie has ended and does not count. */
 export function listProcesses(): Process[] {
   if (!onLinux) return listWithPs();
   return readdirSync("/proc")
@@ -38,7 +38,7 @@ export function findProcess(pid: number): Process | null {
   return listWithPs().find((entry) => entry.pid === pid) ?? null;
 }
 
-/** What it is called by the file it runs: a thread may have given its process any other name. */
+/** The name of the file that the process runs. A process can change its other name. */
 export function nameOf(pid: number): string {
   if (!onLinux)
     return basename(execFileSync("ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8" }).trim());
@@ -49,7 +49,7 @@ export function nameOf(pid: number): string {
   }
 }
 
-/** Whether that very process still runs, and not a later one with its pid. */
+/** Whether this process runs, and not a later one with the same pid. */
 export const isAlive = (process: { pid: number; born: string }): boolean =>
   findProcess(process.pid)?.born === process.born;
 
@@ -66,15 +66,15 @@ export function descendantsOf(pid: number, all: readonly Process[] = listProcess
 }
 
 /**
- * Asks the children of `pid` to end, which tell their own, and after `graceMs` ends by force whoever
- * is left of the whole family. Resolves when none is.
+ * Sends SIGTERM to the children of `pid`, which end their own children, and after `graceMs` SIGKILL to all descendants
+ * that are left. Resolves when none is left.
  */
 export async function endDescendants(pid: number, graceMs: number): Promise<void> {
   let family = descendantsOf(pid);
   for (const child of family.filter((entry) => entry.parentPid === pid)) signal(child.pid, "SIGTERM");
 
   const lookAgain = () => {
-    // Who lost its parent is no descendant any more, and who was just born was none before.
+    // A process whose parent has ended is no descendant any more, and new ones may have started.
     const all = listProcesses();
     const lives = new Set(all.map(identity));
     const left = family.filter((entry) => lives.has(identity(entry)));
@@ -89,7 +89,7 @@ export async function endDescendants(pid: number, graceMs: number): Promise<void
   });
 }
 
-/** For the last moment of a process, when nothing can be waited for. */
+/** For the exit of this process, which cannot wait. */
 export function killDescendants(pid: number): void {
   for (const entry of descendantsOf(pid)) signal(entry.pid, "SIGKILL");
 }
@@ -109,7 +109,7 @@ function signal(pid: number, name: "SIGTERM" | "SIGKILL"): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It has ended in the meantime.
+    // The process has ended in between.
   }
 }
 
@@ -120,7 +120,7 @@ function readProc(pid: number): Process | null {
   } catch {
     return null;
   }
-  // proc(5): pid (name) state ppid pgrp …, the start time being field 22. The name may hold anything.
+  // proc(5): pid (name) state ppid pgrp …, the start time being field 22. The name may contain any character.
   const [state, parentPid, groupId, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const startTicks = rest[16];
   if (state === undefined || startTicks === undefined || state === "Z" || state === "X") return null;
@@ -135,7 +135,7 @@ function readProc(pid: number): Process | null {
 
 let knownBootId: string | null = null;
 
-/** Start times count from the boot, and small machines boot alike. */
+/** Start times count from the boot, and two boots of a small machine can have the same ones. */
 function bootId(): string {
   knownBootId ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   return knownBootId;

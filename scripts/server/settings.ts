@@ -1,61 +1,57 @@
-/**
- * The environment, read into settings: what may be set, its default, and what a valid value is.
- * Pure, and no problem it reports repeats a value that could be a secret.
- */
+/** The settings of the server from environment variables, with defaults and checks. No error repeats a secret. */
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
-import { done, type Outcome, refuse } from "./exit-codes.ts";
+import { done, type Outcome, refuse } from "./outcome.ts";
 
 export type Settings = {
   /** A host name or IP address, IPv6 without brackets. */
   host: string;
-  /** 0: any free port. */
+  /** 0 means any free port. */
   port: number;
   dataDir: string;
-  /** Null: not given, so a local one is made. */
+  /** Null if it is not set; then a local one is generated. */
   adminToken: string | null;
   signingKey: string | null;
   allowLocalTargets: boolean;
-  /** Null: not given, so the address that it listens on. */
+  /** Null if it is not set; then it is the address of the server. */
   publicUrl: string | null;
-  /** Empty: none. */
   corsOrigins: string[];
   /** A PEM file. */
   extraCertificatesFile: string | null;
-  /** A bundle made earlier. */
+  /** The folder of a bundle that was built before. */
   bundleDir: string | null;
 };
 
-/** Every setting, in the order of the help; `fallback` says in words what holds without it. */
+/** Every setting, in the order of the help. `fallback` describes the default. */
 export const SETTINGS = [
-  { name: "PORT", fallback: "8787", meaning: "port to listen on; 0: any free one" },
+  { name: "PORT", fallback: "8787", meaning: "port to listen on; 0 for any free port" },
   { name: "HOST", fallback: "127.0.0.1", meaning: "address to listen on, such as 0.0.0.0 or ::1" },
-  { name: "DATA_DIR", fallback: ".data", meaning: "folder of the state; one server a folder" },
-  { name: "ADMIN_TOKEN", fallback: "made, kept", meaning: "bearer token with every right" },
-  { name: "SIGNING_KEY", fallback: "made, kept", meaning: "key that signs all other tokens" },
+  { name: "DATA_DIR", fallback: ".data", meaning: "folder of the state, for one server" },
+  { name: "ADMIN_TOKEN", fallback: "generated", meaning: "bearer token of the administrator" },
+  { name: "SIGNING_KEY", fallback: "generated", meaning: "key that signs all other tokens" },
   {
     name: "ALLOW_LOCAL_TARGETS",
     fallback: "false",
-    meaning: "true: webhooks and mail may reach local hosts",
+    meaning: "true lets webhooks and mail reach local hosts",
   },
-  { name: "PUBLIC_URL", fallback: "HOST, PORT", meaning: "address that messages link to" },
+  { name: "PUBLIC_URL", fallback: "HOST, PORT", meaning: "address in the links of notifications" },
   { name: "CORS_ORIGINS", fallback: "none", meaning: "origins of web pages that may call, or *" },
-  { name: "NODE_EXTRA_CA_CERTS", fallback: "none", meaning: "PEM file of certificates to trust as well" },
-  { name: "BUNDLE_DIR", fallback: "none", meaning: "serve this bundle instead of building (start only)" },
+  { name: "NODE_EXTRA_CA_CERTS", fallback: "none", meaning: "PEM file with more certificates to trust" },
+  { name: "BUNDLE_DIR", fallback: "none", meaning: "bundle to serve instead of a build (start only)" },
 ] as const;
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_DATA_DIR = ".data";
 const MAX_PORT = 65_535;
-/** What a header can carry and a person can paste; far below every limit of the platforms. */
+/** Short enough for a header and for pasting. */
 const MAX_SECRET_CHARACTERS = 512;
-/** 16 characters of this alphabet are 96 bits if they are random: too many to try out over HTTP. */
-const SOUND_ADMIN_TOKEN_CHARACTERS = 16;
+/** 16 random characters of this alphabet have 96 bits, too many to guess over HTTP. */
+const SAFE_ADMIN_TOKEN_CHARACTERS = 16;
 /** RFC 7518 asks for a key as long as the hash of HS256: 32 bytes. */
-const SOUND_SIGNING_KEY_CHARACTERS = 32;
+const SAFE_SIGNING_KEY_CHARACTERS = 32;
 
-/** The variables both sources name, the first source before the second; an empty value counts as unset. */
+/** The variables of both sources. The environment has priority, and an empty value counts as not set. */
 export function mergeVariables(
   environment: Readonly<Record<string, string | undefined>>,
   devVars: Readonly<Record<string, string | undefined>>,
@@ -69,10 +65,7 @@ export function mergeVariables(
   return merged;
 }
 
-/**
- * @param folders `root` is the project's, where the default data folder lies; relative paths that
- *   somebody gave count from `working`, where that person stands.
- */
+/** @param folders `root` contains the default data folder; relative paths in settings are relative to `working` */
 export function readSettings(
   variables: Readonly<Record<string, string>>,
   folders: { root: string; working: string },
@@ -108,9 +101,9 @@ function readPort(value: string | undefined, problems: string[]): number {
 function readHost(value: string | undefined, problems: string[]): string {
   if (value === undefined) return DEFAULT_HOST;
   const bare = /^\[(.*)\]$/.exec(value)?.[1] ?? value;
-  // An IPv6 zone (`fe80::1%eth0`) cannot stand in a URL, so neither can it be printed as one.
+  // An IPv6 zone (`fe80::1%eth0`) is not possible in a URL, which the server prints.
   if (isIP(bare) !== 0 && !bare.includes("%")) return bare;
-  // Four numbers with dots that are no address would otherwise pass for a name.
+  // Four numbers with dots that are no address are no name either.
   if (value === bare && /^(?!.*\.\d+$)(?!\d+$)[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(value)) {
     return value;
   }
@@ -144,7 +137,7 @@ function readOrigins(
   problems: string[],
 ): string[] {
   const origins = (variables[name] ?? "").split(",").flatMap((origin) => origin.trim() || []);
-  // What a browser sends: no path, no default port, no slash at the end.
+  // As a browser sends it: no path, no default port, no slash at the end.
   const wrong = origins.filter(
     (origin) => origin !== "*" && !(URL.canParse(origin) && new URL(origin).origin === origin),
   );
@@ -161,7 +154,7 @@ function readAdminToken(value: string | undefined, problems: string[]): string |
   if (value === undefined) return null;
   if (!/^[A-Za-z0-9._-]*$/.test(value)) {
     problems.push(
-      "ADMIN_TOKEN may hold only A-Z a-z 0-9 . _ - : choose another, or unset it to have one made",
+      "ADMIN_TOKEN may contain only A-Z a-z 0-9 . _ -; choose another, or unset ADMIN_TOKEN to generate one",
     );
   }
   return withinLength("ADMIN_TOKEN", value, problems);
@@ -171,7 +164,7 @@ function readSigningKey(value: string | undefined, problems: string[]): string |
   if (value === undefined) return null;
   if (!/^[\x21-\x7e]*$/.test(value)) {
     problems.push(
-      "SIGNING_KEY may hold only printable ASCII without spaces: choose another, or unset it to have one made",
+      "SIGNING_KEY may contain only printable ASCII without spaces; choose another, or unset SIGNING_KEY to generate one",
     );
   }
   return withinLength("SIGNING_KEY", value, problems);
@@ -180,20 +173,22 @@ function readSigningKey(value: string | undefined, problems: string[]): string |
 function withinLength(name: string, value: string, problems: string[]): string {
   if (value.length > MAX_SECRET_CHARACTERS) {
     problems.push(
-      `${name} may have at most ${MAX_SECRET_CHARACTERS} characters, it has ${value.length}: choose another, or unset it to have one made`,
+      `${name} has ${value.length} characters, at most ${MAX_SECRET_CHARACTERS} are allowed; choose another, or unset ${name} to generate one`,
     );
   }
   return value;
 }
 
-/** Secrets that serve on a desk and nowhere else: whoever chose them is told. */
+/** Warnings for secrets that are safe on a private machine only. */
 export function weakSecretWarnings({ adminToken, signingKey }: Settings): string[] {
-  const warn = (name: string, value: string | null, soundCharacters: number) =>
-    value === null || value.length >= soundCharacters
+  const warn = (name: string, value: string | null, safeCharacters: number) =>
+    value === null || value.length >= safeCharacters
       ? []
-      : [`${name} has ${value.length} characters: easy to guess; use ${soundCharacters} or more, at random`];
+      : [
+          `${name} has ${value.length} characters and is easy to guess; use ${safeCharacters} or more random characters`,
+        ];
   return [
-    ...warn("ADMIN_TOKEN", adminToken, SOUND_ADMIN_TOKEN_CHARACTERS),
-    ...warn("SIGNING_KEY", signingKey, SOUND_SIGNING_KEY_CHARACTERS),
+    ...warn("ADMIN_TOKEN", adminToken, SAFE_ADMIN_TOKEN_CHARACTERS),
+    ...warn("SIGNING_KEY", signingKey, SAFE_SIGNING_KEY_CHARACTERS),
   ];
 }

@@ -1,21 +1,19 @@
-/**
- * The text bindings that the Worker gets, and from where each one comes. Pure.
- */
+/** The text bindings of the Worker, and the source of each. */
 
-import { done, type Outcome, refuse } from "./exit-codes.ts";
 import type { Secrets } from "./local-secrets.ts";
+import { done, type Outcome, refuse } from "./outcome.ts";
 import { SETTINGS, type Settings } from "./settings.ts";
 
 export type VariableSources = {
   settings: Settings;
   secrets: Secrets;
-  /** Where it listens. */
+  /** The address of the server. */
   origin: string;
-  /** New at every start, so that an object knows a start from an eviction. */
+  /** New at each start, so that an object can tell a start from an eviction. */
   bootId: string;
-  /** Names in `.dev.vars`. */
+  /** Names of the variables in `.dev.vars`. */
   devVarNames: readonly string[];
-  /** Names in the configuration file. */
+  /** Names of secrets in the configuration file. */
   secretNames: readonly string[];
   /** Values by name. */
   variables: Readonly<Record<string, string>>;
@@ -38,16 +36,16 @@ export function workerVariables(sources: VariableSources): Record<string, string
   return { ...Object.fromEntries(named), ...own };
 }
 
-/** The same as a file that wrangler reads, whose dotenv unquotes and then expands `$`. */
+/** The variables as a dotenv file for wrangler, which removes the quotes and then expands `$`. */
 export function variablesFile(variables: Readonly<Record<string, string>>): Outcome<string> {
   const lines: string[] = [];
   for (const [name, value] of Object.entries(variables)) {
-    // Within double quotes, dotenv would make line breaks of \n.
+    // In double quotes, dotenv turns \n into a line break.
     const quote = ["'", "`", ...(value.includes("\\") ? [] : ['"'])].find((mark) => !value.includes(mark));
     if (quote === undefined) {
       return refuse(
         "badSettings",
-        `${name} holds a mix of quotes and backslashes that wrangler cannot read: choose another value`,
+        `${name} contains quotes and backslashes that wrangler cannot read together; choose another value`,
       );
     }
     lines.push(`${name}=${quote}${value.replaceAll("$", "\\$")}${quote}`);

@@ -1,6 +1,6 @@
 /**
- * The configuration of workerd, as Cap'n Proto text, from what the Worker and the operator want.
- * Pure. It holds no secret: bindings are taken from workerd's environment when it starts.
+ * Writes the configuration of workerd as Cap'n Proto text. The text contains no secret: workerd takes the bindings from
+ * its environment.
  */
 
 export type ModuleType = "esModule" | "text" | "data" | "wasm";
@@ -10,7 +10,7 @@ export type WorkerdOptions = {
   listenOn: string;
   compatibilityDate: string;
   compatibilityFlags: readonly string[];
-  /** The first is the main one. `file` is absolute; workerd must be given `--import-path /`. */
+  /** The main module first. `file` is an absolute path, for which workerd needs `--import-path /`. */
   modules: readonly { name: string; type: ModuleType; file: string }[];
   durableObjects: readonly { binding: string; className: string }[];
   /** Names of environment variables that become text bindings of the same name. */
@@ -18,13 +18,13 @@ export type WorkerdOptions = {
   /** Absolute; must exist. */
   storageDir: string;
   allowLocalTargets: boolean;
-  /** One certificate each: of a chain, workerd would trust only the first. */
+  /** One certificate in each text: workerd trusts only the first of a chain. */
   trustedCertificates: readonly string[];
 };
 
 /**
- * Objects are found on disk by these keys: another key is another, empty namespace. Hence the class
- * alone, which Cloudflare's migrations name too, and nothing that may change with taste.
+ * workerd stores objects under this key, and another key is an empty namespace. So the key is the class name, which
+ * must not change because the migrations on Cloudflare name it too.
  */
 const uniqueKey = (className: string) => className;
 
@@ -38,12 +38,12 @@ export function workerdConfig(options: WorkerdOptions): string {
     ),
     ...options.variables.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
   ];
-  // Pinned in memory: then a start of an object is a start of the process, and silence is its agents' own.
+  // Objects stay in memory: then an object starts only with the process, and only agents cause a silence.
   const namespaces = options.durableObjects.map(
     ({ className }) =>
       `(className = ${text(className)}, uniqueKey = ${text(uniqueKey(className))}, preventEviction = true, enableSql = true)`,
   );
-  // "private" holds "local"; both are named because both are meant.
+  // "private" includes "local"; the list names both to be clear.
   const allow = options.allowLocalTargets ? ["public", "private", "local"] : ["public"];
 
   return `using Workerd = import "/workerd/workerd.capnp";
@@ -82,7 +82,7 @@ const config :Workerd.Config = (
 const list = (items: readonly string[]) =>
   items.length === 0 ? "[]" : `[\n          ${items.join(",\n          ")}\n        ]`;
 
-/** A Cap'n Proto string: bytes of UTF-8 stand for themselves, only these must be escaped. */
+/** A Cap'n Proto string in UTF-8, with quotes, backslashes and control characters escaped. */
 function text(value: string): string {
   const escaped = value.replace(/["\\]/g, "\\$&").replace(/\p{Cc}/gu, (character) => {
     if (character === "\n") return "\\n";

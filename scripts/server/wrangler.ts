@@ -1,6 +1,6 @@
 /**
- * How wrangler is run here: the installed one, quietly. It reports nothing to anybody, asks nobody,
- * looks for no newer version of itself, and keeps its files in the data folder.
+ * Runs the installed wrangler without telemetry, questions or checks for a newer version. Its files are in the data
+ * folder.
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -8,13 +8,13 @@ import { dirname, join } from "node:path";
 const require = createRequire(import.meta.url);
 const wranglerPackage = require.resolve("wrangler/package.json");
 
-/** To be run by Node. */
+/** A script for Node. */
 export const WRANGLER_SCRIPT = join(dirname(wranglerPackage), "bin", "wrangler.js");
 
-/** The very workerd that wrangler was made for: its version bounds the compatibility date. */
+/** The workerd that this wrangler needs. Its version limits the compatibility date. */
 export function workerdBinary(): string {
   const path: unknown = createRequire(wranglerPackage)("workerd").default;
-  if (typeof path !== "string") throw new Error("the package workerd does not say where its binary is");
+  if (typeof path !== "string") throw new Error("the package workerd has no path of its binary");
   return path;
 }
 
@@ -29,9 +29,9 @@ export function wranglerEnvironment(
     WRANGLER_HIDE_BANNER: "true",
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
     WRANGLER_LOG_PATH: logDir,
-    // Else it fetches an example of `request.cf` from Cloudflare.
+    // Otherwise wrangler fetches an example of `request.cf` from Cloudflare.
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
-    // Its trace store takes a third of the speed.
+    // The trace store costs a third of the throughput.
     X_LOCAL_OBSERVABILITY: "false",
   };
 }

@@ -341,7 +341,7 @@ describe("a port", () => {
     const { code, stderr } = await run({ PORT: String(server.port) });
     expect(code).toBe(3);
     expect(stderr).toContain(`port ${server.port} on 127.0.0.1 is in use`);
-    if (process.platform === "linux") expect(stderr).toMatch(/by workerd \(pid \d+\): end it with kill \d+/);
+    if (process.platform === "linux") expect(stderr).toMatch(/by workerd \(pid \d+\); end it with kill \d+/);
   });
 
   it("in use by another program leaves no lock behind", async () => {
@@ -376,14 +376,14 @@ describe("the command line and the environment", () => {
   it.each([
     [{ PORT: "abc" }, /^PORT must be/],
     [{ ALLOW_LOCAL_TARGETS: "maybe" }, /^ALLOW_LOCAL_TARGETS must be/],
-    [{ ADMIN_TOKEN: "not a token at all" }, /^ADMIN_TOKEN may hold only/],
-    [{ HOST: "192.0.2.1" }, /^HOST: 192\.0\.2\.1 is no address of this machine/],
+    [{ ADMIN_TOKEN: "not a token at all" }, /^ADMIN_TOKEN may contain only/],
+    [{ HOST: "192.0.2.1" }, /^HOST: 192\.0\.2\.1 is not an address of this machine/],
     [
       { NODE_EXTRA_CA_CERTS: join(PROJECT_ROOT, "package.json") },
-      /NODE_EXTRA_CA_CERTS: .* holds no certificate/,
+      /NODE_EXTRA_CA_CERTS: .* contains no certificate/,
     ],
     [{ DATA_DIR: join(PROJECT_ROOT, "package.json", "data") }, /^DATA_DIR: .* cannot be used/],
-    [{ BUNDLE_DIR: PROJECT_ROOT }, /^BUNDLE_DIR: .* holds no bundle/],
+    [{ BUNDLE_DIR: PROJECT_ROOT }, /^BUNDLE_DIR: .* contains no bundle/],
   ])("refuse %j with exit code 2 and one line", async (env, line) => {
     const { code, stdout, stderr } = await run(env);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

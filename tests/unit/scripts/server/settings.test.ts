@@ -122,8 +122,10 @@ describe("settings", () => {
     expect(weakSecretWarnings(settingsOf({ ADMIN_TOKEN: token.slice(1) }))[0]).toMatch(
       /^ADMIN_TOKEN has 15 /,
     );
-    expect(refusalOf({ ADMIN_TOKEN: `${token}:` }).lines[0]).toMatch(/^ADMIN_TOKEN may hold only/);
-    expect(refusalOf({ ADMIN_TOKEN: "x".repeat(513) }).lines[0]).toMatch(/^ADMIN_TOKEN may have at most 512/);
+    expect(refusalOf({ ADMIN_TOKEN: `${token}:` }).lines[0]).toMatch(/^ADMIN_TOKEN may contain only/);
+    expect(refusalOf({ ADMIN_TOKEN: "x".repeat(513) }).lines[0]).toMatch(
+      /^ADMIN_TOKEN has 513 characters, at most 512 are allowed/,
+    );
   });
 
   it("takes a printable signing key, and warns of one shorter than its hash", () => {
@@ -131,7 +133,7 @@ describe("settings", () => {
     expect(settingsOf({ SIGNING_KEY: key }).signingKey).toBe(key);
     expect(weakSecretWarnings(settingsOf({ SIGNING_KEY: key }))).toEqual([]);
     expect(weakSecretWarnings(settingsOf({ SIGNING_KEY: key.slice(9) }))[0]).toMatch(/^SIGNING_KEY has 31 /);
-    expect(refusalOf({ SIGNING_KEY: `${key} ` }).lines[0]).toMatch(/^SIGNING_KEY may hold only printable/);
+    expect(refusalOf({ SIGNING_KEY: `${key} ` }).lines[0]).toMatch(/^SIGNING_KEY may contain only printable/);
   });
 
   it("never repeats a secret", () => {

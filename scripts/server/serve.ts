@@ -1,41 +1,41 @@
 /**
- * The life of a server, the same for `npm start` and `npm run dev`: check everything, claim the data
- * folder, start the one child, say `ready`, and end it with all it started, whoever ends first.
+ * Runs a server, for `npm start` and `npm run dev`: makes the plan, starts the child process that serves, prints `ready`,
+ * and at the end stops the child and all processes that it started.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { origin, reachable } from "./address.ts";
 import { type Command, helpText, NPM_COMMANDS, readCommandLine } from "./command-line.ts";
 import { type FolderLock, type Holder, holdersOf } from "./data-folder.ts";
-import { EXIT_CODES, type Outcome, type Refusal, refuse } from "./exit-codes.ts";
+import { EXIT_CODES, type Outcome, type Refusal, refuse } from "./outcome.ts";
 import { descendantsOf, endDescendants, killDescendants, nameOf } from "./process-tree.ts";
-import { type Plan, preparePlan } from "./start-checks.ts";
-import { untilHealthy } from "./wait-until-ready.ts";
+import { type Plan, preparePlan } from "./start-plan.ts";
+import { waitUntilReady } from "./wait-until-ready.ts";
 
-/** The child that serves. */
+/** The child process that serves. */
 export type Launch = {
   name: string;
   file: string;
   words: string[];
   env: Record<string, string | undefined>;
-  /** Whether it starts processes of its own, and others as time goes by. */
+  /** Whether it starts processes of its own, also later. */
   hasChildren: boolean;
 };
 
-/** What the checks before the start have found and claimed. */
+/** The plan of the start, and the lock on its data folder. */
 type Prepared = { command: Command; plan: Plan; lock: FolderLock };
 
-/** From start to the first answer; workerd takes well under a second, `wrangler dev` some seconds. */
+/** From the start to the first answer. workerd takes less than a second, `wrangler dev` some seconds. */
 const READY_LIMIT_MS = 30_000;
 /**
- * How long the child may take to end by itself. Short on purpose: a server that drains takes no more
- * heartbeats while its alarms go on, and would fail agents that cannot reach it. Whatever was
- * acknowledged is on disk, so the force that follows loses nothing.
+ * How long the child may take to end by itself. The time is short on purpose: a server that drains accepts no
+ * heartbeats while its alarms still run, and would declare agents failed that cannot reach it. Everything that was
+ * acknowledged is on disk, so the SIGKILL that follows loses nothing.
  */
 const END_LIMIT_MS: Readonly<Record<Command, number>> = { start: 0, dev: 1000 };
-/** A signal to the whole group ends the child too, which may be known before our own signal is. */
+/** A signal to the process group also ends the child, and its end may be seen before the signal. */
 const SIGNAL_LIMIT_MS = 200;
-const FAMILY_INTERVAL_MS = 1000;
+const PROCESS_LIST_INTERVAL_MS = 1000;
 const PARENT_INTERVAL_MS = 250;
 
 /** Runs the command, and ends this process with its exit code. */
@@ -43,14 +43,14 @@ export async function serve(
   command: Command,
   launchOf: (plan: Plan) => Promise<Outcome<Launch>>,
 ): Promise<void> {
-  const wish = readCommandLine(command, process.argv.slice(2));
-  if (!wish.ok) return exitWith(wish);
-  if (wish.value === "help") {
+  const asked = readCommandLine(command, process.argv.slice(2));
+  if (!asked.ok) return exitWith(asked);
+  if (asked.value === "help") {
     console.log(helpText(command));
     return;
   }
 
-  // What this and its children write is nobody else's business.
+  // Only the owner may read files that this process and its children write.
   process.umask(0o077);
   const signal = untilAskedToEnd(command);
   const prepared = await preparePlan(command);
@@ -68,7 +68,7 @@ export async function serve(
   return exitWith(reason);
 }
 
-/** Resolves only when there is nothing to run any more, with the reason. */
+/** Resolves with the reason when the child has ended or could not be started. */
 async function run(
   { command, plan, lock }: Prepared,
   launchOf: (plan: Plan) => Promise<Outcome<Launch>>,
@@ -77,15 +77,15 @@ async function run(
   if (!launch.ok) return launch;
   const { name, file, words, env, hasChildren } = launch.value;
 
-  // No terminal to ask on, and no pipe in between: what the child says is out even if we are not there.
+  // No terminal for questions, and no pipe: the output of the child is not lost if this process ends.
   const child = spawn(file, words, { cwd: plan.root, env, stdio: ["ignore", "inherit", "inherit"] });
   const childEnded = untilEnded(child, name);
   const own = holdersOf(NPM_COMMANDS[command], process.pid);
-  keepFamilyInLock(lock, own, { name, pid: child.pid ?? 0, hasChildren });
+  keepProcessesInLock(lock, own, { name, pid: child.pid ?? 0, hasChildren });
 
   const ready = await Promise.race([
     childEnded,
-    untilHealthy(origin(reachable(plan.address), plan.port), READY_LIMIT_MS),
+    waitUntilReady(origin(reachable(plan.address), plan.port), READY_LIMIT_MS),
   ]);
   if (!ready.ok) return ready;
   if (plan.signInToken !== null) {
@@ -95,8 +95,8 @@ async function run(
   return childEnded;
 }
 
-/** The lock has to name whoever may outlive us, from the child's first moment on. */
-function keepFamilyInLock(
+/** Lists in the lock, from the start of the child on, every process that may survive this one. */
+function keepProcessesInLock(
   lock: FolderLock,
   own: Holder[],
   child: { name: string; pid: number; hasChildren: boolean },
@@ -110,12 +110,12 @@ function keepFamilyInLock(
     lock.update({ processes });
   };
   write();
-  if (child.hasChildren) setInterval(write, FAMILY_INTERVAL_MS).unref();
+  if (child.hasChildren) setInterval(write, PROCESS_LIST_INTERVAL_MS).unref();
 }
 
 /**
- * By a signal, or by the end of the npm that runs this: npm passes signals on to its shell alone, and
- * most shells die of them without a word to their children.
+ * Resolves at a signal, or at the end of the npm that runs this: npm sends a signal to its shell only, and most shells
+ * end without sending it to their children.
  */
 function untilAskedToEnd(command: Command): Promise<"signal"> {
   return new Promise((resolve) => {
@@ -135,7 +135,7 @@ function untilEnded(child: ChildProcess, name: string): Promise<Refusal> {
     );
     child.once("exit", (code, signal) => {
       const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
-      resolve(refuse("failed", `${name} ended by itself, ${how}; what it said last stands above`));
+      resolve(refuse("failed", `${name} ended by itself, ${how}; see its last output above`));
     });
   });
 }

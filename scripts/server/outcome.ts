@@ -1,6 +1,6 @@
 /**
- * How a step of a run command ends: with a value, or with lines for stderr and the exit code that
- * scripts around it can tell apart. An expected failure is a value here; a throw means a bug.
+ * The outcome of a step of `npm start` or `npm run dev`: a value, or lines for stderr and an exit code. An expected
+ * failure is a value; a throw means a bug.
  */
 
 export const EXIT_CODES = {
@@ -23,7 +23,7 @@ export const refuse = (reason: keyof typeof EXIT_CODES, ...lines: readonly strin
   lines,
 });
 
-/** `ENOENT` and its like, of an error that the system reported; null for a bug of ours. */
+/** The code of an error of the operating system, such as `ENOENT`; null for any other error. */
 export function systemCode(error: unknown): string | null {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }

@@ -1,6 +1,6 @@
 /**
- * Everything that can be wrong before a server starts, checked in the order in which a person would
- * want to hear of it; the data folder is claimed on the way, and let go if a later check fails.
+ * Prepares the start of a server: reads and checks the settings, the configuration and the certificates, locks the data
+ * folder, and chooses the port. The lock is released if a later check fails.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -10,10 +10,10 @@ import { origin, reachable, resolveHost } from "./address.ts";
 import type { Command } from "./command-line.ts";
 import { readConfigurationFile } from "./configuration-file.ts";
 import { type FolderLock, takeFolder } from "./data-folder.ts";
-import { done, type Outcome, refuse, systemCode } from "./exit-codes.ts";
 import { readExtraCertificates } from "./extra-certificates.ts";
 import { freePort } from "./listening-port.ts";
 import { localSecrets } from "./local-secrets.ts";
+import { done, type Outcome, refuse, systemCode } from "./outcome.ts";
 import { mergeVariables, readSettings, type Settings, weakSecretWarnings } from "./settings.ts";
 import { workerVariables } from "./worker-variables.ts";
 
@@ -23,13 +23,13 @@ export type Plan = {
   settings: Settings;
   configurationFile: string;
   trustedCertificates: string[];
-  /** Of `settings.host`. */
+  /** The address of `settings.host`. */
   address: string;
-  /** The one to listen on, chosen if any was asked for. */
+  /** The port to listen on, chosen if the setting is 0. */
   port: number;
   /** Text bindings of the Worker, secrets among them. */
   variables: Record<string, string>;
-  /** Null if it is known to whoever gave it, and so nothing to print. */
+  /** Null if the settings gave the admin token, which is then not printed. */
   signInToken: string | null;
 };
 
@@ -47,7 +47,11 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   const certificates = readExtraCertificates(settings.extraCertificatesFile);
   if (!certificates.ok) return certificates;
   const address = await resolveHost(settings.host);
-  if (address === null) return refuse("badSettings", `HOST: no address is known for ${settings.host}`);
+  if (address === null)
+    return refuse(
+      "badSettings",
+      `HOST: ${settings.host} has no address; use an IP address or a host name of this machine`,
+    );
 
   const lock = await takeFolder(settings.dataDir, {
     command,
@@ -56,7 +60,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
     started_at: new Date().toISOString(),
   });
   if (!lock.ok) return lock;
-  // The folder comes first: an orphan that has both is better known by the lock than by its port.
+  // The folder comes first: the lock says more about an orphan that has both the folder and the port.
   const port = await freePort(address, settings.port);
   const secrets = port.ok ? localSecrets(settings.dataDir, settings) : port;
   if (!port.ok) {
@@ -90,7 +94,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   return done({ plan, lock: lock.value });
 }
 
-/** `.dev.vars` is dotenv, and where wrangler looks as well. */
+/** `.dev.vars` is in dotenv format; wrangler reads the same file. */
 function readDevVars(path: string): Record<string, string | undefined> {
   try {
     return parseEnv(readFileSync(path, "utf8"));

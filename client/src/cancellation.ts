@@ -1,7 +1,9 @@
-/** Waiting: pauses that end early when told to, and how long to wait before another try. */
+/** Waits that end early when an `AbortSignal` is aborted, and signals that combine others. */
+
+type MaybeSignal = AbortSignal | null | undefined;
 
 /** Resolves after the time, or at once when the signal is aborted; never rejects. */
-export function sleep(ms: number, signal?: AbortSignal | null): Promise<void> {
+export function sleep(ms: number, signal?: MaybeSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const done = () => {
@@ -9,23 +11,16 @@ export function sleep(ms: number, signal?: AbortSignal | null): Promise<void> {
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    // Timers cut off fractions: whoever looks at the clock then would find the time not yet over.
+    // Timers cut off fractions: a caller that then reads the clock would find that time is left.
     const timer = setTimeout(done, Math.max(0, Math.ceil(ms)));
     signal?.addEventListener("abort", done);
   });
 }
 
-/** Back-off after so many tries in vain: doubling, and half of it by chance, so that many do not come as one. */
-export function backoffMs(tries: number, firstMs: number, longestMs: number): number {
-  return Math.min(longestMs, firstMs * 2 ** Math.min(tries, 30)) * (0.5 + Math.random() / 2);
-}
-
-/** An abort controller that also ends with any of the signals; `dispose` lets go of those. */
-export function linked(
-  ...signals: (AbortSignal | null | undefined)[]
-): AbortController & { dispose(): void } {
+/** An abort controller that any of the signals aborts too; `dispose` removes its listeners from them. */
+export function linkedAbort(...signals: MaybeSignal[]): AbortController & { dispose(): void } {
   const controller = new AbortController();
-  const lettingGo = signals.map((signal) => {
+  const removals = signals.map((signal) => {
     const follow = () => controller.abort(signal?.reason);
     if (signal?.aborted) follow();
     signal?.addEventListener("abort", follow);
@@ -33,15 +28,18 @@ export function linked(
   });
   return Object.assign(controller, {
     dispose: () => {
-      for (const letGo of lettingGo) letGo();
+      for (const remove of removals) remove();
     },
   });
 }
 
-/** A signal that is aborted after the time, or with any of the signals; `dispose` lets go of those. */
-export function limited(ms: number, ...signals: (AbortSignal | null | undefined)[]) {
-  const limit = linked(...signals);
-  const timer = setTimeout(() => limit.abort(), ms);
+/**
+ * A signal that is aborted after the time, with an error that says so, or with the given signal; `dispose` removes
+ * timer and listener.
+ */
+export function timeLimit(ms: number, given?: MaybeSignal) {
+  const limit = linkedAbort(given);
+  const timer = setTimeout(() => limit.abort(new Error(`no response within ${ms / 1000} s`)), ms);
   const dispose = () => {
     clearTimeout(timer);
     limit.dispose();
@@ -49,9 +47,9 @@ export function limited(ms: number, ...signals: (AbortSignal | null | undefined)
   return { signal: limit.signal, dispose };
 }
 
-/** The promise, or a rejection with the signal's reason, whichever comes first. */
-export async function orAborted<Value>(promise: Promise<Value>, signal?: AbortSignal | null): Promise<Value> {
-  const wait = linked(signal);
+/** Settles as the promise does, or rejects with the signal's reason if that is aborted first. */
+export async function orAborted<Value>(promise: Promise<Value>, signal?: MaybeSignal): Promise<Value> {
+  const wait = linkedAbort(signal);
   const aborted = new Promise<never>((_, reject) => {
     if (wait.signal.aborted) reject(wait.signal.reason);
     wait.signal.addEventListener("abort", () => reject(wait.signal.reason));

@@ -1,7 +1,7 @@
-/** What can go wrong, as classes: one for each code of the coordinator, and one for no answer at all. */
+/** The error classes: one for each error code of the coordinator, and others for errors of the client itself. */
 import type { ErrorCode, FieldError, JsonValue } from "./wire.ts";
 
-/** The members that every problem has; all others are evidence. */
+/** A problem (RFC 9457) as the coordinator sends it. The members named here are common; all others are evidence. */
 type Problem = {
   code?: ErrorCode;
   detail?: string;
@@ -12,7 +12,7 @@ type Problem = {
 };
 
 /**
- * The coordinator refused a call. An error changes nothing there. Each `code` has a class of its own.
+ * The coordinator refused a call and changed nothing. Each `code` has its own class.
  * @example
  * try {
  *   await coordinator.tasks.get("no-such-task");
@@ -22,19 +22,19 @@ type Problem = {
  * }
  */
 export class FailoverError extends Error {
-  /** Stable, to be told apart by; `unknown` if somebody on the way answered, not the coordinator. */
+  /** Stable identifier; `unknown` if a proxy answered instead of the coordinator. */
   readonly code: ErrorCode | "unknown";
   /** HTTP status. */
   readonly status: number;
   /** One sentence for people. */
   readonly detail: string;
-  /** What the code comes with: `holder`, `attempt`, `deadline_at`, … */
+  /** More members, depending on the code: `holder`, `attempt`, `deadline_at`, … */
   readonly evidence: Readonly<Record<string, JsonValue>>;
-  /** Of an invalid request: what is wrong with which part. */
+  /** The invalid fields of the request. */
   readonly errors: readonly FieldError[];
-  /** To be found by in the coordinator's log. */
+  /** Identifies the call in the coordinator's log. */
   readonly requestId: string | null;
-  /** Seconds after which another try is worth it, if it was said. */
+  /** From the header `Retry-After`; null without one. */
   readonly retryAfterSeconds: number | null;
 
   constructor(status: number, problem: Problem, retryAfterSeconds: number | null = null) {
@@ -47,7 +47,7 @@ export class FailoverError extends Error {
     } = problem;
     const { type: _type, title: _title, status: _status, ...evidence } = rest;
     super(`${code}: ${[detail, ...errors.map(({ path, message }) => `${path} ${message}`)].join("; ")}`);
-    // Minified, a class has forgotten its name.
+    // Minification renames the classes, so the name is derived from the code.
     this.name =
       code === "unknown"
         ? "FailoverError"
@@ -62,11 +62,11 @@ export class FailoverError extends Error {
   }
 }
 
-/** 400: `errors` says what is wrong. */
+/** 400: see `errors`. */
 export class InvalidRequestError extends FailoverError {}
 /** 401: no valid token. */
 export class UnauthorizedError extends FailoverError {}
-/** 403: this token may not do that. */
+/** 403: the token does not permit this call. */
 export class ForbiddenError extends FailoverError {}
 /** 404. */
 export class NotFoundError extends FailoverError {}
@@ -74,23 +74,23 @@ export class NotFoundError extends FailoverError {}
 export class MethodNotAllowedError extends FailoverError {}
 /** 409: the agent is live in another group: `evidence.group`. */
 export class AgentInOtherGroupError extends FailoverError {}
-/** 409: somebody else's agent of that id is live: `evidence.deadline_at`. */
+/** 409: an agent with this id is live in another process: `evidence.deadline_at`. */
 export class AgentLiveError extends FailoverError {}
-/** 409: the task id is taken by another content. */
+/** 409: a task with this id and other content exists. */
 export class TaskExistsError extends FailoverError {}
 /** 409: the attempt is no longer current: `evidence.attempt`, `evidence.assigned_to`. */
 export class StaleAttemptError extends FailoverError {}
-/** 409: what there is does not allow that: `evidence.task_status`. */
+/** 409: the current state does not allow this: `evidence.task_status`. */
 export class InvalidTransitionError extends FailoverError {}
-/** 409: held by another: `evidence.holder`, `evidence.expires_at`. */
+/** 409: another agent holds the lock: `evidence.holder`, `evidence.expires_at`. */
 export class LockHeldError extends FailoverError {}
-/** 409: the grant is over: acquire the lock again. */
+/** 409: the grant has ended: acquire the lock again. */
 export class StaleFencingTokenError extends FailoverError {}
-/** 409: a bound is reached. */
+/** 409: a limit is reached. */
 export class LimitReachedError extends FailoverError {}
-/** 410: this incarnation of the agent is over. An `Agent` registers again by itself. */
+/** 410: this incarnation of the agent has ended. An `Agent` re-registers by itself. */
 export class SessionExpiredError extends FailoverError {}
-/** 412: the configuration is no longer the one with that ETag. */
+/** 412: the configuration no longer has this ETag. */
 export class ConfigChangedError extends FailoverError {}
 /** 413: more than 256 KB, or 8 MB for a batch. */
 export class PayloadTooLargeError extends FailoverError {}
@@ -98,7 +98,7 @@ export class PayloadTooLargeError extends FailoverError {}
 export class UnsupportedMediaTypeError extends FailoverError {}
 /** 429: `retryAfterSeconds`. */
 export class RateLimitedError extends FailoverError {}
-/** 500: the coordinator's log has it under `requestId`. */
+/** 500: see the coordinator's log, `requestId`. */
 export class InternalError extends FailoverError {}
 /** 503: the deployment lacks its secrets. */
 export class NotConfiguredError extends FailoverError {}
@@ -129,7 +129,7 @@ const CLASSES: Record<ErrorCode, typeof FailoverError> = {
   unavailable: UnavailableError,
 };
 
-/** The error that a problem's body stands for, whatever else was answered. */
+/** The error for a refused call. The body may be a problem, or any other text of a proxy. */
 export function errorOf(status: number, body: unknown, retryAfter: string | null = null): FailoverError {
   const problem = (typeof body === "object" && body !== null ? body : {}) as Problem;
   const Kind = (problem.code && CLASSES[problem.code]) || FailoverError;
@@ -137,24 +137,24 @@ export function errorOf(status: number, body: unknown, retryAfter: string | null
   return new Kind(status, problem, Number.isFinite(seconds) ? seconds : null);
 }
 
-/** Nobody answered: no connection, or not in time. Whether the call took effect is unknown. `cause` says more. */
+/** No response: no connection, or a timeout. Whether the call took effect is unknown. See `cause`. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
-/** Why a task's `signal` was aborted: this agent has lost the task, or should give it up. */
+/** The reason of a task's aborted `signal`: the task no longer belongs to this agent, or the agent stops. */
 export class TaskRevokedError extends Error {
   override readonly name = "TaskRevokedError";
-  /** As the coordinator said, or `out_of_touch`, or `stopping`. */
+  /** A `RevocationReason` of the coordinator, or `out_of_touch`, or `stopping`. */
   readonly reason: string;
 
   constructor(reason: string) {
-    super(`the task is no longer this agent's: ${reason}`);
+    super(`the task no longer belongs to this agent: ${reason}`);
     this.reason = reason;
   }
 }
 
-/** Why a lock's `signal` was aborted, and what `withLock` rejects with then: the lock may be another's by now. */
+/** The reason of a lock's aborted `signal`; `withLock` rejects with it. Another agent may hold the lock by now. */
 export class LockLostError extends Error {
   override readonly name = "LockLostError";
 }

@@ -1,42 +1,43 @@
 /**
- * One call over HTTP: its time limit, its errors, and whether it is tried again. Only what may be repeated is;
- * a call whose effect is unknown and not repeatable ends in a `ConnectionError`.
+ * One call over HTTP: its time limit, its errors and its retries. Only repeatable calls are retried. When a call that
+ * is not repeatable gets no answer, its effect is unknown and it rejects with a `ConnectionError`.
  */
 
-import { backoffMs, linked, sleep } from "./cancellation.ts";
+import { sleep, timeLimit } from "./cancellation.ts";
 import { ConnectionError, errorOf, FailoverError } from "./errors.ts";
+import { backoffMs, isTransient } from "./retry.ts";
 
 /** How to reach the coordinator. */
 export type ClientOptions = {
-  /** Where it answers. Default `http://127.0.0.1:8787`. */
+  /** Base URL of the coordinator. Default `http://127.0.0.1:8787`. */
   url?: string | undefined;
-  /** `ADMIN_TOKEN`, or another that may do what is asked. */
+  /** `ADMIN_TOKEN`, or another token that permits the calls. */
   token?: string | undefined;
   /** Default `default`. */
   cluster?: string | undefined;
-  /** In place of the global `fetch`. */
+  /** Used instead of the global `fetch`. */
   fetch?: typeof fetch | undefined;
-  /** How long one request may take, a wait asked for apart. Default 30. */
+  /** Time limit of one request; a long poll may take its wait longer. Default 30. */
   timeoutSeconds?: number | undefined;
-  /** How often a call that may be repeated is tried again. Default 5, in some 6 seconds. */
+  /** How often a repeatable call is retried. Default 5, within about 6 seconds. */
   retries?: number | undefined;
 };
 
-/** What every call takes as its last argument. */
+/** The last argument of every call. */
 export type CallOptions = {
   /** Ends the call; it rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** In place of the client's. */
+  /** Overrides the `timeoutSeconds` of the client. */
   timeoutSeconds?: number | undefined;
 };
 
-export type Query = Record<string, string | number | boolean | null | undefined>;
+type Query = Record<string, string | number | boolean | null | undefined>;
 
 export type Call = CallOptions & {
   query?: Query | undefined;
   body?: unknown;
   headers?: Record<string, string>;
-  /** GET and PUT are unless told otherwise. */
+  /** Whether to retry the call. Default: true for GET and PUT. */
   isRepeatable?: boolean;
   retries?: number;
   token?: string | undefined;
@@ -44,21 +45,11 @@ export type Call = CallOptions & {
 
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 5000;
-/** Whoever is told to wait for longer is better told so. */
+/** For a longer `Retry-After` the caller gets the error at once, and decides. */
 const LONGEST_RETRY_AFTER_SECONDS = 30;
 
-/** Statuses under which the same call may be answered better soon. */
-const isPassing = (error: unknown) =>
-  error instanceof FailoverError &&
-  (error.status >= 500 || error.status === 429) &&
-  error.code !== "not_configured";
-
-/** No answer, or one that says "not now". */
-export const isWorthRepeating = (error: unknown): boolean =>
-  error instanceof ConnectionError || isPassing(error);
-
 export class Http {
-  /** `C` of the contract. */
+  /** The URL of the cluster, without a slash at its end. */
   readonly base: string;
   readonly #options: ClientOptions;
 
@@ -66,13 +57,13 @@ export class Http {
     const { cluster = "default" } = options;
     const url = (options.url || "http://127.0.0.1:8787").replace(/\/+$/, "");
     if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
-      throw new TypeError(`url: http://… or https://… is needed, not ${JSON.stringify(options.url)}`);
+      throw new TypeError(`url must start with http:// or https://, not ${JSON.stringify(options.url)}`);
     }
     this.base = `${url}/v1/clusters/${encodeURIComponent(cluster)}`;
     this.#options = options;
   }
 
-  /** The body of the answer. @throws {FailoverError} @throws {ConnectionError} */
+  /** The body of the response. @throws {FailoverError} @throws {ConnectionError} */
   async call<Body>(method: string, path: string, call: Call = {}): Promise<Body> {
     return (await this.exchange<Body>(method, path, call)).body;
   }
@@ -96,78 +87,75 @@ export class Http {
     }
   }
 
-  /** An answer whose body is still to come; the time limit is for its beginning. */
-  async open(method: string, path: string, call: Call & { signal: AbortSignal }): Promise<Response> {
-    const response = await this.#fetch(method, path, call, call.signal);
+  /** A response whose body is still to be read, without a time limit. */
+  async open(method: string, path: string, call: Call): Promise<Response> {
+    const response = await this.#fetch(method, path, call);
     if (!response.ok) throw errorOf(response.status, parsed(await response.text()));
     return response;
   }
 
   async #once<Body>(method: string, path: string, call: Call): Promise<{ body: Body; headers: Headers }> {
     const seconds = call.timeoutSeconds ?? this.#options.timeoutSeconds ?? 30;
-    const abort = linked(call.signal);
-    const timer = setTimeout(() => abort.abort(new Error(`no answer in ${seconds} s`)), seconds * 1000);
+    const { signal, dispose } = timeLimit(seconds * 1000, call.signal);
     try {
-      const response = await this.#fetch(method, path, call, abort.signal);
+      const response = await this.#fetch(method, path, { ...call, signal });
       const body = parsed(await response.text());
       if (!response.ok) throw errorOf(response.status, body, response.headers.get("Retry-After"));
       if (body === undefined) {
-        throw new Error(
-          `no coordinator answers so: ${response.status} ${response.headers.get("Content-Type")}`,
-        );
+        const what = `${response.status} ${response.headers.get("Content-Type")}`;
+        throw new Error(`unexpected response: this is not a failover coordinator: ${what}`);
       }
       return { body: body as Body, headers: response.headers };
     } catch (error) {
       if (error instanceof FailoverError) throw error;
       if (call.signal?.aborted) throw call.signal.reason;
-      const cause = abort.signal.aborted ? abort.signal.reason : error;
+      const cause = signal.aborted ? signal.reason : error;
       throw new ConnectionError(`${method} ${this.base}${path}: ${messageOf(cause)}`, { cause });
     } finally {
-      clearTimeout(timer);
-      abort.dispose();
+      dispose();
     }
   }
 
-  #fetch(method: string, path: string, { query = {}, body, headers, token }: Call, signal: AbortSignal) {
+  #fetch(method: string, path: string, { query = {}, body, headers, ...call }: Call): Promise<Response> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value != null) search.set(name, String(value));
-    const given = token ?? this.#options.token;
-    // A method of an object of ours would be an illegal call of the browser's own.
+    const token = call.token ?? this.#options.token;
+    // Browsers reject a call of their fetch with another `this` than the global object.
     const send = this.#options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args));
     return send(`${this.base}${path}${search.size > 0 ? `?${search}` : ""}`, {
       method,
       headers: {
-        ...(given === undefined ? {} : { Authorization: `Bearer ${given}` }),
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal,
+      signal: call.signal ?? null,
     });
   }
 }
 
-/** Milliseconds before another try, null if there should be none. */
+/** Milliseconds before the next try; null for no other try. */
 function pauseMs(error: unknown, isRepeatable: boolean, tries: number): number | null {
-  // Of the refusals, this one alone is certain to have come before anything was done.
-  const isUntouched = error instanceof FailoverError && error.status === 429;
-  if (!(isUntouched || (isRepeatable && isWorthRepeating(error)))) return null;
+  // The rate limit refuses a call before anything is done, so even calls that are not repeatable may be retried.
+  const isRateLimited = error instanceof FailoverError && error.status === 429;
+  if (!(isRateLimited || (isRepeatable && isTransient(error)))) return null;
   const after = (error instanceof FailoverError && error.retryAfterSeconds) || 0;
   if (after > LONGEST_RETRY_AFTER_SECONDS) return null;
   return after * 1000 + backoffMs(tries, FIRST_RETRY_MS, LONGEST_RETRY_MS);
 }
 
-/** @returns undefined if it is no JSON, null if it is nothing */
+/** @returns undefined if the text is not JSON, null if the text is empty */
 function parsed(text: string): unknown {
   try {
     return text === "" ? null : JSON.parse(text);
   } catch {
-    // A page of some proxy, or of something else altogether.
+    // A page of a proxy, or of another server.
     return undefined;
   }
 }
 
-/** What an error says, of whatever kind it is; the platform's `fetch` hides the reason one level down. */
+/** The message of any thrown value. Node's `fetch` hides the reason in `cause`. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error && error.message === "fetch failed"

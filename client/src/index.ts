@@ -1,4 +1,4 @@
-/** The TypeScript client of the failover coordinator. */
+/** The TypeScript client of the failover coordinator: everything that is public. */
 export { Agent, type AgentOptions } from "./agent/agent.ts";
 export type { AgentEvents, Listener } from "./agent/agent-events.ts";
 export type { LockOptions } from "./agent/lock-service.ts";

@@ -1,6 +1,6 @@
 /**
- * The shapes on the wire, as the contract has them: members in snake_case, instants as RFC 3339 text, durations
- * in seconds. The published declarations hold them written out (scripts/client/wire-types.ts).
+ * The types on the wire, from the schemas of the contract: members in snake_case, instants as RFC 3339 text, durations
+ * in seconds. The published declarations contain them written out (scripts/client/wire-types.ts).
  */
 import type * as z from "zod";
 import type * as agent from "../../src/contract/agent.ts";
@@ -8,7 +8,7 @@ import type * as cluster from "../../src/contract/cluster.ts";
 import type * as config from "../../src/contract/config.ts";
 import type * as decision from "../../src/contract/decision.ts";
 import type * as event from "../../src/contract/event.ts";
-import type * as foresight from "../../src/contract/failover-simulation.ts";
+import type * as simulation from "../../src/contract/failover-simulation.ts";
 import type * as failure from "../../src/contract/failure.ts";
 import type * as incident from "../../src/contract/incident.ts";
 import type * as lock from "../../src/contract/lock.ts";
@@ -47,7 +47,7 @@ export type NotificationFilter = z.input<typeof notification.NotificationFilter>
 export type NotificationTestResult = notification.NotificationTestResult;
 export type ClusterEvent = event.Event;
 export type ClusterStatus = cluster.ClusterStatus;
-export type SimulatedFailover = foresight.SimulatedFailover;
-export type Readiness = foresight.Readiness;
+export type SimulatedFailover = simulation.SimulatedFailover;
+export type Readiness = simulation.Readiness;
 export type Config = config.Config;
 export type ServerFrame = socket.ServerFrame;

@@ -1,4 +1,4 @@
-/** The agent of the client over a socket, and over HTTP whenever that is broken. */
+/** An agent over a socket, and over HTTP while no socket is open. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Agent, type AgentEvents, type AgentOptions } from "../../client/src/index.ts";
 import {
@@ -83,7 +83,7 @@ async function agentWithMessages() {
 }
 
 describe("an agent with a socket", () => {
-  it("signs in by subprotocols, and beats by pings alone", async () => {
+  it("the token is sent as a subprotocol, and a ping is the only heartbeat", async () => {
     const { heard, beats, coordinator } = await connectedAgent();
     expect(FakeSocket.latest.url).toBe(
       "ws://coordinator.test/v1/clusters/default/groups/default/agents/a/connect",
@@ -99,7 +99,7 @@ describe("an agent with a socket", () => {
     ]);
   });
 
-  it("beats without its load when that cannot be told, and tells the nearest bound of one out of range", async () => {
+  it("a heartbeat is sent without a load that cannot be read, and with the nearest bound of one out of range", async () => {
     let tell = (): { cpu: number; memory: number } => ({ cpu: 1.4, memory: -1 });
     const { heard, beats } = await connectedAgent({ load: () => tell() });
     expect(FakeSocket.latest.requests("heartbeat")).toMatchObject([{ load: { cpu: 1, memory: 0 } }]);
@@ -116,18 +116,20 @@ describe("an agent with a socket", () => {
   });
 
   it.each(["hello", "null", '{"type":"task_assigned"}'])(
-    "leaves a server that says %s, and goes on over HTTP",
+    "the frame %s closes the socket, and the agent continues over HTTP",
     async (said) => {
       const { heard, beats } = await connectedAgent();
       FakeSocket.isOpen = false;
       FakeSocket.latest.onmessage?.({ data: said });
       await pass(12);
-      expect(heard.some((event) => event.startsWith("disconnected the server is not understood"))).toBe(true);
+      expect(heard.some((event) => event.startsWith("disconnected invalid frame from the server"))).toBe(
+        true,
+      );
       expect(beats()).toBeGreaterThan(0);
     },
   );
 
-  it("does not take the last words of an old socket for the end of its new incarnation", async () => {
+  it("session_expired on an old socket does not end the new incarnation", async () => {
     const { agent, coordinator } = await connectedAgent();
     coordinator.fake.on("POST", /messages$/, ({ headers }) =>
       headers.get("Authorization") === "Bearer token-1"
@@ -144,7 +146,7 @@ describe("an agent with a socket", () => {
     expect(coordinator.registrations).toHaveLength(2);
   });
 
-  it("does not take what an old socket refuses for the end of its new incarnation", async () => {
+  it("a refusal on an old socket does not end the new incarnation", async () => {
     const { agent, coordinator, running } = await connectedAgent();
     coordinator.fake.on("POST", /messages$/, ({ headers }) =>
       headers.get("Authorization") === "Bearer token-1"
@@ -173,12 +175,12 @@ describe("an agent with a socket", () => {
     expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
   });
 
-  it("tells its load if it has one to tell", async () => {
+  it("the load is sent after the ping", async () => {
     await connectedAgent({ load: () => ({ cpu: 0.5, memory: 0.25 }) });
     expect(FakeSocket.latest.requests("heartbeat")).toMatchObject([{ load: { cpu: 0.5, memory: 0.25 } }]);
   });
 
-  it("works on what is pushed, and reports over the socket", async () => {
+  it("a pushed task runs, and its reports are sent over the socket", async () => {
     const { running, heard, coordinator } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -198,14 +200,14 @@ describe("an agent with a socket", () => {
     expect(coordinator.fake.made("POST", /./)).toEqual([]);
   });
 
-  it("takes what it was given before the socket was there", async () => {
+  it("a task that was assigned before the socket was open runs too", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.hold(task("t1"));
     await connectedAgent({}, coordinator);
     expect(FakeSocket.latest.requests("task_start")).toHaveLength(1);
   });
 
-  it("gives up what is revoked, and says nothing more of it", async () => {
+  it("a revoked task is aborted, and its result is not reported", async () => {
     const { running, heard } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -219,7 +221,7 @@ describe("an agent with a socket", () => {
     expect(FakeSocket.latest.requests("task_fail")).toEqual([]);
   });
 
-  it("keeps a newer attempt when an older one is revoked", async () => {
+  it("a newer attempt continues when an older one is revoked", async () => {
     const { running } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1", 2) });
     await pass(0.1);
@@ -229,7 +231,7 @@ describe("an agent with a socket", () => {
     expect(running[0]?.signal.aborted).toBe(false);
   });
 
-  it("is told that a result is late", async () => {
+  it("a refused result of an old attempt emits lateResult", async () => {
     const { running, heard } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -251,7 +253,7 @@ describe("an agent with a socket", () => {
     expect(heard).toContain("lateResult");
   });
 
-  it("sends over HTTP what is too long for a frame", async () => {
+  it("a report that is too long for a frame is sent over HTTP", async () => {
     const { running, coordinator } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -263,7 +265,7 @@ describe("an agent with a socket", () => {
     expect(coordinator.fake.made("POST", /complete$/)).toHaveLength(1);
   });
 
-  it("handles messages, and acknowledges them over the socket", async () => {
+  it("a pushed message is handled and acknowledged over the socket", async () => {
     const { handled, acknowledgedOverHttp } = await agentWithMessages();
     FakeSocket.latest.push({ type: "message", message: { id: "7" } });
     await pass(0.1);
@@ -278,7 +280,7 @@ describe("an agent with a socket", () => {
     expect(acknowledgedOverHttp()).toEqual([]);
   });
 
-  it("acknowledges over HTTP what the socket did not answer, and handles it once", async () => {
+  it("a message whose acknowledgement was lost is acknowledged again and handled once", async () => {
     const { handled, acknowledgedOverHttp } = await agentWithMessages();
     FakeSocket.latest.push({ type: "message", message: { id: "7" } });
     await pass(0.1);
@@ -292,21 +294,21 @@ describe("an agent with a socket", () => {
     expect(handled).toEqual(["7"]);
   });
 
-  it("is told of a drain", async () => {
+  it("a drain is emitted as an event", async () => {
     const { heard } = await connectedAgent();
     FakeSocket.latest.push({ type: "drain", mode: "finish", deadline_at: null });
     await pass(0);
     expect(heard).toContain("drain");
   });
 
-  it("passes over frames that it does not know", async () => {
+  it("unknown frames are ignored", async () => {
     const { heard } = await connectedAgent();
     FakeSocket.latest.push({ type: "tomorrow" });
     await pass(0);
     expect(heard).toEqual(["connected socket"]);
   });
 
-  it("registers again when its incarnation is over", async () => {
+  it("the agent re-registers when its incarnation has ended", async () => {
     const { coordinator } = await connectedAgent();
     FakeSocket.latest.push({ type: "session_expired" });
     FakeSocket.latest.break(4410);
@@ -315,7 +317,7 @@ describe("an agent with a socket", () => {
     expect(FakeSocket.latest.protocols).toEqual(["failover.v1", "bearer.token-2"]);
   });
 
-  it("closes it when it stops", async () => {
+  it("stop() closes the socket", async () => {
     const { agent } = await connectedAgent();
     const stopping = agent.stop();
     await pass(1);
@@ -327,7 +329,7 @@ describe("an agent with a socket", () => {
 });
 
 describe("a socket that breaks", () => {
-  it("is replaced by HTTP at once, and by another socket soon", async () => {
+  it("HTTP replaces a broken socket at once, and another socket soon replaces HTTP", async () => {
     const { heard, beats } = await connectedAgent();
     FakeSocket.isOpen = false;
     FakeSocket.latest.break();
@@ -341,7 +343,7 @@ describe("a socket that breaks", () => {
     expect(beats()).toBe(after);
   });
 
-  it("does not lose a report: it goes over HTTP", async () => {
+  it("a report without an answer is sent again over HTTP", async () => {
     const { running, heard, coordinator } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -358,7 +360,7 @@ describe("a socket that breaks", () => {
     expect(heard).toContain("reported");
   });
 
-  it("is noticed by a ping that is not answered, while half of the timeout is left at least", async () => {
+  it("a ping without an answer closes the socket while enough of the timeout is left for HTTP", async () => {
     const { heard, beats } = await connectedAgent();
     FakeSocket.latest.answersPings = false;
     FakeSocket.isOpen = false;
@@ -368,7 +370,7 @@ describe("a socket that breaks", () => {
     expect(beats()).toBeGreaterThan(0);
   });
 
-  it("that can never be opened leaves the agent to HTTP, and is tried at most once a minute in the end", async () => {
+  it("an agent whose sockets never open works over HTTP, and at last opens one per minute at most", async () => {
     FakeSocket.isOpen = false;
     const { running, coordinator } = await connectedAgent();
     coordinator.hold(task("t1"));
@@ -380,7 +382,7 @@ describe("a socket that breaks", () => {
     expect(FakeSocket.opened.length - before).toBeLessThanOrEqual(11);
   });
 
-  it("is no reason to give up what runs", async () => {
+  it("running tasks continue when the socket breaks", async () => {
     const { running, coordinator } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -393,7 +395,7 @@ describe("a socket that breaks", () => {
     expect(running[0]?.signal.aborted).toBe(false);
   });
 
-  it("ends requests that the server refuses for good in the handler's failure, not in silence", async () => {
+  it("a refused result emits an error and fails the task", async () => {
     const { running, heard } = await connectedAgent();
     FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
     await pass(0.1);
@@ -417,7 +419,7 @@ describe("a socket that breaks", () => {
 });
 
 describe("a platform without sockets", () => {
-  it("is asked over HTTP", async () => {
+  it("the agent works over HTTP", async () => {
     vi.stubGlobal("WebSocket", undefined);
     const { beats, heard } = await connectedAgent();
     expect(beats()).toBe(1);

@@ -513,7 +513,7 @@ describe("the command", () => {
     expect(await told("stauts")).toBe("there is no command stauts (near: status); see --help\n");
     expect(await told("task")).toBe("there is no command task (near: tasks); see --help\n");
     expect(await told("foo")).toBe("there is no command foo; see --help\n");
-    expect(await told("status", "--url", "localhost")).toContain("http://… or https://… is needed");
+    expect(await told("status", "--url", "localhost")).toContain("url must start with http:// or https://");
     expect((await command("submit", "paint", "--data", "-1", "--json")).stdout).toContain('"data":-1');
   });
 
@@ -579,7 +579,9 @@ describe("the command", () => {
       expect(await command(...words, "--url", page.url)).toMatchObject({
         code: 1,
         stdout: "",
-        stderr: expect.stringMatching(/^.*no coordinator answers so: 200 text\/html\n$/),
+        stderr: expect.stringMatching(
+          /^.*unexpected response: this is not a failover coordinator: 200 text\/html\n$/,
+        ),
       });
     }
   });

@@ -1,53 +1,55 @@
-/** What an agent tells the program it is part of. */
+/** The events that an agent reports to its program. */
 import type { FailoverError } from "../errors.ts";
 import type { Task } from "../wire.ts";
 
-/** By name, what each event carries. */
+/** The content of each event, by its name. */
 export type AgentEvents = {
-  /** A new incarnation of this agent lives. */
+  /** A new incarnation of this agent is registered. */
   registered: { incarnation: number };
-  /** In touch: by a socket, or by asking over HTTP. */
+  /** The agent is in contact, over a socket or over HTTP. */
   connected: { transport: "socket" | "http" };
-  /** Out of reach for now; what runs goes on. Printed, the first time, if nobody listens. */
+  /** The coordinator is unreachable for now; handlers continue. Without a listener, the first one is printed. */
   disconnected: { reason: string };
-  /** Not in touch for the whole timeout: by now the coordinator may have declared this agent failed. */
+  /** No contact for the whole timeout: by now the coordinator may have declared this agent failed. */
   outOfTouch: { seconds: number };
-  /** A running task is no longer this agent's; its `signal` is aborted. */
+  /** A running task no longer belongs to this agent; its `signal` is aborted. */
   revoked: { task: Task; reason: string };
-  /** A task of this agent ended as it said: completed, failed, or waiting to be tried again. */
+  /** The coordinator accepted the report of a task: completed, failed, or waiting for its next attempt. */
   reported: { task: Task };
-  /** A result came too late for its attempt. `error` says what is current; the coordinator may have kept the result. */
+  /** A result came too late. `error` describes the current attempt; the coordinator may have kept the result. */
   lateResult: { task: Task; error: FailoverError };
-  /** It is drained (`finish`, `move`), by an operator or since it stops; or it takes tasks again (null). */
+  /** The agent is drained (`finish`, `move`), by an operator or because it stops; null: it gets tasks again. */
   drain: { mode: "move" | "finish" | null; deadline_at: string | null };
-  /** What the agent goes on after: a refusal, a handler of messages that threw. Printed if nobody listens. */
+  /** The agent continues after this error: a refused call, an exception in a message handler. Printed without a listener. */
   error: { error: unknown };
-  /** Left in good order. */
+  /** The agent has unregistered. */
   stopped: Record<never, never>;
 };
 
 export type Listener<Name extends keyof AgentEvents> = (event: AgentEvents[Name]) => void;
 
 export class Emitter {
-  /** As was last told; null before. */
-  #isInTouch: boolean | null = null;
+  /** By the last event; null before the first. */
+  #isConnected: boolean | null = null;
   readonly #listeners = new Map<string, Set<(event: never) => void>>();
 
-  /** @returns ends it */
+  /** @returns removes the listener */
   listen<Name extends keyof AgentEvents>(name: Name, listener: Listener<Name>): () => void {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners.add(listener));
     return () => void listeners.delete(listener);
   }
 
-  /** A listener that throws does so by itself: the agent goes on. An error that nobody listens for is printed. */
+  /** Listeners run in microtasks: the exception of one affects neither the agent nor other listeners. */
   emit<Name extends keyof AgentEvents>(name: Name, event: AgentEvents[Name]): void {
     const listeners = this.#listeners.get(name);
     if (name === "error" && !listeners?.size) console.error((event as AgentEvents["error"]).error);
-    if (name === "disconnected" && !listeners?.size && this.#isInTouch !== false) {
-      console.warn(`out of reach, and trying again: ${(event as AgentEvents["disconnected"]).reason}`);
+    if (name === "disconnected" && !listeners?.size && this.#isConnected !== false) {
+      console.warn(
+        `the coordinator is unreachable, retrying: ${(event as AgentEvents["disconnected"]).reason}`,
+      );
     }
-    if (name === "disconnected" || name === "connected") this.#isInTouch = name === "connected";
+    if (name === "disconnected" || name === "connected") this.#isConnected = name === "connected";
     for (const listener of listeners ?? []) {
       queueMicrotask(() => (listener as Listener<Name>)(event));
     }

@@ -1,17 +1,17 @@
 /**
- * A whole agent: it registers, shows that it lives, takes tasks, works on them with the handlers it is given, and
- * reports. What it is told to be and do is here, and how it begins and ends; each of its parts has a file.
+ * An agent: it registers, sends heartbeats, runs tasks with its handlers, and reports the results. Its public interface,
+ * its start and its stop are here; each of its parts has a file.
  *
- *   start --registered--> in touch <----> out of touch (goes on working, registers again)
- *                            '--- stop: drains, finishes, unregisters
+ *   start --registered--> in contact <----> out of contact (handlers continue)
+ *                            '--- stop: drains, finishes its tasks, unregisters
  */
 
-import { linked, sleep } from "../cancellation.ts";
+import { sleep } from "../cancellation.ts";
 import { TaskRevokedError } from "../errors.ts";
 import { type ClientOptions, Http } from "../http.ts";
 import type { AgentMessage, JsonValue, Load, MessageSending } from "../wire.ts";
 import { type AgentEvents, Emitter, type Listener } from "./agent-events.ts";
-import { askLoad } from "./load-reader.ts";
+import { loadReader } from "./load-reader.ts";
 import { type LockOptions, LockService } from "./lock-service.ts";
 import { Mailbox, type MessageHandler } from "./mailbox.ts";
 import { Session } from "./session.ts";
@@ -19,56 +19,56 @@ import { type Handler, TaskRunner } from "./task-runner.ts";
 import { Transport } from "./transport.ts";
 
 export type AgentOptions = ClientOptions & {
-  /** Its name in the cluster: 1 to 128 of `A-Z a-z 0-9 . _ : -`. One process at a time. */
+  /** Unique in the cluster: 1 to 128 of `A-Z a-z 0-9 . _ : -`. Used by one process at a time. */
   id: string;
   /** Default `default`. */
   group?: string | undefined;
-  /** What kind of agent it is, for people and filters. Default `worker`. */
+  /** The kind of agent, for people and filters. Default `worker`. */
   type?: string | undefined;
-  /** Task types it can do. Default: those with a handler. */
+  /** Task types that the agent can run. Default: those with a handler. */
   capabilities?: string[] | undefined;
-  /** An address of its own, for others to see. */
+  /** An address of the agent, shown to others. */
   endpoint?: string | undefined;
   /** Default 10. */
   maxConcurrentTasks?: number | undefined;
   labels?: Record<string, string> | undefined;
-  /** Default as the cluster is configured: 10. */
+  /** Default: as configured in the cluster, 10. */
   heartbeatIntervalSeconds?: number | undefined;
-  /** Silent for longer it is declared failed. Default as the cluster is configured: 30. */
+  /** Without a heartbeat for so long, the agent is declared failed. Default: as configured in the cluster, 30. */
   heartbeatTimeoutSeconds?: number | undefined;
-  /** Asked at each heartbeat. */
+  /** Called at each heartbeat. */
   load?: (() => Load) | undefined;
   /**
-   * Aborts every handler after a whole timeout out of touch, for work that must never be done by two at once.
-   * Default false: it works on, and its result counts if the task has not moved.
+   * Aborts all handlers after a whole timeout without contact, for work that two agents must never do at once.
+   * Default false: handlers continue, and a result counts if the task was not reassigned.
    */
   abortWhenOutOfTouch?: boolean | undefined;
-  /** `http` never opens a socket. Default `socket`, where the platform has one. */
+  /** `http` never opens a socket. Default `socket`, where the platform has `WebSocket`. */
   transport?: "socket" | "http" | undefined;
-  /** `SIGTERM` and `SIGINT` stop it, a second one ends the process at once. Default true, in Node, Bun and Deno. */
+  /** `SIGTERM` and `SIGINT` stop the agent; a second one ends the process at once. Default true (Node, Bun, Deno). */
   handleSignals?: boolean | undefined;
-  /** What a signal leaves to the tasks that run. Default 30. */
+  /** Time for running tasks to finish when the agent stops. Default 30. */
   graceSeconds?: number | undefined;
 };
 
-/** As the coordinator wants it. */
+/** The ids that the coordinator accepts. */
 const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
-/** After the grace handlers that listen to their signal get so much time to end. */
-const LAST_WORDS_MS = 1000;
+/** Handlers get so much time to react to their aborted signals, before the agent unregisters. */
+const ABORT_LIMIT_MS = 1000;
 
 export class Agent {
   readonly id: string;
   readonly #options: AgentOptions;
   readonly #emitter = new Emitter();
   readonly #session: Session;
-  readonly #work: TaskRunner;
+  readonly #taskRunner: TaskRunner;
   readonly #mailbox: Mailbox;
   readonly #locks: LockService;
   readonly #transport: Transport;
-  #started: Promise<void> | null = null;
-  #stopped: Promise<void> | null = null;
-  /** Ends the transport; the session's own end comes last. */
-  readonly #ending = new AbortController();
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+  /** Aborted at the end of `stop`: ends every wait and every timer of the agent. */
+  readonly #stopped = new AbortController();
 
   /**
    * Makes no call; `start` does.
@@ -78,37 +78,42 @@ export class Agent {
    */
   constructor(options: AgentOptions) {
     if (!AGENT_ID.test(options.id ?? "")) {
-      throw new TypeError(
-        `id: 1 to 128 of A-Z a-z 0-9 . _ : - are needed, not ${JSON.stringify(options.id)}`,
-      );
+      throw new TypeError(`id must be 1 to 128 of A-Z a-z 0-9 . _ : -, not ${JSON.stringify(options.id)}`);
     }
     this.id = options.id;
     this.#options = options;
     const group = options.group ?? "default";
     const path = `/groups/${encodeURIComponent(group)}/agents/${encodeURIComponent(options.id)}`;
-    this.#session = new Session(new Http(options), path, this.#emitter, () => this.#registration());
-    this.#work = new TaskRunner(options.id, options.maxConcurrentTasks ?? 10, this.#session, this.#emitter);
-    this.#mailbox = new Mailbox(this.#session, this.#emitter);
-    this.#locks = new LockService(this.#session, options.id, group);
+    const emitter = this.#emitter;
+    const stopped = this.#stopped.signal;
+    const registration = () => this.#registration();
+    const session = new Session({ http: new Http(options), path, emitter, registration, stopped });
+    const slots = options.maxConcurrentTasks ?? 10;
+    const taskRunner = new TaskRunner({ agentId: options.id, slots, session, emitter });
+    const mailbox = new Mailbox(session, emitter);
+    this.#session = session;
+    this.#taskRunner = taskRunner;
+    this.#mailbox = mailbox;
+    this.#locks = new LockService(session, options.id, group);
     this.#transport = new Transport({
-      session: this.#session,
-      work: this.#work,
-      mailbox: this.#mailbox,
-      emitter: this.#emitter,
-      load: askLoad(options.load, this.#emitter),
+      session,
+      taskRunner,
+      mailbox,
+      emitter,
+      readLoad: loadReader(options.load, emitter),
       abortWhenOutOfTouch: options.abortWhenOutOfTouch,
       transport: options.transport,
-      ending: this.#ending.signal,
+      stopped,
     });
   }
 
-  /** The number of its incarnation; null before it is registered. */
+  /** The number of the current incarnation; null before the agent is registered. */
   get incarnation(): number | null {
     return this.#session.incarnation;
   }
 
   /**
-   * Says how tasks of a type are done; before `start`.
+   * Sets the handler for a task type. Call it before `start`.
    * @example
    * agent.on("task_type1", async (task, { signal, progress, attempt }) => {
    *   await progress(0.5);
@@ -117,12 +122,12 @@ export class Agent {
    * });
    */
   on<Data = JsonValue>(taskType: string, handler: Handler<Data>): this {
-    this.#work.handlers.set(taskType, handler as Handler);
+    this.#taskRunner.handlers.set(taskType, handler as Handler);
     return this;
   }
 
   /**
-   * Says who takes messages; before `start`. They come in order, one at a time.
+   * Sets the handler for messages, called in order, one at a time. Call it before `start`.
    * @example
    * agent.onMessage(({ from, message_type, content }) => console.log(from, message_type, content));
    */
@@ -132,7 +137,8 @@ export class Agent {
   }
 
   /**
-   * Hears what becomes of this agent. @returns ends it
+   * Listens to an event of this agent.
+   * @returns removes the listener
    * @example
    * agent.listen("error", ({ error }) => console.error(error));
    * const stop = agent.listen("revoked", ({ task, reason }) => console.log(task.id, reason));
@@ -143,7 +149,7 @@ export class Agent {
   }
 
   /**
-   * Registers, and works from then on. Waits for as long as nobody answers.
+   * Registers the agent and starts to run tasks. Retries until the coordinator answers.
    * @throws {FailoverError} the registration was refused
    * @example
    * agent.on("task_type1", () => "done");
@@ -151,30 +157,31 @@ export class Agent {
    * console.log(agent.incarnation);
    */
   start(): Promise<void> {
-    this.#started ??= this.#start();
-    return this.#started;
+    this.#starting ??= this.#start();
+    return this.#starting;
   }
 
   /**
-   * Leaves in good order: takes nothing new, lets what runs end for at most `graceSeconds` (default 30, or as the
-   * agent was told), showing life meanwhile, then aborts it and unregisters. What is unfinished moves on; no failure
-   * is recorded.
+   * Stops the agent: takes no new tasks, waits up to `graceSeconds` (default: the option of the agent, or 30) for
+   * running ones while heartbeats continue, then aborts these and unregisters. Unfinished tasks are reassigned; no
+   * failure is recorded.
    * @example
    * await agent.stop({ graceSeconds: 10 });
    */
   stop({ graceSeconds = this.#options.graceSeconds ?? 30 }: { graceSeconds?: number } = {}): Promise<void> {
-    this.#stopped ??= this.#stop(graceSeconds);
-    return this.#stopped;
+    this.#stopping ??= this.#stop(graceSeconds);
+    return this.#stopping;
   }
 
   /**
-   * Does something while it holds a lock, which it renews meanwhile and releases at the end. Tasks of this agent
+   * Runs a function while holding a lock. The lock is renewed meanwhile and released at the end. Tasks of this agent
    * that want the same lock take turns. `signal` is aborted after nine tenths of the TTL without a renewal, after a
-   * heartbeat timeout out of touch, when this agent hears that its incarnation is over, and before `stop` unregisters.
-   * A broken connection ends an agent that is not heard again within the server's `reconnect_grace_seconds` (5), before
-   * it knows. So pass the fencing token to what the lock protects, and let that refuse smaller ones.
-   * @throws {LockHeldError} not free within `waitSeconds` (default 30)
-   * @throws {LockLostError} it was lost before `use` was done
+   * heartbeat timeout without contact, when the agent learns that its incarnation has ended, and before `stop`
+   * unregisters. After a broken connection the agent may be declared failed within the server's
+   * `reconnect_grace_seconds` (5), before it knows. So pass the fencing token to the system that the lock protects,
+   * which must refuse smaller ones.
+   * @throws {LockHeldError} not granted within `waitSeconds` (default 30)
+   * @throws {LockLostError} lost before `use` was done
    * @example
    * await agent.start();
    * await agent.withLock("db/orders", async (fencingToken, signal) => {
@@ -191,7 +198,7 @@ export class Agent {
   }
 
   /**
-   * Sends another agent of the cluster a message in this one's name.
+   * Sends a message from this agent to another agent of the cluster.
    * @throws {NotFoundError}
    * @example
    * await agent.start();
@@ -206,13 +213,13 @@ export class Agent {
     const { type = "worker", capabilities, endpoint, labels, ...options } = this.#options;
     return {
       type,
-      capabilities: capabilities ?? [...this.#work.handlers.keys()],
+      capabilities: capabilities ?? [...this.#taskRunner.handlers.keys()],
       endpoint,
       labels,
       max_concurrent_tasks: options.maxConcurrentTasks,
       heartbeat_interval_seconds: options.heartbeatIntervalSeconds,
       heartbeat_timeout_seconds: options.heartbeatTimeoutSeconds,
-      running_tasks: this.#work.claimed,
+      running_tasks: this.#taskRunner.claimed,
     };
   }
 
@@ -223,26 +230,26 @@ export class Agent {
   }
 
   async #stop(graceSeconds: number): Promise<void> {
-    const { path, over } = this.#session;
+    const { path } = this.#session;
     try {
-      this.#work.close();
+      this.#taskRunner.close();
       if (!(await this.#session.isRegistered())) return;
-      const grace = linked(this.#ending.signal);
-      const later = sleep(graceSeconds * 1000, grace.signal);
-      // An older coordinator drains nobody: then what is not started moves when the agent unregisters.
-      const drain = { body: { mode: "finish" }, signal: grace.signal };
-      const told = this.#session.call("POST", `${path}/drain`, drain).catch(() => {});
-      await Promise.race([Promise.all([told, this.#work.allSettled()]), later]);
+      const grace = new AbortController();
+      const { signal } = grace;
+      const graceEnd = sleep(graceSeconds * 1000, signal);
+      // If the drain is refused, tasks that have not started are reassigned when the agent unregisters.
+      const drain = { body: { mode: "finish" }, signal };
+      const drained = this.#session.call("POST", `${path}/drain`, drain).catch(() => {});
+      await Promise.race([Promise.all([drained, this.#taskRunner.allSettled()]), graceEnd]);
       grace.abort();
-      this.#work.revokeAll("stopping");
-      // Its locks are free when it has left.
-      this.#session.endLife();
-      const settled = Promise.all([this.#work.allSettled(), this.#locks.allSettled()]);
-      await Promise.race([settled, sleep(LAST_WORDS_MS)]);
+      this.#taskRunner.revokeAll("stopping");
+      // Unregistering releases the locks, so the functions that hold them are aborted before.
+      this.#session.endIncarnation();
+      const settled = Promise.all([this.#taskRunner.allSettled(), this.#locks.allSettled()]);
+      await Promise.race([settled, sleep(ABORT_LIMIT_MS)]);
       await this.#session.unregister();
     } finally {
-      this.#ending.abort(new TaskRevokedError("stopping"));
-      over.abort(new TaskRevokedError("stopping"));
+      this.#stopped.abort(new TaskRevokedError("stopping"));
       this.#emitter.emit("stopped", {});
     }
   }
@@ -253,13 +260,13 @@ export class Agent {
     for (const name of ["SIGTERM", "SIGINT"] as const) {
       const stop = () => {
         process.off?.(name, stop);
-        // Then it ends as it would have, unless others have taken that upon them.
+        // The signal then ends the process as if there were no handler, unless the program has one of its own.
         void this.stop().finally(() => {
           if (process.listenerCount?.(name) === 0) process.kill?.(process.pid ?? 0, name);
         });
       };
       process.on(name, stop);
-      this.#ending.signal.addEventListener("abort", () => process.off?.(name, stop));
+      this.#stopped.signal.addEventListener("abort", () => process.off?.(name, stop));
     }
   }
 }

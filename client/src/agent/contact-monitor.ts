@@ -1,5 +1,7 @@
-/** Whether an agent is in touch with the coordinator, by which way, and what follows from too long without. */
-
+/**
+ * Whether an agent is in contact with the coordinator, over which transport, and what happens after a whole heartbeat
+ * timeout without contact.
+ */
 import { sleep } from "../cancellation.ts";
 import type { Emitter } from "./agent-events.ts";
 import type { Session } from "./session.ts";
@@ -9,53 +11,53 @@ export type TransportKind = "socket" | "http";
 
 export type ContactMonitorParts = {
   session: Session;
-  work: TaskRunner;
+  taskRunner: TaskRunner;
   emitter: Emitter;
-  /** Whoever is out of touch gives up what it does. */
+  /** Whether to abort all handlers after a timeout without contact. */
   abortWhenOutOfTouch: boolean | undefined;
-  /** Aborted when the agent has left. */
-  ending: AbortSignal;
+  /** Aborted when the agent has stopped. */
+  stopped: AbortSignal;
 };
 
 export class ContactMonitor {
   readonly #parts: ContactMonitorParts;
-  #way: TransportKind | null = null;
+  #transport: TransportKind | null = null;
 
   constructor(parts: ContactMonitorParts) {
     this.#parts = parts;
   }
 
-  found(way: TransportKind): void {
-    if (this.#way !== way) this.#parts.emitter.emit("connected", { transport: way });
-    this.#way = way;
+  connected(transport: TransportKind): void {
+    if (this.#transport !== transport) this.#parts.emitter.emit("connected", { transport });
+    this.#transport = transport;
   }
 
-  lost(reason: string): void {
-    const { emitter, ending } = this.#parts;
-    if (this.#way !== null && !ending.aborted) emitter.emit("disconnected", { reason });
-    this.#way = null;
+  disconnected(reason: string): void {
+    const { emitter, stopped } = this.#parts;
+    if (this.#transport !== null && !stopped.aborted) emitter.emit("disconnected", { reason });
+    this.#transport = null;
   }
 
-  /** @param renew starts a new incarnation */
+  /** Runs until the agent has stopped. @param renew registers a new incarnation */
   async watch(renew: () => void): Promise<void> {
-    const { session, work, emitter, abortWhenOutOfTouch, ending } = this.#parts;
-    let isOut = false;
-    let gaveUpAtMs = Number.NEGATIVE_INFINITY;
-    while (!ending.aborted) {
+    const { session, taskRunner, emitter, abortWhenOutOfTouch, stopped } = this.#parts;
+    let isOutOfTouch = false;
+    let abortedAtMs = Number.NEGATIVE_INFINITY;
+    while (!stopped.aborted) {
       const leftMs = session.timeoutMs - session.silentForMs;
-      if (leftMs <= 0 && !isOut) {
+      if (leftMs <= 0 && !isOutOfTouch) {
         emitter.emit("outOfTouch", { seconds: session.silentForMs / 1000 });
-        session.doubtLife();
+        session.suspectIncarnation();
         if (abortWhenOutOfTouch) {
-          work.revokeAll("out_of_touch");
-          gaveUpAtMs = performance.now();
+          taskRunner.revokeAll("out_of_touch");
+          abortedAtMs = performance.now();
         }
       }
-      // What was given up is told apart from what runs by a new incarnation, which claims the latter alone. If the
-      // one before was declared failed, there is one already.
-      if (leftMs > 0 && isOut && session.registeredAtMs < gaveUpAtMs) renew();
-      isOut = leftMs <= 0;
-      await sleep(leftMs > 0 ? leftMs : session.intervalMs, ending);
+      // The aborted attempts still belong to this incarnation. Registering the next one, which does not list them,
+      // gives them back. If the agent was declared failed meanwhile, the next one is registered already.
+      if (leftMs > 0 && isOutOfTouch && session.registeredAtMs < abortedAtMs) renew();
+      isOutOfTouch = leftMs <= 0;
+      await sleep(leftMs > 0 ? leftMs : session.intervalMs, stopped);
     }
   }
 }

@@ -1,17 +1,16 @@
-/** The load of an agent, as its program tells it at each heartbeat. */
-
+/** Reads the load of an agent from its program. An error there never prevents a heartbeat. */
 import type { Load } from "../wire.ts";
 import type { Emitter } from "./agent-events.ts";
 
-/** Asked at each heartbeat; undefined if there is nothing to tell. */
-export type AskLoad = () => Load | undefined;
+/** Called at each heartbeat; undefined if there is no load to send. */
+export type ReadLoad = () => Load | undefined;
 
-/** A heartbeat is sent whatever becomes of the load: one that cannot be told is an `error`, one out of range its nearest bound. */
-export function askLoad(load: (() => Load) | undefined, emitter: Emitter): AskLoad {
+/** Values out of range become the nearest bound. An exception, or a value that is no number, is an `error` event. */
+export function loadReader(load: (() => Load) | undefined, emitter: Emitter): ReadLoad {
   return () => {
     try {
-      const told = load?.();
-      return told === undefined ? undefined : { cpu: bounded(told.cpu), memory: bounded(told.memory) };
+      const read = load?.();
+      return read === undefined ? undefined : { cpu: bounded(read.cpu), memory: bounded(read.memory) };
     } catch (error) {
       emitter.emit("error", { error });
       return undefined;
@@ -19,7 +18,7 @@ export function askLoad(load: (() => Load) | undefined, emitter: Emitter): AskLo
   };
 }
 
-function bounded(part: number): number {
-  if (!Number.isFinite(part)) throw new TypeError(`load: 0 to 1 is needed, not ${part}`);
-  return Math.min(1, Math.max(0, part));
+function bounded(value: number): number {
+  if (!Number.isFinite(value)) throw new TypeError(`load must be a number from 0 to 1, not ${value}`);
+  return Math.min(1, Math.max(0, value));
 }

@@ -1,115 +1,115 @@
 /**
- * Holding a lock while something is done. The holder's own monotonic clock decides how long it may believe in its
- * lock: counted from when it last asked with success, so that it gives up before the TTL has passed. A lock ends with
- * the incarnation that holds it, and so does the belief in it.
+ * Runs a function while a lock is held. The agent's own monotonic clock decides how long a grant counts: from the time
+ * of the last successful call, and for less than the TTL, so that the agent stops before the coordinator can grant the
+ * lock to another. A lock also ends with the incarnation that holds it.
  */
-
-import { linked, sleep } from "../cancellation.ts";
+import { linkedAbort, sleep } from "../cancellation.ts";
 import { LockHeldError, LockLostError } from "../errors.ts";
-import { isWorthRepeating } from "../http.ts";
-import { type Grant, LockCalls, RENEWALS_PER_TTL } from "./lock-client.ts";
+import { isTransient } from "../retry.ts";
+import { type Grant, LockClient, type LockRequest, RENEWALS_PER_TTL } from "./lock-client.ts";
 import type { Session } from "./session.ts";
 
 export type LockOptions = {
   /** Seconds that a grant lasts unless renewed, 0.1 to 86,400. Default 30. */
   ttlSeconds?: number | undefined;
-  /** How long to wait for it. Default 30; 0: not at all. */
+  /** Longest wait for the lock. Default 30; 0: do not wait. */
   waitSeconds?: number | undefined;
-  /** Ends the waiting, at once and for the coordinator too, and aborts the `signal` of who holds it. */
+  /** Ends the wait and leaves the queue; later, aborts the `signal` of the function that runs with the lock. */
   signal?: AbortSignal | undefined;
 };
 
-type Use<Value> = (fencingToken: number, signal: AbortSignal) => Promise<Value> | Value;
+type WhileHeld<Value> = (fencingToken: number, signal: AbortSignal) => Promise<Value> | Value;
 
-/** The last part of a TTL is for giving up in time, and for clocks that run unequally. */
-const MARGIN = 0.1;
+/** The last part of a TTL, left for stopping in time and for clocks that run at different speeds. */
+const SAFETY_MARGIN = 0.1;
 
 export class LockService {
   readonly #agentId: string;
   readonly #session: Session;
-  readonly #calls: LockCalls;
-  /** The coordinator knows one holder, this agent: its own tasks queue here. */
-  readonly #lines = new Map<string, Promise<unknown>>();
-  /** What is done with a lock at present. */
-  readonly #uses = new Set<Promise<unknown>>();
+  readonly #client: LockClient;
+  /** To the coordinator all tasks of this agent are one holder, so they queue here. The last caller, by resource. */
+  readonly #queues = new Map<string, Promise<unknown>>();
+  /** Functions that run with a lock at present. */
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(session: Session, agentId: string, group: string) {
     this.#agentId = agentId;
     this.#session = session;
-    this.#calls = new LockCalls(session, agentId, group);
+    this.#client = new LockClient(session, agentId, group);
   }
 
-  /** Resolves when nothing more is done with a lock. */
+  /** Resolves when no function runs with a lock any more. */
   async allSettled(): Promise<void> {
-    await Promise.allSettled(this.#uses);
+    await Promise.allSettled(this.#running);
   }
 
   async hold<Value>(
     resource: string,
-    use: Use<Value>,
+    use: WhileHeld<Value>,
     { ttlSeconds = 30, waitSeconds = 30, signal }: LockOptions,
   ): Promise<Value> {
-    const untilMs = performance.now() + waitSeconds * 1000;
-    const before = this.#lines.get(resource);
+    const request = { resource, ttlSeconds, untilMs: performance.now() + waitSeconds * 1000 };
+    const previous = this.#queues.get(resource);
     let leave = () => {};
-    const mine = new Promise<void>((resolve) => {
+    const left = new Promise<void>((resolve) => {
       leave = resolve;
     });
-    const line = Promise.all([before, mine]);
-    this.#lines.set(resource, line);
-    // Not when this one leaves: another may hold the lock still, and whoever comes has to wait for that.
-    void line.then(() => {
-      if (this.#lines.get(resource) === line) this.#lines.delete(resource);
+    // A caller that gives up leaves before the one in front of it, so the next caller waits for both.
+    const tail = Promise.all([previous, left]);
+    this.#queues.set(resource, tail);
+    void tail.then(() => {
+      if (this.#queues.get(resource) === tail) this.#queues.delete(resource);
     });
     try {
-      const used = this.#use(use, await this.#grant(resource, ttlSeconds, before, untilMs, signal), signal);
-      this.#uses.add(used);
-      return await used.finally(() => this.#uses.delete(used));
+      const running = this.#use(use, await this.#acquire(request, previous, signal), signal);
+      this.#running.add(running);
+      return await running.finally(() => this.#running.delete(running));
     } finally {
       leave();
     }
   }
 
-  /** Waits for its turn, here and at the coordinator. */
-  async #grant(
-    resource: string,
-    ttlSeconds: number,
-    before: Promise<unknown> | undefined,
-    untilMs: number,
-    signal?: AbortSignal,
+  /** Waits in the queue of this agent, then in the queue of the coordinator. */
+  async #acquire(
+    request: LockRequest,
+    previous: Promise<unknown> | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<Grant> {
-    // An agent that stops waits for nothing any more.
-    const wait = linked(signal, this.#session.over.signal);
+    // An agent that stops ends all waits.
+    const wait = linkedAbort(signal, this.#session.stopped);
     try {
-      await this.#turn(resource, before, untilMs, wait.signal);
-      return await this.#calls.acquire(resource, ttlSeconds, untilMs, wait.signal);
+      if (previous !== undefined) await this.#waitForTurn(request, previous, wait.signal);
+      return await this.#client.acquire(request, wait.signal);
     } finally {
       wait.dispose();
     }
   }
 
-  async #turn(resource: string, before: Promise<unknown> | undefined, untilMs: number, signal: AbortSignal) {
-    if (before === undefined) return;
-    const wait = linked(signal);
-    const late = sleep(untilMs - performance.now(), wait.signal).then(() => "late");
-    const turn = await Promise.race([before, late]);
+  async #waitForTurn(
+    { resource, untilMs }: LockRequest,
+    previous: Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const wait = linkedAbort(signal);
+    const timeout = sleep(untilMs - performance.now(), wait.signal).then(() => "timeout");
+    const first = await Promise.race([previous, timeout]);
     wait.abort();
     wait.dispose();
     signal.throwIfAborted();
-    if (turn !== "late") return;
+    if (first !== "timeout") return;
     const detail = `${resource} is held by another task of this agent`;
     throw new LockHeldError(409, { code: "lock_held", detail, holder: this.#agentId });
   }
 
-  async #use<Value>(use: Use<Value>, grant: Grant, signal?: AbortSignal): Promise<Value> {
-    const held = linked(signal);
+  async #use<Value>(use: WhileHeld<Value>, grant: Grant, signal?: AbortSignal): Promise<Value> {
+    const held = linkedAbort(signal);
     const done = new AbortController();
-    const { life, incarnation } = this.#session;
-    const die = () =>
-      held.abort(new LockLostError(`${grant.lock.resource}: this agent's incarnation is over`));
-    if (life.aborted || grant.lock.incarnation !== incarnation) die();
-    life.addEventListener("abort", die);
-    const renewing = this.#keep(grant, held, done.signal);
+    const { lifetime, incarnation } = this.#session;
+    const lose = () =>
+      held.abort(new LockLostError(`${grant.lock.resource}: the agent's incarnation has ended`));
+    if (lifetime.aborted || grant.lock.incarnation !== incarnation) lose();
+    lifetime.addEventListener("abort", lose);
+    const renewing = this.#keepRenewed(grant, held, done.signal);
     try {
       held.signal.throwIfAborted();
       const value = await use(grant.lock.fencing_token, held.signal);
@@ -118,39 +118,42 @@ export class LockService {
     } finally {
       done.abort();
       held.dispose();
-      life.removeEventListener("abort", die);
+      lifetime.removeEventListener("abort", lose);
       await renewing;
-      await this.#calls.release(grant.lock);
+      await this.#client.release(grant.lock);
     }
   }
 
-  /** Renews until it is done with; aborts `held` when the lock is lost or can no longer be believed in. */
-  async #keep({ lock, sureAtMs }: Grant, held: AbortController, done: AbortSignal): Promise<void> {
+  /** Renews the lock until `done`; aborts `held` when the lock is lost, or may be lost for want of a renewal. */
+  async #keepRenewed(
+    { lock, confirmedAtMs }: Grant,
+    held: AbortController,
+    done: AbortSignal,
+  ): Promise<void> {
     const ttlMs = lock.ttl_seconds * 1000;
-    let doubt: ReturnType<typeof setTimeout> | undefined;
+    let expiryTimer: ReturnType<typeof setTimeout> | undefined;
     const lose = (why: string) => held.abort(new LockLostError(`${lock.resource}: ${why}`));
-    const believe = (askedAtMs: number) => {
-      clearTimeout(doubt);
-      const leftMs = askedAtMs + ttlMs * (1 - MARGIN) - performance.now();
-      doubt = setTimeout(() => lose("not renewed in time"), leftMs);
+    const restartExpiry = (sentAtMs: number) => {
+      clearTimeout(expiryTimer);
+      const leftMs = sentAtMs + ttlMs * (1 - SAFETY_MARGIN) - performance.now();
+      expiryTimer = setTimeout(() => lose("not renewed in time"), leftMs);
     };
-    believe(sureAtMs);
-    let pauseMs = sureAtMs + ttlMs / RENEWALS_PER_TTL - performance.now();
+    restartExpiry(confirmedAtMs);
+    let pauseMs = confirmedAtMs + ttlMs / RENEWALS_PER_TTL - performance.now();
     while (!done.aborted && !held.signal.aborted) {
       await sleep(pauseMs, done);
       if (done.aborted || held.signal.aborted) break;
-      const askedAtMs = performance.now();
+      const sentAtMs = performance.now();
       try {
-        await this.#calls.renew(lock, { signal: done, timeoutSeconds: lock.ttl_seconds / RENEWALS_PER_TTL });
-        believe(askedAtMs);
-        pauseMs = askedAtMs + ttlMs / RENEWALS_PER_TTL - performance.now();
+        await this.#client.renew(lock, { signal: done, timeoutSeconds: lock.ttl_seconds / RENEWALS_PER_TTL });
+        restartExpiry(sentAtMs);
+        pauseMs = sentAtMs + ttlMs / RENEWALS_PER_TTL - performance.now();
       } catch (error) {
         if (done.aborted) break;
-        // A lock ends with the incarnation that held it.
-        if (!isWorthRepeating(error)) lose(error instanceof Error ? error.message : "refused");
+        if (!isTransient(error)) lose(error instanceof Error ? error.message : "refused");
         pauseMs = ttlMs / (RENEWALS_PER_TTL * 10);
       }
     }
-    clearTimeout(doubt);
+    clearTimeout(expiryTimer);
   }
 }

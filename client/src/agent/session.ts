@@ -1,44 +1,55 @@
 /**
- * An agent's standing with the coordinator: its incarnation, its token, and when it was last in touch by its
- * own monotonic clock. An incarnation that is over (410) is followed by a new one, registered once for all who
- * noticed.
+ * An agent's session with the coordinator: its incarnation, its token, and the time of its last contact by the agent's
+ * own monotonic clock. When the incarnation has ended (410), the next one is registered, once for all callers that
+ * notice.
  */
-
-import { backoffMs, limited, orAborted, sleep } from "../cancellation.ts";
+import { orAborted, sleep, timeLimit } from "../cancellation.ts";
 import type { Registered } from "../coordinator/coordinator.ts";
 import { ConnectionError, FailoverError, SessionExpiredError, UnauthorizedError } from "../errors.ts";
-import { type Call, type Http, isWorthRepeating } from "../http.ts";
+import type { Call, Http } from "../http.ts";
+import { backoffMs, isTransient } from "../retry.ts";
 import type { Registration } from "../wire.ts";
 import type { Emitter } from "./agent-events.ts";
 
+export type SessionParts = {
+  http: Http;
+  /** Of the agent, within its cluster. */
+  path: string;
+  emitter: Emitter;
+  /** Called at each registration. */
+  registration: () => Registration;
+  /** Aborted when the agent has stopped: ends every wait of the agent. */
+  stopped: AbortSignal;
+};
+
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
-/** So many in a row are no accident. */
-const SHORT_LIVES_OF_NAMESAKES = 3;
-/** Whoever leaves waits for no longer for the incarnation that is to leave. Unanswered, it ends by its timeout. */
+/** After so many short incarnations in a row, another process probably uses the same id. */
+const DUPLICATE_ID_THRESHOLD = 3;
+/** An agent that stops waits so long for a registration under way. Unanswered, that incarnation ends by its timeout. */
 const LAST_REGISTRATION_LIMIT_MS = 5000;
 
 export class Session {
   readonly path: string;
+  readonly stopped: AbortSignal;
   readonly #http: Http;
   readonly #emitter: Emitter;
   readonly #registration: () => Registration;
   #current: Registered | null = null;
   #renewal: Promise<void> | null = null;
-  #touchedAtMs = 0;
+  #lastContactAtMs = 0;
   #registeredAtMs = Number.NEGATIVE_INFINITY;
-  #shortLives = 0;
-  #isLeaving = false;
-  #life = new AbortController();
-  #asking: Promise<Registered> | null = null;
-  /** Ends everything that waits in the agent's name. */
-  readonly over = new AbortController();
+  #shortIncarnations = 0;
+  #isUnregistering = false;
+  #lifetime = new AbortController();
+  #pendingRegistration: Promise<Registered> | null = null;
 
-  constructor(http: Http, path: string, emitter: Emitter, registration: () => Registration) {
+  constructor({ http, path, emitter, registration, stopped }: SessionParts) {
     this.#http = http;
     this.path = path;
     this.#emitter = emitter;
     this.#registration = registration;
+    this.stopped = stopped;
   }
 
   get current(): Registered {
@@ -50,12 +61,12 @@ export class Session {
     return this.#current?.incarnation ?? null;
   }
 
-  /** Aborted when what the present incarnation holds may be another's. */
-  get life(): AbortSignal {
-    return this.#life.signal;
+  /** Aborted when another agent may have got what the current incarnation holds. */
+  get lifetime(): AbortSignal {
+    return this.#lifetime.signal;
   }
 
-  /** Where its socket is opened: as all else is reached, whatever stands between. */
+  /** Built from the client's `url`, so that a socket goes through the same proxies as the calls. */
   get socketUrl(): string {
     return `${this.#http.base.replace(/^http/, "ws")}${this.path}/connect`;
   }
@@ -69,143 +80,155 @@ export class Session {
   }
 
   get silentForMs(): number {
-    return performance.now() - this.#touchedAtMs;
+    return performance.now() - this.#lastContactAtMs;
   }
 
-  /** When its registration was sent; what was given up later it may still claim. */
+  /** When the current registration was sent. It may list attempts that were aborted later. */
   get registeredAtMs(): number {
     return this.#registeredAtMs;
   }
 
-  /** What was sent then was answered. */
-  touched(sentAtMs: number): void {
-    this.#touchedAtMs = Math.max(this.#touchedAtMs, sentAtMs);
+  /** Records contact: what was sent at that time was answered. */
+  recordContact(sentAtMs: number): void {
+    this.#lastContactAtMs = Math.max(this.#lastContactAtMs, sentAtMs);
   }
 
-  /** Registers; tries for as long as nobody answers. @throws {FailoverError} a refusal */
+  /** Registers; retries until there is an answer. @throws {FailoverError} the registration was refused */
   async register(): Promise<void> {
+    const signal = this.stopped;
     for (let tries = 0; ; tries++) {
       const sentAtMs = performance.now();
-      // Whether it is answered or not, it may end the incarnation before.
-      this.endLife();
+      // The registration may end the previous incarnation even if no answer arrives.
+      this.endIncarnation();
       try {
         const body = this.#registration();
-        const signal = this.over.signal;
-        this.#asking = this.#http.call<Registered>("PUT", this.path, { body, signal, retries: 0 });
-        const answered = await this.#asking;
-        if (typeof answered?.incarnation !== "number") throw new ConnectionError("no coordinator answers so");
-        this.#current = answered;
-        this.#life = new AbortController();
-        this.touched(sentAtMs);
+        this.#pendingRegistration = this.#http.call<Registered>("PUT", this.path, {
+          body,
+          signal,
+          retries: 0,
+        });
+        const registered = await this.#pendingRegistration;
+        if (typeof registered?.incarnation !== "number") {
+          throw new ConnectionError("unexpected response: this is not a failover coordinator");
+        }
+        this.#current = registered;
+        this.#lifetime = new AbortController();
+        this.recordContact(sentAtMs);
         this.#registeredAtMs = sentAtMs;
-        this.#emitter.emit("registered", { incarnation: this.#current.incarnation });
+        this.#emitter.emit("registered", { incarnation: registered.incarnation });
         return;
       } catch (error) {
-        this.over.signal.throwIfAborted();
-        if (!isWorthRepeating(error)) throw error;
+        signal.throwIfAborted();
+        if (!isTransient(error)) throw error;
         this.#emitter.emit("disconnected", { reason: String(error) });
       } finally {
-        this.#asking = null;
+        this.#pendingRegistration = null;
       }
-      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), this.over.signal);
+      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), signal);
     }
   }
 
   /**
-   * The next incarnation after the one given; at once if there is one already.
-   * Agents of a fleet learn together that they are over, so each waits a little by chance. One that is over again
-   * and again has probably a namesake that lives too: it waits longer each time.
+   * Registers the incarnation after the given one; resolves at once if that has happened already.
+   * Many agents may notice at the same time that their incarnations have ended, so each first waits a random time.
+   * That time grows with each short incarnation: probably another process uses the same id.
    */
   renew(ended: Registered): Promise<void> {
     if (this.#current !== ended) return this.#renewal ?? Promise.resolve();
-    this.endLife();
-    if (this.#isLeaving) return orAborted(new Promise(() => {}), this.over.signal);
+    this.endIncarnation();
+    if (this.#isUnregistering) return orAborted(new Promise(() => {}), this.stopped);
     this.#renewal ??= this.#renew().finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;
   }
 
-  /** Whether it is registered, a registration that is under way included: that may have been heard. */
+  /** Waits for a registration under way: the coordinator may have received that. */
   async isRegistered(): Promise<boolean> {
-    if (this.#current === null) await this.#briefly(this.#asking);
+    if (this.#current === null) await this.#waitBriefly(this.#pendingRegistration);
     return this.#current !== null;
   }
 
   /**
-   * Leaves for good; if nobody answers, they will notice by themselves. Its end is heard over the socket or by a call
-   * that waits, before this is answered perhaps: then no new incarnation follows.
+   * Unregisters; without an answer, the incarnation ends by its timeout. Another call or the socket may report the end
+   * of the incarnation before this call returns; no new incarnation is registered then.
    */
   async unregister(): Promise<void> {
-    await this.#briefly(this.#renewal);
-    this.#isLeaving = true;
+    await this.#waitBriefly(this.#renewal);
+    this.#isUnregistering = true;
     let left: Registered;
     do {
       left = this.current;
-      // Whoever has left holds nothing.
-      this.endLife();
+      // The locks of the incarnation are released with it.
+      this.endIncarnation();
       const call = { token: left.token, isRepeatable: true, retries: 2, timeoutSeconds: 5 };
       await this.#http.call("DELETE", this.path, call).catch(() => {});
-      // A registration that took long may have been answered meanwhile: there is one more that has to leave.
+      // A slow registration may have been answered meanwhile: then that incarnation has to be unregistered too.
     } while (this.#current !== left);
   }
 
-  async #briefly(registration: Promise<unknown> | null): Promise<void> {
-    const { signal, dispose } = limited(LAST_REGISTRATION_LIMIT_MS);
+  async #waitBriefly(registration: Promise<unknown> | null): Promise<void> {
+    const { signal, dispose } = timeLimit(LAST_REGISTRATION_LIMIT_MS);
     await orAborted(Promise.resolve(registration), signal).catch(() => {});
     dispose();
   }
 
-  /** The present incarnation is over, or soon will be. */
-  endLife(): void {
-    this.#life.abort();
+  /** The current incarnation has ended, or will soon. */
+  endIncarnation(): void {
+    this.#lifetime.abort();
   }
 
-  /** It may be over, unknown to this agent. If not, what it takes from now on is its own. */
-  doubtLife(): void {
-    if (this.life.aborted) return;
-    this.endLife();
-    this.#life = new AbortController();
+  /**
+   * The current incarnation may have ended without this agent's knowledge, so nothing it holds is certain. If it has
+   * not ended, what it acquires from now on is its own.
+   */
+  suspectIncarnation(): void {
+    if (this.lifetime.aborted) return;
+    this.endIncarnation();
+    this.#lifetime = new AbortController();
   }
 
-  /** Resolves when no new incarnation is under way. */
+  /** Resolves when no registration of a next incarnation is under way. */
   get renewal(): Promise<void> {
     return this.#renewal ?? Promise.resolve();
   }
 
   async #renew(): Promise<void> {
     const isShort = performance.now() - this.#registeredAtMs < this.timeoutMs;
-    this.#shortLives = isShort ? this.#shortLives + 1 : 0;
-    if (this.#shortLives === SHORT_LIVES_OF_NAMESAKES) {
+    this.#shortIncarnations = isShort ? this.#shortIncarnations + 1 : 0;
+    if (this.#shortIncarnations === DUPLICATE_ID_THRESHOLD) {
       const error = new Error(
-        `${this.path} is registered again and again: does another process use this id?`,
+        `${this.path} was registered again ${DUPLICATE_ID_THRESHOLD} times: does another process use this id?`,
       );
       this.#emitter.emit("error", { error });
     }
-    for (let tries = this.#shortLives; ; tries++) {
-      await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), this.over.signal);
-      this.over.signal.throwIfAborted();
+    for (let tries = this.#shortIncarnations; ; tries++) {
+      await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), this.stopped);
+      this.stopped.throwIfAborted();
       try {
         return await this.register();
       } catch (error) {
-        this.over.signal.throwIfAborted();
+        this.stopped.throwIfAborted();
         this.#emitter.emit("error", { error });
       }
     }
   }
 
-  /** As this agent; if its incarnation is over, as the next one. Tried once unless `retries` says otherwise. */
+  /**
+   * A call with the agent's token; if the incarnation has ended, again with the next one. Other errors are not retried
+   * unless `retries` is given.
+   */
   async call<Body>(method: string, path: string, call: Call = {}): Promise<Body> {
     for (;;) {
       const used = this.current;
       const sentAtMs = performance.now();
       try {
         const body = await this.#http.call<Body>(method, path, { retries: 0, ...call, token: used.token });
-        this.touched(sentAtMs);
+        this.recordContact(sentAtMs);
         return body;
       } catch (error) {
         if (!isExpiry(error)) {
-          if (error instanceof FailoverError && error.status < 500) this.touched(sentAtMs);
+          if (error instanceof FailoverError && error.status < 500) this.recordContact(sentAtMs);
           throw error;
         }
         await orAborted(this.renew(used), call.signal);
@@ -214,6 +237,6 @@ export class Session {
   }
 }
 
-/** The token speaks for nobody any more. */
+/** The token is no longer valid: its incarnation has ended. */
 export const isExpiry = (error: unknown): boolean =>
   error instanceof SessionExpiredError || error instanceof UnauthorizedError;

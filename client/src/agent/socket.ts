@@ -1,18 +1,18 @@
 /**
- * A socket to the coordinator: `ping` as heartbeat, requests each with its answer, and what the server pushes.
- * It breaks when a `ping` is not answered in time, and everything that waits for an answer is told.
+ * A socket to the coordinator: `ping` as heartbeat, requests with their answers, and frames that the server pushes.
+ * When a `ping` is not answered in time, the socket is closed and all pending requests are rejected.
  */
 import type { Registered } from "../coordinator/coordinator.ts";
 import { ConnectionError, errorOf } from "../errors.ts";
 import type { ServerFrame } from "../wire.ts";
-import type { AskLoad } from "./load-reader.ts";
+import type { ReadLoad } from "./load-reader.ts";
 import type { Session } from "./session.ts";
 
 type Answer = Extract<ServerFrame, { type: "ack" }>;
 export type Push = Exclude<ServerFrame, { type: "ack" | "error" }>;
-/** What was pushed, and to which incarnation. */
+/** A pushed frame, and the incarnation that it was sent to. */
 type OnPush = (push: Push, registered: Registered) => void;
-type Waiting = {
+type PendingRequest = {
   resolve(answer: Answer): void;
   reject(error: Error): void;
   timer: ReturnType<typeof setTimeout>;
@@ -20,35 +20,35 @@ type Waiting = {
 
 const OPEN_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 15_000;
-/** For what has arrived while this process stood still. */
-const LAST_LOOK_MS = 50;
+/** For reading what has arrived while the event loop was blocked. */
+const UNREAD_ANSWER_LIMIT_MS = 50;
 /** Longest frame that the server takes, in UTF-16 units. */
 const FRAME_LIMIT = 262_144;
 
 export class Socket {
-  /** Resolves with the reason when it is no more. */
+  /** Resolves with the reason when the socket is closed. */
   readonly closed: Promise<string>;
-  /** The incarnation that opened it: what is said on it is said to that one, even if there is a later one. */
+  /** The incarnation that opened the socket. Frames belong to it, even if there is a later one. */
   readonly registered: Registered;
   readonly #socket: WebSocket;
   readonly #session: Session;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #pending = new Map<string, PendingRequest>();
   #pingedAtMs: number | null = null;
-  /** Runs out when the `ping` should have been answered. */
-  #patience: ReturnType<typeof setTimeout> | undefined;
+  /** Expires when the `ping` should have been answered. */
+  #pingTimer: ReturnType<typeof setTimeout> | undefined;
   #lastId = 0;
 
-  /** @returns null if it could not be opened */
-  static open(session: Session, onPush: OnPush, load: AskLoad): Promise<Socket | null> {
+  /** @returns null if the socket could not be opened */
+  static open(session: Session, onPush: OnPush, readLoad: ReadLoad): Promise<Socket | null> {
     return new Promise((resolve) => {
       const registered = session.current;
-      const askedAtMs = performance.now();
+      const sentAtMs = performance.now();
       const raw = new WebSocket(session.socketUrl, ["failover.v1", `bearer.${registered.token}`]);
       const timer = setTimeout(() => raw.close(), OPEN_LIMIT_MS);
       raw.onopen = () => {
         clearTimeout(timer);
-        session.touched(askedAtMs);
-        resolve(new Socket(raw, session, registered, onPush, load));
+        session.recordContact(sentAtMs);
+        resolve(new Socket(raw, session, { registered, onPush, readLoad }));
       };
       raw.onerror = () => {};
       raw.onclose = () => {
@@ -61,88 +61,86 @@ export class Socket {
   private constructor(
     raw: WebSocket,
     session: Session,
-    registered: Registered,
-    onPush: OnPush,
-    load: AskLoad,
+    { registered, onPush, readLoad }: { registered: Registered; onPush: OnPush; readLoad: ReadLoad },
   ) {
     this.registered = registered;
     this.#socket = raw;
     this.#session = session;
-    let end = (_reason: string) => {};
+    let resolveClosed = (_reason: string) => {};
     this.closed = new Promise((resolve) => {
-      end = resolve;
+      resolveClosed = resolve;
     });
-    const beat = setInterval(() => this.#beat(load), session.intervalMs);
+    const heartbeats = setInterval(() => this.#sendHeartbeat(readLoad), session.intervalMs);
     const finish = (reason: string) => {
-      clearInterval(beat);
-      clearTimeout(this.#patience);
+      clearInterval(heartbeats);
+      clearTimeout(this.#pingTimer);
       raw.onmessage = null;
-      for (const { reject, timer } of this.#waiting.values()) {
+      for (const { reject, timer } of this.#pending.values()) {
         clearTimeout(timer);
         reject(new ConnectionError(`the socket closed: ${reason}`));
       }
-      this.#waiting.clear();
-      end(reason);
+      this.#pending.clear();
+      resolveClosed(reason);
     };
     raw.onclose = ({ code, reason }) => finish(`${code} ${reason}`.trim());
     raw.onmessage = ({ data }) => {
       try {
-        this.#hear(String(data), onPush);
+        this.#receive(String(data), onPush);
       } catch (error) {
-        this.close(`the server is not understood: ${error}`);
+        this.close(`invalid frame from the server: ${error}`);
       }
     };
     this.close = (reason) => {
       raw.close();
-      // Whoever does not answer does not close either.
+      // The close event may never come from an unreachable server.
       finish(reason);
     };
-    this.#beat(load);
+    this.#sendHeartbeat(readLoad);
   }
 
-  /** Ends it now, also if the other side is dead. */
+  /** Closes the socket at once, even if the server is unreachable. */
   readonly close: (reason: string) => void;
 
-  /** @throws {ConnectionError} no answer, and none to come @throws {FailoverError} */
+  /** @throws {ConnectionError} no answer @throws {FailoverError} a refusal */
   request(frame: { type: string } & Record<string, unknown>): Promise<Answer> {
     const request_id = String(++this.#lastId);
     const text = JSON.stringify({ ...frame, request_id });
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(request_id);
+        this.#pending.delete(request_id);
         reject(new ConnectionError(`${frame.type} was not answered`));
       }, ANSWER_LIMIT_MS);
-      this.#waiting.set(request_id, { resolve, reject, timer });
+      this.#pending.set(request_id, { resolve, reject, timer });
       this.#socket.send(text);
     });
   }
 
   /** Whether the server takes a frame of that length. */
   fits(frame: unknown): boolean {
-    // With room for what a request adds to it.
+    // The request id needs some room too.
     return JSON.stringify(frame).length < FRAME_LIMIT - 256;
   }
 
-  #beat(askLoad: AskLoad): void {
+  #sendHeartbeat(readLoad: ReadLoad): void {
     if (this.#pingedAtMs !== null) return;
     this.#pingedAtMs = performance.now();
     this.#socket.send("ping");
-    // The sign of life before this one was an interval ago. Of what is left until the timeout, half is for showing
-    // life in another way.
-    const patienceMs = Math.max(0, this.#session.timeoutMs - this.#session.intervalMs) / 2;
-    this.#patience = setTimeout(() => {
-      // If this process stood still, the answer may have come and is still to be read.
-      this.#patience = setTimeout(() => this.close("no answer to a ping"), LAST_LOOK_MS);
-    }, patienceMs);
-    const load = askLoad();
+    // The last sign of life was one interval ago. Of the time left until the timeout, half remains for a heartbeat
+    // over HTTP.
+    const limitMs = Math.max(0, this.#session.timeoutMs - this.#session.intervalMs) / 2;
+    this.#pingTimer = setTimeout(() => {
+      // If the event loop was blocked, the answer may have arrived and not been read yet.
+      this.#pingTimer = setTimeout(() => this.close("no answer to a ping"), UNREAD_ANSWER_LIMIT_MS);
+    }, limitMs);
+    const load = readLoad();
     if (load !== undefined) this.request({ type: "heartbeat", load }).catch(() => {});
   }
 
-  #hear(data: string, onPush: OnPush): void {
+  #receive(data: string, onPush: OnPush): void {
     if (data === "pong") {
-      if (this.#pingedAtMs !== null) this.#session.touched(this.#pingedAtMs);
+      if (this.#pingedAtMs !== null) this.#session.recordContact(this.#pingedAtMs);
       this.#pingedAtMs = null;
-      clearTimeout(this.#patience);
+      clearTimeout(this.#pingTimer);
       return;
     }
     const frame = JSON.parse(data) as ServerFrame;
@@ -150,10 +148,10 @@ export class Socket {
       onPush(frame, this.registered);
       return;
     }
-    const waiting = this.#waiting.get(frame.request_id ?? "");
-    this.#waiting.delete(frame.request_id ?? "");
-    clearTimeout(waiting?.timer);
-    if (frame.type === "ack") waiting?.resolve(frame);
-    else waiting?.reject(errorOf(frame.status, frame));
+    const request = this.#pending.get(frame.request_id ?? "");
+    this.#pending.delete(frame.request_id ?? "");
+    clearTimeout(request?.timer);
+    if (frame.type === "ack") request?.resolve(frame);
+    else request?.reject(errorOf(frame.status, frame));
   }
 }

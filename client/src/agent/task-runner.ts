@@ -1,43 +1,46 @@
 /**
- * The tasks an agent has: each attempt is started with permission, worked on, and reported until it is answered.
+ * Runs the tasks of an agent: each attempt is started with the coordinator's permission, run by its handler, and
+ * reported until the report is answered.
  *
  *   waiting --a slot is free--> starting --permitted--> running --handler is done--> reporting --answered--> gone
- *      '--- revoked: gone ---------'                       '--- revoked: signal aborted, runs out by itself
+ *      '--- revoked: gone ---------'                       '--- revoked: signal aborted, the handler ends
  *
  * At most `slots` handlers run at a time. A newer attempt of the same task waits until the older one has ended, so
- * that this process never works twice on one task at the same time.
+ * that this process never runs two attempts of one task at the same time.
  */
 
-import { backoffMs, sleep } from "../cancellation.ts";
+import { sleep } from "../cancellation.ts";
 import { FailoverError, StaleAttemptError, TaskRevokedError } from "../errors.ts";
-import { isWorthRepeating, messageOf } from "../http.ts";
+import { messageOf } from "../http.ts";
+import { backoffMs, isTransient } from "../retry.ts";
 import type { JsonValue, Task } from "../wire.ts";
 import type { Emitter } from "./agent-events.ts";
 import { isExpiry, type Session } from "./session.ts";
 import type { Socket } from "./socket.ts";
 
-/** What a handler gets beside its task. */
+/** The second argument of a handler. */
 export type Attempt = {
-  /** Aborted, with a `TaskRevokedError`, when the task is no longer this agent's: give up. */
+  /** Aborted, with a `TaskRevokedError`, when the task no longer belongs to this agent: stop working then. */
   readonly signal: AbortSignal;
-  /** Counts from 1 over all agents. Where the work takes effect, let an older attempt be refused. */
+  /** Counts from 1 over all agents. Systems that the work changes can refuse an older attempt by this number. */
   readonly attempt: number;
   /**
-   * Tells how far it is, 0 to 1, and restarts `progress_timeout_seconds`. It does not hold up the work when nobody
-   * answers. @throws {TaskRevokedError} when the task is no longer this agent's
+   * Reports progress, 0 to 1, and restarts `progress_timeout_seconds`. Resolves also if the report gets no answer.
+   * @throws {TaskRevokedError} the task no longer belongs to this agent
    */
   progress(fraction: number): Promise<void>;
 };
 
 /**
- * Does a task. What it returns is the task's result, JSON of at most 256 KB. What it throws fails the task, which is
- * tried again unless the error has `retryable: false`.
+ * Runs a task. Its return value is the result of the task, JSON of at most 256 KB. An exception fails the task, which
+ * is retried unless the error has `retryable: false`.
  */
 export type Handler<Data = JsonValue> = (
   task: Task & { data: Data },
   attempt: Attempt,
 ) => Promise<unknown> | unknown;
 
+type Outcome = { result: unknown } | { error: object };
 type Phase = "waiting" | "starting" | "running" | "reporting";
 type Entry = {
   task: Task;
@@ -52,44 +55,53 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Longest message of an error that the coordinator takes. */
 const MESSAGE_LIMIT = 8192;
 
+export type TaskRunnerParts = {
+  agentId: string;
+  /** Most handlers that run at a time. */
+  slots: number;
+  session: Session;
+  emitter: Emitter;
+};
+
 export class TaskRunner {
   readonly handlers = new Map<string, Handler>();
-  /** Reports go over it while it is open. */
+  /** Reports are sent over it while it is open. */
   socket: Socket | null = null;
   readonly #agentId: string;
   readonly #slots: number;
   readonly #session: Session;
   readonly #emitter: Emitter;
   readonly #entries = new Map<string, Entry>();
-  #taken = 0;
-  readonly #queue = new Set<() => void>();
+  #usedSlots = 0;
+  /** Attempts that wait for a slot, first come, first served. */
+  readonly #slotQueue = new Set<() => void>();
   #isClosed = false;
 
-  constructor(agentId: string, slots: number, session: Session, emitter: Emitter) {
+  constructor({ agentId, slots, session, emitter }: TaskRunnerParts) {
     this.#agentId = agentId;
     this.#slots = slots;
     this.#session = session;
     this.#emitter = emitter;
   }
 
-  /** What a registration says this agent still works on. */
+  /** The attempts that a registration lists as still running. */
   get claimed(): { task_id: string; attempt: number }[] {
     return [...this.#entries.values()]
       .filter(({ abort }) => !abort.signal.aborted)
       .map(({ task }) => ({ task_id: task.id, attempt: task.attempt }));
   }
 
-  /** Attempts that the coordinator knows to run here. */
+  /** Attempts that the coordinator has permitted, with a handler that runs. */
   get running(): Task[] {
     return [...this.#entries.values()].filter(({ phase }) => phase === "running").map(({ task }) => task);
   }
 
-  /** Nothing that is offered is taken any more. */
+  /** Whether new offers are ignored. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Resolves when nothing that was offered waits for its start any more. */
+  /** Resolves when every attempt offered so far has started, or has ended without that. */
   async allStarted(): Promise<void> {
     await Promise.all([...this.#entries.values()].map(({ started }) => started));
   }
@@ -99,14 +111,14 @@ export class TaskRunner {
       await Promise.all([...this.#entries.values()].map(({ settled }) => settled));
   }
 
-  /** Takes what was assigned; an attempt that is known already, or older, is none. */
+  /** Accepts an assigned task; ignores an attempt that is known already, and older ones. */
   offer(task: Task): void {
     const known = this.#entries.get(task.id);
     if (this.#isClosed || (known !== undefined && known.task.attempt >= task.attempt)) return;
     if (known !== undefined) this.#revokeEntry(known, "reassigned");
-    let hasStarted = () => {};
+    let markStarted = () => {};
     const started = new Promise<void>((resolve) => {
-      hasStarted = resolve;
+      markStarted = resolve;
     });
     const entry: Entry = {
       task,
@@ -116,13 +128,13 @@ export class TaskRunner {
       settled: Promise.resolve(),
     };
     this.#entries.set(task.id, entry);
-    entry.settled = this.#carryOut(entry, known?.settled, hasStarted)
+    entry.settled = this.#run(entry, known?.settled, markStarted)
       .catch((error: unknown) => {
-        // Once the agent has left, nobody wants to know any more.
-        if (!this.#session.over.signal.aborted) this.#emitter.emit("error", { error });
+        // A stopped agent ends its reports with an exception.
+        if (!this.#session.stopped.aborted) this.#emitter.emit("error", { error });
       })
       .finally(() => {
-        hasStarted();
+        markStarted();
         if (this.#entries.get(task.id) === entry) this.#entries.delete(task.id);
       });
   }
@@ -136,7 +148,7 @@ export class TaskRunner {
     for (const entry of this.#entries.values()) this.#revokeEntry(entry, reason);
   }
 
-  /** Starts nothing more. What waits for its start is let go; it moves on when the agent leaves. */
+  /** Ignores new offers, and drops attempts that wait. The coordinator reassigns those when the agent unregisters. */
   close(): void {
     this.#isClosed = true;
     for (const entry of this.#entries.values())
@@ -144,60 +156,61 @@ export class TaskRunner {
   }
 
   #revokeEntry({ task, abort, phase }: Entry, reason: string): void {
-    // What is done can only be reported: it may be missing from a list because the report has just been heard.
+    // A finished attempt is only reported. It is missing from the list of assigned tasks as soon as the coordinator
+    // has received the report.
     if (abort.signal.aborted || phase === "reporting") return;
     abort.abort(new TaskRevokedError(reason));
     if (phase === "running") this.#emitter.emit("revoked", { task, reason });
   }
 
-  async #carryOut(entry: Entry, before: Promise<void> | undefined, hasStarted: () => void): Promise<void> {
-    await before;
+  async #run(entry: Entry, previous: Promise<void> | undefined, markStarted: () => void): Promise<void> {
+    await previous;
     if (!(await this.#takeSlot(entry.abort.signal))) return this.#wakeNext();
     try {
       if (!(await this.#start(entry))) return;
-      hasStarted();
-      await this.#tell(entry, await this.#outcome(entry));
+      markStarted();
+      await this.#reportOutcome(entry, await this.#outcomeOf(entry));
     } finally {
-      this.#taken--;
+      this.#usedSlots--;
       this.#wakeNext();
     }
   }
 
   /** @returns false if the attempt was revoked before its turn came */
   async #takeSlot(signal: AbortSignal): Promise<boolean> {
-    while (this.#taken >= this.#slots && !signal.aborted) {
+    while (this.#usedSlots >= this.#slots && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const turn = () => {
-          this.#queue.delete(turn);
+          this.#slotQueue.delete(turn);
           signal.removeEventListener("abort", turn);
           resolve();
         };
-        this.#queue.add(turn);
+        this.#slotQueue.add(turn);
         signal.addEventListener("abort", turn);
       });
     }
     if (signal.aborted) return false;
-    this.#taken++;
+    this.#usedSlots++;
     return true;
   }
 
   #wakeNext(): void {
-    const [turn] = this.#queue;
-    if (this.#taken < this.#slots) turn?.();
+    const [turn] = this.#slotQueue;
+    if (this.#usedSlots < this.#slots) turn?.();
   }
 
-  /** @returns whether there is permission to work */
+  /** @returns whether the coordinator permits the attempt */
   async #start(entry: Entry): Promise<boolean> {
     entry.phase = "starting";
     try {
       await this.#report(entry, "start", {});
     } catch (error) {
       if (!(error instanceof FailoverError)) throw error;
-      // It went elsewhere in the meantime, or was cancelled: nothing was lost.
+      // The task was reassigned or cancelled meanwhile, which is no error.
       if (error.status !== 404 && error.status !== 409) {
         this.#emitter.emit("error", { error });
-        // It would be offered again at once.
-        await sleep(LONGEST_PAUSE_MS, this.#session.over.signal);
+        // Without this pause, the next poll would offer it again at once.
+        await sleep(LONGEST_PAUSE_MS, this.#session.stopped);
       }
       return false;
     }
@@ -206,8 +219,8 @@ export class TaskRunner {
     return true;
   }
 
-  /** @returns what to report, null if there is nothing to say */
-  async #outcome(entry: Entry): Promise<{ result: unknown } | { error: object } | null> {
+  /** Runs the handler. @returns null if there is nothing to report */
+  async #outcomeOf(entry: Entry): Promise<Outcome | null> {
     const { task, abort } = entry;
     const handler = this.handlers.get(task.type);
     try {
@@ -217,17 +230,17 @@ export class TaskRunner {
         attempt: task.attempt,
         progress: (fraction) => this.#progress(entry, fraction),
       });
-      // What is no JSON shows here, as a failure of the handler.
+      // A result that is not JSON throws here, as a failure of the handler.
       return { result: JSON.parse(JSON.stringify(result ?? null)) };
     } catch (error) {
-      // Whoever gave up because it was told to has not failed.
+      // A handler that stops because its signal is aborted has not failed.
       return abort.signal.aborted ? null : { error: failureOf(error) };
     } finally {
       entry.phase = "reporting";
     }
   }
 
-  async #tell(entry: Entry, outcome: { result: unknown } | { error: object } | null): Promise<void> {
+  async #reportOutcome(entry: Entry, outcome: Outcome | null): Promise<void> {
     if (outcome === null) return;
     const kind = "result" in outcome ? "complete" : "fail";
     try {
@@ -238,9 +251,10 @@ export class TaskRunner {
       if (error instanceof StaleAttemptError)
         return this.#emitter.emit("lateResult", { task: entry.task, error });
       this.#emitter.emit("error", { error });
-      // A result that cannot be taken, too large for one, must not leave the task running for ever.
+      // A refused result, one that is too large for example, must not leave the task running for ever.
       if (kind === "complete" && error.status < 500 && error.status !== 404 && error.status !== 409) {
-        await this.#tell(entry, { error: { message: `result refused: ${error.message}`, retryable: false } });
+        const message = `the result was refused: ${error.message}`;
+        await this.#reportOutcome(entry, { error: { message, retryable: false } });
       }
     }
   }
@@ -251,20 +265,20 @@ export class TaskRunner {
       await this.#reportOnce(entry, "progress", { progress });
     } catch (error) {
       if (error instanceof StaleAttemptError) this.#revokeEntry(entry, "reassigned");
-      else if (error instanceof FailoverError && !isWorthRepeating(error) && !isExpiry(error)) throw error;
+      else if (error instanceof FailoverError && !isTransient(error) && !isExpiry(error)) throw error;
     }
     entry.abort.signal.throwIfAborted();
   }
 
-  /** Says it until it is answered: every report may be repeated. */
+  /** Sends a report until it is answered. A repeated report has no further effect. */
   async #report(entry: Entry, kind: string, fields: object): Promise<Task | undefined> {
-    const { signal } = this.#session.over;
+    const signal = this.#session.stopped;
     for (let tries = 0; ; tries++) {
       try {
         return await this.#reportOnce(entry, kind, fields);
       } catch (error) {
         signal.throwIfAborted();
-        if (!isWorthRepeating(error)) throw error;
+        if (!isTransient(error)) throw error;
       }
       await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), signal);
       signal.throwIfAborted();
@@ -273,14 +287,14 @@ export class TaskRunner {
 
   async #reportOnce({ task }: Entry, kind: string, fields: object): Promise<Task | undefined> {
     const frame = { type: `task_${kind}`, task_id: task.id, attempt: task.attempt, ...fields };
-    // A frame that is too long would end the socket; over HTTP it is refused in order.
+    // The server closes the socket for a frame that is too long. Over HTTP the report is refused with an error.
     const { socket } = this;
     if (socket?.fits(frame)) {
       try {
-        const { task: standing } = await socket.request(frame);
-        // An answer over a socket leaves out what a task carries; the result is what was just sent.
+        const { task: state } = await socket.request(frame);
+        // An answer over the socket leaves out the data and the result of the task, which are known here.
         const result = "result" in fields ? (fields.result as Task["result"]) : task.result;
-        return standing === undefined ? undefined : { ...task, ...standing, result };
+        return state === undefined ? undefined : { ...task, ...state, result };
       } catch (error) {
         if (!isExpiry(error)) throw error;
         await this.#session.renew(socket.registered);
@@ -288,9 +302,8 @@ export class TaskRunner {
     }
     const body = { agent_id: this.#agentId, attempt: task.attempt, ...fields };
     const path = `/tasks/${encodeURIComponent(task.id)}/${kind}`;
-    return (
-      await this.#session.call<{ task: Task }>("POST", path, { body, signal: this.#session.over.signal })
-    ).task;
+    const call = { body, signal: this.#session.stopped };
+    return (await this.#session.call<{ task: Task }>("POST", path, call)).task;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Agents as operators see them. */
+/** The agents of a cluster, for operators. */
 import type { CallOptions, Http } from "../http.ts";
 import type {
   AgentFilter,
@@ -11,13 +11,13 @@ import type {
 } from "../wire.ts";
 import { type Listing, listing, type PageOptions } from "./listing.ts";
 
-/** `group`: where the agent is, if known; otherwise it is looked up. */
+/** `group`: the group of the agent. Default: a call looks it up. */
 export type AgentCallOptions = CallOptions & { group?: string | undefined };
 
 export type DrainOptions = AgentCallOptions & {
-  /** `finish` (default): what runs may end in peace; `move`: it is taken away too. */
+  /** `finish` (default): running tasks may finish; `move`: they are reassigned too. */
   mode?: DrainMode | undefined;
-  /** When what still runs is taken away. Default: never for `finish`, at once for `move`. */
+  /** When tasks that still run are reassigned. Default: never for `finish`, at once for `move`. */
   deadlineSeconds?: number | undefined;
 };
 
@@ -33,9 +33,8 @@ export class Agents {
    * @example
    * for await (const agent of coordinator.agents.list({ status: "active" })) console.log(agent.id, agent.task_count);
    */
-  list({ cursor, ...filter }: AgentFilter & PageOptions = {}, options?: CallOptions): Listing<AgentView> {
-    const read = (from?: string) => ({ ...options, query: { ...filter, cursor: from } });
-    return listing((from) => this.#http.call("GET", "/agents", read(from)), cursor);
+  list(filter: AgentFilter & PageOptions = {}, options?: CallOptions): Listing<AgentView> {
+    return listing(this.#http, "/agents", { filter, options });
   }
 
   /**
@@ -50,7 +49,7 @@ export class Agents {
   }
 
   /**
-   * It takes no new tasks; what it has not started moves at once. No failure is recorded.
+   * The agent gets no new tasks, and those it has not started are reassigned at once. No failure is recorded.
    * @throws {NotFoundError}
    * @example
    * await coordinator.agents.drain("agent1", { mode: "finish", deadlineSeconds: 600 });
@@ -60,32 +59,32 @@ export class Agents {
       ...(mode === undefined ? {} : { mode }),
       ...(deadlineSeconds === undefined ? {} : { deadline_seconds: deadlineSeconds }),
     };
-    return this.#inGroup("POST", id, "/drain", options, body);
+    return this.#inGroup(id, options, { method: "POST", action: "/drain", body });
   }
 
   /**
-   * It takes tasks again.
+   * Ends a drain: the agent gets tasks again.
    * @throws {NotFoundError}
    * @example
    * await coordinator.agents.resume("agent1");
    */
   resume(id: string, options: AgentCallOptions = {}): Promise<unknown> {
-    return this.#inGroup("POST", id, "/resume", options);
+    return this.#inGroup(id, options, { method: "POST", action: "/resume" });
   }
 
   /**
-   * Its tasks move on, its locks are released, no failure is recorded.
+   * The tasks of the agent are reassigned and its locks released. No failure is recorded.
    * @throws {NotFoundError}
    * @example
    * await coordinator.agents.unregister("agent1");
    */
   async unregister(id: string, options: AgentCallOptions = {}): Promise<void> {
-    await this.#inGroup("DELETE", id, "", options);
+    await this.#inGroup(id, options, { method: "DELETE", action: "" });
   }
 
   /**
-   * Reports a failure seen elsewhere; failover starts now.
-   * @throws {InvalidTransitionError} it is inactive already
+   * Reports a failure of an agent that another system has noticed. Failover starts at once.
+   * @throws {InvalidTransitionError} the agent is inactive already
    * @example
    * const failure = await coordinator.agents.reportFailure("agent2", { failure_type: "machine_gone" });
    * console.log(failure.tasks_reassigned);
@@ -96,8 +95,8 @@ export class Agents {
   }
 
   /**
-   * Puts a message into its box, where it waits for a week at most. `content` is JSON of at most 64 KB.
-   * @throws {NotFoundError} @throws {LimitReachedError} the box is full
+   * Puts a message into the mailbox of an agent, which keeps it for a week at most. `content` is JSON of at most 64 KB.
+   * @throws {NotFoundError} @throws {LimitReachedError} the mailbox is full
    * @example
    * await coordinator.agents.sendMessage("agent1", { message_type: "reload", content: { file: "rules.json" } });
    */
@@ -107,20 +106,15 @@ export class Agents {
   }
 
   async #inGroup(
-    method: string,
     id: string,
-    rest: string,
     { group, ...call }: AgentCallOptions,
-    body?: unknown,
-  ) {
-    const place = group ?? (await this.get(id, call)).group;
-    // Repeated, a drain and a resume say the same; an agent that came back meanwhile must not be unregistered.
+    { method, action, body }: { method: string; action: string; body?: object },
+  ): Promise<unknown> {
+    const itsGroup = group ?? (await this.get(id, call)).group;
+    const path = `/groups/${encodeURIComponent(itsGroup)}${pathOf(id)}${action}`;
+    // A repeated drain or resume has no further effect. A repeated DELETE could unregister a new incarnation.
     const isRepeatable = method === "POST";
-    return this.#http.call(method, `/groups/${encodeURIComponent(place)}${pathOf(id)}${rest}`, {
-      ...call,
-      ...(body === undefined ? {} : { body }),
-      isRepeatable,
-    });
+    return this.#http.call(method, path, { ...call, body, isRepeatable });
   }
 }
 

@@ -1,8 +1,8 @@
-/** The configuration of a cluster: reading it, and changing it without undoing another's change. */
+/** The configuration of a cluster: reads it, and changes it without overwriting the change of another client. */
 import type { CallOptions, Http } from "../http.ts";
 import type { Config } from "../wire.ts";
 
-/** Any part of it; `null` goes back to the value in the file. */
+/** Any part of the configuration; `null` restores the value of the configuration file. */
 export type Change<Part> = {
   [Key in keyof Part]?:
     | (Part[Key] extends readonly unknown[]
@@ -15,10 +15,10 @@ export type Change<Part> = {
 };
 export type ConfigChange = Change<Config>;
 
-/** `pendingGroups`: those that do not have a change yet. */
+/** `pendingGroups`: groups that have not applied the last change yet. */
 export type ConfigState = { config: Config; etag: string; pendingGroups: string[] };
 
-/** `ifMatch`: the `etag` that must still hold; otherwise nothing is changed. */
+/** `ifMatch`: the `etag` that the configuration must still have; otherwise nothing is changed. */
 export type ConfigOptions = CallOptions & { ifMatch?: string | undefined };
 
 export class Configuration {
@@ -29,7 +29,7 @@ export class Configuration {
   }
 
   /**
-   * The configuration in force; secrets come as `[redacted]`.
+   * The configuration in force. Secrets are replaced by `[redacted]`.
    * @example
    * const { config } = await coordinator.config.get();
    * console.log(config.heartbeat_config.timeout_seconds);
@@ -39,8 +39,8 @@ export class Configuration {
   }
 
   /**
-   * Replaces it; what is left out is as in the file.
-   * @throws {ConfigChangedError}
+   * Replaces the configuration. Keys left out have the value of the configuration file.
+   * @throws {ConfigChangedError} another `etag`
    * @example
    * await coordinator.config.put({ failover_config: { max_reassignment_attempts: 5 } });
    */
@@ -49,8 +49,8 @@ export class Configuration {
   }
 
   /**
-   * Changes what is given, and nothing else.
-   * @throws {ConfigChangedError}
+   * Changes the given keys and no others.
+   * @throws {ConfigChangedError} another `etag`
    * @example
    * const { etag } = await coordinator.config.get();
    * await coordinator.config.patch({ heartbeat_config: { timeout_seconds: 20 } }, { ifMatch: etag });
@@ -66,9 +66,9 @@ export class Configuration {
   ): Promise<ConfigState> {
     const { body: config, headers } = await this.#http.exchange<Config>(method, "/config", {
       ...call,
-      ...(body === undefined ? {} : { body }),
+      body,
       headers: ifMatch === undefined ? {} : { "If-Match": ifMatch },
-      // A change that took effect no longer matches.
+      // Repeated after it took effect, a conditional change would no longer match and report a conflict.
       isRepeatable: ifMatch === undefined,
     });
     const pending = headers.get("Config-Pending-Groups");

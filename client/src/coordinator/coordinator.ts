@@ -1,4 +1,4 @@
-/** The coordinator as a program that is no agent sees it: producers of tasks, operators, dashboards. */
+/** The client for programs that are not agents: producers of tasks, operators, dashboards. */
 
 import { type CallOptions, type ClientOptions, Http } from "../http.ts";
 import type {
@@ -15,11 +15,13 @@ import type {
 } from "../wire.ts";
 import { Agents } from "./agents.ts";
 import { type Change, Configuration } from "./config.ts";
-import { type EventOptions, follow } from "./event-stream.ts";
-import { Failures, Incidents, Locks, Notifications } from "./records.ts";
+import { type EventOptions, followEvents } from "./event-stream.ts";
+import { Failures, Incidents } from "./failures.ts";
+import { Locks } from "./locks.ts";
+import { Notifications } from "./notifications.ts";
 import { Tasks } from "./tasks.ts";
 
-/** `token` speaks for this incarnation of the agent alone. */
+/** `token` is valid for this incarnation of the agent only. */
 export type Registered = {
   agent: AgentView;
   incarnation: number;
@@ -29,7 +31,11 @@ export type Registered = {
   websocket_url: string;
 };
 
-/** One cluster. Methods are in camelCase; what goes over the wire keeps its snake_case. */
+type AgentRegistration = Registration & { id: string; group?: string };
+type RegistrationByPosition = [id: string, type: string, capabilities: string[], endpoint?: string];
+type RegistrationByName = [agent: AgentRegistration, options?: CallOptions];
+
+/** One cluster. Methods use camelCase, data of the API snake_case. */
 export class DistributedCoordinator {
   readonly tasks: Tasks;
   readonly agents: Agents;
@@ -59,40 +65,24 @@ export class DistributedCoordinator {
   }
 
   /**
-   * Registers an agent that some other program is; `Agent` registers itself. Unless it shows that it lives within
-   * its timeout (default 30 s), it is declared failed.
+   * Registers an agent that does not use this client; an `Agent` registers itself. The agent is declared failed
+   * unless it sends a heartbeat within its timeout (default 30 s).
    * @throws {AgentLiveError} @throws {AgentInOtherGroupError}
    * @example
    * await coordinator.registerAgent("agent1", "worker", ["task_type1", "task_type2"], "http://agent1");
    * await coordinator.registerAgent({ id: "agent2", type: "worker", capabilities: ["task_type1"], group: "eu" });
    */
-  registerAgent(id: string, type: string, capabilities: string[], endpoint?: string): Promise<Registered>;
-  registerAgent(
-    agent: Registration & { id: string; group?: string },
-    options?: CallOptions,
-  ): Promise<Registered>;
-  registerAgent(
-    first: string | (Registration & { id: string; group?: string }),
-    second?: string | CallOptions,
-    capabilities: string[] = [],
-    endpoint?: string,
-  ): Promise<Registered> {
-    const isObject = typeof first === "object";
-    const {
-      id,
-      group = "default",
-      ...body
-    } = isObject
-      ? first
-      : { id: first, type: String(second), capabilities, ...(endpoint === undefined ? {} : { endpoint }) };
-    const options = typeof second === "object" ? second : {};
+  registerAgent(...args: RegistrationByPosition): Promise<Registered>;
+  registerAgent(...args: RegistrationByName): Promise<Registered>;
+  registerAgent(...args: RegistrationByPosition | RegistrationByName): Promise<Registered> {
+    const [{ id, group = "default", ...body }, options] = isByName(args) ? args : [byName(args)];
     const path = `/groups/${encodeURIComponent(group)}/agents/${encodeURIComponent(id)}`;
     return this.#http.call("PUT", path, { ...options, body });
   }
 
   /**
-   * Submits a task; `tasks.submit` says more.
-   * @returns who got it, or null: it waits until somebody can take it
+   * Submits a task, as `tasks.submit` does.
+   * @returns the id of the agent, or null: the task is pending until an agent can take it
    * @example
    * const agent = await coordinator.assignTask({ id: "task1", type: "task_type1", priority: 5, data: { input: "data1" } });
    * console.log(`assigned to ${agent}`);
@@ -119,7 +109,7 @@ export class DistributedCoordinator {
   }
 
   /**
-   * The cluster at a glance.
+   * Agents, tasks and failures of the cluster in numbers.
    * @example
    * const { active_agents, inactive_agents, failure_count } = await coordinator.getClusterStatus();
    * console.log(active_agents, inactive_agents, failure_count);
@@ -129,7 +119,7 @@ export class DistributedCoordinator {
   }
 
   /**
-   * Says who takes the tasks of agents that fail: by name, or by any keys of `failover_config`.
+   * Chooses how tasks of failed agents are reassigned: a strategy, or any keys of `failover_config`.
    * @returns the configuration in force
    * @example
    * await coordinator.initFailoverStrategy("backup_agent");
@@ -149,17 +139,21 @@ export class DistributedCoordinator {
   }
 
   /**
-   * What would happen if these failed now; nothing is done.
+   * Computes what would happen if these agents or groups failed now. Nothing is changed.
    * @example
    * const { tasks, stranded } = await coordinator.simulateFailover({ agents: ["agent1"] });
    * for (const { task_id, from, to } of tasks) console.log(task_id, from, to);
    * console.log(stranded.length);
    */
   simulateFailover(
-    whom: { agents?: string[]; groups?: string[] },
+    failing: { agents?: string[]; groups?: string[] },
     options?: CallOptions,
   ): Promise<SimulatedFailover> {
-    return this.#http.call("POST", "/simulations/failover", { ...options, body: whom, isRepeatable: true });
+    return this.#http.call("POST", "/simulations/failover", {
+      ...options,
+      body: failing,
+      isRepeatable: true,
+    });
   }
 
   /**
@@ -173,7 +167,7 @@ export class DistributedCoordinator {
   }
 
   /**
-   * What changes, as it changes, for as long as the loop runs; a stream that breaks is taken up where it was.
+   * Follows the events of the cluster while the loop runs. A broken stream continues after the last event.
    * @example
    * for await (const event of coordinator.events({ after: 0 })) {
    *   console.log(event.id, event.type, event.subject);
@@ -181,6 +175,16 @@ export class DistributedCoordinator {
    * }
    */
   events(options: EventOptions = {}): AsyncGenerator<ClusterEvent, void> {
-    return follow(this.#http, options);
+    return followEvents(this.#http, options);
   }
 }
+
+const isByName = (args: RegistrationByPosition | RegistrationByName): args is RegistrationByName =>
+  typeof args[0] === "object";
+
+const byName = ([id, type, capabilities = [], endpoint]: RegistrationByPosition): AgentRegistration => ({
+  id,
+  type,
+  capabilities,
+  ...(endpoint === undefined ? {} : { endpoint }),
+});

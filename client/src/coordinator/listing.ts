@@ -1,4 +1,5 @@
-/** Lists: the first page for who awaits one, every item for who loops over it. */
+/** Lists of the API: awaited, the first page; in a loop, every item. */
+import type { CallOptions, Http } from "../http.ts";
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null };
 
@@ -11,14 +12,17 @@ export type Page<Item> = { items: Item[]; next_cursor: string | null };
  */
 export type Listing<Item> = Promise<Page<Item>> & AsyncIterable<Item>;
 
-/** Size of a page, 1 to 500 (default 50), and the `next_cursor` of the page before. */
+/** The page size, 1 to 500 (default 50), and the `next_cursor` of the previous page. */
 export type PageOptions = { limit?: number | undefined; cursor?: string | undefined };
 
 export function listing<Item>(
-  read: (cursor: string | undefined) => Promise<Page<Item>>,
-  from?: string | undefined,
+  http: Http,
+  path: string,
+  { filter = {}, options }: { filter?: PageOptions; options?: CallOptions | undefined },
 ): Listing<Item> {
-  const first = read(from);
+  const read = (cursor: string | null | undefined) =>
+    http.call<Page<Item>>("GET", path, { ...options, query: { ...filter, cursor } });
+  const first = read(filter.cursor);
   return Object.assign(first, {
     async *[Symbol.asyncIterator]() {
       for (let page = await first; ; page = await read(page.next_cursor)) {

@@ -1,4 +1,4 @@
-/** The agent of the client, over HTTP: what it starts, what it says, and what it gives up. */
+/** An agent over HTTP: its registration, its tasks, its messages and its stop. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Agent, type AgentEvents, type AgentOptions, TaskRevokedError } from "../../client/src/index.ts";
 import {
@@ -75,8 +75,8 @@ const reportsOf = (coordinator: ReturnType<typeof coordinatorWithAgents>, kind: 
     .made("POST", new RegExp(`^/tasks/[^/]+/${kind}$`))
     .map(({ path, body }) => [path.split("/")[2], body]);
 
-describe("an agent", () => {
-  it("registers with what it has handlers for, and beats at its interval", async () => {
+describe("starting an agent", () => {
+  it("an agent registers the task types of its handlers and sends a heartbeat at each interval", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 10 });
     const { agent } = agentOf(coordinator, { labels: { zone: "a" } });
     worker(agent);
@@ -93,7 +93,7 @@ describe("an agent", () => {
     );
   });
 
-  it("waits for a coordinator that is not there yet", async () => {
+  it("start() retries until the coordinator is reachable", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent, heard } = agentOf(coordinator);
     const registered = {
@@ -110,7 +110,7 @@ describe("an agent", () => {
     expect(heard.disconnected).toHaveLength(2);
   });
 
-  it("does not start when it is refused", async () => {
+  it("start() rejects when the registration is refused", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("PUT", /agents/, () =>
       problem(409, "agent_live", { deadline_at: "2030-01-01T00:00:00.000Z" }),
@@ -121,7 +121,7 @@ describe("an agent", () => {
 });
 
 describe("tasks", () => {
-  it("are worked on after permission, as many at a time as were agreed", async () => {
+  it("a handler runs after the coordinator permits it, and at most maxConcurrentTasks run at a time", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator, { maxConcurrentTasks: 2 });
     const running = worker(agent);
@@ -138,7 +138,7 @@ describe("tasks", () => {
     ]);
   });
 
-  it("without permission are not worked on", async () => {
+  it("no handler runs for a task whose start is refused", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("POST", /start$/, () =>
       problem(409, "stale_attempt", { attempt: 2, assigned_to: "b" }),
@@ -154,7 +154,7 @@ describe("tasks", () => {
     expect(heard.error).toBeUndefined();
   });
 
-  it("whose handler throws fail, for good if the error says so", async () => {
+  it("a task whose handler throws fails, and is not retried if the error has retryable: false", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator);
     const running = worker(agent);
@@ -175,7 +175,7 @@ describe("tasks", () => {
     ]);
   });
 
-  it("that are done are reported until there is an answer", async () => {
+  it("a result is reported until the coordinator answers", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.inTurn(
       "POST",
@@ -196,7 +196,7 @@ describe("tasks", () => {
     expect(heard.reported).toEqual([{ task: { id: "t1" } }]);
   });
 
-  it("with a result that cannot be taken fail", async () => {
+  it("a task whose result is refused fails", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("POST", /complete$/, () => problem(413, "payload_too_large"));
     const { agent } = agentOf(coordinator);
@@ -218,7 +218,7 @@ describe("tasks", () => {
     ]);
   });
 
-  it("that come too late are told as such", async () => {
+  it("a result of an attempt that is no longer current emits lateResult", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("POST", /complete$/, () =>
       problem(409, "stale_attempt", { attempt: 2, assigned_to: "b" }),
@@ -236,7 +236,7 @@ describe("tasks", () => {
     expect(heard.error).toBeUndefined();
   });
 
-  it("say how they get on, and learn in the answer that they are lost", async () => {
+  it("progress() reports a fraction and rejects when the task was reassigned", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.inTurn(
       "POST",
@@ -261,7 +261,7 @@ describe("tasks", () => {
     expect(reportsOf(coordinator, "fail")).toEqual([]);
   });
 
-  it("that are no longer in the list are given up at the next heartbeat", async () => {
+  it("a task that is no longer in the list of the coordinator is revoked at the next heartbeat", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 10 });
     const { agent, heard } = agentOf(coordinator);
     const running = worker(agent);
@@ -275,7 +275,7 @@ describe("tasks", () => {
     expect(heard.revoked).toHaveLength(1);
   });
 
-  it("that are done are not given up because a list without them comes before the answer to their report", async () => {
+  it("a finished task is not revoked when a list without it arrives before the answer to its report", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 10 });
     coordinator.fake.on("POST", /complete$/, () => new Promise(() => {}));
     const { agent, heard } = agentOf(coordinator);
@@ -298,7 +298,7 @@ describe("tasks", () => {
     expect(heard.revoked).toBeUndefined();
   });
 
-  it("that come again as a new attempt wait until the old one has ended", async () => {
+  it("a new attempt of a task starts after the old one has ended", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator);
     const running = worker(agent);
@@ -317,7 +317,7 @@ describe("tasks", () => {
     expect(reportsOf(coordinator, "fail")).toEqual([]);
   });
 
-  it("of a type without a handler fail", async () => {
+  it("a task of a type without a handler fails", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator, { capabilities: ["work", "other"] });
     await agent.start();
@@ -329,8 +329,8 @@ describe("tasks", () => {
   });
 });
 
-describe("an incarnation that is over", () => {
-  it("is followed by one that claims what still runs", async () => {
+describe("an incarnation that has ended", () => {
+  it("the next registration lists the attempts that still run", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 10, timeoutSeconds: 30 });
     const { agent, heard } = agentOf(coordinator);
     const running = worker(agent);
@@ -364,7 +364,7 @@ describe("an incarnation that is over", () => {
     );
   });
 
-  it("again and again is registered more and more slowly: somebody else has this id", async () => {
+  it("an agent registers more and more slowly when its incarnations keep ending", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     coordinator.fake.on("POST", /heartbeat$/, () => problem(410, "session_expired"));
     const { agent } = agentOf(coordinator);
@@ -374,7 +374,7 @@ describe("an incarnation that is over", () => {
   });
 });
 
-describe("an agent out of touch", () => {
+describe("an agent without contact for its timeout", () => {
   const outage = async (options: Partial<AgentOptions>) => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 10, timeoutSeconds: 30 });
     const { agent, heard } = agentOf(coordinator, options);
@@ -387,14 +387,14 @@ describe("an agent out of touch", () => {
     return { coordinator, agent, heard, running };
   };
 
-  it("works on, and says so", async () => {
+  it("handlers continue, and outOfTouch is emitted", async () => {
     const { heard, running } = await outage({});
     expect(running[0]?.signal.aborted).toBe(false);
     expect(heard.outOfTouch).toHaveLength(1);
     expect(heard.disconnected?.length).toBeGreaterThan(0);
   });
 
-  it("gives up what it does if it must, and claims nothing of it when it is back", async () => {
+  it("with abortWhenOutOfTouch, handlers are aborted and the next registration does not list them", async () => {
     const { coordinator, running } = await outage({ abortWhenOutOfTouch: true });
     expect(running[0]?.signal.reason).toMatchObject({ reason: "out_of_touch" });
     running[0]?.fail(running[0].signal.reason);
@@ -407,8 +407,8 @@ describe("an agent out of touch", () => {
   });
 });
 
-describe("an agent that stops", () => {
-  it("drains, beats while it finishes what runs, and unregisters", async () => {
+describe("stopping an agent", () => {
+  it("stop() drains, sends heartbeats while tasks finish, and unregisters", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     const { agent } = agentOf(coordinator);
     const running = worker(agent);
@@ -433,7 +433,7 @@ describe("an agent that stops", () => {
     expect(coordinator.fake.calls).toHaveLength(calls);
   });
 
-  it("takes nothing new, and gives up what its grace does not suffice for", async () => {
+  it("stop() takes no new tasks and aborts those that run after graceSeconds", async () => {
     const coordinator = coordinatorWithAgents();
     const { agent } = agentOf(coordinator, { maxConcurrentTasks: 1 });
     const running = worker(agent);
@@ -451,7 +451,7 @@ describe("an agent that stops", () => {
     expect(reportsOf(coordinator, "fail")).toEqual([]);
   });
 
-  it("leaves a coordinator that drains nobody, or does not answer, all the same", async () => {
+  it("stop() unregisters although the drain is refused or not answered", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("POST", /drain$/, () => problem(404, "not_found")).on("DELETE", /./, noAnswer);
     const { agent } = agentOf(coordinator);
@@ -463,7 +463,7 @@ describe("an agent that stops", () => {
     expect(coordinator.fake.made("DELETE", /./)).toHaveLength(3);
   });
 
-  it("does not register again because it hears that it has left", async () => {
+  it("stop() registers no new incarnation when a call reports the end of the old one", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     const { agent } = agentOf(coordinator);
     await agent.start();
@@ -480,7 +480,7 @@ describe("an agent that stops", () => {
     expect(coordinator.registrations).toHaveLength(1);
   });
 
-  it("leaves as the incarnation that was being registered", async () => {
+  it("stop() unregisters the incarnation whose registration was under way", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     const { agent } = agentOf(coordinator);
     await agent.start();
@@ -498,7 +498,7 @@ describe("an agent that stops", () => {
     expect(left).toEqual(["Bearer token-2"]);
   });
 
-  it("leaves all the same when its incarnation is over and nobody answers", async () => {
+  it("stop() resolves although the incarnation has ended and the coordinator is unreachable", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     const { agent } = agentOf(coordinator);
     await agent.start();
@@ -515,7 +515,7 @@ describe("an agent that stops", () => {
     expect(coordinator.fake.calls).toHaveLength(calls);
   });
 
-  it("before it could register is gone at once", async () => {
+  it("stop() resolves at once while start() has reached no coordinator", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("PUT", /./, noAnswer);
     const { agent } = agentOf(coordinator);
@@ -525,7 +525,7 @@ describe("an agent that stops", () => {
     expect(await starting).toBeInstanceOf(TaskRevokedError);
   });
 
-  it("while its first registration is under way leaves as soon as that is answered", async () => {
+  it("stop() unregisters as soon as the first registration is answered", async () => {
     const coordinator = coordinatorWithAgents();
     const { fake } = coordinator;
     const answer = Promise.withResolvers<void>();
@@ -556,7 +556,7 @@ describe("an agent that stops", () => {
     expect(fake.calls).toHaveLength(calls);
   });
 
-  it("does not wait for long for a registration that nobody answers", async () => {
+  it("stop() waits only some seconds for a registration that is not answered", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("PUT", /agents/, silence);
     const { agent } = agentOf(coordinator);
@@ -569,7 +569,7 @@ describe("an agent that stops", () => {
     expect(coordinator.fake.calls).toHaveLength(1);
   });
 
-  it("leaves once more as an incarnation that was answered while it left as the one before", async () => {
+  it("stop() unregisters again when another incarnation was registered meanwhile", async () => {
     const coordinator = coordinatorWithAgents({ intervalSeconds: 1, timeoutSeconds: 3 });
     const { fake } = coordinator;
     const { agent } = agentOf(coordinator);
@@ -609,7 +609,7 @@ describe("an agent that stops", () => {
 });
 
 describe("messages", () => {
-  it("are not asked for in a storm when the answer comes at once", async () => {
+  it("polls for messages are limited in rate when each is answered at once", async () => {
     const coordinator = coordinatorWithAgents();
     coordinator.fake.on("GET", /messages$/, () => {
       if (coordinator.fake.calls.length > 1000) throw new Error("a storm");
@@ -624,7 +624,7 @@ describe("messages", () => {
 
   const message = (id: string) => ({ id, from: "operator", message_type: "m", content: id, sent_at: "" });
 
-  it("are acknowledged when they were handled, and come again when that failed", async () => {
+  it("a message is acknowledged when its handler resolves, and handled again after an exception", async () => {
     const coordinator = coordinatorWithAgents();
     let unread = [message("1"), message("2")];
     coordinator.fake.on("GET", /messages$/, async () => {

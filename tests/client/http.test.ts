@@ -1,4 +1,4 @@
-/** A call of the client over HTTP: what is tried again, for how long, and what an error is. */
+/** The calls of the client over HTTP: retries, time limits, errors, lists and the event stream. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as client from "../../client/src/index.ts";
 import { ErrorCode } from "../../src/contract/problem.ts";
@@ -35,8 +35,8 @@ async function outcome<Value>(promise: Promise<Value>): Promise<Value | Error> {
   return settled;
 }
 
-describe("a call that may be repeated", () => {
-  it("is tried again when nobody answers, or the coordinator is not available", async () => {
+describe("a repeatable call", () => {
+  it("a call is retried without an answer and after 503", async () => {
     const { fake, coordinator } = coordinatorThat("GET", noAnswer, unavailable, () =>
       json({ task: { id: "t" } }),
     );
@@ -44,7 +44,7 @@ describe("a call that may be repeated", () => {
     expect(fake.calls).toHaveLength(3);
   });
 
-  it("is tried five times again at most", async () => {
+  it("a call is retried five times at most", async () => {
     const { fake, coordinator } = coordinatorThat("GET", noAnswer);
     const error = await outcome(coordinator.getClusterStatus());
     expect(error).toBeInstanceOf(ConnectionError);
@@ -52,7 +52,7 @@ describe("a call that may be repeated", () => {
     expect(fake.calls).toHaveLength(6);
   });
 
-  it("waits longer each time, and at least for Retry-After", async () => {
+  it("a retry waits at least as long as Retry-After says", async () => {
     const { fake, coordinator } = coordinatorThat("GET", () =>
       problem(503, "unavailable", {}, { "Retry-After": "3" }),
     );
@@ -63,7 +63,7 @@ describe("a call that may be repeated", () => {
     expect(fake.calls).toHaveLength(2);
   });
 
-  it("is not tried again when that is worth it in half an hour", async () => {
+  it("a call is not retried when Retry-After is half an hour", async () => {
     const { fake, coordinator } = coordinatorThat("GET", () =>
       problem(429, "rate_limited", {}, { "Retry-After": "1800" }),
     );
@@ -71,13 +71,13 @@ describe("a call that may be repeated", () => {
     expect(fake.calls).toHaveLength(1);
   });
 
-  it("is not tried again when the answer is a refusal", async () => {
+  it("a refused call is not retried", async () => {
     const { fake, coordinator } = coordinatorThat("GET", () => problem(503, "not_configured"));
     expect(await outcome(coordinator.getClusterStatus())).toBeInstanceOf(client.NotConfiguredError);
     expect(fake.calls).toHaveLength(1);
   });
 
-  it("is a submission: it goes out with one id, however often", async () => {
+  it("a submission is retried with the same random id", async () => {
     const { fake, coordinator } = coordinatorThat("POST", noAnswer, unavailable, () =>
       json({ task: { assigned_to: "a" } }),
     );
@@ -87,7 +87,7 @@ describe("a call that may be repeated", () => {
     expect([...ids][0]).toMatch(/^[A-Za-z0-9-]{36}$/);
   });
 
-  it("is a change of the configuration, unless it was to match", async () => {
+  it("a change of the configuration is retried, unless it has ifMatch", async () => {
     const { fake, coordinator } = coordinatorThat("PATCH", noAnswer, () => json({}));
     await outcome(coordinator.config.patch({}));
     expect(fake.calls).toHaveLength(2);
@@ -99,7 +99,7 @@ describe("a call that may be repeated", () => {
   });
 });
 
-describe("a call whose effect would be doubled", () => {
+describe("a call that is not repeatable", () => {
   const calls: Record<string, (it: client.DistributedCoordinator) => Promise<unknown>> = {
     "a message": (it) => it.agents.sendMessage("a", { message_type: "m" }),
     "a retry of a task": (it) => it.tasks.retry("t"),
@@ -107,19 +107,19 @@ describe("a call whose effect would be doubled", () => {
     "a report of a failure": (it) => it.agents.reportFailure("a", { failure_type: "f" }),
   };
 
-  it.each(Object.entries(calls))("%s is not repeated when nobody answers", async (_, call) => {
+  it.each(Object.entries(calls))("%s is not retried without an answer", async (_, call) => {
     const { fake, coordinator } = coordinatorThat("POST", noAnswer);
     expect(await outcome(call(coordinator))).toBeInstanceOf(ConnectionError);
     expect(fake.calls).toHaveLength(1);
   });
 
-  it("is repeated after 429 alone, which comes before anything is done", async () => {
+  it("a call is retried after 429 only, because the rate limit refuses it before it has an effect", async () => {
     const { fake, coordinator } = coordinatorThat("POST", () => problem(429, "rate_limited"), unavailable);
     expect(await outcome(coordinator.tasks.retry("t"))).toBeInstanceOf(client.UnavailableError);
     expect(fake.calls).toHaveLength(2);
   });
 
-  it("is breaking a lock: by then it may be another's", async () => {
+  it("breaking a lock is not retried, because another agent may hold it by then", async () => {
     const { fake, coordinator } = coordinatorThat("DELETE", noAnswer);
     expect(await outcome(coordinator.locks.break("db/orders"))).toBeInstanceOf(ConnectionError);
     expect(fake.calls.map(({ path }) => path)).toEqual(["/groups/default/locks/db%2Forders"]);
@@ -127,14 +127,14 @@ describe("a call whose effect would be doubled", () => {
 });
 
 describe("a time limit", () => {
-  it("ends a request that is not answered", async () => {
+  it("a request that is not answered ends after timeoutSeconds", async () => {
     const { coordinator } = coordinatorThat("POST", silence);
     const error = await outcome(coordinator.tasks.retry("t", { timeoutSeconds: 2 }));
     expect(error).toBeInstanceOf(ConnectionError);
     expect(String(error)).toContain("2 s");
   });
 
-  it("leaves a long poll its wait", async () => {
+  it("the time limit of a long poll is longer than its wait", async () => {
     const { fake, coordinator } = coordinatorThat("GET", silence);
     coordinator.tasks.wait("t").catch(() => {});
     await pass(39);
@@ -144,7 +144,7 @@ describe("a time limit", () => {
     expect(fake.calls).toHaveLength(2);
   });
 
-  it("is the caller's too: a signal ends the call with its reason", async () => {
+  it("a call rejects with the reason of the caller's aborted signal", async () => {
     const { fake, coordinator } = coordinatorThat("GET", silence);
     const caller = new AbortController();
     const call = outcome(coordinator.getClusterStatus({ signal: caller.signal }));
@@ -155,7 +155,7 @@ describe("a time limit", () => {
 });
 
 describe("an error", () => {
-  it.each(ErrorCode.options)("of the code %s has a class of its own", async (code) => {
+  it.each(ErrorCode.options)("an error with the code %s has its own class", async (code) => {
     const { coordinator } = coordinatorThat("POST", () =>
       problem(409, code, { holder: "a2", errors: [{ path: "x", message: "is odd" }] }),
     );
@@ -175,7 +175,7 @@ describe("an error", () => {
     expect(String(error)).toContain("x is odd");
   });
 
-  it("may be a page of somebody in between", async () => {
+  it("the page of a proxy becomes an error with the code unknown", async () => {
     const { coordinator } = coordinatorThat(
       "POST",
       () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
@@ -185,7 +185,7 @@ describe("an error", () => {
     expect(error).toMatchObject({ code: "unknown", status: 502, requestId: null });
   });
 
-  it("of a code that this client does not know yet is still an error", async () => {
+  it("a code that the client does not know becomes a FailoverError with that code", async () => {
     const { coordinator } = coordinatorThat("POST", () => problem(418, "teapot"));
     expect(await outcome(coordinator.tasks.cancel("t"))).toMatchObject({ code: "teapot", status: 418 });
   });
@@ -197,7 +197,7 @@ describe("a list", () => {
       ? json({ items: [3], next_cursor: null })
       : json({ items: [1, 2], next_cursor: "2" });
 
-  it("awaited is its first page", async () => {
+  it("an awaited list is its first page", async () => {
     const { coordinator, fake } = coordinatorThat("GET", pages);
     expect(await coordinator.tasks.list({ status: "failed", limit: 2 })).toEqual({
       items: [1, 2],
@@ -206,7 +206,7 @@ describe("a list", () => {
     expect(fake.calls.map(({ query }) => String(query))).toEqual(["status=failed&limit=2"]);
   });
 
-  it("in a loop is every item of every page", async () => {
+  it("a loop over a list gets every item of every page", async () => {
     const { coordinator, fake } = coordinatorThat("GET", pages);
     const items: unknown[] = [];
     for await (const item of coordinator.failures.list()) items.push(item);
@@ -214,7 +214,7 @@ describe("a list", () => {
     expect(fake.calls).toHaveLength(2);
   });
 
-  it("of failures ends at its limit", async () => {
+  it("getFailureHistory() ends at its limit", async () => {
     const { coordinator, fake } = coordinatorThat("GET", pages);
     expect(await coordinator.getFailureHistory({ limit: 1 })).toEqual([1]);
     expect(await coordinator.getFailureHistory({ limit: 0 })).toEqual([]);
@@ -222,8 +222,8 @@ describe("a list", () => {
   });
 });
 
-describe("many tasks", () => {
-  it("go a thousand at a time, and each has its outcome", async () => {
+describe("submitting many tasks", () => {
+  it("submitAll() sends 1,000 tasks per call and returns a result for each", async () => {
     const { coordinator, fake } = coordinatorThat("POST", ({ body }) =>
       json({
         results: (body as { tasks: { type: string }[] }).tasks.map(({ type }) =>
@@ -251,7 +251,7 @@ describe("the event stream", () => {
       ].join(""),
     );
 
-  it("is taken up again after the last event that came", async () => {
+  it("a broken stream is opened again after the last event received", async () => {
     const { coordinator, fake } = coordinatorThat(
       "GET",
       () => stream(4, 5),
@@ -271,7 +271,7 @@ describe("the event stream", () => {
     expect(fake.calls.map(({ headers }) => headers.get("Last-Event-ID"))).toEqual(["3", "5", "5"]);
   });
 
-  it("that falls silent is opened anew", async () => {
+  it("a silent stream is opened again", async () => {
     const { coordinator, fake } = coordinatorThat("GET", silence, () => stream(1));
     const first = coordinator.events().next();
     await pass(39);
@@ -280,7 +280,7 @@ describe("the event stream", () => {
     expect((await first).value).toEqual({ id: 1 });
   });
 
-  it("ends with its signal, without an error", async () => {
+  it("an aborted signal ends the stream without an error", async () => {
     const { coordinator } = coordinatorThat("GET", silence);
     const listener = new AbortController();
     const first = coordinator.events({ signal: listener.signal }).next();
@@ -290,14 +290,14 @@ describe("the event stream", () => {
     expect(await first).toEqual({ done: true, value: undefined });
   });
 
-  it("that is refused is an error", async () => {
+  it("a refused stream rejects", async () => {
     const { coordinator } = coordinatorThat("GET", () => problem(403, "forbidden"));
     await expect(coordinator.events().next()).rejects.toBeInstanceOf(client.ForbiddenError);
   });
 });
 
-describe("the calls of the document this grew from", () => {
-  it("register an agent by position or by name", async () => {
+describe("the short forms of calls", () => {
+  it("registerAgent() takes its arguments by position or by name", async () => {
     const { coordinator, fake } = coordinatorThat("PUT", () => json({}));
     await coordinator.registerAgent("agent1", "worker", ["task_type1"], "http://agent1");
     await coordinator.registerAgent({ id: "agent2", type: "worker", capabilities: [], group: "eu" });
@@ -310,7 +310,7 @@ describe("the calls of the document this grew from", () => {
     ]);
   });
 
-  it("choose a strategy by name or by keys", async () => {
+  it("initFailoverStrategy() takes a strategy or configuration keys", async () => {
     const { coordinator, fake } = coordinatorThat("PATCH", () => json({}));
     await coordinator.initFailoverStrategy("backup_agent");
     await coordinator.initFailoverStrategy("basic");

@@ -1,4 +1,4 @@
-/** `withLock`: whoever holds a lock believes in it for less long than the coordinator does. */
+/** `withLock`: an agent treats its lock as lost before the coordinator can grant it to another. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   Agent,
@@ -81,7 +81,7 @@ function holding(agent: Agent, options: Parameters<Agent["withLock"]>[2] = { ttl
 }
 
 describe("a lock that is held", () => {
-  it("is renewed at each third of its TTL, and released at the end", async () => {
+  it("a lock is renewed at each third of its TTL and released at the end", async () => {
     const { fake, agent } = await agentWithLocks();
     const lock = holding(agent);
     await pass(9.9);
@@ -101,7 +101,7 @@ describe("a lock that is held", () => {
     expect(lock.abortedAtMs).toBeNull();
   });
 
-  it("is given up a tenth of its TTL before it ends, counted from the last renewal that was asked for and granted", async () => {
+  it("the signal is aborted nine tenths of the TTL after the last successful renewal was sent", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.inTurn("POST", RENEW, () => json({ lock: {} }), noAnswer);
     const lock = holding(agent);
@@ -118,7 +118,7 @@ describe("a lock that is held", () => {
     expect(await lock.outcome).toBeInstanceOf(LockLostError);
   });
 
-  it("is tried to be renewed more often while nobody answers", async () => {
+  it("renewals are more frequent while they get no answer", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.inTurn("POST", RENEW, noAnswer, noAnswer, () => json({ lock: {} }));
     const lock = holding(agent);
@@ -131,7 +131,7 @@ describe("a lock that is held", () => {
     expect(await lock.outcome).toBe("done");
   });
 
-  it("is given up in time also when a renewal hangs", async () => {
+  it("the signal is aborted in time although a renewal is not answered", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", RENEW, silence);
     const lock = holding(agent);
@@ -142,7 +142,7 @@ describe("a lock that is held", () => {
     expect(await lock.outcome).toBeInstanceOf(LockLostError);
   });
 
-  it("is given up at once when the coordinator says that it is another's", async () => {
+  it("the signal is aborted at once when a renewal is refused", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", RENEW, () => problem(409, "stale_fencing_token"));
     const lock = holding(agent);
@@ -153,7 +153,7 @@ describe("a lock that is held", () => {
     expect(String(await lock.outcome)).toContain("stale_fencing_token");
   });
 
-  it("is released also when what it was for throws", async () => {
+  it("a lock is released when the function throws", async () => {
     const { fake, agent } = await agentWithLocks();
     const thrown = new Error("broken");
     await expect(
@@ -166,7 +166,7 @@ describe("a lock that is held", () => {
 });
 
 describe("waiting for a lock", () => {
-  it("goes on in line until it is free", async () => {
+  it("withLock() waits in the queue until the lock is granted", async () => {
     const { fake, agent, grant } = await agentWithLocks();
     fake.inTurn("POST", ACQUIRE, held, held, grant);
     const lock = holding(agent, { waitSeconds: 40 });
@@ -180,7 +180,7 @@ describe("waiting for a lock", () => {
     lock.end();
   });
 
-  it("ends with who holds it when the time is over", async () => {
+  it("withLock() rejects with the holder after waitSeconds", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", ACQUIRE, held);
     const lock = holding(agent, { waitSeconds: 3 });
@@ -190,7 +190,7 @@ describe("waiting for a lock", () => {
     expect(error).toMatchObject({ evidence: { holder: "other" } });
   });
 
-  it("is not at all when told so", async () => {
+  it("withLock() does not wait with waitSeconds: 0", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", ACQUIRE, held);
     const lock = holding(agent, { waitSeconds: 0 });
@@ -199,7 +199,7 @@ describe("waiting for a lock", () => {
     expect(fake.made("POST", ACQUIRE)).toHaveLength(1);
   });
 
-  it("ends with its signal", async () => {
+  it("withLock() rejects with the reason of its aborted signal", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", ACQUIRE, silence);
     const caller = new AbortController();
@@ -209,7 +209,7 @@ describe("waiting for a lock", () => {
     expect(await lock.outcome).toEqual(new Error("enough"));
   });
 
-  it("that took long is followed by a renewal, for the TTL runs since an unknown instant", async () => {
+  it("a lock that was granted after a long wait is renewed at once", async () => {
     const { fake, agent, grant } = await agentWithLocks();
     fake.on("POST", ACQUIRE, async (called) => {
       await new Promise((resolve) => setTimeout(resolve, 20_000));
@@ -227,11 +227,11 @@ describe("waiting for a lock", () => {
   });
 });
 
-describe("a wait that is given up", () => {
+describe("a wait that ends without the lock", () => {
   const enough = new Error("enough");
   const left = { agent_id: "a", ttl_seconds: 30, wait_seconds: 0 };
 
-  /** Waits in line, then is told to stop; the answers are to what is asked after that. */
+  /** Waits in the queue until the signal is aborted; the answers are for the calls after that. */
   async function givenUp(...answers: Answering[]) {
     const { fake, agent, grant } = await agentWithLocks();
     fake.inTurn("POST", ACQUIRE, silence, ...answers);
@@ -244,7 +244,7 @@ describe("a wait that is given up", () => {
     return { fake, agent, grant, lock, asked };
   }
 
-  it("gives up the place in line too", async () => {
+  it("an aborted wait leaves the queue", async () => {
     const { fake, lock, asked } = await givenUp(held);
     expect(await lock.outcome).toBe(enough);
     expect(asked().slice(1)).toEqual([left]);
@@ -253,7 +253,7 @@ describe("a wait that is given up", () => {
     expect(fake.made("POST", RELEASE)).toEqual([]);
   });
 
-  it("gives back the lock that was granted meanwhile", async () => {
+  it("an aborted wait releases the lock that was granted meanwhile", async () => {
     const { fake, lock } = await givenUp(() =>
       json({ lock: { resource: "db/orders", fencing_token: 7, ttl_seconds: 30 } }),
     );
@@ -262,7 +262,7 @@ describe("a wait that is given up", () => {
     expect(lock.token).toBeNull();
   });
 
-  it("ends at once, and is not for ever told to a coordinator that does not answer", async () => {
+  it("an aborted wait ends at once, and the calls to leave the queue end within a minute", async () => {
     for (const answering of [silence, noAnswer]) {
       const { lock, asked } = await givenUp(answering);
       expect(await lock.outcome).toBe(enough);
@@ -275,7 +275,7 @@ describe("a wait that is given up", () => {
     }
   });
 
-  it("gives back nothing that another task of this agent has got since", async () => {
+  it("an aborted wait never releases the lock of another task of this agent", async () => {
     const answer = Promise.withResolvers<Response>();
     const answers: Answering[] = [() => answer.promise];
     const { fake, agent, grant, asked } = await givenUp(...answers);
@@ -300,7 +300,7 @@ describe("a wait that is given up", () => {
     ]);
   });
 
-  it("has nothing to give up while another task of this agent has the lock, or before it began", async () => {
+  it("an aborted wait makes no call when it was not in the queue of the coordinator", async () => {
     const { fake, agent } = await agentWithLocks();
     const first = holding(agent);
     const caller = new AbortController();
@@ -316,7 +316,7 @@ describe("a wait that is given up", () => {
     expect(fake.made("POST", RELEASE)).toHaveLength(1);
   });
 
-  it("because nobody answers leaves nothing behind when somebody does again", async () => {
+  it("a wait that got no answer leaves the queue when the coordinator is reachable again", async () => {
     const { fake, agent, grant } = await agentWithLocks();
     fake.on("POST", ACQUIRE, noAnswer);
     const lock = holding(agent, { waitSeconds: 2 });
@@ -328,7 +328,7 @@ describe("a wait that is given up", () => {
     expect(fake.made("POST", RELEASE).map(({ body }) => body)).toEqual([{ fencing_token: 1 }]);
   });
 
-  it("because its agent stops ends with the registration, which had the place", async () => {
+  it("a stopping agent ends its waits by unregistering", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", ACQUIRE, silence);
     const lock = holding(agent);
@@ -343,8 +343,8 @@ describe("a wait that is given up", () => {
   });
 });
 
-describe("the signal of a lock that is held", () => {
-  it("is aborted before its agent unregisters, which frees the lock", async () => {
+describe("the signal of a held lock", () => {
+  it("the signal is aborted before its agent unregisters", async () => {
     const { fake, agent } = await agentWithLocks();
     const lock = holding(agent, { ttlSeconds: 3600 });
     await pass(1);
@@ -361,7 +361,7 @@ describe("the signal of a lock that is held", () => {
     expect(await lock.outcome).toBeInstanceOf(LockLostError);
   });
 
-  it("is aborted early enough for its holder to end before the agent unregisters", async () => {
+  it("a function that reacts to its signal ends before the agent unregisters", async () => {
     const { fake, agent } = await agentWithLocks();
     const lock = agent
       .withLock(
@@ -378,7 +378,7 @@ describe("the signal of a lock that is held", () => {
     expect(last).toEqual(["POST release", "DELETE a"]);
   });
 
-  it("is aborted at once when its agent's incarnation is over, however it learns of it", async () => {
+  it("the signal is aborted at once when any call reports the end of the incarnation", async () => {
     const { fake, agent } = await agentWithLocks();
     fake.on("POST", /messages$/, ({ headers }) =>
       headers.get("Authorization") === "Bearer token-1"
@@ -401,7 +401,7 @@ describe("the signal of a lock that is held", () => {
     expect(await next.outcome).toBe("done");
   });
 
-  it("is aborted when its agent has been out of touch for its timeout, for then it counts as failed", async () => {
+  it("the signal is aborted after a heartbeat timeout without contact", async () => {
     const { fake, agent } = await agentWithLocks({ intervalSeconds: 10, timeoutSeconds: 30 });
     const lock = holding(agent, { ttlSeconds: 3600 });
     await pass(1);
@@ -416,7 +416,7 @@ describe("the signal of a lock that is held", () => {
     expect(await lock.outcome).toBeInstanceOf(LockLostError);
   });
 
-  it("is not aborted any more when the coordinator that was away has kept the incarnation", async () => {
+  it("locks acquired after an outage are kept when the incarnation has survived it", async () => {
     const { fake, agent, grant } = await agentWithLocks({ intervalSeconds: 10, timeoutSeconds: 30 });
     fake.on("POST", /./, noAnswer);
     await pass(45);
@@ -430,7 +430,7 @@ describe("the signal of a lock that is held", () => {
     expect(await lock.outcome).toBe("done");
   });
 
-  it("is not believed in at all if the grant is told to the incarnation after the one it was made to", async () => {
+  it("the signal is aborted from the start when the grant belongs to an earlier incarnation", async () => {
     const { fake, agent } = await agentWithLocks();
     const late = Promise.withResolvers<Response>();
     fake.on("POST", ACQUIRE, () => late.promise);
@@ -453,8 +453,8 @@ describe("the signal of a lock that is held", () => {
   });
 });
 
-describe("two tasks of one agent that want the same lock", () => {
-  it("never hold it together, though one in between has given up", async () => {
+describe("tasks of one agent that want the same lock", () => {
+  it("two tasks never hold the lock together although one between them timed out", async () => {
     const { fake, agent } = await agentWithLocks();
     const first = holding(agent, { ttlSeconds: 3600 });
     const second = holding(agent, { waitSeconds: 1 });
@@ -471,7 +471,7 @@ describe("two tasks of one agent that want the same lock", () => {
     expect(await third.outcome).toBe("done");
   });
 
-  it("never hold it together, though one in between was told to give up", async () => {
+  it("two tasks never hold the lock together although one between them was aborted", async () => {
     const { fake, agent } = await agentWithLocks();
     const first = holding(agent);
     const caller = new AbortController();
@@ -490,7 +490,7 @@ describe("two tasks of one agent that want the same lock", () => {
     expect(await third.outcome).toBe("done");
   });
 
-  it("take turns, each with a grant of its own", async () => {
+  it("tasks take turns, each with its own grant", async () => {
     const { fake, agent } = await agentWithLocks();
     const first = holding(agent);
     const second = holding(agent);
@@ -505,7 +505,7 @@ describe("two tasks of one agent that want the same lock", () => {
     expect([await first.outcome, await second.outcome]).toEqual(["done", "done"]);
   });
 
-  it("do not wait for ever, and a third takes its turn all the same", async () => {
+  it("a task that waits too long rejects, and the next one still gets its turn", async () => {
     const { agent } = await agentWithLocks();
     const first = holding(agent);
     const second = holding(agent, { waitSeconds: 3 });

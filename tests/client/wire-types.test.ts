@@ -1,4 +1,4 @@
-/** The types that the client publishes are those of the contract, though written out. */
+/** The published types of the client are equal to those of the contract. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { wireTypes } from "../../scripts/client/wire-types.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
-it("each type on the wire can stand for the contract's, and the other way round", () => {
+it("each published type is assignable to the type of the contract, and the other way round", () => {
   const dir = mkdtempSync(join(tmpdir(), "failover-wire-types-"));
   try {
     const names = [...wireTypes().keys()];
@@ -55,7 +55,7 @@ it("each type on the wire can stand for the contract's, and the other way round"
   }
 });
 
-it("the declarations name nothing that is not in them", () => {
+it("the declarations compile without any other file", () => {
   const dir = mkdtempSync(join(tmpdir(), "failover-declarations-"));
   try {
     const text = declarations();

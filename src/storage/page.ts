@@ -1,30 +1,36 @@
-/** Putting together a page of rows that may be large. */
+/** Lists read page by page, where a row may be large. */
+import type { Page } from "../contract/common.ts";
 import type { SqlValue } from "./sql.ts";
 
 /** Rows read at a time while a page is put together. */
 const CHUNK = 16;
 
-/** What one page may hold of text: an answer has to fit into memory with room to spare. */
+/** A page that holds more text than this ends early: an answer has to fit into memory and through a call. */
 const PAGE_CHARACTERS = 4_000_000;
 
-/** Part of a list, and whether there is more behind it. */
+/** Part of a list, and whether the list goes on behind it. */
 export type Slice<Item> = { items: Item[]; hasMore: boolean };
 
-/** Puts a page together until it has `limit` rows or is large enough. */
-export function readSlice<Item extends Record<string, SqlValue>>(
+/**
+ * Reads rows until there are `limit` of them or they are large enough. At least one, if there is one.
+ * @param next the next `count` rows behind `last`, which is undefined at the beginning
+ */
+export function readSlice<Row extends Record<string, SqlValue>>(
   limit: number,
-  next: (count: number) => Item[],
-): Slice<Item> {
-  const items: Item[] = [];
+  next: (count: number, last: Row | undefined) => Row[],
+): Slice<Row> {
+  const items: Row[] = [];
   let characters = 0;
-  // One more than asked for tells whether there is more.
+  // One more than asked for shows whether there is more.
   while (items.length <= limit) {
-    if (characters > PAGE_CHARACTERS) return { items, hasMore: true };
     const count = Math.min(CHUNK, limit + 1 - items.length);
-    const chunk = next(count);
-    for (const row of chunk) characters += charactersIn(row);
-    items.push(...chunk);
-    if (chunk.length < count) return { items, hasMore: false };
+    const rows = next(count, items.at(-1));
+    for (const row of rows) {
+      if (characters > PAGE_CHARACTERS) return { items, hasMore: true };
+      items.push(row);
+      characters += charactersIn(row);
+    }
+    if (rows.length < count) return { items, hasMore: false };
   }
   return { items: items.slice(0, limit), hasMore: true };
 }
@@ -37,4 +43,23 @@ function charactersIn(row: Record<string, SqlValue>): number {
 
 export function mapSlice<From, To>({ items, hasMore }: Slice<From>, view: (item: From) => To): Slice<To> {
   return { items: items.map(view), hasMore };
+}
+
+/** A slice as the API returns it. */
+export function pageOf<Row, Item>(
+  { items, hasMore }: Slice<Row>,
+  view: (row: Row) => Item,
+  cursorOf: (row: Row) => string,
+): Page<Item> {
+  const last = items.at(-1);
+  return { items: items.map(view), next_cursor: hasMore && last !== undefined ? cursorOf(last) : null };
+}
+
+/** The cursor of lists whose rows are numbered. */
+export const numberCursor = ({ number }: { number: number }): string => String(number);
+
+/** The number in such a cursor; null for the beginning, and for what is not one of our cursors. */
+export function numberOf(cursor: string | null): number | null {
+  const number = Number(cursor);
+  return cursor === null || !Number.isSafeInteger(number) ? null : number;
 }

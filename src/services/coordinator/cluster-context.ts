@@ -77,7 +77,7 @@ export class ClusterContext {
     if (this.meta.read("stream_id") === null) this.meta.write("stream_id", this.host.randomId());
     this.settings.load();
     this.incarnations.reload();
-    this.agents.load(this.tasks.store.heldCountByAgent());
+    this.agents.load(this.tasks.store.held.countByAgent());
     this.tasks.load();
     this.outbox.load();
     this.wakeups.load(nowMs);

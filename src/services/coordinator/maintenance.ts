@@ -64,8 +64,8 @@ export class Maintenance {
     const finishedMs = tasks.store.earliestFinishedMs();
     return earliest(
       background.hasWork ? nowMs + SAFETY_NET_MS : null,
-      tasks.store.earliestDeadlineMs(),
-      tasks.store.earliestBackOffMs(),
+      tasks.store.deadlines.earliestMs(),
+      tasks.store.pending.earliestBackOffMs(),
       finishedMs === null ? null : this.#hasTooMuch() ? nowMs : finishedMs + settings.retentionMs + 1,
       drains.nextWorkMs(),
       wakeups.nextWorkMs(),
@@ -78,7 +78,8 @@ export class Maintenance {
     if (this.#isLate(scheduledMs, nowMs)) this.#extendDeadlines("alarm_late", nowMs, nowMs);
     this.#timeOutTasks(nowMs);
     this.#parts.drains.runDue(nowMs);
-    for (const task of tasks.store.backedOff(nowMs, ALARM_SLICE)) this.#retryBackedOff(task.id, nowMs);
+    for (const task of tasks.store.pending.backedOff(nowMs, ALARM_SLICE))
+      this.#retryBackedOff(task.id, nowMs);
     tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
     wakeups.repeatDue(nowMs);
     outbox.sendDue(nowMs);
@@ -88,10 +89,10 @@ export class Maintenance {
   #isLate(scheduledMs: number | null, nowMs: number): boolean {
     const { store } = this.#context.tasks;
     const { drains } = this.#parts;
-    const dueMs = earliest(scheduledMs, store.earliestDeadlineMs(), drains.nextWorkMs(), nowMs) ?? nowMs;
+    const dueMs = earliest(scheduledMs, store.deadlines.earliestMs(), drains.nextWorkMs(), nowMs) ?? nowMs;
     const countedFromMs = Math.max(dueMs, this.#lastPauseMs);
     if (!mayBeLate(countedFromMs, nowMs)) return false;
-    const shortestMs = earliest(store.shortestTimeoutMs(), drains.shortestTimeoutMs());
+    const shortestMs = earliest(store.deadlines.shortestTimeoutMs(), drains.shortestTimeoutMs());
     return isLateAlarm(countedFromMs, nowMs, shortestMs);
   }
 
@@ -104,7 +105,7 @@ export class Maintenance {
   }
 
   #timeOutTasks(nowMs: number): void {
-    for (const task of this.#context.tasks.store.overdue(nowMs, ALARM_SLICE)) {
+    for (const task of this.#context.tasks.store.deadlines.overdue(nowMs, ALARM_SLICE)) {
       // An earlier time-out of the slice may have changed the task.
       const current = this.#context.tasks.store.find(task.id);
       const deadline = current && taskDeadline(current);
@@ -128,7 +129,7 @@ export class Maintenance {
     let count = 0;
     let last = 0;
     for (;;) {
-      const page = this.#context.tasks.store.withDeadline(last, PAGE);
+      const page = this.#context.tasks.store.deadlines.page(last, PAGE);
       for (const { number, task } of page) {
         this.#context.saveTask(task, extendedTask(task, fromMs));
         last = number;

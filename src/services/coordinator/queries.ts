@@ -15,8 +15,8 @@ import {
 } from "../../contract/task.ts";
 import type { Principal } from "../../domain/principal.ts";
 import type { UnstartedRead } from "../../protocol/object-calls.ts";
-import type { QueuedTask, QueuePosition } from "../../storage/coordinator/tasks.ts";
-import type { Slice } from "../../storage/page.ts";
+import type { QueuedTask, QueuePosition } from "../../storage/coordinator/task-table.ts";
+import { numberCursor, numberOf, pageOf } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { ClusterContext } from "./cluster-context.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
@@ -88,23 +88,22 @@ export class Queries {
   tasks(filter: TaskFilter, limit: number, cursor: string | null): Page<Task> {
     return this.#context.unit.read(() => {
       const found = this.#context.tasks.store.list(filter, numberOf(cursor), limit);
-      return pageOfSlice(
-        found,
-        ({ task }) => taskView(task),
-        ({ number }) => String(number),
-      );
+      return pageOf(found, ({ task }) => taskView(task), numberCursor);
     });
   }
 
   /** The tasks that an agent holds, most urgent first. An agent that reads its whole list needs no further wake-up. */
   tasksOf(agentId: string, { statuses, limit, cursor }: HeldTasksQuery, principal: Principal): Page<Task> {
     return this.#context.unit.read(() => {
-      const found = this.#context.tasks.store.heldPage(agentId, statuses, positionOf(cursor), limit);
+      const found = this.#context.tasks.store.held.page(agentId, statuses, {
+        after: positionOf(cursor),
+        limit,
+      });
       if (principal.role === "agent") {
         const unstarted = found.items.filter(({ task }) => task.status === "assigned").length;
         this.#context.wakeups.read(agentId, unstarted);
       }
-      return pageOfSlice(found, viewOfQueued, cursorOfQueued);
+      return pageOf(found, viewOfQueued, cursorOfQueued);
     });
   }
 
@@ -115,16 +114,16 @@ export class Queries {
   unstartedTasks(reads: readonly UnstartedRead[]): Page<Task>[] {
     return this.#context.unit.read(() => {
       const queues = reads.map(({ agentId, cursor }) => ({ agentId, after: positionOf(cursor) }));
-      const slices = this.#context.tasks.store.unstartedPages(queues, UNSTARTED_LIMIT);
-      return slices.map((slice) => pageOfSlice(slice, viewOfQueued, cursorOfQueued));
+      const slices = this.#context.tasks.store.held.unstartedPages(queues, UNSTARTED_LIMIT);
+      return slices.map((slice) => pageOf(slice, viewOfQueued, cursorOfQueued));
     });
   }
 
   decisions(taskId: string, limit: number, cursor: string | null): Outcome<Page<Decision>> {
     return this.#context.unit.read((): Outcome<Page<Decision>> => {
       if (this.#context.tasks.store.find(taskId) === undefined) return noSuchTask();
-      const found = this.#context.decisions.list(taskId, numberOf(cursor) ?? 0, limit + 1);
-      return ok(pageFrom(found, limit, ({ decision }) => decision));
+      const found = this.#context.decisions.list(taskId, numberOf(cursor) ?? 0, limit);
+      return ok(pageOf(found, ({ decision }) => decision, numberCursor));
     });
   }
 
@@ -132,7 +131,7 @@ export class Queries {
     return this.#context.unit.read((): Outcome<Page<LateResult>> => {
       if (this.#context.tasks.store.find(taskId) === undefined) return noSuchTask();
       const found = this.#context.lateResults.list(taskId, numberOf(cursor) ?? 0, limit);
-      return ok(pageOfSlice(found, lateResultView, ({ attempt }) => String(attempt)));
+      return ok(pageOf(found, lateResultView, ({ attempt }) => String(attempt)));
     });
   }
 
@@ -146,11 +145,7 @@ export class Queries {
   failures(filter: FailureFilter, limit: number, cursor: string | null): Page<Failure> {
     return this.#context.unit.read(() => {
       const found = this.#context.failures.list(filter, numberOf(cursor), limit);
-      return pageOfSlice(
-        found,
-        ({ failure }) => failure,
-        ({ number }) => String(number),
-      );
+      return pageOf(found, ({ failure }) => failure, numberCursor);
     });
   }
 
@@ -194,40 +189,12 @@ export class Queries {
   }
 }
 
-/** @returns null for a cursor that is not a number: the list then starts from its beginning */
-function numberOf(cursor: string | null): number | null {
-  const number = Number(cursor);
-  return cursor === null || !Number.isSafeInteger(number) ? null : number;
-}
-
 const viewOfQueued = ({ task }: QueuedTask) => taskView(task);
-const cursorOfQueued = ({ place }: QueuedTask) => `${place.urgency}:${place.number}`;
+const cursorOfQueued = ({ position }: QueuedTask) => `${position.urgency}:${position.number}`;
 
 function positionOf(cursor: string | null): QueuePosition | null {
   const [urgency, number] = (cursor ?? "").split(":").map(Number);
   return Number.isFinite(urgency) && Number.isFinite(number)
     ? { urgency: urgency ?? 0, number: number ?? 0 }
     : null;
-}
-
-function pageOfSlice<Row, Item>(
-  { items, hasMore }: Slice<Row>,
-  view: (row: Row) => Item,
-  cursorOf: (row: Row) => string,
-): Page<Item> {
-  const last = items.at(-1);
-  return { items: items.map(view), next_cursor: hasMore && last !== undefined ? cursorOf(last) : null };
-}
-
-/** @param found one more than `limit` if there is a further page */
-function pageFrom<Row extends { number: number }, Item>(
-  found: readonly Row[],
-  limit: number,
-  view: (row: Row) => Item,
-): Page<Item> {
-  const page = found.slice(0, limit);
-  return {
-    items: page.map(view),
-    next_cursor: found.length > limit ? String(page.at(-1)?.number) : null,
-  };
 }

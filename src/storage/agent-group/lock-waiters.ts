@@ -1,6 +1,22 @@
-/** The lines for the locks of a group: one row for each who waits. */
+/** The queues for the locks of a group: one row for each waiter. */
 import type { LockWaiter } from "../../domain/lock.ts";
 import type { Sql } from "../sql.ts";
+import { Table } from "../table.ts";
+
+const LOCK_WAITERS = new Table<LockWaiter>("lock_waiters", {
+  key: ["position"],
+  columns: {
+    position: "position",
+    resource: "resource",
+    agentId: "agent_id",
+    incarnation: "incarnation",
+    ttlMs: "ttl_ms",
+    waitMs: "wait_ms",
+    endsAtMs: "ends_at",
+    extensions: "extensions",
+    requestId: "request_id",
+  },
+});
 
 export class LockWaiterStore {
   readonly #sql: Sql;
@@ -9,29 +25,15 @@ export class LockWaiterStore {
     this.#sql = sql;
   }
 
-  /** In the order in which they came. */
+  /** In the order of their positions. */
   all(): LockWaiter[] {
-    return this.#sql.all<LockWaiter>(
-      `SELECT position, resource, agent_id AS agentId, incarnation, ttl_ms AS ttlMs, wait_ms AS waitMs,
-              ends_at AS endsAtMs, extensions, request_id AS requestId
-       FROM lock_waiters ORDER BY position`,
-    );
+    return this.#sql
+      .all(`SELECT ${LOCK_WAITERS.columns} FROM lock_waiters ORDER BY position`)
+      .map(LOCK_WAITERS.read);
   }
 
   save(waiter: LockWaiter): void {
-    this.#sql.all(
-      `INSERT OR REPLACE INTO lock_waiters (position, resource, agent_id, incarnation, ttl_ms, wait_ms, ends_at,
-         extensions, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      waiter.position,
-      waiter.resource,
-      waiter.agentId,
-      waiter.incarnation,
-      waiter.ttlMs,
-      waiter.waitMs,
-      waiter.endsAtMs,
-      waiter.extensions,
-      waiter.requestId,
-    );
+    LOCK_WAITERS.replace(this.#sql, waiter);
   }
 
   remove(position: number): void {

@@ -1,6 +1,23 @@
-/** The locks of a group: one row a resource. */
+/** The locks of a group: one row for each resource. */
 import type { LockRecord } from "../../domain/lock.ts";
 import type { Sql } from "../sql.ts";
+import { Table } from "../table.ts";
+
+const LOCKS = new Table<LockRecord>("locks", {
+  key: ["resource"],
+  columns: {
+    resource: "resource",
+    holder: "holder",
+    incarnation: "incarnation",
+    fencingToken: "fencing_token",
+    ttlMs: "ttl_ms",
+    acquiredAtMs: "acquired_at",
+    expiresAtMs: "expires_at",
+    extensions: "extensions",
+    releasedToken: "released_token",
+    grantableAtMs: "grantable_at",
+  },
+});
 
 export class LockStore {
   readonly #sql: Sql;
@@ -10,29 +27,11 @@ export class LockStore {
   }
 
   all(): LockRecord[] {
-    return this.#sql.all<LockRecord>(
-      `SELECT resource, holder, incarnation, fencing_token AS fencingToken, ttl_ms AS ttlMs,
-              acquired_at AS acquiredAtMs, expires_at AS expiresAtMs, extensions,
-              released_token AS releasedToken, grantable_at AS grantableAtMs
-       FROM locks ORDER BY resource`,
-    );
+    return this.#sql.all(`SELECT ${LOCKS.columns} FROM locks ORDER BY resource`).map(LOCKS.read);
   }
 
   save(lock: LockRecord): void {
-    this.#sql.all(
-      `INSERT OR REPLACE INTO locks (resource, holder, incarnation, fencing_token, ttl_ms, acquired_at,
-         expires_at, extensions, released_token, grantable_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      lock.resource,
-      lock.holder,
-      lock.incarnation,
-      lock.fencingToken,
-      lock.ttlMs,
-      lock.acquiredAtMs,
-      lock.expiresAtMs,
-      lock.extensions,
-      lock.releasedToken,
-      lock.grantableAtMs,
-    );
+    LOCKS.replace(this.#sql, lock);
   }
 
   remove(resource: string): void {

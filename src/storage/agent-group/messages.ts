@@ -1,13 +1,28 @@
 /**
- * The messages in the boxes of a group's agents. A message that its agent acknowledged is gone;
- * a broadcast is one row for all, and stays until it is dropped.
+ * The unread messages of a group's agents. A message is removed when its agent acknowledges it; a broadcast is
+ * one row for all agents, and stays until it is dropped.
  */
-import { readSlice, type Slice } from "../page.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
+import { type Row, Table } from "../table.ts";
 
 /** `content` is JSON text. */
 export type MessageDraft = { from: string; messageType: string; content: string; sentAtMs: number };
 export type MessageRow = MessageDraft & { number: number };
+
+/** Numbered by the database. */
+type StoredMessage = MessageDraft & { agentId: string | null };
+
+const MESSAGES = new Table<StoredMessage>("messages", {
+  key: [],
+  columns: {
+    agentId: "agent_id",
+    from: "sender",
+    messageType: "message_type",
+    content: "content",
+    sentAtMs: "sent_at",
+  },
+});
 
 export class MessageStore {
   readonly #sql: Sql;
@@ -17,16 +32,11 @@ export class MessageStore {
   }
 
   /** @param agentId null for a broadcast. @returns its number, greater than any before */
-  append(agentId: string | null, { from, messageType, content, sentAtMs }: MessageDraft): number {
+  append(agentId: string | null, draft: MessageDraft): number {
     const row = first<{ number: number }>(
       this.#sql,
-      `INSERT INTO messages (agent_id, sender, message_type, content, sent_at) VALUES (?, ?, ?, ?, ?)
-       RETURNING number`,
-      agentId,
-      from,
-      messageType,
-      content,
-      sentAtMs,
+      `${MESSAGES.insertion} RETURNING number`,
+      ...MESSAGES.values({ ...draft, agentId }),
     );
     if (row === undefined) throw new Error("a message was stored without a number");
     return row.number;
@@ -36,28 +46,25 @@ export class MessageStore {
   page(
     agentId: string,
     broadcasts: readonly number[],
-    afterNumber: number,
-    limit: number,
+    { after, limit }: { after: number; limit: number },
   ): Slice<MessageRow> {
-    let after = afterNumber;
-    return readSlice<MessageRow>(limit, (count) => {
-      const rows = this.#sql.all<MessageRow>(
-        `SELECT number, sender AS "from", message_type AS messageType, content, sent_at AS sentAtMs
-         FROM messages WHERE number IN (
+    const found = readSlice<Row & { number: number }>(limit, (count, last) => {
+      const from = last?.number ?? after;
+      return this.#sql.all(
+        `SELECT number, ${MESSAGES.columns} FROM messages WHERE number IN (
            SELECT number FROM (
              SELECT number FROM messages WHERE agent_id = ? AND number > ? ORDER BY number LIMIT ?)
            UNION ALL SELECT value FROM json_each(?) WHERE value > ?)
          ORDER BY number LIMIT ?`,
         agentId,
-        after,
+        from,
         count,
         JSON.stringify(broadcasts),
-        after,
+        from,
         count,
       );
-      after = rows.at(-1)?.number ?? after;
-      return rows;
     });
+    return mapSlice(found, ({ number, ...row }) => ({ number, ...MESSAGES.read(row) }));
   }
 
   oldest(limit: number): { number: number; agentId: string | null; sentAtMs: number }[] {

@@ -1,25 +1,43 @@
 /** The sessions of a group: one row for each live incarnation. */
 import type { DrainMode } from "../../contract/agent.ts";
 import type { Sql } from "../sql.ts";
+import { Table } from "../table.ts";
 
 export type SessionRow = {
   agentId: string;
-  /** Its place in the row of signs of life. */
+  /** Its index in the row of signs of life. */
   slot: number;
   incarnation: number;
   intervalMs: number;
   timeoutMs: number;
   registeredAtMs: number;
-  /** Broadcasts with a greater number are for it, unless it acknowledged them. */
+  /** Broadcasts with a greater number are unread, unless the agent acknowledged them one by one. */
   messagesFrom: number;
-  /** The number of its socket, as long as it has one. */
+  /** The number of its socket, while it has one. */
   connection: number | null;
-  /** Its socket broke: it is given up unless it shows life before this. */
+  /** Its socket broke: the agent becomes inactive unless it shows a sign of life before this. */
   suspectUntilMs: number | null;
-  /** Null while it takes tasks. */
+  /** Null while the agent accepts new tasks. */
   drainMode: DrainMode | null;
   drainDeadlineMs: number | null;
 };
+
+const SESSIONS = new Table<SessionRow>("sessions", {
+  key: ["agentId"],
+  columns: {
+    agentId: "agent_id",
+    slot: "slot",
+    incarnation: "incarnation",
+    intervalMs: "interval_ms",
+    timeoutMs: "timeout_ms",
+    registeredAtMs: "registered_at",
+    messagesFrom: "messages_from",
+    connection: "connection",
+    suspectUntilMs: "suspect_until",
+    drainMode: "drain_mode",
+    drainDeadlineMs: "drain_deadline",
+  },
+});
 
 export class SessionStore {
   readonly #sql: Sql;
@@ -29,31 +47,11 @@ export class SessionStore {
   }
 
   all(): SessionRow[] {
-    return this.#sql.all<SessionRow>(
-      `SELECT agent_id AS agentId, slot, incarnation, interval_ms AS intervalMs, timeout_ms AS timeoutMs,
-              registered_at AS registeredAtMs, messages_from AS messagesFrom, connection,
-              suspect_until AS suspectUntilMs, drain_mode AS drainMode, drain_deadline AS drainDeadlineMs
-       FROM sessions`,
-    );
+    return this.#sql.all(`SELECT ${SESSIONS.columns} FROM sessions`).map(SESSIONS.read);
   }
 
   save(row: SessionRow): void {
-    this.#sql.all(
-      `INSERT OR REPLACE INTO sessions (agent_id, slot, incarnation, interval_ms, timeout_ms, registered_at,
-         messages_from, connection, suspect_until, drain_mode, drain_deadline)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      row.agentId,
-      row.slot,
-      row.incarnation,
-      row.intervalMs,
-      row.timeoutMs,
-      row.registeredAtMs,
-      row.messagesFrom,
-      row.connection,
-      row.suspectUntilMs,
-      row.drainMode,
-      row.drainDeadlineMs,
-    );
+    SESSIONS.replace(this.#sql, row);
   }
 
   remove(agentId: string): void {

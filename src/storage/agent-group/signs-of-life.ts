@@ -1,6 +1,7 @@
 /**
- * Signs of life, flushed as one row for the whole group: a heartbeat must not cost a row.
- * The blob holds three 64-bit floats a slot: last sign of life, last credit, credits given.
+ * Signs of life, flushed as one row for the whole group: a heartbeat must not cost a row of its own.
+ * The blob holds three 64-bit floats for each slot: the last sign of life, the last extension, and the number
+ * of extensions.
  */
 import type { SignsOfLife } from "../../domain/liveness.ts";
 import { first, type Sql } from "../sql.ts";
@@ -26,10 +27,13 @@ export class SignsOfLifeStore {
     return {
       flushedAtMs: row.flushedAtMs,
       at: (slot) => {
-        const [lastSignMs, creditedAtMs, credits] = numbers.subarray(slot * FIELDS, slot * FIELDS + FIELDS);
+        const [lastSignMs, extendedAtMs, extensions] = numbers.subarray(
+          slot * FIELDS,
+          slot * FIELDS + FIELDS,
+        );
         // A slot never written is all zeros.
         if (lastSignMs === undefined || lastSignMs === 0) return null;
-        return { lastSignMs, extendedAtMs: creditedAtMs ?? 0, extensions: credits ?? 0 };
+        return { lastSignMs, extendedAtMs: extendedAtMs ?? 0, extensions: extensions ?? 0 };
       },
     };
   }

@@ -1,36 +1,37 @@
-/** The roster: one row an agent. */
-import type { AgentStatus, Load } from "../../contract/agent.ts";
-import type { AgentRecord, Drain } from "../../domain/agent.ts";
-import type { ReliabilityHistory } from "../../domain/reliability.ts";
-import type { PerformanceByType } from "../../domain/task-type-performance.ts";
+/** The agents of a cluster: one row each. And the groups they are in. */
+import type { AgentRecord } from "../../domain/agent.ts";
 import type { Sql } from "../sql.ts";
+import { flag, json, nullableJson, Table } from "../table.ts";
 
-type Row = {
-  id: string;
-  group_id: string;
-  type: string;
-  capabilities: string;
-  endpoint: string | null;
-  labels: string;
-  max_concurrent_tasks: number;
-  heartbeat_interval_ms: number;
-  heartbeat_timeout_ms: number;
-  status: string;
-  incarnation: number;
-  registered_at: number;
-  registered_by: string;
-  last_heartbeat_at: number | null;
-  is_leaving: number;
-  cooldown_until: number | null;
-  failure_count: number;
-  tasks_completed: number;
-  tasks_failed: number;
-  task_ms_total: number;
-  load: string | null;
-  reliability_history: string;
-  performance: string;
-  drain: string | null;
-};
+const AGENTS = new Table<AgentRecord>("agents", {
+  key: ["id"],
+  columns: {
+    id: "id",
+    group: "group_id",
+    type: "type",
+    capabilities: json("capabilities"),
+    endpoint: "endpoint",
+    labels: json("labels"),
+    maxConcurrentTasks: "max_concurrent_tasks",
+    heartbeatIntervalMs: "heartbeat_interval_ms",
+    heartbeatTimeoutMs: "heartbeat_timeout_ms",
+    status: "status",
+    drain: nullableJson("drain"),
+    incarnation: "incarnation",
+    registeredAtMs: "registered_at",
+    registeredBy: "registered_by",
+    lastHeartbeatAtMs: "last_heartbeat_at",
+    isLeaving: flag("is_leaving"),
+    cooldownUntilMs: "cooldown_until",
+    failureCount: "failure_count",
+    tasksCompleted: "tasks_completed",
+    tasksFailed: "tasks_failed",
+    taskMsTotal: "task_ms_total",
+    load: nullableJson("load"),
+    reliabilityHistory: json("reliability_history"),
+    performance: json("performance"),
+  },
+});
 
 export class AgentStore {
   readonly #sql: Sql;
@@ -40,41 +41,11 @@ export class AgentStore {
   }
 
   all(): AgentRecord[] {
-    return this.#sql.all<Row>("SELECT * FROM agents").map(recordOf);
+    return this.#sql.all(`SELECT ${AGENTS.columns} FROM agents`).map(AGENTS.read);
   }
 
   save(agent: AgentRecord): void {
-    this.#sql.all(
-      `INSERT OR REPLACE INTO agents (id, group_id, type, capabilities, endpoint, labels, max_concurrent_tasks,
-         heartbeat_interval_ms, heartbeat_timeout_ms, status, incarnation, registered_at, registered_by,
-         last_heartbeat_at, is_leaving, cooldown_until, failure_count, tasks_completed, tasks_failed,
-         task_ms_total, load, reliability_history, performance, drain)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      agent.id,
-      agent.group,
-      agent.type,
-      JSON.stringify(agent.capabilities),
-      agent.endpoint,
-      JSON.stringify(agent.labels),
-      agent.maxConcurrentTasks,
-      agent.heartbeatIntervalMs,
-      agent.heartbeatTimeoutMs,
-      agent.status,
-      agent.incarnation,
-      agent.registeredAtMs,
-      agent.registeredBy,
-      agent.lastHeartbeatAtMs,
-      agent.isLeaving ? 1 : 0,
-      agent.cooldownUntilMs,
-      agent.failureCount,
-      agent.tasksCompleted,
-      agent.tasksFailed,
-      agent.taskMsTotal,
-      agent.load === null ? null : JSON.stringify(agent.load),
-      JSON.stringify(agent.reliabilityHistory),
-      JSON.stringify(agent.performance),
-      agent.drain === null ? null : JSON.stringify(agent.drain),
-    );
+    AGENTS.replace(this.#sql, agent);
   }
 
   remove(id: string): void {
@@ -88,33 +59,4 @@ export class AgentStore {
   addGroup(id: string): void {
     this.#sql.all("INSERT OR IGNORE INTO groups (id) VALUES (?)", id);
   }
-}
-
-function recordOf(row: Row): AgentRecord {
-  return {
-    id: row.id,
-    group: row.group_id,
-    type: row.type,
-    capabilities: JSON.parse(row.capabilities) as string[],
-    endpoint: row.endpoint,
-    labels: JSON.parse(row.labels) as Record<string, string>,
-    maxConcurrentTasks: row.max_concurrent_tasks,
-    heartbeatIntervalMs: row.heartbeat_interval_ms,
-    heartbeatTimeoutMs: row.heartbeat_timeout_ms,
-    status: row.status as AgentStatus,
-    drain: row.drain === null ? null : (JSON.parse(row.drain) as Drain),
-    incarnation: row.incarnation,
-    registeredAtMs: row.registered_at,
-    registeredBy: row.registered_by,
-    lastHeartbeatAtMs: row.last_heartbeat_at,
-    isLeaving: row.is_leaving === 1,
-    cooldownUntilMs: row.cooldown_until,
-    failureCount: row.failure_count,
-    tasksCompleted: row.tasks_completed,
-    tasksFailed: row.tasks_failed,
-    taskMsTotal: row.task_ms_total,
-    load: row.load === null ? null : (JSON.parse(row.load) as Load),
-    reliabilityHistory: JSON.parse(row.reliability_history) as ReliabilityHistory,
-    performance: JSON.parse(row.performance) as PerformanceByType,
-  };
 }

@@ -1,31 +1,48 @@
-/** Whom each attempt was given to, and how it ended; `overtaken` by the late result of another. */
+/** The agent of each attempt, and how the attempt ended; `overtaken` by the late result of another. */
 import type { AgentRecord } from "../../domain/agent.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 import { first, type Sql } from "../sql.ts";
+import { Table } from "../table.ts";
 
-const ATTEMPT_OUTCOMES = [
-  "completed",
-  "reported_failed",
-  "timed_out",
-  "agent_failed",
-  "agent_unregistered",
-  "reregistered",
-  "cancelled",
-  "agent_suspect",
-  "agent_drained",
-  "overtaken",
-] as const;
-export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+export type AttemptOutcome =
+  | "completed"
+  | "reported_failed"
+  | "timed_out"
+  | "agent_failed"
+  | "agent_unregistered"
+  | "reregistered"
+  | "cancelled"
+  | "agent_suspect"
+  | "agent_drained"
+  | "overtaken";
 
 export type AttemptRow = {
+  taskId: string;
+  attempt: number;
   agentId: string;
   incarnation: number;
   assignedAtMs: number;
+  endedAtMs: number | null;
   outcome: AttemptOutcome | null;
-  /** Of the task when it was given; null if that is not on record. */
+  /** Of the task when it was assigned; null if that is not on record. */
   priority: number | null;
   reassignmentCount: number | null;
 };
+
+const ATTEMPTS = new Table<AttemptRow>("attempts", {
+  key: ["taskId", "attempt"],
+  columns: {
+    taskId: "task_id",
+    attempt: "attempt",
+    agentId: "agent_id",
+    incarnation: "incarnation",
+    assignedAtMs: "assigned_at",
+    endedAtMs: "ended_at",
+    outcome: "outcome",
+    priority: "priority",
+    reassignmentCount: "reassignment_count",
+  },
+});
 
 /** Attempts kept of one task; the oldest go first. */
 const KEPT = 200;
@@ -37,37 +54,38 @@ export class AttemptStore {
     this.#sql = sql;
   }
 
-  /** @param task as it was given to the agent */
+  /** @param task as it was assigned to the agent */
   insert(
     { id, attempt, priority, reassignmentCount }: TaskRecord,
     agent: Pick<AgentRecord, "id" | "incarnation">,
     nowMs: number,
   ): void {
-    this.#sql.all(
-      `INSERT INTO attempts (task_id, attempt, agent_id, incarnation, assigned_at, priority, reassignment_count)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      id,
+    ATTEMPTS.insert(this.#sql, {
+      taskId: id,
       attempt,
-      agent.id,
-      agent.incarnation,
-      nowMs,
+      agentId: agent.id,
+      incarnation: agent.incarnation,
+      assignedAtMs: nowMs,
+      endedAtMs: null,
+      outcome: null,
       priority,
       reassignmentCount,
-    );
+    });
     this.#sql.all("DELETE FROM attempts WHERE task_id = ? AND attempt <= ?", id, attempt - KEPT);
   }
 
-  end(taskId: string, attempt: number, outcome: AttemptOutcome, nowMs: number): void {
+  /** Ends the task's current attempt. */
+  end({ id, attempt }: Pick<TaskRecord, "id" | "attempt">, outcome: AttemptOutcome, nowMs: number): void {
     this.#sql.all(
       "UPDATE attempts SET ended_at = ?, outcome = ? WHERE task_id = ? AND attempt = ?",
       nowMs,
       outcome,
-      taskId,
+      id,
       attempt,
     );
   }
 
-  /** Its holder has it again. */
+  /** The attempt is its holder's again. */
   reopen(taskId: string, attempt: number): void {
     this.#sql.all(
       "UPDATE attempts SET ended_at = NULL, outcome = NULL WHERE task_id = ? AND attempt = ?",
@@ -77,12 +95,12 @@ export class AttemptStore {
   }
 
   find(taskId: string, attempt: number): AttemptRow | undefined {
-    return first<AttemptRow>(
+    const row = first(
       this.#sql,
-      `SELECT agent_id AS agentId, incarnation, assigned_at AS assignedAtMs, outcome, priority,
-         reassignment_count AS reassignmentCount FROM attempts WHERE task_id = ? AND attempt = ?`,
+      `SELECT ${ATTEMPTS.columns} FROM attempts WHERE task_id = ? AND attempt = ?`,
       taskId,
       attempt,
     );
+    return row && ATTEMPTS.read(row);
   }
 }

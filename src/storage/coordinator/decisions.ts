@@ -1,6 +1,7 @@
 /** Placement decisions, numbered within their task. */
 import type { Decision } from "../../contract/decision.ts";
-import type { Sql } from "../sql.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
+import { first, type Sql } from "../sql.ts";
 
 /** Decisions kept of one task; the oldest go first. */
 const KEPT = 200;
@@ -22,15 +23,30 @@ export class DecisionStore {
     this.#sql.all("DELETE FROM decisions WHERE task_id = ? AND number <= ?", decision.task_id, number - KEPT);
   }
 
-  /** Oldest first, behind a place in the list. */
-  list(taskId: string, afterNumber: number, limit: number): { number: number; decision: Decision }[] {
-    return this.#sql
-      .all<{ number: number; decision: string }>(
+  /** The oldest decision behind a number. */
+  firstAfter(taskId: string, after: number): Decision | undefined {
+    const row = first<{ decision: string }>(
+      this.#sql,
+      "SELECT decision FROM decisions WHERE task_id = ? AND number > ? ORDER BY number LIMIT 1",
+      taskId,
+      after,
+    );
+    return row && (JSON.parse(row.decision) as Decision);
+  }
+
+  /** Oldest first, behind a number. */
+  list(taskId: string, after: number, limit: number): Slice<{ number: number; decision: Decision }> {
+    const found = readSlice<{ number: number; decision: string }>(limit, (count, last) =>
+      this.#sql.all(
         "SELECT number, decision FROM decisions WHERE task_id = ? AND number > ? ORDER BY number LIMIT ?",
         taskId,
-        afterNumber,
-        limit,
-      )
-      .map((row) => ({ number: row.number, decision: JSON.parse(row.decision) as Decision }));
+        last?.number ?? after,
+        count,
+      ),
+    );
+    return mapSlice(found, (row) => ({
+      number: row.number,
+      decision: JSON.parse(row.decision) as Decision,
+    }));
   }
 }

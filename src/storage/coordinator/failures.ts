@@ -1,17 +1,12 @@
 /** The record of failures, bounded. */
-import type { Failure, FailureFilter } from "../../contract/failure.ts";
+import { type Failure, type FailureFilter, SEVERITIES, type Severity } from "../../contract/failure.ts";
+import { instant } from "../../contract/instant.ts";
 import { isAtLeast } from "../../domain/severity.ts";
-import type { Slice } from "../page.ts";
-import { first, type Sql } from "../sql.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
+import { first, type Sql, twice } from "../sql.ts";
 
 /** Failures kept; the oldest go first. */
 const FAILURES_KEPT = 10_000;
-
-/** Rows read at a time while a filter looks for matches. */
-const SCAN_PAGE = 50;
-
-/** What one page of failures may hold: an answer has to fit into memory and through a call with room to spare. */
-const PAGE_CHARACTERS = 4_000_000;
 
 export class FailureStore {
   readonly #sql: Sql;
@@ -49,39 +44,41 @@ export class FailureStore {
     );
   }
 
-  /** Newest first, behind a place in the list. */
+  /** Newest first, behind a number; fewer than asked for if they are large. */
   list(
     filter: FailureFilter,
     beforeNumber: number | null,
     limit: number,
   ): Slice<{ number: number; failure: Failure }> {
-    const items: { number: number; failure: Failure }[] = [];
-    let before = beforeNumber ?? Number.MAX_SAFE_INTEGER;
-    let characters = 0;
-    for (;;) {
-      const rows = this.#sql.all<{ number: number; failure: string }>(
-        "SELECT number, failure FROM failures WHERE number < ? ORDER BY number DESC LIMIT ?",
-        before,
-        SCAN_PAGE,
-      );
-      for (const row of rows) {
-        before = row.number;
-        const failure = JSON.parse(row.failure) as Failure;
-        if (!matches(failure, filter)) continue;
-        if (items.length === limit || characters > PAGE_CHARACTERS) return { items, hasMore: true };
-        items.push({ number: row.number, failure });
-        characters += row.failure.length;
-      }
-      if (rows.length < SCAN_PAGE) return { items, hasMore: false };
-    }
+    const found = readSlice<{ number: number; failure: string }>(limit, (count, last) =>
+      this.#sql.all(
+        `SELECT number, failure FROM failures WHERE number < ?
+           AND (? IS NULL OR failure ->> '$.agent_id' = ?) AND (? IS NULL OR failure ->> '$.failure_type' = ?)
+           AND (? IS NULL OR failure ->> '$.severity' IN (SELECT value FROM json_each(?)))
+           AND (? IS NULL OR failure ->> '$.at' >= ?) AND (? IS NULL OR failure ->> '$.at' <= ?)
+         ORDER BY number DESC LIMIT ?`,
+        last?.number ?? beforeNumber ?? Number.MAX_SAFE_INTEGER,
+        ...twice(filter.agent_id),
+        ...twice(filter.failure_type),
+        ...twice(severitiesFrom(filter.min_severity)),
+        ...twice(utc(filter.since)),
+        ...twice(utc(filter.until)),
+        count,
+      ),
+    );
+    return mapSlice(found, (row) => ({ number: row.number, failure: JSON.parse(row.failure) as Failure }));
   }
 }
 
-function matches(failure: Failure, filter: FailureFilter): boolean {
-  if (filter.agent_id !== undefined && failure.agent_id !== filter.agent_id) return false;
-  if (filter.failure_type !== undefined && failure.failure_type !== filter.failure_type) return false;
-  if (filter.min_severity !== undefined && !isAtLeast(failure.severity, filter.min_severity)) return false;
-  const atMs = Date.parse(failure.at);
-  if (filter.since !== undefined && atMs < Date.parse(filter.since)) return false;
-  return filter.until === undefined || atMs <= Date.parse(filter.until);
+/** As JSON, for json_each. */
+function severitiesFrom(least: Severity | undefined): string | undefined {
+  return least && JSON.stringify(SEVERITIES.filter((severity) => isAtLeast(severity, least)));
+}
+
+/** The last instant whose text sorts behind the text of every earlier one: years have four digits. */
+const LATEST_MS = Date.UTC(9999, 11, 31);
+
+/** An instant in the form that failures are stored with: such texts are ordered like their instants. */
+function utc(at: string | undefined): string | undefined {
+  return at && instant(Math.min(Date.parse(at), LATEST_MS));
 }

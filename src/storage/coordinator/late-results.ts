@@ -1,15 +1,27 @@
-/** Results whose attempt was over when they came, one an attempt. They go with their task. */
+/** Results that came after their attempt had ended, one for each attempt. They are removed with their task. */
 import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
+import { json, type Row, Table } from "../table.ts";
 
 export type LateResultRecord = {
+  readonly taskId: string;
   readonly attempt: number;
   readonly agentId: string;
+  /** Any JSON value. */
   readonly result: unknown;
   readonly receivedAtMs: number;
 };
 
-type Row = { attempt: number; agent_id: string; result: string; received_at: number };
+const LATE_RESULTS = new Table<LateResultRecord>("late_results", {
+  key: ["taskId", "attempt"],
+  columns: {
+    taskId: "task_id",
+    attempt: "attempt",
+    agentId: "agent_id",
+    result: json("result"),
+    receivedAtMs: "received_at",
+  },
+});
 
 export class LateResultStore {
   readonly #sql: Sql;
@@ -18,61 +30,36 @@ export class LateResultStore {
     this.#sql = sql;
   }
 
-  insert(taskId: string, attempt: number, agentId: string, result: string, nowMs: number): void {
-    this.#sql.all(
-      "INSERT INTO late_results (task_id, attempt, agent_id, result, received_at) VALUES (?, ?, ?, ?, ?)",
-      taskId,
-      attempt,
-      agentId,
-      result,
-      nowMs,
-    );
+  insert(late: LateResultRecord): void {
+    LATE_RESULTS.insert(this.#sql, late);
   }
 
   has(taskId: string, attempt: number): boolean {
-    return (
-      first(
-        this.#sql,
-        "SELECT 1 AS found FROM late_results WHERE task_id = ? AND attempt = ?",
-        taskId,
-        attempt,
-      ) !== undefined
-    );
+    const found = "SELECT 1 FROM late_results WHERE task_id = ? AND attempt = ?";
+    return this.#sql.all(found, taskId, attempt).length > 0;
   }
 
   find(taskId: string, attempt: number): LateResultRecord | undefined {
-    const row = first<Row>(
+    const row = first(
       this.#sql,
-      "SELECT attempt, agent_id, result, received_at FROM late_results WHERE task_id = ? AND attempt = ?",
+      `SELECT ${LATE_RESULTS.columns} FROM late_results WHERE task_id = ? AND attempt = ?`,
       taskId,
       attempt,
     );
-    return row && recordOf(row);
+    return row && LATE_RESULTS.read(row);
   }
 
-  /** In order of their attempts, behind one of them; fewer than asked for if they are large. */
+  /** In the order of their attempts, behind one of them; fewer than asked for if they are large. */
   list(taskId: string, afterAttempt: number, limit: number): Slice<LateResultRecord> {
-    let after = afterAttempt;
-    const rows = readSlice<Row>(limit, (count) => {
-      const page = this.#sql.all<Row>(
-        `SELECT attempt, agent_id, result, received_at FROM late_results
+    const found = readSlice<Row & { attempt: number }>(limit, (count, last) =>
+      this.#sql.all(
+        `SELECT ${LATE_RESULTS.columns} FROM late_results
          WHERE task_id = ? AND attempt > ? ORDER BY attempt LIMIT ?`,
         taskId,
-        after,
+        last?.attempt ?? afterAttempt,
         count,
-      );
-      after = page.at(-1)?.attempt ?? after;
-      return page;
-    });
-    return mapSlice(rows, recordOf);
+      ),
+    );
+    return mapSlice(found, LATE_RESULTS.read);
   }
-}
-
-function recordOf(row: Row): LateResultRecord {
-  return {
-    attempt: row.attempt,
-    agentId: row.agent_id,
-    result: JSON.parse(row.result),
-    receivedAtMs: row.received_at,
-  };
 }

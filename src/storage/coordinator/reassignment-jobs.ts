@@ -1,14 +1,15 @@
-/** Failovers and the like under way: what is left when a crash comes between two slices. */
+/** Tasks that are being taken from an agent, slice by slice: what remains when a crash comes between two slices. */
 import type { TaskMove } from "../../contract/incident.ts";
-import type { Sql } from "../sql.ts";
-import type { QueuePosition } from "./tasks.ts";
+import { first, type Sql } from "../sql.ts";
+import { flag, json, nullableJson, type Row, Table } from "../table.ts";
+import type { QueuePosition } from "./task-table.ts";
 
 /**
- * Why tasks are taken from an agent, which says how.
- * - `agent_failed`, `agent_unregistered`: its incarnation ended, everything moves.
- * - `agent_suspect`: what it has not started moves if somebody else can take it, else it stays.
- * - `agent_drained`: what it has not started moves.
- * - `drain_over`: its drain's deadline has passed, everything moves.
+ * Why tasks are taken from an agent, and so which of them.
+ * - `agent_failed`, `agent_unregistered`: its incarnation ended; all its tasks move.
+ * - `agent_suspect`: its unstarted tasks move where another agent can take them, and stay otherwise.
+ * - `agent_drained`: its unstarted tasks move.
+ * - `drain_over`: its drain's deadline has passed; all its tasks move.
  */
 export type JobKind =
   | "agent_failed"
@@ -18,7 +19,7 @@ export type JobKind =
   | "drain_over";
 
 export type ReassignmentJob = {
-  /** The failure's, if a failure is behind it. */
+  /** The failure's id, if a failure is the cause. */
   id: string;
   agentId: string;
   incarnation: number;
@@ -28,21 +29,36 @@ export type ReassignmentJob = {
   tasksReassigned: number;
   tasksPending: number;
   tasksFailed: number;
-  /** The first few tasks that nobody could take. */
+  /** The first few tasks that no agent could take. */
   stranded: string[];
   /** Where the first few of the others went. */
   moved: TaskMove[];
-  /** Of a job that may leave tasks where they are: how far it has come. */
+  /** Of a job that may leave tasks with their agent: the position of the last task it looked at. */
   after: QueuePosition | null;
 };
 
-type Row = Omit<ReassignmentJob, "isCritical" | "stranded" | "moved" | "kind" | "after"> & {
-  kind: string;
-  after: string | null;
-  isCritical: number;
-  stranded: string;
-  moved: string;
-};
+/** The kind of a job that was set aside, as it is stored. */
+const SET_ASIDE = "agent_suspected";
+
+type StoredJob = Omit<ReassignmentJob, "kind"> & { kind: JobKind | typeof SET_ASIDE };
+
+const REASSIGNMENT_JOBS = new Table<StoredJob>("reassignment_jobs", {
+  key: ["id"],
+  columns: {
+    id: "id",
+    agentId: "agent_id",
+    incarnation: "incarnation",
+    kind: "kind",
+    isCritical: flag("is_critical"),
+    startedAtMs: "started_at",
+    tasksReassigned: "tasks_reassigned",
+    tasksPending: "tasks_pending",
+    tasksFailed: "tasks_failed",
+    stranded: json("stranded"),
+    moved: json("moved"),
+    after: nullableJson("after"),
+  },
+});
 
 export class ReassignmentJobStore {
   readonly #sql: Sql;
@@ -51,69 +67,40 @@ export class ReassignmentJobStore {
     this.#sql = sql;
   }
 
-  /** Keeps a job on a suspect that is done: should the agent fail, its failure moved these tasks too. */
+  /** Keeps a finished job on a suspect: if the agent fails, these tasks count as moved by its failure too. */
   setAside(job: ReassignmentJob): void {
-    this.#write(job, SET_ASIDE);
+    REASSIGNMENT_JOBS.replace(this.#sql, { ...job, kind: SET_ASIDE });
   }
 
   save(job: ReassignmentJob): void {
-    this.#write(job, job.kind);
-  }
-
-  #write(job: ReassignmentJob, kind: string): void {
-    this.#sql.all(
-      `INSERT OR REPLACE INTO reassignment_jobs (id, agent_id, incarnation, kind, is_critical, started_at,
-         tasks_reassigned, tasks_pending, tasks_failed, stranded, moved, after)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      job.id,
-      job.agentId,
-      job.incarnation,
-      kind,
-      job.isCritical ? 1 : 0,
-      job.startedAtMs,
-      job.tasksReassigned,
-      job.tasksPending,
-      job.tasksFailed,
-      JSON.stringify(job.stranded),
-      JSON.stringify(job.moved),
-      job.after === null ? null : JSON.stringify(job.after),
-    );
+    REASSIGNMENT_JOBS.replace(this.#sql, job);
   }
 
   remove(id: string): void {
     this.#sql.all("DELETE FROM reassignment_jobs WHERE id = ?", id);
   }
 
-  /** The job whose turn it is: critical agents' first, then the oldest. */
+  /** The job to work on next: critical agents' first, then the oldest. */
   next(): ReassignmentJob | undefined {
-    const row = this.#sql.all<Row>(
-      `${COLUMNS}
-       FROM reassignment_jobs WHERE kind <> '${SET_ASIDE}'
+    const row = first(
+      this.#sql,
+      `SELECT ${REASSIGNMENT_JOBS.columns} FROM reassignment_jobs WHERE kind <> '${SET_ASIDE}'
        ORDER BY is_critical DESC, started_at, id LIMIT 1`,
-    )[0];
+    );
     return row && jobOf(row);
   }
 
   find(id: string): ReassignmentJob | undefined {
-    const row = this.#sql.all<Row>(`${COLUMNS} FROM reassignment_jobs WHERE id = ?`, id)[0];
+    const row = first(
+      this.#sql,
+      `SELECT ${REASSIGNMENT_JOBS.columns} FROM reassignment_jobs WHERE id = ?`,
+      id,
+    );
     return row && jobOf(row);
   }
 }
 
-/** What stands for the kind of a job that was set aside. */
-const SET_ASIDE = "agent_suspected";
-
-const COLUMNS = `SELECT id, agent_id AS agentId, incarnation, kind,
-  is_critical AS isCritical, started_at AS startedAtMs, tasks_reassigned AS tasksReassigned,
-  tasks_pending AS tasksPending, tasks_failed AS tasksFailed, stranded, moved, after`;
-
 function jobOf(row: Row): ReassignmentJob {
-  return {
-    ...row,
-    kind: row.kind === SET_ASIDE ? "agent_suspect" : (row.kind as JobKind),
-    isCritical: row.isCritical === 1,
-    stranded: JSON.parse(row.stranded) as string[],
-    moved: JSON.parse(row.moved) as TaskMove[],
-    after: row.after === null ? null : (JSON.parse(row.after) as QueuePosition),
-  };
+  const job = REASSIGNMENT_JOBS.read(row);
+  return { ...job, kind: job.kind === SET_ASIDE ? "agent_suspect" : job.kind };
 }

@@ -8,6 +8,7 @@ import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { Broadcast } from "../../../protocol/messages.ts";
 import { messageTopic } from "../../../protocol/wake-topics.ts";
+import { numberCursor, pageOf } from "../../../storage/page.ts";
 import type { GroupContext } from "../group-context.ts";
 import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
 import type { AgentPushes } from "../sockets/agent-pushes.ts";
@@ -80,16 +81,8 @@ export class MailboxService {
   /** Unread messages, oldest first. @param cursor the number of the last one seen */
   list(agentId: string, limit: number, cursor: string | null): Page<AgentMessage> {
     return this.#context.unit.read(() => {
-      const { items, hasMore } = this.#context.mailboxes.page(
-        this.#owner(agentId),
-        Number(cursor ?? 0),
-        limit,
-      );
-      const last = items.at(-1);
-      return {
-        items: items.map(messageView),
-        next_cursor: hasMore && last !== undefined ? String(last.number) : null,
-      };
+      const found = this.#context.mailboxes.page(this.#owner(agentId), Number(cursor ?? 0), limit);
+      return pageOf(found, messageView, numberCursor);
     });
   }
 

@@ -72,7 +72,10 @@ export class Mailboxes {
 
   /** Unread messages with a greater number, oldest first. */
   page(owner: MailboxOwner, afterNumber: number, limit: number): Slice<MessageRow> {
-    return this.#store.page(owner.agentId, this.#unreadBroadcastsOf(owner), afterNumber, limit);
+    return this.#store.page(owner.agentId, this.#unreadBroadcastsOf(owner), {
+      after: afterNumber,
+      limit,
+    });
   }
 
   add(agentId: string, draft: MessageDraft): MessageRow {

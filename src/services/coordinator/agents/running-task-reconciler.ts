@@ -6,7 +6,7 @@
 import type { RunningTask } from "../../../contract/agent.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
-import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/tasks.ts";
+import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/task-table.ts";
 import type { Slice } from "../../../storage/page.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
@@ -40,11 +40,14 @@ export class RunningTaskReconciler {
   #reissueOthers(agentId: string, attemptById: ReadonlyMap<string, number>, nowMs: number): void {
     let after: QueuePosition | null = null;
     for (;;) {
-      const page: Slice<QueuedTask> = this.#context.tasks.store.heldPage(agentId, HELD, after, PAGE);
-      for (const { task, place } of page.items) {
-        after = place;
+      const page: Slice<QueuedTask> = this.#context.tasks.store.held.page(agentId, HELD, {
+        after,
+        limit: PAGE,
+      });
+      for (const { task, position } of page.items) {
+        after = position;
         if (attemptById.get(task.id) === task.attempt) continue;
-        this.#context.attempts.end(task.id, task.attempt, "reregistered", nowMs);
+        this.#context.attempts.end(task, "reregistered", nowMs);
         this.#placement.reissue(task, agentId, nowMs);
       }
       if (!page.hasMore) return;
@@ -56,7 +59,7 @@ export class RunningTaskReconciler {
     const { tasks, attempts } = this.#context;
     const ids = [...attemptById.keys()];
     for (let from = 0; from < ids.length; from += PAGE) {
-      for (const id of tasks.store.waitingSinceHeldBy(agentId, ids.slice(from, from + PAGE))) {
+      for (const id of tasks.store.pending.formerlyHeldBy(agentId, ids.slice(from, from + PAGE))) {
         const task = tasks.store.find(id);
         if (task === undefined || task.attempt !== attemptById.get(id)) continue;
         const attempt = attempts.find(id, task.attempt);

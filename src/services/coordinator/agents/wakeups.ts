@@ -39,7 +39,7 @@ export class Wakeups {
   load(nowMs: number): void {
     this.#timers = new BackoffTimers();
     this.#pending = new Map();
-    for (const { agentId, oldestAssignedAtMs } of this.#needs.tasks.store.unstartedByAgent()) {
+    for (const { agentId, oldestAssignedAtMs } of this.#needs.tasks.store.held.unstartedByAgent()) {
       this.#timers.continue(agentId, oldestAssignedAtMs, nowMs);
     }
   }

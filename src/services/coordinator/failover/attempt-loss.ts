@@ -58,7 +58,7 @@ export class AttemptLosses {
    */
   lose(task: TaskRecord, loss: AttemptLoss, nowMs: number): TaskRecord {
     const { config } = this.#context.settings;
-    this.#context.attempts.end(task.id, task.attempt, loss.outcome, nowMs);
+    this.#context.attempts.end(task, loss.outcome, nowMs);
     const unplaced = lost(task, config.failover_config.preserve_task_priority);
     if (unplaced.reassignmentCount > config.failover_config.max_reassignment_attempts) {
       return this.#giveUp(task, loss, nowMs);

@@ -9,7 +9,7 @@ import type {
 } from "../../../contract/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
-import type { HeldTask } from "../../../storage/coordinator/tasks.ts";
+import type { HeldTask } from "../../../storage/coordinator/held-tasks.ts";
 import { type Demand, findSinglePoints } from "../../../strategies/readiness.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { noSuchAgent } from "../refusals.ts";
@@ -49,7 +49,7 @@ export class FailoverSimulator {
     }
     const live = [...failing.values()].filter(({ status }) => isLive(status));
     const affected = live.flatMap(({ id }) =>
-      this.#context.tasks.store.heldBriefly(id, SIMULATED_TASK_LIMIT + 1),
+      this.#context.tasks.store.held.briefly(id, SIMULATED_TASK_LIMIT + 1),
     );
     if (affected.length > SIMULATED_TASK_LIMIT) {
       return refuse(
@@ -81,7 +81,7 @@ export class FailoverSimulator {
     const candidates = [...this.#context.agents.candidates()];
     const { withoutBackup, ...findings } = findSinglePoints(
       candidates,
-      this.#context.tasks.store.demands(),
+      this.#context.tasks.store.demand.all(),
       critical_agents,
     );
     const count = withoutBackup.reduce((sum, demand) => sum + demand.count, 0);
@@ -101,7 +101,7 @@ export class FailoverSimulator {
     const ids: string[] = [];
     for (const demand of demands) {
       if (ids.length >= TASKS_NAMED) break;
-      ids.push(...this.#context.tasks.store.idsOf(demand, TASKS_NAMED - ids.length));
+      ids.push(...this.#context.tasks.store.demand.heldTaskIds(demand, TASKS_NAMED - ids.length));
     }
     return ids;
   }
@@ -109,14 +109,14 @@ export class FailoverSimulator {
   /** Where a task went in the simulated failover. */
   #outcomeOf(before: HeldTask): SimulatedFailover["tasks"][number] {
     const after = this.#context.tasks.store.find(before.id);
-    const [latest] = this.#context.decisions.list(before.id, before.decisionCount, 1);
+    const latest = this.#context.decisions.firstAfter(before.id, before.decisionCount);
     const hasMoved = after !== undefined && after.attempt > before.attempt;
     return {
       task_id: before.id,
       from: before.holder,
       to: hasMoved ? after.holder : null,
       status: after?.status ?? "pending",
-      decision: latest?.decision ?? null,
+      decision: latest ?? null,
     };
   }
 }

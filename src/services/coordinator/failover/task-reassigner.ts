@@ -9,7 +9,7 @@ import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
 import { avoidingHolder } from "../../../domain/task-lifecycle.ts";
 import type { JobKind, ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
-import type { QueuePosition } from "../../../storage/coordinator/tasks.ts";
+import type { QueuePosition } from "../../../storage/coordinator/task-table.ts";
 import type { Slice } from "../../../storage/page.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
@@ -26,7 +26,7 @@ const TAKEN: Record<Exclude<JobKind, "agent_failed" | "agent_unregistered">, rea
 };
 
 /** With its queue position, where the next slice starts behind it. */
-type HeldTask = { task: TaskRecord; place: QueuePosition | null };
+type HeldTask = { task: TaskRecord; position: QueuePosition | null };
 
 /** @property id of the failure that caused the job; a job with the same id starts again */
 export type ReassignmentOrder = { kind: JobKind; id: string; agent: AgentRecord };
@@ -110,9 +110,9 @@ export class TaskReassigner {
     const isStillNeeded = agent !== undefined && this.#isStillNeeded(job, agent);
     const slice = isStillNeeded ? this.#slice(job) : { items: [], hasMore: false };
     let progress = job;
-    for (const { task, place } of slice.items) {
+    for (const { task, position } of slice.items) {
       const reassigned = this.#reassign(task, job, nowMs);
-      progress = { ...(reassigned === task ? progress : counted(progress, reassigned)), after: place };
+      progress = { ...(reassigned === task ? progress : counted(progress, reassigned)), after: position };
     }
     if (slice.hasMore) {
       this.#context.reassignmentJobs.save(progress);
@@ -138,13 +138,13 @@ export class TaskReassigner {
   #slice({ kind, agentId, after }: ReassignmentJob): Slice<HeldTask> {
     const { store } = this.#context.tasks;
     if (kind !== "agent_failed" && kind !== "agent_unregistered") {
-      return store.heldPage(agentId, TAKEN[kind], after, SLICE);
+      return store.held.page(agentId, TAKEN[kind], { after, limit: SLICE });
     }
     // All tasks are taken, so the next slice starts again with the first of the remaining ones.
     const tasks = this.#context.settings.config.failover_config.priority_based_reassignment
-      ? store.heldBy(agentId, SLICE)
-      : store.heldByInOrderOfAge(agentId, SLICE);
-    return { items: tasks.map((task) => ({ task, place: null })), hasMore: tasks.length === SLICE };
+      ? store.held.of(agentId, SLICE)
+      : store.held.ofByAge(agentId, SLICE);
+    return { items: tasks.map((task) => ({ task, position: null })), hasMore: tasks.length === SLICE };
   }
 
   /** @returns the task afterwards; the same object if the task stays with its agent */
@@ -162,13 +162,13 @@ export class TaskReassigner {
           nowMs,
         );
       case "agent_unregistered":
-        this.#context.attempts.end(task.id, task.attempt, "agent_unregistered", nowMs);
+        this.#context.attempts.end(task, "agent_unregistered", nowMs);
         return this.#placeElsewhere(task, "agent_unregistered", nowMs);
       case "agent_suspect":
         return this.#takeFromSuspect(task, agentId, nowMs);
       case "agent_drained":
       case "drain_over":
-        this.#context.attempts.end(task.id, task.attempt, "agent_drained", nowMs);
+        this.#context.attempts.end(task, "agent_drained", nowMs);
         this.#context.wakeups.revokeAttempt(task, "agent_drained", nowMs);
         return this.#placeElsewhere(task, "agent_drained", nowMs);
     }
@@ -186,7 +186,7 @@ export class TaskReassigner {
       nowMs,
     );
     if (given === null) return task;
-    this.#context.attempts.end(task.id, task.attempt, "agent_suspect", nowMs);
+    this.#context.attempts.end(task, "agent_suspect", nowMs);
     this.#context.wakeups.revokeAttempt(task, "agent_suspect", nowMs);
     return given;
   }

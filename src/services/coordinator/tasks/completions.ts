@@ -30,7 +30,7 @@ export class Completions {
 
   complete({ before, done, tookMs, isLate }: Completion, nowMs: number): TaskRecord {
     this.#context.saveTask(before, done);
-    this.#context.attempts.end(done.id, done.attempt, "completed", nowMs);
+    this.#context.attempts.end(done, "completed", nowMs);
     this.#countForAgent(done, tookMs, nowMs);
     const data: EventDraft["data"] = isLate ? { late: true } : {};
     this.#endings.announce(done, { type: "task.completed", data }, nowMs);

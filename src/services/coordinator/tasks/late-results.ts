@@ -57,7 +57,13 @@ export class LateResults {
     // A repeat of the report that completed the task gets the same answer.
     if (attempt.outcome === "completed") return ok(task);
     if (this.#context.lateResults.has(task.id, number)) return kept(refusal, task);
-    const late: LateResultRecord = { agentId, attempt: number, result, receivedAtMs: nowMs };
+    const late: LateResultRecord = {
+      taskId: task.id,
+      attempt: number,
+      agentId,
+      result,
+      receivedAtMs: nowMs,
+    };
     if (task.lateResultPolicy === "accept_if_unfinished" && !isFinished(task.status)) {
       return ok(this.#complete(task, late, nowMs));
     }
@@ -78,16 +84,16 @@ export class LateResults {
   }
 
   /** @returns whether there was room for the result */
-  #keep(task: TaskRecord, { agentId, attempt, result, receivedAtMs }: LateResultRecord): boolean {
-    const text = JSON.stringify(result);
+  #keep(task: TaskRecord, late: LateResultRecord): boolean {
+    const text = JSON.stringify(late.result);
     if (text.length > RESULT_LIMIT_CHARACTERS || task.lateResultCount >= KEPT || this.#context.isFull) {
       return false;
     }
-    this.#context.lateResults.insert(task.id, attempt, agentId, text, receivedAtMs);
+    this.#context.lateResults.insert(late);
     this.#context.saveTask(task, { ...task, lateResultCount: task.lateResultCount + 1 });
     this.#context.recordEvent(
-      { type: "task.late_result", subject: task.id, data: { agent_id: agentId, attempt } },
-      receivedAtMs,
+      { type: "task.late_result", subject: task.id, data: { agent_id: late.agentId, attempt: late.attempt } },
+      late.receivedAtMs,
     );
     return true;
   }
@@ -97,7 +103,7 @@ export class LateResults {
     { agentId, attempt, result, receivedAtMs }: LateResultRecord,
     nowMs: number,
   ): TaskRecord {
-    if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "overtaken", nowMs);
+    if (isHeld(task.status)) this.#context.attempts.end(task, "overtaken", nowMs);
     this.#context.wakeups.revokeAttempt(task, "late_result_accepted", nowMs);
     const assignedAtMs = this.#context.attempts.find(task.id, attempt)?.assignedAtMs ?? null;
     const tookMs = receivedAtMs - (assignedAtMs ?? receivedAtMs);

@@ -1,17 +1,18 @@
 /** The pending tasks of one type, most urgent first. They are read page by page, as far as there are free slots. */
-import type { PendingTask, QueuePosition, TaskStore } from "../../../storage/coordinator/tasks.ts";
+import type { PendingQueueStore, PendingTask } from "../../../storage/coordinator/pending-queue.ts";
+import type { QueuePosition } from "../../../storage/coordinator/task-table.ts";
 
 /** Tasks read at a time. */
 const PAGE = 10;
 
 export class PendingQueue {
-  readonly #store: Pick<TaskStore, "waiting">;
+  readonly #store: Pick<PendingQueueStore, "page">;
   readonly #type: string;
   #page: PendingTask[] = [];
   #last: QueuePosition | null = null;
   #isAtEnd = false;
 
-  constructor(store: Pick<TaskStore, "waiting">, type: string) {
+  constructor(store: Pick<PendingQueueStore, "page">, type: string) {
     this.#store = store;
     this.#type = type;
   }
@@ -19,7 +20,7 @@ export class PendingQueue {
   /** The urgency of the first task, lower is more urgent; null if the queue is empty. */
   headUrgency(nowMs: number): number | null {
     if (this.#page.length === 0 && !this.#isAtEnd) {
-      this.#page = this.#store.waiting(this.#type, this.#last, nowMs, PAGE);
+      this.#page = this.#store.page(this.#type, this.#last, { nowMs, limit: PAGE });
       this.#isAtEnd = this.#page.length < PAGE;
       this.#last = this.#page.at(-1) ?? this.#last;
     }

@@ -51,7 +51,7 @@ export class SlotFiller {
   }
 
   #queuesOf(agent: AgentRecord): PendingQueue[] {
-    return agent.capabilities.map((type) => new PendingQueue(this.#context.tasks.store, type));
+    return agent.capabilities.map((type) => new PendingQueue(this.#context.tasks.store.pending, type));
   }
 
   #fillSlice(agentId: string, queues: PendingQueue[], nowMs: number): void {

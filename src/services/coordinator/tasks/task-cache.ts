@@ -22,7 +22,9 @@ export class TaskCache {
 
   load(): void {
     this.#counts = this.store.countByStatus();
-    this.#unstarted = new Map(this.store.unstartedByAgent().map(({ agentId, count }) => [agentId, count]));
+    this.#unstarted = new Map(
+      this.store.held.unstartedByAgent().map(({ agentId, count }) => [agentId, count]),
+    );
   }
 
   /** @param before the task as it was stored, null for a new one; @param agingMs see urgencyOf */

@@ -70,7 +70,7 @@ export class TaskCommands {
     if (isFinished(task.status)) return alreadyFinished(task);
     const next = cancelled(task, nowMs);
     this.#context.saveTask(task, next);
-    if (isHeld(task.status)) this.#context.attempts.end(task.id, task.attempt, "cancelled", nowMs);
+    if (isHeld(task.status)) this.#context.attempts.end(task, "cancelled", nowMs);
     this.#context.wakeups.revokeAttempt(task, "cancelled", nowMs);
     this.#parts.endings.announce(next, { type: "task.cancelled" }, nowMs);
     return ok(taskView(next));
@@ -142,6 +142,6 @@ export class TaskCommands {
   }
 
   #lastDecision(task: TaskRecord): Decision | null {
-    return this.#context.decisions.list(task.id, task.decisionCount - 1, 1)[0]?.decision ?? null;
+    return this.#context.decisions.firstAfter(task.id, task.decisionCount - 1) ?? null;
   }
 }

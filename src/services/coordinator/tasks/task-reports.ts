@@ -199,14 +199,14 @@ export class TaskReports {
     if (!error.retryable) {
       const next = failed(withError, error, nowMs);
       this.#context.saveTask(task, next);
-      this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
+      this.#context.attempts.end(task, "reported_failed", nowMs);
       this.#parts.endings.announce(next, { type: "task.failed" }, nowMs);
       return next;
     }
     // The agent was declared failed before the report came: that loss is counted already.
     if (!isHeld(task.status)) {
       this.#context.saveTask(task, withError);
-      this.#context.attempts.end(task.id, task.attempt, "reported_failed", nowMs);
+      this.#context.attempts.end(task, "reported_failed", nowMs);
       return withError;
     }
     const notBeforeMs = nowMs + backoffMs(withError.failureCount, TASK_RETRY);

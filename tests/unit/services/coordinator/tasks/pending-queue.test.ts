@@ -1,7 +1,8 @@
 /** Reading pending tasks in the order of urgency. */
 import { describe, expect, it } from "vitest";
 import { mostUrgent, PendingQueue } from "../../../../../src/services/coordinator/tasks/pending-queue.ts";
-import type { PendingTask, QueuePosition } from "../../../../../src/storage/coordinator/tasks.ts";
+import type { PendingTask } from "../../../../../src/storage/coordinator/pending-queue.ts";
+import type { QueuePosition } from "../../../../../src/storage/coordinator/task-table.ts";
 
 /** A store with tasks of these urgencies, which counts the pages that were read. */
 function storeOf(urgencies: readonly number[]) {
@@ -10,7 +11,7 @@ function storeOf(urgencies: readonly number[]) {
   );
   const store = {
     pagesRead: 0,
-    waiting(_: string, after: QueuePosition | null, __: number, limit: number) {
+    page(_: string, after: QueuePosition | null, { limit }: { nowMs: number; limit: number }) {
       store.pagesRead += 1;
       const rest = tasks.filter(({ number }) => after === null || number > after.number);
       return rest.slice(0, limit);

@@ -85,12 +85,29 @@ function heard(agent: Agent) {
 /** What becomes of sockets on their way: they pass, are cut, are never answered, or go silent. */
 type Weather = "clear" | "cut" | "swallowed" | "silent";
 
+/** The client's pauses before it opens a socket anew, at their shortest: each is twice as long as the one before. */
+const SHORTEST_PAUSES_MS = [100, 200, 400];
+/** A timer may fire a little early by another clock. */
+const CLOCKS_APART_MS = 5;
+
+function expectPausesBetween(openingsMs: readonly number[]): void {
+  const pausesMs = openingsMs.slice(1).map((atMs, at) => atMs - (openingsMs[at] ?? atMs));
+  console.log(`pauses before a socket was opened anew: ${pausesMs.map((ms) => ms.toFixed(0)).join(", ")} ms`);
+  expect(pausesMs).toHaveLength(SHORTEST_PAUSES_MS.length);
+  SHORTEST_PAUSES_MS.forEach((shortestMs, at) => {
+    expect(pausesMs[at]).toBeGreaterThanOrEqual(shortestMs - CLOCKS_APART_MS);
+  });
+}
+
 type Upgrade = { agentSide: Socket; serverSide: Socket; firstFrame: string | null; ended: Promise<unknown> };
 
 /** Between agents and the server: HTTP passes, for sockets there is weather. */
 class WeatherProxy implements AsyncDisposable {
   readonly upgrades: Upgrade[] = [];
-  refused = 0;
+  /** Those of which the agent has sent its first frame, so that it takes them for open. */
+  readonly opened = new Stream<Upgrade>();
+  /** When each socket was refused. */
+  readonly refusedAtMs = new Stream<number>();
   #weather: Weather = "clear";
   readonly #server: NetServer;
   readonly #sockets = new Set<Socket>();
@@ -143,9 +160,13 @@ class WeatherProxy implements AsyncDisposable {
     });
     agentSide.on("data", (chunk) => {
       if (isSwallowed || (upgrade !== null && this.#weather === "silent")) return;
-      if (upgrade !== null) upgrade.firstFrame ??= textOfFrame(chunk);
-      else if (/^upgrade: websocket\r$/im.test(chunk.toString("latin1"))) {
-        if (this.#weather !== "clear") this.refused++;
+      if (upgrade !== null && upgrade.firstFrame === null) {
+        upgrade.firstFrame = textOfFrame(chunk);
+        this.opened.add(upgrade);
+      } else if (upgrade !== null) {
+        // Only its first frame matters.
+      } else if (/^upgrade: websocket\r$/im.test(chunk.toString("latin1"))) {
+        if (this.#weather !== "clear") this.refusedAtMs.add(performance.now());
         if (this.#weather === "swallowed") isSwallowed = true;
         else if (this.#weather !== "clear") agentSide.destroy();
         if (this.#weather !== "clear") return;
@@ -224,7 +245,7 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
       }
       console.log(
         `${weather}: ${figures("in touch over HTTP", overHttp)}; ${figures(`${MANY} tasks over HTTP`, many)}; ` +
-          `${figures("back on the socket", overSocket)}; ${proxy.refused} sockets refused`,
+          `${figures("back on the socket", overSocket)}; ${proxy.refusedAtMs.items.length} sockets refused`,
       );
       // Time is left for it: of a socket that says nothing the last sign of life may be an interval old.
       expect(Math.max(...overHttp)).toBeLessThan(0.8 * TIMEOUT_MS);
@@ -243,10 +264,9 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
     await worker.start();
     await connected("http", beganMs);
     await doMany(coordinator, "early");
-    await delay(3000);
-    // 0.2 s, 0.4 s, 0.8 s and so on, half of it by chance.
-    expect(proxy.refused).toBeGreaterThanOrEqual(2);
-    expect(proxy.refused).toBeLessThanOrEqual(8);
+    const { refusedAtMs } = proxy;
+    await refusedAtMs.first(() => refusedAtMs.items.length > SHORTEST_PAUSES_MS.length);
+    expectPausesBetween(refusedAtMs.items);
     proxy.weather = "clear";
     await connected("socket", beganMs);
     expect(await coordinator.getFailureHistory()).toEqual([]);
@@ -258,17 +278,15 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
     const worker = agent("a", { heartbeatIntervalSeconds: 2, heartbeatTimeoutSeconds: 6 });
     worker.on("work", () => "done");
     await worker.start();
-    let known = 0;
-    const cutter = setInterval(() => {
-      if (proxy.upgrades.length === known) return;
-      known = proxy.upgrades.length;
+    const openedAtMs: number[] = [];
+    while (openedAtMs.length <= SHORTEST_PAUSES_MS.length) {
+      await proxy.opened.first(() => proxy.opened.items.length > openedAtMs.length);
+      openedAtMs.push(performance.now());
       proxy.weather = "cut";
       proxy.weather = "clear";
-    }, 50);
-    await delay(5000);
-    clearInterval(cutter);
-    console.log(`cut as soon as it is open: ${proxy.upgrades.length} sockets in 5 s`);
-    expect(proxy.upgrades.length).toBeLessThanOrEqual(8);
+    }
+    expectPausesBetween(openedAtMs);
+    expect(proxy.upgrades).toHaveLength(openedAtMs.length);
     await doMany(coordinator, "flapping");
     expect(await coordinator.getFailureHistory()).toEqual([]);
   });
@@ -307,10 +325,8 @@ const BLOCKED_AGENT = `
   const [client, json] = process.argv.slice(1);
   const { Agent } = await import(client);
   const { blockMs, isInBeat, ...options } = JSON.parse(json);
-  const block = () => {
-    const untilMs = performance.now() + blockMs;
-    while (performance.now() < untilMs);
-  };
+  // Without a share of the processor: other agents may be blocked at the same time.
+  const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockMs);
   let beats = 0;
   const load = () => {
     // A ping has just been sent: its answer will be there, unread, when this ends.
@@ -371,6 +387,15 @@ class BlockedAgent implements AsyncDisposable {
   }
 }
 
+/** Resolves when the coordinator has heard of the agent more than an interval from now: it has sent heartbeats since. */
+async function beatsOn(coordinator: DistributedCoordinator, id: string, intervalSeconds: number) {
+  const fromMs = Date.now() + 1000 * intervalSeconds;
+  await until(async () => {
+    const { last_heartbeat_at } = await coordinator.agents.get(id);
+    return Date.parse(last_heartbeat_at ?? "") > fromMs;
+  }, `${id} to send its heartbeats`);
+}
+
 describe("an agent whose event loop stood still for longer than its timeout", () => {
   it.each(
     (["keep", "reject", "accept_if_unfinished"] as const).flatMap((policy) =>
@@ -424,7 +449,7 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
         expect(await coordinator.tasks.get("t1")).toMatchObject({ assigned_to: "heir", attempt: 2 });
       }
       // One incarnation more, and no further one for having been out of touch.
-      await delay(2 * HEARTBEAT.heartbeatIntervalSeconds * 1000);
+      await beatsOn(coordinator, "blocked", HEARTBEAT.heartbeatIntervalSeconds);
       expect(blocked.said.items.filter(({ what }) => what === "registered")).toHaveLength(2);
       expect(blocked.said.items.filter(({ what }) => what === "error")).toEqual([]);
     },
@@ -444,7 +469,7 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
     await coordinator.tasks.submit({ id: "t1", type: "work" });
     await blocked.hear("began");
     await blocked.hear("stood still");
-    await delay(2000);
+    await beatsOn(coordinator, "blocked", 0.5);
     expect(blocked.said.items.filter(({ what }) => what === "disconnected")).toEqual([]);
     expect(await coordinator.tasks.get("t1")).toMatchObject({ status: "running", attempt: 1 });
     expect(await coordinator.getFailureHistory()).toEqual([]);
@@ -479,6 +504,7 @@ describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_
     await until(async () => began.length === 8, "both to be busy");
     const leftMs = performance.now();
     await suite.server.kill();
+    // How long the coordinator is away is what is tested.
     await delay(3 * TIMEOUT_MS);
     await suite.server.restart();
     const backMs = performance.now();

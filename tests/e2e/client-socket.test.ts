@@ -9,9 +9,12 @@ import {
 } from "../../client/src/index.ts";
 import { ClientAgentProcess } from "../support/client-agent-process.ts";
 import { clientSuite } from "../support/client-suite.ts";
+import { SILENT_AGENT, silentAgentFails } from "../support/silent-agent.ts";
 import { until } from "../support/until.ts";
 
 const suite = clientSuite("socket");
+
+const TIMING = { heartbeat_interval_seconds: 0.5, heartbeat_timeout_seconds: 2 };
 
 function freshCluster() {
   const access = suite.freshAccess();
@@ -19,8 +22,8 @@ function freshCluster() {
   const agent = (id: string, options: Partial<AgentOptions> = {}) => {
     const made = new Agent({
       ...access,
-      heartbeatIntervalSeconds: 0.5,
-      heartbeatTimeoutSeconds: 2,
+      heartbeatIntervalSeconds: TIMING.heartbeat_interval_seconds,
+      heartbeatTimeoutSeconds: TIMING.heartbeat_timeout_seconds,
       handleSignals: false,
       id,
       ...options,
@@ -46,9 +49,10 @@ async function connected(agent: Agent): Promise<Agent> {
 
 describe("an agent with a socket", () => {
   it("lives by its pings, and completes what is pushed", async () => {
-    const { coordinator, agent } = freshCluster();
+    const { access, coordinator, agent } = freshCluster();
     const worker = await connected(agent("a").on<number>("work", ({ data }) => data * 2));
-    await delay(4000);
+    await silentAgentFails(suite.clusterOf(access), TIMING);
+    expect((await coordinator.agents.get("a")).status).toBe("active");
     const tasks = Array.from({ length: 50 }, (_, data) => ({ id: `t${data}`, type: "work", data }));
     await coordinator.tasks.submitAll(tasks);
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id)));
@@ -56,7 +60,8 @@ describe("an agent with a socket", () => {
       tasks.map(({ data }) => [data * 2, 1]),
     );
     await worker.stop();
-    expect(await coordinator.getClusterStatus()).toMatchObject({ total_agents: 0, failure_count: 0 });
+    expect(await coordinator.getFailureHistory()).toMatchObject([{ agent_id: SILENT_AGENT }]);
+    expect((await coordinator.agents.list()).items.map(({ id }) => id)).toEqual([SILENT_AGENT]);
   });
 
   it("is told at once that a task was cancelled", async () => {
@@ -106,18 +111,19 @@ describe("an agent with a socket", () => {
 
   it("has a result that came too late kept, for somebody to accept", async () => {
     const { coordinator, agent } = freshCluster();
-    let attempts = 0;
-    const worker = agent("a").on("work", async () => {
-      attempts++;
-      // Deaf to its signal, as work that cost much may be.
-      await delay(attempts === 1 ? 1500 : 30_000, undefined, { ref: false });
-      return `of attempt ${attempts}`;
+    const done = Promise.withResolvers<void>();
+    const worker = agent("a").on("work", async (_, { attempt, signal }) => {
+      // The first attempt is deaf to its signal, as work that cost much may be.
+      await (attempt === 1 ? done.promise : delay(30_000, undefined, { signal }));
+      return `of attempt ${attempt}`;
     });
     const other = agent("b").on("work", (_, { signal }) => delay(30_000, "other", { signal }));
     await connected(worker);
     const late = next(worker, "lateResult");
     await coordinator.assignTask({ id: "t1", type: "work", timeout_seconds: 1 });
     await connected(other);
+    await until(async () => (await coordinator.tasks.get("t1")).attempt > 1, "the next attempt");
+    done.resolve();
     expect((await late).task.id).toBe("t1");
     const { items } = await coordinator.tasks.lateResults("t1");
     expect(items).toMatchObject([{ attempt: 1, agent_id: "a", result: "of attempt 1" }]);
@@ -156,7 +162,8 @@ describe("a process with a socket", () => {
     await coordinator.tasks.submitAll(tasks);
     await Promise.all([first.hear("began"), second.hear("began")]);
     await suite.server.kill();
-    await delay(1000);
+    // Both have a result that they cannot report yet.
+    await Promise.all([first.hear("ended"), second.hear("ended")]);
     await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
     expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));

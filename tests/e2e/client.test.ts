@@ -11,9 +11,12 @@ import {
 } from "../../client/src/index.ts";
 import { ClientAgentProcess } from "../support/client-agent-process.ts";
 import { clientSuite } from "../support/client-suite.ts";
+import { SILENT_AGENT, silentAgentFails } from "../support/silent-agent.ts";
 import { until } from "../support/until.ts";
 
 const suite = clientSuite("client");
+
+const TIMING = { heartbeat_interval_seconds: 0.5, heartbeat_timeout_seconds: 2 };
 
 /** A cluster that nobody has touched. */
 function freshCluster() {
@@ -21,8 +24,8 @@ function freshCluster() {
   const coordinator = new DistributedCoordinator(access);
   const agent = (id: string, options: Partial<AgentOptions> = {}) => {
     const quick = {
-      heartbeatIntervalSeconds: 0.5,
-      heartbeatTimeoutSeconds: 2,
+      heartbeatIntervalSeconds: TIMING.heartbeat_interval_seconds,
+      heartbeatTimeoutSeconds: TIMING.heartbeat_timeout_seconds,
       transport: "http",
       handleSignals: false,
     } as const;
@@ -175,17 +178,23 @@ describe("an agent", () => {
   });
 
   it("lives while a handler works for longer than its timeout", async () => {
-    const { coordinator, agent } = freshCluster();
-    await agent("a")
-      .on("work", async () => delay(3000, "long"))
-      .start();
+    const { access, coordinator, agent } = freshCluster();
+    const [began, done] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()];
+    const worker = agent("a").on("work", () => {
+      began.resolve();
+      return done.promise;
+    });
+    await worker.start();
     await coordinator.assignTask({ id: "t1", type: "work" });
+    await began.promise;
+    await silentAgentFails(suite.clusterOf(access), TIMING);
+    done.resolve("long");
     expect(await coordinator.tasks.wait("t1")).toMatchObject({
       status: "completed",
       attempt: 1,
       result: "long",
     });
-    expect(await coordinator.getFailureHistory()).toEqual([]);
+    expect(await coordinator.getFailureHistory()).toMatchObject([{ agent_id: SILENT_AGENT }]);
   });
 
   it("gives up a task that was cancelled", async () => {
@@ -208,24 +217,29 @@ describe("an agent", () => {
     await Promise.all([first.start(), second.start()]);
     const tokens: number[] = [];
     let inside = 0;
+    const ttlSeconds = 0.5;
     const use = async (token: number, signal: AbortSignal) => {
       expect(++inside).toBe(1);
-      // Longer than the TTL: it is renewed meanwhile.
-      await delay(700, undefined, { signal });
+      // Renewed a whole TTL after it was acquired, or later.
+      await until(async () => {
+        const { acquired_at, expires_at } = await coordinator.locks.get("db/orders");
+        return Date.parse(expires_at ?? "") >= Date.parse(acquired_at ?? "") + 2000 * ttlSeconds;
+      }, "the lock to be held for longer than its TTL");
+      signal.throwIfAborted();
       tokens.push(token);
       inside--;
     };
-    await Promise.all(
-      [first, first, second].map((one) => one.withLock("db/orders", use, { ttlSeconds: 0.5 })),
-    );
+    await Promise.all([first, first, second].map((one) => one.withLock("db/orders", use, { ttlSeconds })));
     expect(tokens).toEqual([1, 2, 3]);
     await expect(coordinator.locks.get("db/orders")).rejects.toBeInstanceOf(NotFoundError);
-    const held = first.withLock("x", () => delay(1000));
+    const done = Promise.withResolvers<void>();
+    const held = first.withLock("x", () => done.promise);
     await until(async () => (await coordinator.locks.list()).items.length === 1, "the lock to be held");
     await expect(second.withLock("x", () => null, { waitSeconds: 0 })).rejects.toMatchObject({
       constructor: LockHeldError,
       evidence: { holder: "a" },
     });
+    done.resolve();
     await held;
   });
 
@@ -299,13 +313,15 @@ describe("an agent", () => {
 
   it("registers again after it was declared failed, and keeps what has not moved", async () => {
     const { coordinator, agent } = freshCluster();
-    const worker = agent("a").on("work", () => delay(2500, "kept"));
+    const done = Promise.withResolvers<string>();
+    const worker = agent("a").on("work", () => done.promise);
     await worker.start();
     await coordinator.assignTask({ id: "t1", type: "work" });
     await until(async () => (await coordinator.tasks.get("t1")).status === "running", "the task to run");
     const before = worker.incarnation ?? 0;
     await coordinator.agents.reportFailure("a", { failure_type: "suspicion" });
-    await until(async () => (worker.incarnation ?? 0) > before, "the next incarnation");
+    await until(() => (worker.incarnation ?? 0) > before, "the next incarnation");
+    done.resolve("kept");
     expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
   });
 });
@@ -350,10 +366,10 @@ describe("a server that is killed and comes back while tasks run", () => {
     await using second = await process("b", 800);
     const tasks = Array.from({ length: 16 }, (_, at) => ({ id: `t${at}`, type: "work" }));
     await coordinator.tasks.submitAll(tasks);
-    await first.hear("began");
-    await second.hear("began");
+    await Promise.all([first.hear("began"), second.hear("began")]);
     await suite.server.kill();
-    await delay(1000);
+    // Both have a result that they cannot report yet.
+    await Promise.all([first.hear("ended"), second.hear("ended")]);
     await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));
     expect(ended.map(({ status }) => status)).toEqual(tasks.map(() => "completed"));

@@ -21,7 +21,6 @@ const TASKS_IN_THE_ACT = AGENTS;
 const SLOTS = 2;
 const SHORTEST_WORK_MS = 300;
 const LONGEST_WORK_MS = 3000;
-const AWAY_MS = 500;
 /** Half of the default timeout: whoever was back by then was never in danger. */
 const BACK_LIMIT_MS = 15_000;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
@@ -52,6 +51,12 @@ it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all ar
     }
     return [...first.values()];
   };
+  const isCutOffSince = (sinceMs: number) => {
+    const lost = said().filter(({ what, atMs }) => what === "disconnected" && atMs >= sinceMs);
+    return new Set(lost.map(({ agent }) => agent)).size === AGENTS;
+  };
+  const hasWorkedSince = (sinceMs: number) =>
+    said().some(({ what, atMs }) => what === "ended" && atMs >= sinceMs);
   const allConnectedSince = (sinceMs: number) =>
     until(async () => connectedSince(sinceMs).length === AGENTS, "all to be connected", 60_000);
   await allConnectedSince(0);
@@ -77,10 +82,14 @@ it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all ar
     );
     // One call each, so that some are answered, some are not, and some never arrive.
     const inTheAct = tasksOf(round, "in-the-act", TASKS_IN_THE_ACT).map((task) => submit([task]));
+    // The kill comes at a random moment of these calls.
     await delay(chance() * 100);
     const killedAtMs = Date.now();
     await server.kill();
-    await delay(AWAY_MS);
+    await until(
+      () => isCutOffSince(killedAtMs) && hasWorkedSince(killedAtMs),
+      "all to miss the server, and one to end a task meanwhile",
+    );
     const runningAtReturn = runningOf(said()).length;
     await server.restart();
     const readyAtMs = Date.now();

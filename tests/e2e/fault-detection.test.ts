@@ -55,7 +55,7 @@ it("finds a killed agent, moves its tasks and frees its locks within 250 ms of i
   const chance = chanceFrom(SEED);
   const measured: Promise<Lateness>[] = [];
   for (const victim of victims) {
-    // At any moment between two heartbeats, and while others are being found.
+    // A kill comes at a random moment between two heartbeats, and while others are being found.
     await delay(20 + chance() * 180);
     measured.push(killAndMeasure(cluster, follower, victim));
   }
@@ -124,6 +124,7 @@ async function killAndMeasure(
 
 /** Asks for a lock shortly before `endMs`. @returns whether it was refused, or the answer came too late to tell */
 async function lockIsHeldUntil(cluster: ClusterClient, agentId: string, endMs: number): Promise<boolean> {
+  // The moment of the question is what is tested.
   await delay(endMs - 50 - Date.now());
   const { status } = await cluster.call("POST", lockPath(agentId, "acquire"), { agent_id: "heir-1" });
   return status === 409 || Date.now() >= endMs;

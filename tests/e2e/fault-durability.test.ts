@@ -82,6 +82,7 @@ it("loses nothing that it acknowledged, however often it is killed in the middle
   for (let round = 0; round < ROUNDS; round++) {
     const load = runLoad(cluster, acknowledged, round, hands);
     const killAfterMs = 300 + chance() * 900;
+    // The random moment of the kill is what is tested.
     await delay(killAfterMs);
     await server.kill();
     await load;
@@ -211,6 +212,7 @@ async function changeConfig(cluster: ClusterClient, acknowledged: Acknowledged):
 /** An agent comes, gets tasks, and is reported as failed. */
 async function failAgent(cluster: ClusterClient, acknowledged: Acknowledged, id: string): Promise<void> {
   await registerIdleAgent(cluster, id, { max_concurrent_tasks: 20 });
+  // A pace that spreads the failovers over the round, so that the kill may come in the middle of one.
   await delay(FAILURE_PACE_MS);
   const { failure } = await cluster.ask<{ failure: Failure }>("POST", `/agents/${id}/failures`, {
     failure_type: "seen_burning",

@@ -38,6 +38,7 @@ it("keeps an agent alive whose object is evicted between its heartbeats, and fin
   for (let beat = 0; beat < BEATS; beat++) {
     lastBeatSentAtMs = Date.now();
     await cluster.ask("POST", "/groups/alone/agents/agent/heartbeat", {}, { token });
+    // The interval of its heartbeats. No request may reach the group meanwhile, so nothing can be asked.
     await delay(INTERVAL_SECONDS * 1000);
     if (await isStartedSinceLastBeat(cluster)) evictions += 1;
   }

@@ -89,6 +89,7 @@ it("fails nobody for having stood still itself, says so, and still finds a death
     const known = pausesOf(follower).length;
     await server.pause();
     const fromMs = Date.now();
+    // How long the server stands still is what is tested.
     await delay(share * timeoutMs);
     const untilMs = Date.now();
     server.resume();
@@ -151,6 +152,7 @@ async function beAway(server: Server, outageMs: number, meanwhile: () => Promise
   const leftAtMs = Date.now();
   await server.kill();
   await meanwhile();
+  // How long the server is away is what is tested.
   await delay(outageMs);
   const startedAtMs = Date.now();
   await server.restart();

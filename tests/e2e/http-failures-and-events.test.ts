@@ -9,6 +9,7 @@ import {
   type JsonObject,
   type TestAgent,
 } from "../support/checked-cluster.ts";
+import { actUntilSilentAgentFails, SILENT_AGENT } from "../support/silent-agent.ts";
 import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
@@ -29,6 +30,7 @@ const failuresOnce = (cluster: CheckedCluster, count: number) =>
     return items.length >= count && items;
   }, `${count} failures`);
 
+const agentsOf = (failures: readonly Failure[]) => failures.map(({ agent_id }) => agent_id);
 const typesOf = (failures: readonly Failure[]) => failures.map(({ failure_type }) => failure_type);
 
 describe("an agent that falls silent", () => {
@@ -109,37 +111,27 @@ describe("an agent that falls silent", () => {
   it("is not declared failed as long as it beats", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", BRIEF);
-    const startedMs = performance.now();
 
-    await until(async () => {
-      await agent.heartbeat();
-      return performance.now() - startedMs > 2500;
-    }, "two and a half time-outs");
+    const beat = () => agent.heartbeat();
+    await actUntilSilentAgentFails(cluster.unchecked, BRIEF, beat, "silent-1");
+    await actUntilSilentAgentFails(cluster.unchecked, BRIEF, beat, "silent-2");
 
-    expect((await cluster.failures()).items).toEqual([]);
+    expect(agentsOf((await cluster.failures()).items)).toEqual(["silent-2", "silent-1"]);
     expect((await cluster.agent("a1")).status).toBe("active");
   });
 
   it("is not declared failed while its poll waits, nor as long as it reports on tasks", async () => {
     const cluster = api.cluster();
-    const poller = await cluster.register("a1", {
-      heartbeat_interval_seconds: 0.9,
-      heartbeat_timeout_seconds: 1.8,
-    });
-    const worker = await cluster.register("a2", { ...BRIEF, capabilities: ["other"] });
+    const timing = { heartbeat_interval_seconds: 0.9, heartbeat_timeout_seconds: 1.8 };
+    const poller = await cluster.register("a1", timing);
+    const worker = await cluster.register("a2", { ...timing, capabilities: ["other"] });
     await cluster.submit({ id: "t1", type: "other" });
-    const startedMs = performance.now();
 
-    const polling = (async () => {
-      for (let n = 0; n < 3; n++) await poller.poll("?wait_seconds=0.9");
-    })();
-    await until(async () => {
-      await worker.reported("progress", "t1", { progress: 0.5 });
-      return performance.now() - startedMs > 2500;
-    }, "two and a half time-outs");
-    await polling;
+    await actUntilSilentAgentFails(cluster.unchecked, timing, () =>
+      Promise.all([poller.poll("?wait_seconds=0.9"), worker.reported("progress", "t1", { progress: 0.5 })]),
+    );
 
-    expect((await cluster.failures()).items).toEqual([]);
+    expect(agentsOf((await cluster.failures()).items)).toEqual([SILENT_AGENT]);
   });
 });
 
@@ -161,15 +153,13 @@ describe("a sign of life", () => {
     const agent = await cluster.register("a1", BRIEF);
     await cluster.submit({ id: "t1" });
     const { fencing_token } = await agent.acquire("disk");
-    const startedMs = performance.now();
 
-    await until(async () => {
+    await actUntilSilentAgentFails(cluster.unchecked, BRIEF, async () => {
       const answer = await call(agent, fencing_token);
       expect(answer.status, answer.text).toBe(200);
-      return performance.now() - startedMs > 2500;
-    }, "two and a half time-outs");
+    });
 
-    expect((await cluster.failures()).items).toEqual([]);
+    expect(agentsOf((await cluster.failures()).items)).toEqual([SILENT_AGENT]);
   });
 });
 

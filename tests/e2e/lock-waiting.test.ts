@@ -116,7 +116,13 @@ it("a frame and a call wait in one line", async () => {
 });
 
 /** What the waiters of the long test share. */
-type Race = { order: string[]; inside: Set<string>; tokens: number[]; restarting: boolean };
+type Race = {
+  order: string[];
+  inside: Set<string>;
+  tokens: number[];
+  /** Resolves when the server runs. */
+  serverIsBack: Promise<void>;
+};
 
 it(`${WAITERS} waiters have a lock in the order in which they came, one at a time, while the server is killed ${RESTARTS} times`, {
   timeout: 120_000,
@@ -125,7 +131,7 @@ it(`${WAITERS} waiters have a lock in the order in which they came, one at a tim
   const all = await agents(cluster, WAITERS);
   const holder = await cluster.register("first");
   const held = await holder.acquire("disk", { ttl_seconds: 600 });
-  const race: Race = { order: [], inside: new Set(), tokens: [], restarting: false };
+  const race: Race = { order: [], inside: new Set(), tokens: [], serverIsBack: Promise.resolve() };
   const waiting: Promise<void>[] = [];
   const ids: string[] = [];
   for (const agent of all) {
@@ -136,13 +142,16 @@ it(`${WAITERS} waiters have a lock in the order in which they came, one at a tim
 
   const restart = async () => {
     const fromMs = performance.now();
+    const back = Promise.withResolvers<void>();
+    race.serverIsBack = back.promise;
     await api.server.kill();
     await api.server.restart();
+    back.resolve();
     return performance.now() - fromMs;
   };
   // Before anybody had it, and in the middle.
   const awayMs = [await restart()];
-  await release(holder, held);
+  await release(holder, held, race);
   for (let round = 1; round < RESTARTS; round++) {
     const mark = Math.floor((WAITERS * round) / RESTARTS);
     await until(async () => race.order.length >= mark, `${mark} to have had their turn`, 60_000);
@@ -163,27 +172,33 @@ async function waitItsTurn(agent: TestAgent, race: Race): Promise<void> {
     try {
       const answer = await agent.tryAcquire("disk", { wait_seconds: 30, ttl_seconds: 600 });
       if (answer.status === 200) lock = answer.as(200, LockAnswer).lock;
-    } catch {
-      await delay(20);
+    } catch (error) {
+      await returnAfter(error, race);
     }
   }
   expect([...race.inside], `${agent.id} was not alone`).toEqual([]);
   race.inside.add(agent.id);
   race.order.push(agent.id);
   race.tokens.push(lock.fencing_token);
+  // Time for another to come in as well, if the lock let it.
   await delay(5);
   race.inside.delete(agent.id);
-  await release(agent, lock);
+  await release(agent, lock, race);
 }
 
-async function release(agent: TestAgent, { resource, fencing_token }: Lock): Promise<void> {
+async function release(agent: TestAgent, { resource, fencing_token }: Lock, race: Race): Promise<void> {
   for (;;) {
     try {
       expect((await agent.proof("release", resource, fencing_token)).status).toBe(200);
       return;
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      await delay(20);
+      await returnAfter(error, race);
     }
   }
+}
+
+/** Waits for the server if it is away. @param error of a call: so fetch says that a connection failed or broke off */
+async function returnAfter(error: unknown, race: Race): Promise<void> {
+  if (!(error instanceof TypeError)) throw error;
+  await race.serverIsBack;
 }

@@ -119,7 +119,7 @@ describe("an agent that flaps", () => {
     for (let flap = 0; flap < FLAPS; flap++) {
       await cluster.register("flapper");
       failures.push(await report(cluster, "flapper"));
-      // Even over the two intervals.
+      // Spread over the two intervals: the pace is what this test is about.
       const nextMs = startMs + ((flap + 1) * 2000 * INTERVAL_SECONDS) / FLAPS;
       await delay(Math.max(0, nextMs - performance.now()));
     }

@@ -405,6 +405,7 @@ describe("a digest that failed", () => {
       const { items } = (await cluster.get("/incidents")).as(200, IncidentPage);
       return items.find(({ entries }) => entries.some(({ agent_id }) => agent_id === "a2"));
     }, "its incident");
+    // Nothing is sent or shown when the wait of an incident is over.
     await delay(Math.max(0, Date.parse(opened.opened_at) + 2000 * GROUP_WAIT_SECONDS - Date.now()));
     const stillDown = await fail(cluster, "a3");
     const digest = await messageOnce(cluster, back, "pending", 1);

@@ -16,6 +16,7 @@ import {
 } from "../support/checked-cluster.ts";
 import { figures } from "../support/measure.ts";
 import { shakeHands, textFrame } from "../support/raw-socket.ts";
+import { actUntilSilentAgentFails } from "../support/silent-agent.ts";
 import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
@@ -138,14 +139,16 @@ describe("connecting", () => {
 describe("over its socket an agent", () => {
   it("lives by pings alone, and the last one is shown", async () => {
     const cluster = api.cluster();
-    const { socket } = await connected(cluster, "a1", {
-      heartbeat_interval_seconds: 0.2,
-      heartbeat_timeout_seconds: 0.6,
-    });
+    const timing = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 0.6 };
+    const { socket } = await connected(cluster, "a1", timing);
     using _ = socket;
-    for (let beat = 0; beat < 10; beat++) {
+    const beat = async () => {
       await socket.ping();
-      await delay(200);
+      // The pace of its heartbeats.
+      await delay(1000 * timing.heartbeat_interval_seconds);
+    };
+    for (const silent of ["silent-1", "silent-2", "silent-3"]) {
+      await actUntilSilentAgentFails(cluster.unchecked, timing, beat, silent);
     }
     await socket.ping();
     const sentMs = Date.now();
@@ -153,7 +156,7 @@ describe("over its socket an agent", () => {
     expect(status).toBe("active");
     expect(Math.abs(Date.parse(last_heartbeat_at ?? "") - sentMs)).toBeLessThan(150);
     expect(await cluster.eventsSoFar()).not.toContainEqual(
-      expect.objectContaining({ type: "agent.inactive" }),
+      expect.objectContaining({ type: "agent.inactive", subject: "a1" }),
     );
   });
 

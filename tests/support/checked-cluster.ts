@@ -14,6 +14,7 @@ import { type AgentMessage, MessageAnswer, MessagePage } from "../../src/contrac
 import { NotificationPage } from "../../src/contract/notification.ts";
 import { type ErrorCode, ProblemBody } from "../../src/contract/problem.ts";
 import { Placement, Task, TaskAnswer, TaskPage } from "../../src/contract/task.ts";
+import { ClusterClient } from "./cluster-client.ts";
 import { EventStream } from "./event-stream.ts";
 import { OpenApiChecker } from "./openapi-checker.ts";
 import { type Server, type ServerOptions, startServer } from "./server.ts";
@@ -163,6 +164,11 @@ export class CheckedCluster {
 
   get path(): string {
     return `/v1/clusters/${this.id}`;
+  }
+
+  /** The same cluster without checks of its answers. */
+  get unchecked(): ClusterClient {
+    return new ClusterClient(this.api.server, this.id);
   }
 
   request(method: string, path: string, options?: RequestOptions): Promise<Answer> {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Agent } from "../../client/src/index.ts";
 import { expectNobodyLeft } from "./agent-process.ts";
+import { ClusterClient } from "./cluster-client.ts";
 import { type Server, startServer } from "./server.ts";
 
 export class ClientSuite {
@@ -24,6 +25,11 @@ export class ClientSuite {
     this.#clusters += 1;
     const { url, adminToken: token } = this.server;
     return { url, token, cluster: `${this.#name}-${this.#clusters}` };
+  }
+
+  /** The same cluster as the coordinator itself shows it, not through the client. */
+  clusterOf({ cluster }: { cluster: string }): ClusterClient {
+    return new ClusterClient(this.server, cluster);
   }
 
   /** Has the agent stopped when the test is over. */

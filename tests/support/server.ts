@@ -1,6 +1,6 @@
 /**
- * A real server for black-box tests: `npm start` or `npm run dev` as a process group of its own, on a
- * free port, with a data folder of its own. `await using` ends it however the test ends.
+ * A real server for black-box tests: `npm start` or `npm run dev` as a process group of its own, with a port and a
+ * data folder of its own. `await using` ends it however the test ends.
  */
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Process } from "../../scripts/server/process-tree.ts";
 import { SETTINGS } from "../../scripts/server/settings.ts";
 import { groupMembers, killGroup, register, signalGroup, temporaryFolder, unregister } from "./groups.ts";
+import { freshPort } from "./ports.ts";
 import { until } from "./until.ts";
 
 export type ServerOptions = {
@@ -93,7 +94,7 @@ class RunningServer implements Server {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.dataDir = options.dataDir ?? temporaryFolder("failover-server-");
-    this.#env = commandEnvironment({ PORT: "0", ...options.env, DATA_DIR: this.dataDir });
+    this.#env = commandEnvironment({ ...options.env, DATA_DIR: this.dataDir });
   }
 
   get adminToken() {
@@ -140,13 +141,14 @@ class RunningServer implements Server {
   async restart() {
     if (this.processes().length > 0)
       throw new Error("the server still runs: end it with kill() or stop() first");
+    if (this.port === 0) this.port = await freshPort();
     const script = join(
       this.#options.root ?? PROJECT_ROOT,
       "scripts",
       `${this.#options.script ?? "start"}.ts`,
     );
     const child = spawn(process.execPath, [script], {
-      env: this.port === 0 ? this.#env : { ...this.#env, PORT: String(this.port) },
+      env: { ...this.#env, PORT: String(this.port) },
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -171,7 +173,6 @@ class RunningServer implements Server {
       throw new Error(`the server ended with ${outcome} before it was ready:\n${this.#output.slice(heard)}`);
     }
     this.url = outcome;
-    this.port = Number(new URL(outcome).port);
   }
 
   async [Symbol.asyncDispose]() {

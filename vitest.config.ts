@@ -1,7 +1,8 @@
 /**
  * The kinds of test: pure units; the client on fakes; documents held against the code; scenarios of several parts on
  * simulated time; the services in a seeded simulation, all of these in Node; the objects in workerd; and the whole
- * product over HTTP as a user runs it.
+ * product over HTTP as a user runs it. They run in three groups, one after the other: what computes, a file for each
+ * core; servers, side by side, since their tests mostly wait; and servers that are timed, each alone on the machine.
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -15,13 +16,35 @@ const E2E_TIMEOUT_MS = 60_000;
 /** Where a machine-readable report of the run goes, if anywhere. */
 const { TEST_REPORT } = process.env;
 
+/** Files of `tests/e2e` that run at the same time. More would make the tests of slow machines late. */
+const SERVERS_AT_ONCE = 3;
+
 /** A folder of tests that need nothing but Node. */
 function inNode(name: string) {
   return { test: { name, include: [`tests/${name}/**/*.test.ts`], testTimeout: UNIT_TIMEOUT_MS } };
 }
 
+type WithServers = { name: string; include: string[]; maxWorkers: number; groupOrder: number };
+
+/** Tests that start servers. */
+function withServers({ name, include, maxWorkers, groupOrder }: WithServers) {
+  return {
+    test: {
+      name,
+      include,
+      maxWorkers,
+      sequence: { groupOrder },
+      globalSetup: ["tests/support/bundle-once.ts"],
+      testTimeout: E2E_TIMEOUT_MS,
+      hookTimeout: E2E_TIMEOUT_MS,
+    },
+  };
+}
+
 export default defineConfig({
   test: {
+    // By default one core would be left idle, which is half of a small machine.
+    maxWorkers: "100%",
     reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
     // Of the code that runs in this process; `npm run coverage` leaves out objects and e2e, which run elsewhere.
     coverage: {
@@ -51,18 +74,19 @@ export default defineConfig({
         ],
         test: { name: "objects", include: ["tests/objects/**/*.test.ts"] },
       },
-      {
-        test: {
-          name: "e2e",
-          include: ["tests/e2e/**/*.test.ts"],
-          globalSetup: ["tests/support/bundle-once.ts"],
-          // Servers that are timed to the millisecond do not share the machine with each other, or with the rest.
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
-          testTimeout: E2E_TIMEOUT_MS,
-          hookTimeout: E2E_TIMEOUT_MS,
-        },
-      },
+      withServers({
+        name: "e2e",
+        include: ["tests/e2e/*.test.ts"],
+        maxWorkers: SERVERS_AT_ONCE,
+        groupOrder: 1,
+      }),
+      // Servers that are timed to the millisecond do not share the machine with each other, or with the rest.
+      withServers({
+        name: "e2e-timed",
+        include: ["tests/e2e/timed/*.test.ts"],
+        maxWorkers: 1,
+        groupOrder: 2,
+      }),
     ],
   },
 });

@@ -42,7 +42,7 @@ class Acknowledged {
   readonly locks = new Map<string, Pick<Lock, "holder" | "fencing_token"> | null>();
   /** By failure: the agent. */
   readonly failures = new Map<string, string>();
-  config = { version: 1, value: 0 };
+  config = { version: 0, value: 0 };
   readonly #tokens = new Set<number>();
   #latestTokenBefore = 0;
 
@@ -75,9 +75,10 @@ it("loses nothing that it acknowledged, however often it is killed in the middle
   const chance = chanceFrom(SEED);
   const acknowledged = new Acknowledged();
   const hands = await registerHands(cluster);
-  for (let index = 0; index < CROWD; index++) {
-    await registerIdleAgent(cluster, `crowd-${index}`, { capabilities: [] });
-  }
+  const crowd = Array.from({ length: CROWD }, (_, index) => `crowd-${index}`);
+  await Promise.all(crowd.map((id) => registerIdleAgent(cluster, id, { capabilities: [] })));
+  // So that every round begins with a change that was acknowledged.
+  await changeConfig(cluster, acknowledged);
 
   for (let round = 0; round < ROUNDS; round++) {
     const load = runLoad(cluster, acknowledged, round, hands);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type Lock, LockAnswer } from "../../src/contract/lock.ts";
 import { AgentSocket } from "../support/agent-socket.ts";
 import { apiOfThisFile, type CheckedCluster, type TestAgent } from "../support/checked-cluster.ts";
+import { holderAndWaiters, waitersOnce } from "../support/lock-waiters.ts";
 import { figures } from "../support/measure.ts";
 import { until } from "../support/until.ts";
 
@@ -12,33 +13,18 @@ const api = apiOfThisFile();
 const RESTARTS = Number(process.env.FAULT_ROUNDS ?? 3);
 const WAITERS = 64;
 
-/** Waits until that many stand in line. */
-const inLine = (cluster: CheckedCluster, resource: string, ids: readonly string[]) =>
-  until(async () => {
-    const answer = await cluster.get(`/groups/default/locks/${resource}`);
-    if (answer.status !== 200) return false;
-    const { waiters } = answer.as(200, LockAnswer).lock;
-    return waiters.length === ids.length && ids.every((id, index) => waiters[index] === id);
-  }, `${ids.length} in line for ${resource}`);
-
 async function agents(cluster: CheckedCluster, count: number): Promise<TestAgent[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => cluster.register(`a${index}`)));
 }
 
-async function holderAndWaiters() {
-  const cluster = api.cluster();
-  const [holder, first, second] = await agents(cluster, 3);
-  if (holder === undefined || first === undefined || second === undefined) throw new Error("too few");
-  return { cluster, holder, first, second, held: await holder.acquire("disk", { ttl_seconds: 600 }) };
-}
-
 describe("a call that waits", () => {
   it("gets the lock when it is released, first come first served, under a new token", async () => {
-    const { cluster, holder, first, second, held } = await holderAndWaiters();
+    const cluster = api.cluster();
+    const { holder, first, second, held } = await holderAndWaiters(cluster);
     const one = first.acquire("disk", { wait_seconds: 30 });
-    await inLine(cluster, "disk", ["a1"]);
+    await waitersOnce(cluster, "disk", ["a1"]);
     const other = second.acquire("disk", { wait_seconds: 30 });
-    await inLine(cluster, "disk", ["a1", "a2"]);
+    await waitersOnce(cluster, "disk", ["a1", "a2"]);
 
     await holder.proof("release", "disk", held.fencing_token);
     const granted = await one;
@@ -58,7 +44,7 @@ describe("a call that waits", () => {
       await holder?.acquire("disk", { ttl_seconds: end === "expiry" ? 0.5 : 600 });
       const granted = waiter?.acquire("disk", { wait_seconds: 30 });
       if (end !== "expiry") {
-        await inLine(cluster, "disk", ["a1"]);
+        await waitersOnce(cluster, "disk", ["a1"]);
         if (end === "failure") await cluster.post("/agents/a0/failures", { failure_type: "reported" });
         if (end === "unregistering") await holder?.unregister();
         if (end === "breaking") await cluster.request("DELETE", "/groups/default/locks/disk");
@@ -67,34 +53,25 @@ describe("a call that waits", () => {
     },
   );
 
-  it("is refused when its time is over, with who holds the lock until when, and stands in line no more", async () => {
-    const { cluster, first, held } = await holderAndWaiters();
-    const fromMs = performance.now();
-    const problem = (await first.tryAcquire("disk", { wait_seconds: 0.5 })).problem(409, "lock_held");
-    const waitedMs = performance.now() - fromMs;
-    expect(problem).toMatchObject({ holder: "a0", expires_at: held.expires_at });
-    expect(waitedMs).toBeGreaterThanOrEqual(495);
-    expect(waitedMs).toBeLessThan(1500);
-    await inLine(cluster, "disk", []);
-  });
-
   it("is told when its agent's incarnation ends", async () => {
-    const { cluster, first } = await holderAndWaiters();
+    const cluster = api.cluster();
+    const { first } = await holderAndWaiters(cluster);
     const call = first.tryAcquire("disk", { wait_seconds: 30 });
-    await inLine(cluster, "disk", ["a1"]);
+    await waitersOnce(cluster, "disk", ["a1"]);
     await cluster.post("/agents/a1/failures", { failure_type: "reported" });
     (await call).problem(410, "session_expired");
-    await inLine(cluster, "disk", []);
+    await waitersOnce(cluster, "disk", []);
   });
 
   it.each([-1, 31, "soon"])("is refused with a wait of %s", async (wait_seconds) => {
-    const { first } = await holderAndWaiters();
+    const { first } = await holderAndWaiters(api.cluster());
     (await first.tryAcquire("disk", { wait_seconds })).problem(400, "invalid_request");
   });
 });
 
 it("a frame and a call wait in one line", async () => {
-  const { cluster, holder, first, second, held } = await holderAndWaiters();
+  const cluster = api.cluster();
+  const { holder, first, second, held } = await holderAndWaiters(cluster);
   using socket = await AgentSocket.open(
     `${cluster.api.server.url}${cluster.path}${first.path}/connect`,
     first.token,
@@ -102,7 +79,7 @@ it("a frame and a call wait in one line", async () => {
   const queued = await socket.ask({ type: "lock_acquire", resource: "disk", wait_seconds: 30 });
   expect(queued).toMatchObject({ type: "ack", queued: true });
   const call = second.acquire("disk", { wait_seconds: 30 });
-  await inLine(cluster, "disk", ["a1", "a2"]);
+  await waitersOnce(cluster, "disk", ["a1", "a2"]);
   await holder.proof("release", "disk", held.fencing_token);
   const { request_id, lock } = await socket.first("lock_granted");
   expect(request_id).toBe(queued.request_id);
@@ -137,7 +114,7 @@ it(`${WAITERS} waiters have a lock in the order in which they came, one at a tim
   for (const agent of all) {
     waiting.push(waitItsTurn(agent, race));
     ids.push(agent.id);
-    await inLine(cluster, "disk", ids);
+    await waitersOnce(cluster, "disk", ids);
   }
 
   const restart = async () => {

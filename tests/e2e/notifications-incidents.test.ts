@@ -34,10 +34,16 @@ describe("two hundred agents that fail together", () => {
   const AGENTS = Array.from({ length: 200 }, (_, index) => `agent-${index}`);
   const AT_A_TIME = 10;
 
+  /** In the end the last sign of life of all is the same heartbeat, however long this took. */
   async function registerAll(cluster: CheckedCluster, timing: JsonObject): Promise<void> {
+    const registered: { id: string; incarnation: number }[] = [];
     for (let index = 0; index < AGENTS.length; index += AT_A_TIME) {
       const some = AGENTS.slice(index, index + AT_A_TIME);
-      await Promise.all(some.map((id) => cluster.register(id, { group: "flock", ...timing })));
+      registered.push(
+        ...(await Promise.all(some.map((id) => cluster.register(id, { group: "flock", ...timing })))),
+      );
+      const agents = registered.map(({ id, incarnation }) => ({ id, incarnation }));
+      expect((await cluster.post("/groups/flock/heartbeats", { agents })).status).toBe(200);
     }
   }
 
@@ -46,7 +52,7 @@ describe("two hundred agents that fail together", () => {
     await using mailbox = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({
-      // They are declared over as long as it took to register them.
+      // Longer than it takes to declare all of them.
       failure_notification: { ...SOON, notification_types: ["webhook", "email"], group_wait_seconds: 2 },
       webhook_notification: { url: receiver.url },
       email_notification: {
@@ -57,7 +63,7 @@ describe("two hundred agents that fail together", () => {
         recipients: ["oncall@example.org"],
       },
     });
-    await registerAll(cluster, { heartbeat_interval_seconds: 0.3, heartbeat_timeout_seconds: 1 });
+    await registerAll(cluster, { heartbeat_interval_seconds: 0.5, heartbeat_timeout_seconds: 2 });
 
     const firing = await receiver.nth(1);
 
@@ -103,7 +109,7 @@ describe("an agent that flaps", () => {
   const FLAPS = 20;
   const INTERVAL_SECONDS = 2;
 
-  it("is told three times at most in two intervals, and every failure is covered", async () => {
+  it("is told once, and once more an interval at most, and every failure is covered", async () => {
     await using receiver = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({
@@ -124,6 +130,9 @@ describe("an agent that flaps", () => {
       await delay(Math.max(0, nextMs - performance.now()));
     }
     await cluster.register("flapper");
+    const flappedSeconds = (performance.now() - startMs) / 1000;
+    // Two, unless the machine is too slow for the pace.
+    const intervals = Math.ceil((flappedSeconds - SOON.group_wait_seconds) / INTERVAL_SECONDS);
 
     const last = await until(async () => {
       const request = receiver.requests.at(-1);
@@ -134,7 +143,7 @@ describe("an agent that flaps", () => {
     console.log(
       `${FLAPS} flaps were told as ${shown.map(({ status, failures }) => `${status} with ${failures}`).join(", ")}`,
     );
-    expect(shown.length).toBeLessThanOrEqual(3);
+    expect(shown.length).toBeLessThanOrEqual(1 + intervals);
     expect(new Set(shown.map(({ dedup_key }) => dedup_key)).size).toBe(1);
     expect(incidentOf(last)).toMatchObject({ failures: FLAPS, agents_failed: 1, agents_recovered: 1 });
     for (const { id } of failures) {

@@ -1,32 +1,22 @@
 /** Mail of `npm start`: by SMTP to real servers, with verified certificates, and by the HTTP APIs. */
 import { describe, expect, it } from "vitest";
-import { FailureAnswer } from "../../src/contract/failure.ts";
-import {
-  type Notification,
-  NotificationTestAnswer,
-  type NotificationTestResult,
-} from "../../src/contract/notification.ts";
+import { NotificationTestAnswer, type NotificationTestResult } from "../../src/contract/notification.ts";
 import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { answer, type HttpReceiver, startHttpReceiver } from "../support/http-receiver.ts";
+import { fail, messageOnce } from "../support/notification-records.ts";
 import {
-  hangUpAfterGreeting,
   MAIL_PASSWORD,
   MAIL_USERNAME,
-  silence,
   startMailReceiver,
   startRawReceiver,
   stripped,
 } from "../support/smtp-receiver.ts";
-import { until } from "../support/until.ts";
 
 const RECIPIENT = "oncall@example.org";
 
 /** Long enough for a mail on a busy machine, short enough to wait for one that hangs. */
 const TIMEOUT_SECONDS = 3;
-
-/** What a request may take while a mail hangs. */
-const PROMPT_MS = 100;
 
 const { certificates, caFile } = await certificatesOfThisFile();
 const api = apiOfThisFile({ env: { ALLOW_LOCAL_TARGETS: "true", NODE_EXTRA_CA_CERTS: caFile } });
@@ -63,25 +53,13 @@ async function test(cluster: CheckedCluster): Promise<NotificationTestResult> {
   return result;
 }
 
-async function failAgent(cluster: CheckedCluster): Promise<string> {
-  await cluster.register("a1");
-  const reported = await cluster.post("/agents/a1/failures", { failure_type: "reported" });
-  return reported.as(201, FailureAnswer).failure.id;
-}
-
-const deadOnce = (cluster: CheckedCluster, failureId: string): Promise<Notification> =>
-  until(async () => {
-    const { items } = await cluster.notifications({ failure_id: failureId, state: "dead" });
-    return items[0] ?? false;
-  }, "the message to be given up");
-
 describe("mail by SMTP", () => {
   it.each(["starttls", "tls"] as const)(
     "of a failure arrives over %s, signed in, from the user name",
     async (security) => {
       await using receiver = await startMailReceiver({ certificates, security });
       const cluster = await bySmtp(receiver.port, { smtp_security: security });
-      const failureId = await failAgent(cluster);
+      const failure = await fail(cluster, "a1");
       await receiver.mailArrived();
       const [mail] = receiver.mails;
       expect(mail).toMatchObject({
@@ -93,7 +71,7 @@ describe("mail by SMTP", () => {
       expect(mail?.raw).toMatch(/^Subject: .*a1/m);
       expect(mail?.raw).toMatch(/^Content-Type: text\/plain/m);
       expect(mail?.raw).toMatch(/^Content-Type: text\/html/m);
-      expect(await cluster.toldOf(failureId, 1)).toMatchObject([
+      expect(await cluster.toldOf(failure.id, 1)).toMatchObject([
         { channel: "email", state: "delivered", try_count: 1 },
       ]);
     },
@@ -125,38 +103,6 @@ describe("mail by SMTP", () => {
     expect(receiver.signIns()).toBe(0);
   });
 
-  it.each([
-    ["hangs up after its greeting", hangUpAfterGreeting],
-    ["says nothing", silence],
-  ])(
-    "to a server that %s is an error in the delivery log within its time, and holds up nobody",
-    async (_, conduct) => {
-      await using receiver = await startRawReceiver(conduct);
-      const cluster = await bySmtp(receiver.port);
-      await cluster.register("other");
-      const failureId = await failAgent(cluster);
-      await receiver.connected();
-      const took: number[] = [];
-      let isOver = false;
-      const dead = deadOnce(cluster, failureId).finally(() => {
-        isOver = true;
-      });
-      do {
-        const sinceMs = performance.now();
-        await cluster.status();
-        await cluster.get("/agents/other");
-        took.push(performance.now() - sinceMs);
-      } while (!isOver && took.length < 200);
-      const message = await dead;
-      expect(message).toMatchObject({ channel: "email", try_count: 1 });
-      expect(message.tries[0]?.error).toBeTruthy();
-      expect(message.tries[0]?.duration_seconds).toBeLessThan(TIMEOUT_SECONDS + 1);
-      took.sort((a, b) => a - b);
-      // Two requests each; the middle one, since the machine may stall for reasons of its own.
-      expect(took[took.length >> 1]).toBeLessThan(PROMPT_MS);
-    },
-  );
-
   it("to a recipient that the server refuses is an error that says so, at once", async () => {
     await using receiver = await startMailReceiver({
       certificates,
@@ -164,7 +110,7 @@ describe("mail by SMTP", () => {
       refusals: { [RECIPIENT]: 550 },
     });
     const cluster = await bySmtp(receiver.port, { smtp_security: "tls", retry_schedule_seconds: [3600] });
-    const message = await deadOnce(cluster, await failAgent(cluster));
+    const message = await messageOnce(cluster, await fail(cluster, "a1"), "dead");
     expect(message).toMatchObject({ state: "dead", try_count: 1 });
     expect(message.last_error).toContain("550");
     expect(receiver.mails).toEqual([]);

@@ -6,7 +6,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
-import { FailureAnswer } from "../../src/contract/failure.ts";
 import { IncidentPage } from "../../src/contract/incident.ts";
 import {
   type Notification,
@@ -17,17 +16,15 @@ import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/
 import { reference } from "../support/configurations.ts";
 import {
   answer,
-  breakOff,
-  endless,
   type HttpReceiver,
   hang,
   hangUp,
   type ReceivedRequest,
   redirectTo,
-  stall,
   startHttpReceiver,
 } from "../support/http-receiver.ts";
 import { figures } from "../support/measure.ts";
+import { durationsOf, fail, messageOnce } from "../support/notification-records.ts";
 import { PROJECT_ROOT } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
@@ -53,9 +50,6 @@ const SOON = {
   repeat_interval_seconds: 60,
 };
 
-/** What a request may take while a webhook hangs; one that waited for it would take longer. */
-const PROMPT_MS = 500;
-
 /** A cluster that tells this address alone, and soon. */
 async function clusterTelling(
   url: string,
@@ -76,19 +70,6 @@ async function clusterTelling(
   return cluster;
 }
 
-async function fail(cluster: CheckedCluster, agentId: string): Promise<Failure> {
-  await cluster.register(agentId);
-  const reported = await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
-  return reported.as(201, FailureAnswer).failure;
-}
-
-/** The newest message about a failure, once it is as wanted. */
-const messageOnce = (cluster: CheckedCluster, { id }: Failure, state: Notification["state"], tries = 0) =>
-  until(async () => {
-    const [message] = (await cluster.notifications({ failure_id: id })).items;
-    return message?.state === state && message.tries.length >= tries && message;
-  }, `a message to be ${state}`);
-
 const redeliver = async (cluster: CheckedCluster, { id }: Notification) =>
   (await cluster.post(`/notifications/${id}/redeliver`)).as(200, NotificationAnswer).notification;
 
@@ -97,8 +78,6 @@ const verified = (key: string, { body, headers }: ReceivedRequest) =>
 
 const idOf = ({ headers }: ReceivedRequest) => headers["webhook-id"];
 const bodyOf = ({ body }: ReceivedRequest) => JSON.parse(body);
-
-const durations = ({ tries }: Notification) => tries.map(({ duration_seconds }) => 1000 * duration_seconds);
 
 describe("a webhook", () => {
   it("is tried by the schedule under one id, each try signed anew, and the log has every try", async () => {
@@ -140,7 +119,7 @@ describe("a webhook", () => {
       expect(Date.parse(next.at)).toBeGreaterThanOrEqual(Date.parse(next_try_at));
     }
     const gaps = requests.slice(1).map(({ atMs }, index) => atMs - (requests[index]?.atMs ?? 0));
-    console.log(`${figures("tries took", durations(message))}; they came ${gaps.join(" and ")} ms apart`);
+    console.log(`${figures("tries took", durationsOf(message))}; they came ${gaps.join(" and ")} ms apart`);
     expect(gaps[0]).toBeGreaterThanOrEqual(1100);
     expect(gaps[1]).toBeGreaterThanOrEqual(200);
   });
@@ -191,40 +170,6 @@ describe("a webhook", () => {
     for (const hidden of [token, KEY, KEY.slice("whsec_".length)]) expect(shown).not.toContain(hidden);
   });
 
-  it("is cut off at its time-out, and holds nobody up until then", async () => {
-    await using receiver = await startHttpReceiver(hang);
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: 1.5, retry_schedule_seconds: [] });
-    const failure = await fail(cluster, "a1");
-    const request = await receiver.next();
-
-    const tookMs: number[] = [];
-    const timed = async (call: () => Promise<unknown>) => {
-      const startMs = performance.now();
-      await call();
-      tookMs.push(performance.now() - startMs);
-    };
-    for (let n = 0; n < 5; n++) {
-      await timed(() => cluster.register(`b${n}`));
-      await timed(() => cluster.submit());
-      await timed(() => cluster.status());
-      await timed(() => cluster.get("/incidents"));
-    }
-    const [meanwhile] = (await cluster.notifications({ failure_id: failure.id })).items;
-    expect(meanwhile).toMatchObject({ state: "pending", tries: [] });
-    const again = await cluster.post(`/notifications/${meanwhile?.id}/redeliver`);
-    again.problem(409, "invalid_transition");
-    const message = await messageOnce(cluster, failure, "dead");
-
-    console.log(
-      `${figures("requests while it hung", tookMs)}; ${figures("the try took", durations(message))}`,
-    );
-    expect(Math.max(...tookMs)).toBeLessThan(PROMPT_MS);
-    expect(message).toMatchObject({ try_count: 1, last_error: "no answer within 1.5 s" });
-    expect(message.tries[0]?.duration_seconds).toBeGreaterThanOrEqual(1.4);
-    expect(message.tries[0]?.duration_seconds).toBeLessThan(3);
-    expect((await request.endedAtMs) - request.atMs).toBeLessThan(3000);
-  });
-
   it("is not redirected: that is a failure, and nobody asks the other address", async () => {
     await using other = await startHttpReceiver();
     await using receiver = await startHttpReceiver(redirectTo(other.url));
@@ -253,23 +198,6 @@ describe("a webhook", () => {
     const untrusted = await errorOf(`https://127.0.0.1:${rude.port}/hook`);
     expect(untrusted).toMatch(/untrusted certificate.*log says which at \w+\)$/);
     expect(api.server.output()).toContain(/at (\w+)\)$/.exec(untrusted ?? "")?.[1]);
-  });
-
-  it.each([
-    { how: "never ends", reply: endless, timeoutSeconds: 60 },
-    { how: "stops in the middle", reply: stall, timeoutSeconds: 0.5 },
-    { how: "breaks off", reply: breakOff, timeoutSeconds: 60 },
-  ])("has arrived with the status 200, even if the answer $how", async ({ reply, timeoutSeconds }) => {
-    await using receiver = await startHttpReceiver(reply);
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: timeoutSeconds });
-
-    const message = await messageOnce(cluster, await fail(cluster, "a1"), "delivered");
-    const request = await receiver.next();
-
-    expect((await request.endedAtMs) - request.atMs).toBeLessThan(2000);
-    console.log(figures("a try with such an answer took", durations(message)));
-    expect(message).toMatchObject({ try_count: 1, last_error: null });
-    expect(receiver.requests).toHaveLength(1);
   });
 
   it("waits as long as the receiver asks if that is longer than the schedule", async () => {

@@ -1,43 +1,14 @@
-/** Agents on sockets: who may connect, what is pushed and answered, and how soon a crash is found. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+/** Agents on sockets: who may connect, what is pushed and answered, and what a break of the connection leads to. */
 import { readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { RegistrationAnswer } from "../../src/contract/agent.ts";
-import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
+import { SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { AgentSocket } from "../support/agent-socket.ts";
-import {
-  Answer,
-  apiOfThisFile,
-  type CheckedCluster,
-  type Registering,
-  TestAgent,
-} from "../support/checked-cluster.ts";
-import { figures } from "../support/measure.ts";
+import { Answer, apiOfThisFile } from "../support/checked-cluster.ts";
+import { connected, registered } from "../support/connected-agent.ts";
 import { shakeHands, textFrame } from "../support/raw-socket.ts";
-import { actUntilSilentAgentFails } from "../support/silent-agent.ts";
 import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
-
-/** How late what is due may be noticed: the second look, and a busy machine. */
-const LATENESS_LIMIT_MS = 250;
-
-const CRASHES = 10;
-
-/** An agent with the address of its socket. */
-async function registered(cluster: CheckedCluster, id: string, registering: Registering = {}) {
-  const answer = await cluster.tryRegister(id, registering);
-  const registration = RegistrationAnswer.parse(answer.body);
-  const agent = new TestAgent(cluster, registering.group ?? "default", registration);
-  return { agent, url: registration.websocket_url, token: registration.token };
-}
-
-async function connected(cluster: CheckedCluster, id: string, registering: Registering = {}) {
-  const { agent, url, token } = await registered(cluster, id, registering);
-  return { agent, url, token, socket: await AgentSocket.open(url, token) };
-}
 
 const problemOf = ({ status, headers, body }: Awaited<ReturnType<typeof shakeHands>>) =>
   new Answer(status, new Headers(headers as Record<string, string>), body);
@@ -47,27 +18,6 @@ function halfClosed(port: number): number {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
   const lines = ["tcp", "tcp6"].flatMap((table) => readFileSync(`/proc/net/${table}`, "utf8").split("\n"));
   return lines.filter((line) => line.includes(local) && / 08 /.test(line) && line.indexOf(local) < 30).length;
-}
-
-/** A process that connects and stays. */
-const CLIENT = `
-  const [url, protocol, bearer] = process.argv.slice(1);
-  const socket = new WebSocket(url, [protocol, bearer]);
-  socket.onopen = () => process.stdout.write("open");
-  setInterval(() => {}, 1000);
-`;
-
-/** @returns what kills it with SIGKILL */
-async function connectedProcess(url: string, token: string): Promise<() => Promise<unknown>> {
-  const child = spawn(process.execPath, ["-e", CLIENT, url, SUBPROTOCOL, `${BEARER_SUBPROTOCOL}${token}`], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  await once(child.stdout, "data");
-  return () => {
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    return gone;
-  };
 }
 
 describe("connecting", () => {
@@ -137,45 +87,6 @@ describe("connecting", () => {
 });
 
 describe("over its socket an agent", () => {
-  it("lives by pings alone, and the last one is shown", async () => {
-    const cluster = api.cluster();
-    const timing = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 0.6 };
-    const { socket } = await connected(cluster, "a1", timing);
-    using _ = socket;
-    const beat = async () => {
-      await socket.ping();
-      // The pace of its heartbeats.
-      await delay(1000 * timing.heartbeat_interval_seconds);
-    };
-    for (const silent of ["silent-1", "silent-2", "silent-3"]) {
-      await actUntilSilentAgentFails(cluster.unchecked, timing, beat, silent);
-    }
-    await socket.ping();
-    const sentMs = Date.now();
-    const { status, last_heartbeat_at } = await cluster.agent("a1");
-    expect(status).toBe("active");
-    expect(Math.abs(Date.parse(last_heartbeat_at ?? "") - sentMs)).toBeLessThan(150);
-    expect(await cluster.eventsSoFar()).not.toContainEqual(
-      expect.objectContaining({ type: "agent.inactive", subject: "a1" }),
-    );
-  });
-
-  it("is found silent though its socket stays open", async () => {
-    const cluster = api.cluster();
-    const { socket } = await connected(cluster, "a1", {
-      heartbeat_interval_seconds: 0.2,
-      heartbeat_timeout_seconds: 1,
-    });
-    await socket.ping();
-    const lastMs = Date.now();
-    expect(await socket.closed).toMatchObject({ code: 4410, reason: "session_expired" });
-    const silentMs = Date.now() - lastMs;
-    expect(socket.heard.at(-1)).toEqual({ type: "session_expired" });
-    expect(silentMs).toBeGreaterThanOrEqual(990);
-    expect(silentMs).toBeLessThan(1000 + LATENESS_LIMIT_MS);
-    expect((await cluster.failures()).items).toMatchObject([{ failure_type: "heartbeat_timeout" }]);
-  });
-
   it("is given what waits, and what comes", async () => {
     const cluster = api.cluster();
     const { agent, url, token } = await registered(cluster, "a1");
@@ -383,41 +294,6 @@ describe("over its socket an agent", () => {
 });
 
 describe("a process that dies", () => {
-  it(`is suspect at once and inactive after its grace, never before it, ${CRASHES} times`, async () => {
-    const cluster = api.cluster();
-    const graceMs = 1000;
-    await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: graceMs / 1000 } });
-    await cluster.register("heir", { max_concurrent_tasks: 1000 });
-    await using events = await cluster.events();
-    const suspectedMs: number[] = [];
-    const declaredMs: number[] = [];
-    for (let crash = 0; crash < CRASHES; crash++) {
-      const id = `victim-${crash}`;
-      const { url, token } = await registered(cluster, id, { capabilities: [id] });
-      const kill = await connectedProcess(url, token);
-      const killedMs = Date.now();
-      await kill();
-      const isIts = ({ subject }: { subject: string }) => subject === id;
-      const suspect = await events.first(
-        (event) => event.type === "agent.suspect" && isIts(event),
-        "suspicion",
-      );
-      const inactive = await events.first(
-        (event) => event.type === "agent.inactive" && isIts(event),
-        "the end",
-      );
-      suspectedMs.push(Date.parse(suspect.at) - killedMs);
-      declaredMs.push(Date.parse(inactive.at) - killedMs - graceMs);
-    }
-    console.log(figures("killed to suspect", suspectedMs));
-    console.log(figures("inactive after the grace", declaredMs));
-    expect(Math.max(...suspectedMs)).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
-    expect(Math.min(...declaredMs)).toBeGreaterThanOrEqual(0);
-    expect(Math.max(...declaredMs)).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
-    const { items } = await cluster.failures({ failure_type: "connection_lost" });
-    expect(items).toHaveLength(CRASHES);
-  });
-
   it("and comes back in time has failed nobody", async () => {
     const cluster = api.cluster();
     await using events = await cluster.events();

@@ -4,14 +4,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import type { Decision } from "../../src/contract/decision.ts";
-import type { Failure } from "../../src/contract/failure.ts";
-import type { Lock } from "../../src/contract/lock.ts";
-import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
-import { ClusterClient, type Follower } from "../support/cluster-client.ts";
-import { chanceFrom, figures, Noise } from "../support/measure.ts";
-import { startServer } from "../support/server.ts";
+import type { Decision } from "../../../src/contract/decision.ts";
+import type { Failure } from "../../../src/contract/failure.ts";
+import type { Lock } from "../../../src/contract/lock.ts";
+import type { Task } from "../../../src/contract/task.ts";
+import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../../support/agent-process.ts";
+import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
+import { chanceFrom, figures, Noise } from "../../support/measure.ts";
+import { startServer } from "../../support/server.ts";
 
 const TIMEOUT_MS = 1000;
 /** How late the end of a silent agent may be found, its tasks given to others and its locks free. */
@@ -47,9 +47,8 @@ it("finds a killed agent, moves its tasks and frees its locks within 250 ms of i
   for (const victim of victims) stack.use(victim);
   await Promise.all(victims.map((victim, index) => giveWork(cluster, victim.id, index)));
   const capabilities = victims.map((_, index) => `work-${index}`);
-  for (let index = 0; index < HEIRS; index++) {
-    await registerIdleAgent(cluster, `heir-${index}`, { capabilities });
-  }
+  const heirs = Array.from({ length: HEIRS }, (_, index) => `heir-${index}`);
+  await Promise.all(heirs.map((id) => registerIdleAgent(cluster, id, { capabilities })));
 
   using noise = new Noise();
   const chance = chanceFrom(SEED);

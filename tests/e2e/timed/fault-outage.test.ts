@@ -5,12 +5,12 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import type { Failure } from "../../src/contract/failure.ts";
-import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft } from "../support/agent-process.ts";
-import { ClusterClient, type Follower } from "../support/cluster-client.ts";
-import { figures, Noise } from "../support/measure.ts";
-import { type Server, startServer } from "../support/server.ts";
+import type { Failure } from "../../../src/contract/failure.ts";
+import type { Task } from "../../../src/contract/task.ts";
+import { AgentProcess, expectNobodyLeft } from "../../support/agent-process.ts";
+import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
+import { figures, Noise } from "../../support/measure.ts";
+import { type Server, startServer } from "../../support/server.ts";
 
 /** How late a death may be found, from a timeout after the coordinator's return. */
 const LATENESS_LIMIT_MS = 250;
@@ -25,7 +25,7 @@ describe("a coordinator that is killed and comes back", () => {
     // As short as a start takes.
     { outage: "a fifth of the timeout", timeoutMs: 3000, outageMs: 0 },
   ])(
-    "fails no living agent after $outage, and finds the dead within one timeout",
+    "fails no living agent after $outage, and finds the dead within one timeout, also one alone in its group",
     async ({ outage, timeoutMs, outageMs }) => {
       await using server = await startServer();
       await using stack = new AsyncDisposableStack();
@@ -34,14 +34,23 @@ describe("a coordinator that is killed and comes back", () => {
       const fleet = await startFleet(cluster, stack, timeoutMs);
       const early = stack.use(await startHolder(cluster, "dies-before", timeoutMs));
       const late = stack.use(await startHolder(cluster, "dies-meanwhile", timeoutMs));
+      // Nobody wakes its group after the return.
+      const desert = new ClusterClient(server, "desert");
+      const desertFollower = stack.use(desert.follow());
+      const alone = stack.use(await startHolder(desert, "alone", timeoutMs));
 
       using noise = new Noise();
-      await early.kill();
+      await Promise.all([early.kill(), alone.kill()]);
       const { leftAtMs, startedAtMs, readyAtMs } = await beAway(server, outageMs, () => late.kill());
 
-      const found = await Promise.all([early, late].map((agent) => failureOf(cluster, follower, agent)));
+      const found = await Promise.all([
+        failureOf(cluster, follower, early),
+        failureOf(cluster, follower, late),
+        failureOf(desert, desertFollower, alone),
+      ]);
       await expectUnharmed(cluster, fleet, readyAtMs + timeoutMs);
-      expect(await deathsIn(cluster)).toHaveLength(found.length);
+      expect(await deathsIn(cluster)).toHaveLength(2);
+      expect(await deathsIn(desert)).toHaveLength(1);
       await follower.event("coordinator.paused", ({ data }) => data.cause === "restarted");
 
       const lateness = found.map(({ at }) => Date.parse(at) - (readyAtMs + timeoutMs));
@@ -55,23 +64,6 @@ describe("a coordinator that is killed and comes back", () => {
       expect(Math.max(...lateness), `${noise}`).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
     },
   );
-
-  it("finds the death of an agent that was alone in its group, though nobody wakes the group", async () => {
-    const timeoutMs = 3000;
-    await using server = await startServer();
-    await using stack = new AsyncDisposableStack();
-    const cluster = new ClusterClient(server, "alone");
-    const follower = stack.use(cluster.follow());
-    const agent = stack.use(await startHolder(cluster, "alone", timeoutMs));
-    await agent.kill();
-    const { startedAtMs, readyAtMs } = await beAway(server, 0);
-
-    const { at } = await failureOf(cluster, follower, agent);
-    const lateMs = Date.parse(at) - (readyAtMs + timeoutMs);
-    console.log(`away while an agent died alone: found a timeout after the return and ${lateMs} ms`);
-    expect(Date.parse(at)).toBeGreaterThanOrEqual(startedAtMs + timeoutMs);
-    expect(lateMs).toBeLessThanOrEqual(LATENESS_LIMIT_MS);
-  });
 });
 
 it("fails nobody for having stood still itself, says so, and still finds a death", {

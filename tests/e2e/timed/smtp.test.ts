@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { BundleFacts } from "../../scripts/server/bundle.ts";
-import type { Mail, MailOutcome, SmtpServer } from "../../src/notifications/transports.ts";
-import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
-import { writeProbeBundle } from "../support/probe-bundle.ts";
-import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
+import type { BundleFacts } from "../../../scripts/server/bundle.ts";
+import type { Mail, MailOutcome, SmtpServer } from "../../../src/notifications/transports.ts";
+import { certificatesOfThisFile, makeCertificates } from "../../support/certificates.ts";
+import { writeProbeBundle } from "../../support/probe-bundle.ts";
+import { PROJECT_ROOT, type Server, startServer } from "../../support/server.ts";
 import {
   answerToStartTls,
   endless,
@@ -21,7 +21,7 @@ import {
   startMailReceiver,
   startRawReceiver,
   stripped,
-} from "../support/smtp-receiver.ts";
+} from "../../support/smtp-receiver.ts";
 
 /** Far more than a mail on loopback takes, on a busy machine as well. */
 const PLENTY_MS = 20_000;
@@ -372,7 +372,8 @@ describe("mail by SMTP", () => {
   });
 
   describe("when the server hangs", () => {
-    it.each([
+    // At the same time, since each only waits for its end.
+    it.concurrent.each([
       ["before it greets", "starttls", silence, /greeting/],
       ["in the TLS handshake", "tls", silence, /connecting/],
       ["in the TLS handshake after STARTTLS", "starttls", answerToStartTls("220 go\r\n"), /starting TLS/],
@@ -397,7 +398,7 @@ describe("mail by SMTP", () => {
       },
     );
 
-    it.each(["starttls", "tls"] as const)(
+    it.concurrent.each(["starttls", "tls"] as const)(
       "with the mail in its hands over %s, ends in time, answers others meanwhile, and leaves no socket",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates, security, isSilentAfterData: true });

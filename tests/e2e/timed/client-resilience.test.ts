@@ -1,10 +1,8 @@
 /**
  * The client's agent under what goes wrong around it: sockets that are cut, swallowed or silent, an event loop that
- * stands still, a coordinator that is away. LONG=1 does it more often, and with longer timeouts. And what the documents
- * say of sockets, held against the contract.
+ * stands still, a coordinator that is away. LONG=1 does it more often, and with longer timeouts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,23 +14,12 @@ import {
   type AgentOptions,
   DistributedCoordinator,
   type Task,
-} from "../../client/src/index.ts";
-import {
-  AgentFrame,
-  BATCH_FRAME_LIMIT_CHARACTERS,
-  BATCH_FRAMES_LIMIT,
-  BatchFrame,
-  CLOSE_CODES,
-  FRAME_LIMIT_CHARACTERS,
-  REVOCATION_REASONS,
-  ServerFrame,
-} from "../../src/contract/socket.ts";
-import { clientSuite } from "../support/client-suite.ts";
-import { fencedBlocks } from "../support/markdown.ts";
-import { figures } from "../support/measure.ts";
-import { PROJECT_ROOT } from "../support/server.ts";
-import { Stream } from "../support/stream.ts";
-import { until } from "../support/until.ts";
+} from "../../../client/src/index.ts";
+import { clientSuite } from "../../support/client-suite.ts";
+import { figures } from "../../support/measure.ts";
+import { PROJECT_ROOT } from "../../support/server.ts";
+import { Stream } from "../../support/stream.ts";
+import { until } from "../../support/until.ts";
 
 const IS_LONG = Boolean(process.env.LONG);
 const ROUNDS = IS_LONG ? 12 : 2;
@@ -52,13 +39,13 @@ const suite = clientSuite("resilience");
 function freshCluster(proxy?: WeatherProxy) {
   const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
-  const agent = (id: string, options: Partial<AgentOptions> = {}) => {
+  /** It is for the test to stop it. */
+  const loneAgent = (id: string, options: Partial<AgentOptions> = {}) => {
     const url = proxy?.url ?? suite.server.url;
-    const made = new Agent({ ...access, url, ...HEARTBEAT, handleSignals: false, id, ...options });
-    suite.keep(made);
-    return made;
+    return new Agent({ ...access, url, ...HEARTBEAT, handleSignals: false, id, ...options });
   };
-  return { access, coordinator, agent };
+  const agent = (id: string, options: Partial<AgentOptions> = {}) => suite.keep(loneAgent(id, options));
+  return { access, coordinator, agent, loneAgent };
 }
 
 /** Events of an agent, with the moment at which each came. */
@@ -351,6 +338,7 @@ const BLOCKED_AGENT = `
     return "of attempt " + attempt;
   });
   agent.listen("registered", ({ incarnation }) => say("registered", { incarnation }));
+  agent.listen("connected", ({ transport }) => say("connected", { transport }));
   agent.listen("disconnected", ({ reason }) => say("disconnected", { reason }));
   agent.listen("reported", ({ task }) => say("reported", { status: task.status, result: task.result }));
   agent.listen("lateResult", ({ error }) => say("late", { code: error.code, fate: error.evidence.late_result }));
@@ -397,7 +385,8 @@ async function beatsOn(coordinator: DistributedCoordinator, id: string, interval
 }
 
 describe("an agent whose event loop stood still for longer than its timeout", () => {
-  it.each(
+  // At the same time, since each waits for the end of a blocked agent's timeout.
+  it.concurrent.each(
     (["keep", "reject", "accept_if_unfinished"] as const).flatMap((policy) =>
       [false, true].map((aborts) => ({
         policy,
@@ -409,7 +398,8 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
     "is told $how, and with $policy its late result is treated so",
     { timeout: TEST_LIMIT_MS },
     async ({ policy, aborts }) => {
-      const { access, coordinator, agent } = freshCluster();
+      const { access, coordinator, loneAgent } = freshCluster();
+      await using stack = new AsyncDisposableStack();
       await using blocked = new BlockedAgent({
         ...access,
         ...HEARTBEAT,
@@ -417,10 +407,11 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
         abortWhenOutOfTouch: aborts,
         blockMs: BLOCK_MS,
       });
-      await blocked.hear("registered");
+      await blocked.hear("connected");
       await coordinator.tasks.submit({ id: "t1", type: "work", late_result_policy: policy });
       await blocked.hear("began");
-      const heir = agent("heir");
+      const heir = loneAgent("heir");
+      stack.defer(() => heir.stop({ graceSeconds: 0 }));
       const reasons: string[] = [];
       heir.on("work", (_, { signal }) => delay(60_000, undefined, { signal }));
       heir.listen("revoked", ({ reason }) => reasons.push(reason));
@@ -450,7 +441,11 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
       }
       // One incarnation more, and no further one for having been out of touch.
       await beatsOn(coordinator, "blocked", HEARTBEAT.heartbeatIntervalSeconds);
-      expect(blocked.said.items.filter(({ what }) => what === "registered")).toHaveLength(2);
+      const story = blocked.said.items.map(({ what }) => what).join(", ");
+      expect(
+        blocked.said.items.filter(({ what }) => what === "registered"),
+        story,
+      ).toHaveLength(2);
       expect(blocked.said.items.filter(({ what }) => what === "error")).toEqual([]);
     },
   );
@@ -526,46 +521,5 @@ describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_
     expect(fleet.flatMap(({ named }) => [...named("revoked"), ...named("error")])).toEqual([]);
     expect(fleet.map(({ named }) => named("registered").length)).toEqual([1, 1]);
     expect(await coordinator.getFailureHistory()).toEqual([]);
-  });
-});
-
-describe("the documents", () => {
-  const read = (...path: string[]) => readFileSync(join(PROJECT_ROOT, ...path), "utf8");
-  const agentsPage = read("docs", "agents.md");
-
-  it("show in the README the agent that the client's README shows, which is run from there", () => {
-    const program = fencedBlocks(read("client", "README.md")).find(({ language }) => language === "js")?.text;
-    expect(program).toContain("new Agent(");
-    expect(fencedBlocks(read("README.md")).map(({ text }) => text)).toContain(program);
-  });
-
-  it("name every frame, reason, close code and bound of a socket", () => {
-    const asked = [...AgentFrame.options, BatchFrame];
-    const rows = [...asked, ...ServerFrame.options].map(({ shape }) => shape.type.value);
-    for (const type of rows) expect(agentsPage).toMatch(new RegExp(`^\\| (?:\`ack\`, )?\`${type}\``, "m"));
-    for (const { shape } of asked) {
-      const row = agentsPage.split("\n").find((line) => line.startsWith(`| \`${shape.type.value}\` |`)) ?? "";
-      const names = Object.keys(shape).filter((name) => !["type", "request_id"].includes(name));
-      for (const name of names) expect(row).toContain(`\`${name}\``);
-    }
-    for (const reason of REVOCATION_REASONS) expect(agentsPage).toContain(`\`${reason}\``);
-    for (const [reason, code] of Object.entries(CLOSE_CODES))
-      expect(agentsPage).toContain(`| ${code} | \`${reason}\` |`);
-    for (const limit of [FRAME_LIMIT_CHARACTERS, BATCH_FRAME_LIMIT_CHARACTERS, BATCH_FRAMES_LIMIT])
-      expect(agentsPage).toContain(limit.toLocaleString("en"));
-  });
-
-  it("show frames as they are", () => {
-    const frames = fencedBlocks(agentsPage)
-      .filter(({ language, text }) => language === "text" && /^[<>] /.test(text))
-      .flatMap(({ text }) => text.trim().split(/\n(?=[<>] )/));
-    expect(frames.length).toBeGreaterThan(10);
-    frames.forEach((frame, at) => {
-      const value: unknown = JSON.parse(frame.slice(2));
-      const checked = (frame.startsWith(">") ? AgentFrame : ServerFrame).safeParse(value);
-      const isRefused = frames[at + 1]?.includes('"code":"invalid_request"') ?? false;
-      expect(checked.success, frame).toBe(!isRefused);
-      if (checked.success) expect(checked.data, frame).toEqual(value);
-    });
   });
 });

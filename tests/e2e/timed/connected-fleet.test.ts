@@ -7,16 +7,16 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import type { Agent } from "../../src/contract/agent.ts";
-import type { Failure } from "../../src/contract/failure.ts";
-import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
-import { ClusterClient } from "../support/cluster-client.ts";
-import { figures, Noise } from "../support/measure.ts";
-import { Program } from "../support/program.ts";
-import { startServer } from "../support/server.ts";
-import type { SocketAgentsSaid, SocketAgentsSettings } from "../support/socket-agents.ts";
-import { until } from "../support/until.ts";
+import type { Agent } from "../../../src/contract/agent.ts";
+import type { Failure } from "../../../src/contract/failure.ts";
+import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../../src/contract/socket.ts";
+import { expectNobodyLeft } from "../../support/agent-process.ts";
+import { ClusterClient } from "../../support/cluster-client.ts";
+import { figures, Noise } from "../../support/measure.ts";
+import { Program } from "../../support/program.ts";
+import { startServer } from "../../support/server.ts";
+import type { SocketAgentsSaid, SocketAgentsSettings } from "../../support/socket-agents.ts";
+import { until } from "../../support/until.ts";
 
 const { FLEET, PROCESSES, INTERVAL_SECONDS, TIMEOUT_SECONDS, BEATING_SECONDS } = process.env.LONG
   ? { FLEET: 1000, PROCESSES: 2, INTERVAL_SECONDS: 10, TIMEOUT_SECONDS: 30, BEATING_SECONDS: 60 }

@@ -1,0 +1,28 @@
+/** Failures that are told to people, and what became of each message. */
+import { type Failure, FailureAnswer } from "../../src/contract/failure.ts";
+import type { Notification } from "../../src/contract/notification.ts";
+import type { CheckedCluster } from "./checked-cluster.ts";
+import { until } from "./until.ts";
+
+/** Registers an agent and reports its failure. */
+export async function fail(cluster: CheckedCluster, agentId: string): Promise<Failure> {
+  await cluster.register(agentId);
+  const reported = await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
+  return reported.as(201, FailureAnswer).failure;
+}
+
+/** The newest message about a failure, once it has this state and so many tries. */
+export const messageOnce = (
+  cluster: CheckedCluster,
+  { id }: Failure,
+  state: Notification["state"],
+  tries = 0,
+): Promise<Notification> =>
+  until(async () => {
+    const [message] = (await cluster.notifications({ failure_id: id })).items;
+    return message?.state === state && message.tries.length >= tries && message;
+  }, `a message to be ${state}`);
+
+/** How long each try took, in milliseconds. */
+export const durationsOf = ({ tries }: Notification): number[] =>
+  tries.map(({ duration_seconds }) => 1000 * duration_seconds);

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
 #
-# A whole agent in one file, for bash 4.4 or later with curl, grep and sed. Copy it, and replace the function `work`.
+# A complete agent in one file, for bash 4.4 or later with curl, grep and sed. Copy it, and replace the function `work`.
 #
 #   ADMIN_TOKEN=... AGENT_ID=agent1 bash examples/agent.sh
 #
-# What it keeps to: it works only after `start` was answered; it gives up what is no longer its own (409); while
-# nobody answers it goes on working and repeats a result until it was taken or refused; when its incarnation is over
-# (410) it registers again and says what it still works on; told to end, it finishes what runs, gives back the rest
-# and unregisters.
+# Its rules: it works only after the answer to `start`. It gives up a task that it no longer holds (409). While the
+# coordinator does not answer, it continues its work and repeats each result until it is accepted or refused. When its
+# incarnation has ended (410), it registers again and lists the tasks that it is still running. At SIGTERM it finishes
+# running tasks, gives back the others and unregisters.
 #
 # Its processes:
 #
-#   main ----- polls, starts tasks, and alone registers
-#    |-- beat         the heartbeats. Its input is a pipe that only main holds open: when main is gone, however that
-#    |                came, beat reads its end, stops, and ends the others. Nobody beats for a dead agent.
-#    `-- carry_out    one for each task
-#         `-- work    yours; its output is the result
-#              `-- keep_lock   renews a lock, likewise until the pipe from work ends; then it releases it
+#   main ----- polls, starts tasks, and is the only one that registers
+#    |-- beat         sends the heartbeats. Its input is a pipe that only main holds open: when main has ended for any
+#    |                reason, beat reads the end of the pipe, ends the other processes and stops.
+#    `-- run_task     one for each task
+#         `-- work    your work; its output is the result
+#              `-- keep_lock   renews a lock until the pipe from work ends; then it releases the lock
 #
-# Limits. JSON is split by `grep -o` into its tokens, which is exact, and read as far as it is needed here; escapes in
-# strings stay as they are. Ids, tokens, codes and numbers have none. It takes some 10 microseconds a token: for large
-# `data` use jq. TTLs are whole seconds, 3 or more; one lock at a time for each task.
+# Limits. `grep -o` splits JSON exactly into its tokens, and the agent reads only what it needs; escapes in strings stay
+# as they are. Ids, tokens, codes and numbers contain none. A JSON token takes about 10 microseconds: use jq for large `data`.
+# TTLs are whole seconds, 3 or more. A task holds one lock at a time.
 
 set -u
 
@@ -32,15 +32,15 @@ usage: ADMIN_TOKEN=... AGENT_ID=agent1 bash agent.sh [--help]
 
 Environment:
   TOKEN, ADMIN_TOKEN           the token to register with
-  AGENT_ID                     its name, for one process at a time
-  URL                          the coordinator (http://127.0.0.1:8787)
+  AGENT_ID                     the id of the agent, for one process at a time
+  URL                          the URL of the coordinator (http://127.0.0.1:8787)
   CLUSTER, GROUP               (default)
   AGENT_TYPE                   (worker)
   CAPABILITIES                 task types, with commas (count_words,take_steps,use_lock)
   MAX_CONCURRENT_TASKS         (4)
   HEARTBEAT_INTERVAL_SECONDS   (10)
   HEARTBEAT_TIMEOUT_SECONDS    (30)
-  GRACE_SECONDS                what SIGTERM leaves to the tasks that run, in whole seconds (30)
+  GRACE_SECONDS                time for running tasks after SIGTERM, in whole seconds (30)
 HELP
 }
 
@@ -50,9 +50,9 @@ case ${1-} in
   *) printf 'unknown argument "%s"; see --help\n' "$1" >&2 && exit 1 ;;
 esac
 
-REGISTRAR=${TOKEN:-${ADMIN_TOKEN:-}}
+REGISTRATION_TOKEN=${TOKEN:-${ADMIN_TOKEN:-}}
 AGENT_ID=${AGENT_ID:-}
-if [[ -z $REGISTRAR || -z $AGENT_ID ]]; then
+if [[ -z $REGISTRATION_TOKEN || -z $AGENT_ID ]]; then
   usage >&2
   exit 1
 fi
@@ -62,19 +62,19 @@ GRACE=${GRACE_SECONDS:-30}
 CLUSTER_URL=${URL:-http://127.0.0.1:8787}/v1/clusters/${CLUSTER:-default}
 GROUP_URL=$CLUSTER_URL/groups/${GROUP:-default}
 SELF_URL=$GROUP_URL/agents/$AGENT_ID
-# What our work starts needs none of these.
+# Programs that the work starts do not need the token.
 export -n TOKEN ADMIN_TOKEN 2>/dev/null
 
-# The server ends a poll after our heartbeat interval at the latest.
+# The server ends a poll at the heartbeat interval of the agent, if that is shorter.
 readonly POLL_SECONDS=20 LOCK_WAIT_SECONDS=20 ANSWER_SECONDS=10 SHORT_ANSWER_SECONDS=3
 readonly FIRST_PAUSE_MS=200 LONGEST_PAUSE_MS=5000
-# Exit codes of work: not ours any more; and failed, wherever it is tried.
-readonly GIVEN_UP=75 HOPELESS=65
+# Exit codes of work: the agent no longer holds the task; the task fails and is not tried again.
+readonly GIVEN_UP=75 NOT_RETRYABLE=65
 LEAVING='' GIVING_UP=''
 
-# What the processes share: `token`, `task.ID.ATTEMPT` with the pid of who carries it out, `leaving`.
+# Files that the processes share: `token`, `task.ID.ATTEMPT` with the pid of its process, `leaving`.
 STATE=$(mktemp -d "${TMPDIR:-/tmp}/agent.XXXXXXXX") || exit 1
-# For messages, also where the output is a result.
+# For messages, also in functions whose output is a result.
 exec 3>&1
 MAIN=$BASHPID
 
@@ -82,7 +82,7 @@ say() { printf '%s: %s\n' "$AGENT_ID" "$1" >&3; }
 
 # --- JSON
 
-# The parts of the object or list on stdin, a line each: `"name":value`, or `value`.
+# The parts of the object or list on stdin, one in each line: `"name":value`, or `value`.
 parts() {
   local depth=0 token
   LC_ALL=C grep -aoE '"([^"\\]|\\.)*"|[][{}:,]|[^][{}:," ]+' | while IFS= read -r token; do
@@ -97,7 +97,7 @@ parts() {
   printf '\n'
 }
 
-# The value of a member, out of `parts` on stdin; a string comes without its quotes.
+# The value of a member, from `parts` on stdin; a string has no quotes.
 value() { sed -n "s/^\"$1\"://p" | sed 's/^"\(.*\)"$/\1/'; }
 
 # A member of a member of the object on stdin.
@@ -108,7 +108,7 @@ json_string() {
   printf '"%s"' "${text//\"/\\\"}"
 }
 
-# A lock's name as it stands in a path.
+# The name of a lock, encoded for a path.
 url_encode() {
   local LC_ALL=C text=$1 byte code at
   for ((at = 0; at < ${#text}; at++)); do
@@ -122,7 +122,7 @@ url_encode() {
 
 # --- Calls
 
-# Runs a program that ends when its shell is told to. Bash attends to signals only between commands, or while it waits.
+# Runs a program that ends when its shell gets a signal. Bash handles signals only between commands or in `wait`.
 run() {
   "$@" 8>&- &
   wait $! && return
@@ -133,7 +133,7 @@ run() {
 
 nap() { run sleep "$1"; }
 
-# Milliseconds that double with each try; by chance, so that a fleet does not come back all at once.
+# A pause that doubles with each try, with jitter, so that the agents of a fleet do not all try at the same time.
 jittered() {
   local longest=$((FIRST_PAUSE_MS << ($1 < 10 ? $1 : 10)))
   ((longest < LONGEST_PAUSE_MS)) || longest=$LONGEST_PAUSE_MS
@@ -147,7 +147,7 @@ once() {
   local options=(--silent --output "$out" --write-out '%{http_code}' --max-time "${LIMIT:-$ANSWER_SECONDS}")
   [[ -z $body ]] || options+=(--header 'Content-Type: application/json' --data-binary @-)
   : >"$out"
-  # The token comes in a file, since arguments can be seen by everybody.
+  # The token is in a file, because every user of the machine can read arguments.
   curl "${options[@]}" --request "$method" \
     --config <(printf 'header = "Authorization: Bearer %s"\n' "$token") "$url" >"$out.status" <<<"$body" 8>&- &
   wait $! || kill $! 2>/dev/null
@@ -156,13 +156,13 @@ once() {
   [[ ${STATUS:-000} != 000 ]] || STATUS=000
 }
 
-# drop_answers PID...: of processes that end.
+# drop_answers PID...: removes the files of processes that have ended.
 drop_answers() {
   local pid
   for pid; do rm -f "$STATE/answer.$pid" "$STATE/answer.$pid.status"; done
 }
 
-# Like `once`, until there is an answer: all that we send may be repeated. Fails if we are told to end meanwhile, or
+# Repeats `once` until the call is answered: every call of this agent may be repeated. Fails if the agent has to end, or
 # after TRIES if that is set.
 ask() {
   local tries=0 code
@@ -181,10 +181,10 @@ ask() {
   done
 }
 
-# Main stops at once; whoever carries out a task goes on until it is told to give up.
+# Main stops at once; the process of a task continues until it gets a signal.
 is_stopping() { [[ -n $LEAVING$GIVING_UP ]]; }
 
-# With our own token, and with that of the next incarnation if this one is over.
+# Calls with the token of this incarnation. If it has ended, waits for the next one and calls again.
 ask_as_agent() {
   local used
   while :; do
@@ -194,7 +194,7 @@ ask_as_agent() {
       401 | 410) ;;
       *) return 0 ;;
     esac
-    # Only main registers; its next poll tells it to.
+    # Only main registers, when its next poll is refused.
     while [[ $(<"$STATE/token") == "$used" ]]; do
       [[ ! -e $STATE/leaving ]] || return 0
       if ((BASHPID == MAIN)); then register_again; else nap 0.2; fi
@@ -204,7 +204,7 @@ ask_as_agent() {
 
 # --- Registration and heartbeats
 
-# A new incarnation. What we say we still work on stays ours.
+# Starts a new incarnation. The tasks in `running_tasks` stay with this agent.
 register() {
   local claims='' name body key setting
   for name in "$STATE"/task.*; do
@@ -219,7 +219,7 @@ register() {
     [[ -n $setting || $key != MAX_* ]] || setting=4
     [[ -z $setting ]] || body+=",\"${key,,}\":$setting"
   done
-  ask "$REGISTRAR" PUT "$SELF_URL" "$body}" || return 1
+  ask "$REGISTRATION_TOKEN" PUT "$SELF_URL" "$body}" || return 1
   if [[ $STATUS != 2* ]]; then
     say "could not register: $STATUS $(parts <<<"$ANSWER" | value detail)"
     return 1
@@ -227,21 +227,21 @@ register() {
   local answer
   answer=$(parts <<<"$ANSWER")
   INTERVAL=$(value heartbeat_interval_seconds <<<"$answer")
-  # In one step, for who reads it meanwhile.
+  # `mv` replaces the file in one step, so that other processes read the old token or the new one.
   value token <<<"$answer" >"$STATE/token.new" && mv "$STATE/token.new" "$STATE/token"
   say "registered, incarnation $(value incarnation <<<"$answer")"
 }
 
 register_again() {
-  say 'this incarnation is over, registering again'
-  # Agents of a fleet learn it together.
+  say 'this incarnation has ended, registering again'
+  # The agents of a fleet may register at the same time.
   nap "$(jittered 2)"
   [[ -n $LEAVING ]] || register || nap "$(jittered 4)"
 }
 
-# The heartbeats: until main is gone.
+# Sends the heartbeats until main has ended.
 beat() {
-  # Who signals the whole process group means main; and to pause, not to read, is what the input is for.
+  # A signal to the process group is for main.
   trap '' TERM INT
   local pause
   while :; do
@@ -250,7 +250,7 @@ beat() {
     [[ $STATUS != 000 ]] || pause=$(jittered 1)
     read -rt "$pause" _ || (($? > 128)) || break
   done
-  # Whoever still works has lost its main.
+  # Running tasks have no main any more.
   if under_way; then
     stop_works
     nap 1
@@ -267,12 +267,12 @@ stop_works() {
   for pid in $(cat "$STATE"/task.* 2>/dev/null); do kill "$pid" 2>/dev/null; done
 }
 
-# Begins what waits for us. Main does the start itself: the list shows a task until then.
+# Starts the tasks in the list. Main reports the start itself, because the list has a task until then.
 take_tasks() {
   local task members id attempt url="$SELF_URL/tasks?limit=500&wait_seconds=$POLL_SECONDS"
   LIMIT=$((POLL_SECONDS + ANSWER_SECONDS)) ask_as_agent GET "$url" || return
   if [[ $STATUS != 200 ]]; then
-    say "asked for tasks, and was answered $STATUS"
+    say "could not read the tasks: $STATUS"
     nap "$(jittered 2)"
     return
   fi
@@ -284,15 +284,15 @@ take_tasks() {
     attempt=$(value attempt <<<"$members")
     [[ -n $id && ! -e $STATE/task.$id.$attempt ]] || continue
     stop_older_attempts "$id"
-    # A pause, since the list may come back at once with what was refused.
+    # A pause, because the list may return at once with the task that was refused.
     report "$id" "$attempt" start || { nap 0.1 && continue; }
-    # Known before it runs: a registration in between must claim it.
+    # The file exists before the task runs, so that a registration in between lists the task.
     : >"$STATE/task.$id.$attempt"
-    carry_out "$id" "$attempt" "$(value type <<<"$members")" "$(sed -n 's/^"data"://p' <<<"$members")" 4<&- 8>&- &
+    run_task "$id" "$attempt" "$(value type <<<"$members")" "$(sed -n 's/^"data"://p' <<<"$members")" 4<&- 8>&- &
   done 4< <(parts <<<"$ANSWER" | value items | parts)
 }
 
-# Given to us anew: what we still do for an older attempt counts no more.
+# A new attempt of the same task: a result of an older attempt would not count.
 stop_older_attempts() {
   local name
   for name in "$STATE/task.$1."*; do
@@ -300,16 +300,16 @@ stop_older_attempts() {
   done
 }
 
-# carry_out ID ATTEMPT TYPE DATA
-carry_out() {
+# run_task ID ATTEMPT TYPE DATA
+run_task() {
   local id=$1 attempt=$2 out=$STATE/result.$1.$2 child='' code retryable=true name
   trap 'GIVING_UP=x; kill $child 2>/dev/null' TERM
   printf '%s\n' "$BASHPID" >"$STATE/task.$id.$attempt"
   say "works on $id, attempt $attempt"
-  # Told to end, it ends what it waits for, too.
+  # At SIGTERM the work ends the program that it waits for, too.
   (trap 'kill ${!-} 2>/dev/null; exit 143' TERM && work "$@") >"$out" &
   child=$!
-  # A trap ends the wait, not the work.
+  # A trap ends `wait`, not the work.
   while wait "$child"; code=$?; kill -0 "$child" 2>/dev/null; do :; done
   if [[ -n $GIVING_UP || $code == "$GIVEN_UP" ]]; then
     say "gave up $id, attempt $attempt"
@@ -317,14 +317,14 @@ carry_out() {
     report "$id" "$attempt" fail '"error":{"message":"lost its lock"}'
   elif ((code != 0)); then
     say "failed $id, attempt $attempt: exit code $code"
-    ((code == HOPELESS)) && retryable=false
+    ((code == NOT_RETRYABLE)) && retryable=false
     report "$id" "$attempt" fail "\"error\":{\"message\":\"exit code $code\",\"retryable\":$retryable}"
   elif report "$id" "$attempt" complete "\"result\":$(grep . "$out" || printf null)"; then
     say "finished $id, attempt $attempt"
   elif [[ $STATUS == 400 || $STATUS == 413 ]]; then
     report "$id" "$attempt" fail '"error":{"message":"the result was refused","retryable":false}'
   fi
-  # Ended while it waited for a lock, it waits no more.
+  # The work may have ended while it waited for a lock.
   for name in "$STATE"/lock.*/waits; do
     [[ ! -e $name || $(<"$name") != "$child" ]] || rm -r "${name%/*}"
   done
@@ -332,7 +332,7 @@ carry_out() {
   drop_answers "$BASHPID" "$child"
 }
 
-# report ID ATTEMPT WHAT [MEMBERS]: fails if it was refused. Repeating it does no harm.
+# report ID ATTEMPT WHAT [MEMBERS]: fails if the report is refused. Repeating a report does no harm.
 report() {
   local body="{\"agent_id\":\"$AGENT_ID\",\"attempt\":$2${4:+,$4}}"
   ask_as_agent POST "$CLUSTER_URL/tasks/$1/$3" "$body" || return 1
@@ -341,7 +341,7 @@ report() {
   return 1
 }
 
-# progress FRACTION, for `work`: ends it if the task is no longer ours. If nobody answers, the next one will tell.
+# progress FRACTION, for `work`: ends the work if the agent no longer holds the task. Without an answer, it continues.
 progress() {
   STATUS=000
   LIMIT=$SHORT_ANSWER_SECONDS TRIES=1 report "$TASK_ID" "$TASK_ATTEMPT" progress "\"progress\":$1" && return
@@ -352,27 +352,27 @@ progress() {
 
 # --- Locks
 
-# lock RESOURCE TTL_SECONDS, for `work`: waits for it and sets FENCING_TOKEN; to be given to what the lock protects,
-# which refuses smaller ones. From then on it is renewed, until `unlock` or the end of the work and of all it started.
-# If it is lost, the work is killed.
+# lock RESOURCE TTL_SECONDS, for `work`: waits for the lock and sets FENCING_TOKEN. Send this token to the protected
+# resource, which must refuse smaller tokens. The lock is renewed until `unlock`, or until the work and all that it
+# started have ended. If the lock is lost, the work is killed.
 lock() {
-  local url line body owner=$BASHPID
+  local url turn body owner=$BASHPID
   url=$GROUP_URL/locks/$(url_encode "$1")
-  # The coordinator knows one holder, this agent: its own tasks wait for each other here.
-  line=$STATE/lock.$(cksum <<<"$1" | sed 's/ .*//')
-  until mkdir "$line" 2>/dev/null; do nap 0.2; done
-  printf '%s\n' "$owner" >"$line/waits"
+  # The holder of a lock is the agent, so its own tasks wait for each other here.
+  turn=$STATE/lock.$(cksum <<<"$1" | sed 's/ .*//')
+  until mkdir "$turn" 2>/dev/null; do nap 0.2; done
+  printf '%s\n' "$owner" >"$turn/waits"
   body="{\"agent_id\":\"$AGENT_ID\",\"ttl_seconds\":$2,\"wait_seconds\":$LOCK_WAIT_SECONDS}"
   while :; do
     LIMIT=$((LOCK_WAIT_SECONDS + ANSWER_SECONDS)) ask_as_agent POST "$url/acquire" "$body" || break
     if [[ $STATUS == 200 ]]; then
       FENCING_TOKEN=$(inner lock fencing_token <<<"$ANSWER")
-      # Granted at some time while we waited: now it is ours for a whole TTL.
+      # The lock was granted at an unknown time during the wait. A renewal gives a whole TTL.
       ask_as_agent POST "$url/renew" "{\"fencing_token\":$FENCING_TOKEN}" || break
       if [[ $STATUS == 200 ]]; then
-        exec 7> >(keep_lock "$url" "$2" "$owner" "$line" 7>&-)
+        exec 7> >(keep_lock "$url" "$2" "$owner" "$turn" 7>&-)
         LOCK_KEEPER=$!
-        rm "$line/waits"
+        rm "$turn/waits"
         return 0
       fi
     elif [[ $STATUS != 409 ]]; then
@@ -381,7 +381,7 @@ lock() {
     nap "$(jittered 0)"
   done
   say "could not get the lock $1: $STATUS"
-  rm -r "$line"
+  rm -r "$turn"
   return 1
 }
 
@@ -390,24 +390,24 @@ unlock() {
   wait "$LOCK_KEEPER"
 }
 
-# keep_lock URL TTL_SECONDS OWNER LINE: its output is nobody's result.
+# keep_lock URL TTL_SECONDS OWNER TURN: its output is not part of the result.
 keep_lock() {
   exec >/dev/null
   trap '' TERM INT
-  local url=$1 ttl=$2 owner=$3 line=$4 sure=$SECONDS asked left
+  local url=$1 ttl=$2 owner=$3 turn=$4 renewed=$SECONDS asked left
   local third=$(($2 > 3 ? $2 / 3 : 1))
   local pause=$third proof="{\"fencing_token\":$FENCING_TOKEN}"
   while read -rt "$pause" _ || (($? > 128)); do
     asked=$SECONDS
-    # By our own clock, which counts whole seconds: we end before the lock can be another's.
-    left=$((sure + ttl - 1 - asked))
+    # SECONDS counts whole seconds. The work ends before another agent can get the lock.
+    left=$((renewed + ttl - 1 - asked))
     STATUS=late
     ((left <= 0)) || LIMIT=$((left < third ? left : third)) once "$(<"$STATE/token")" POST "$url/renew" "$proof"
     case $STATUS in
-      200) sure=$asked pause=$third ;;
+      200) renewed=$asked pause=$third ;;
       000 | 429 | 5??) pause=$(jittered 1) ;;
       *)
-        # Also a lock ends with the incarnation that held it.
+        # A lock also ends with the incarnation that held it.
         say "lost the lock ${url##*/}: $STATUS"
         : >"$STATE/lost.$owner"
         kill "$owner" 2>/dev/null
@@ -416,15 +416,15 @@ keep_lock() {
     esac
   done
   LIMIT=$SHORT_ANSWER_SECONDS once "$(<"$STATE/token")" POST "$url/release" "$proof"
-  rm -rf "$line"
+  rm -rf "$turn"
   drop_answers "$BASHPID"
 }
 
-# --- The work: replace it by your own
+# --- The work: replace it with your own
 
-# work ID ATTEMPT TYPE DATA: prints its result as JSON; DATA is JSON. A non-zero exit code fails the task, which is
-# then tried again elsewhere, unless it is HOPELESS. Messages go to `say`. Programs that take long go through `run`, or
-# they outlive the work when it is given up.
+# work ID ATTEMPT TYPE DATA: prints its result as JSON; DATA is JSON. A non-zero exit code fails the task, and another
+# attempt follows unless the code is NOT_RETRYABLE. Print messages with `say`. Start long-running programs with `run`;
+# otherwise they continue when the work is given up.
 work() {
   local TASK_ID=$1 TASK_ATTEMPT=$2 data steps step_seconds
   data=$(parts <<<"$4")
@@ -432,8 +432,8 @@ work() {
   step_seconds=$(value step_seconds <<<"$data")
   case $3 in
     count_words)
-      [[ $data == *'"text":"'* ]] || return "$HOPELESS"
-      # In the JSON a newline is `\n`.
+      [[ $data == *'"text":"'* ]] || return "$NOT_RETRYABLE"
+      # In JSON a newline is `\n`.
       value text <<<"$data" | sed 's/\\[bfnrt]/ /g' | wc -w | sed 's/ *\([0-9]*\)/{"words":\1}/'
       ;;
     take_steps)
@@ -465,11 +465,12 @@ wait_for_works() {
   while under_way && ((SECONDS < until)) && [[ $LEAVING == "$2" ]]; do nap 0.1; done
 }
 
-# What runs may end, what was not started moves on at once; no failure is recorded. A second signal ends the grace.
+# Running tasks may end, tasks that are not started are reassigned at once. No failure is recorded. A second signal ends
+# the grace period.
 leave() {
   local token
   : >"$STATE/leaving"
-  say 'leaves'
+  say 'ending'
   if [[ -e $STATE/token ]]; then
     token=$(<"$STATE/token")
     LIMIT=$SHORT_ANSWER_SECONDS once "$token" POST "$SELF_URL/drain" '{"mode":"finish"}'
@@ -477,7 +478,7 @@ leave() {
     stop_works
     wait_for_works "$SHORT_ANSWER_SECONDS" "$LEAVING"
     LIMIT=$SHORT_ANSWER_SECONDS once "$token" DELETE "$SELF_URL"
-    [[ $STATUS != 204 ]] || say 'left'
+    [[ $STATUS != 204 ]] || say 'unregistered'
   fi
 }
 

@@ -1,11 +1,11 @@
 /**
- * A whole agent in one file, over plain HTTP and without any dependency: it registers, shows that it
- * lives, waits for tasks, works on them and reports. Copy it and put your own work into `work`.
+ * A complete agent in one file, over plain HTTP and without dependencies: it registers, sends heartbeats, waits for
+ * tasks, works on them and reports. Copy it, and put your own work into `work`.
  *
  *   ADMIN_TOKEN=… node examples/demo_agent.ts agent1 task_type1,task_type2
  *
- * What it keeps to: it works only after `start` was answered, it stops when an attempt is no longer its
- * own, and when its incarnation is over it registers again and says what it still works on.
+ * Its rules: it works only after the answer to `start`. It stops when an attempt is no longer current. When its
+ * incarnation has ended, it registers again and lists the tasks that it is still running.
  */
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
@@ -36,9 +36,9 @@ const cluster = `${origin}/v1/clusters/${CLUSTER}`;
 const group = `${cluster}/groups/${GROUP}`;
 const self = `${group}/agents/${agentId}`;
 
-/** A lost answer is asked for again after this. */
+/** Pause before a call is repeated. */
 const RETRY_MS = 500;
-/** The longest long poll; the server ends it earlier if our heartbeat interval is shorter. */
+/** Longest long poll. The server ends it at the heartbeat interval, if that is shorter. */
 const POLL_SECONDS = 20;
 const LIST_PAUSE_MS = 50;
 const ANSWER_LIMIT_MS = (POLL_SECONDS + 5) * 1000;
@@ -49,8 +49,8 @@ type Task = { id: string; type: string; attempt: number; data: unknown };
 type Session = { token: string; incarnation: number; heartbeat_interval_seconds: number };
 type Answer = { status: number; body: Record<string, unknown> };
 
-/** Tasks under way, by id; each can be stopped. */
-const underWay = new Map<string, { attempt: number; stop: AbortController }>();
+/** Running tasks by id; each can be stopped. */
+const running = new Map<string, { attempt: number; stop: AbortController }>();
 let session = await register();
 let renewing: Promise<Session> | null = null;
 let isEnding = false;
@@ -58,26 +58,31 @@ let isEnding = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
 await Promise.all([beat(), takeTasks(), LOCK === undefined ? null : keepLock(LOCK)]);
 
-/** What this agent is for. Replace it; give up when `signal` says so, for then the task is another's. */
-async function work(task: Task, tell: (progress: number) => Promise<void>, signal: AbortSignal) {
+/** The work of this agent: replace it. Stop when `signal` is aborted, because then another agent may have the task. */
+async function work(task: Task, progress: (fraction: number) => Promise<void>, signal: AbortSignal) {
   for (let step = 1; step <= STEPS; step++) {
     await delay((Number(WORK_SECONDS) * 1000) / STEPS, undefined, { signal });
-    if (step % 2 === 0 && step < STEPS) await tell(step / STEPS);
+    if (step % 2 === 0 && step < STEPS) await progress(step / STEPS);
   }
   return { done_by: agentId, input: task.data };
 }
 
-/** A new incarnation, with a token of its own. What we say we still work on stays ours. */
+/** Starts a new incarnation with its own token. The tasks in `running_tasks` stay with this agent. */
 async function register(): Promise<Session> {
-  const running = [...underWay].map(([task_id, { attempt }]) => ({ task_id, attempt }));
-  const { status, body } = await ask("PUT", self, ADMIN_TOKEN, {
-    type: AGENT_TYPE,
-    capabilities: capabilities?.split(","),
-    ...(ENDPOINT === undefined ? {} : { endpoint: ENDPOINT }),
-    max_concurrent_tasks: Number(MAX_CONCURRENT_TASKS),
-    heartbeat_interval_seconds: Number(HEARTBEAT_INTERVAL_SECONDS),
-    heartbeat_timeout_seconds: Number(HEARTBEAT_TIMEOUT_SECONDS),
-    running_tasks: running,
+  const claims = [...running].map(([task_id, { attempt }]) => ({ task_id, attempt }));
+  const { status, body } = await send({
+    method: "PUT",
+    url: self,
+    token: ADMIN_TOKEN,
+    body: {
+      type: AGENT_TYPE,
+      capabilities: capabilities?.split(","),
+      ...(ENDPOINT === undefined ? {} : { endpoint: ENDPOINT }),
+      max_concurrent_tasks: Number(MAX_CONCURRENT_TASKS),
+      heartbeat_interval_seconds: Number(HEARTBEAT_INTERVAL_SECONDS),
+      heartbeat_timeout_seconds: Number(HEARTBEAT_TIMEOUT_SECONDS),
+      running_tasks: claims,
+    },
   });
   if (status >= 400) {
     console.error(`${agentId}: could not register: ${status} ${body.detail}`);
@@ -87,72 +92,68 @@ async function register(): Promise<Session> {
   return body as Session;
 }
 
-/** The timer that keeps us alive in the coordinator's eyes. */
+/** Sends the heartbeats. */
 async function beat(): Promise<void> {
   while (!isEnding) {
     const cpu = Math.min(1, (loadavg()[0] ?? 0) / availableParallelism());
-    await asMyself("POST", `${self}/heartbeat`, { load: { cpu, memory: 1 - freemem() / totalmem() } });
+    await asAgent("POST", `${self}/heartbeat`, { load: { cpu, memory: 1 - freemem() / totalmem() } });
     await delay(session.heartbeat_interval_seconds * 1000);
   }
 }
 
-/** Waits for tasks, and starts whatever is given: it is never more than `max_concurrent_tasks`. */
+/** Waits for tasks and starts them. The coordinator assigns at most `max_concurrent_tasks` at a time. */
 async function takeTasks(): Promise<void> {
   while (!isEnding) {
-    const { status, body } = await asMyself("GET", `${self}/tasks?wait_seconds=${POLL_SECONDS}`);
+    const { status, body } = await asAgent("GET", `${self}/tasks?wait_seconds=${POLL_SECONDS}`);
     if (status !== 200) {
-      say(`asked for tasks, and was answered ${status} ${body.code}`);
+      say(`could not read the tasks: ${status} ${body.code}`);
       await delay(RETRY_MS);
       continue;
     }
     for (const task of body.items as Task[]) {
-      if (underWay.get(task.id)?.attempt !== task.attempt) void carryOut(task);
+      if (running.get(task.id)?.attempt !== task.attempt) void run(task);
     }
-    // A list that still shows what is just being started would come back at once, again and again.
+    // Without a pause the list would return at once, since it still has the tasks that are being started.
     await delay(LIST_PAUSE_MS);
   }
 }
 
-async function carryOut(task: Task): Promise<void> {
-  const mine = { attempt: task.attempt, stop: new AbortController() };
-  underWay.get(task.id)?.stop.abort();
-  underWay.set(task.id, mine);
+async function run(task: Task): Promise<void> {
+  const own = { attempt: task.attempt, stop: new AbortController() };
+  running.get(task.id)?.stop.abort();
+  running.set(task.id, own);
   try {
-    // `start` is the permission to work: whoever has none has lost the task in the meantime.
+    // The answer to `start` is the permission to work. If it is refused, the task is no longer with this agent.
     if (!(await report(task, "start", {}))) return;
     say(`works on ${task.id}, attempt ${task.attempt}`);
-    const tell = async (progress: number) => {
-      if (!(await report(task, "progress", { progress }))) mine.stop.abort();
+    const progress = async (fraction: number) => {
+      if (!(await report(task, "progress", { progress: fraction }))) own.stop.abort();
     };
-    const result = await work(task, tell, mine.stop.signal);
+    const result = await work(task, progress, own.stop.signal);
     if (await report(task, "complete", { result })) say(`finished ${task.id}`);
   } catch (error) {
-    if (mine.stop.signal.aborted) say(`gave up ${task.id}, attempt ${task.attempt} is not current any more`);
+    if (own.stop.signal.aborted) say(`gave up ${task.id}: attempt ${task.attempt} is no longer current`);
     else await report(task, "fail", { error: { message: String(error) } });
   } finally {
-    if (underWay.get(task.id) === mine) underWay.delete(task.id);
+    if (running.get(task.id) === own) running.delete(task.id);
   }
 }
 
-/** @returns whether it was accepted; every report may be repeated, so a lost answer does no harm */
+/** @returns whether the report was accepted. Every report may be repeated, so a lost answer does no harm. */
 async function report(task: Task, what: string, fields: object): Promise<boolean> {
   const body = { agent_id: agentId, attempt: task.attempt, ...fields };
-  const { status } = await asMyself("POST", `${cluster}/tasks/${task.id}/${what}`, body);
+  const { status } = await asAgent("POST", `${cluster}/tasks/${task.id}/${what}`, body);
   return status === 200;
 }
 
-/** Holds a lock as long as it can. Asking for a lock that is ours renews it; its token tells the grants apart. */
+/** Holds a lock as long as possible: acquiring a lock that this agent holds renews it. */
 async function keepLock(resource: string): Promise<void> {
   let known = "";
   while (!isEnding) {
-    const { status, body } = await asMyself(
-      "POST",
-      `${group}/locks/${encodeURIComponent(resource)}/acquire`,
-      {
-        agent_id: agentId,
-        ttl_seconds: LOCK_TTL_SECONDS,
-      },
-    );
+    const { status, body } = await asAgent("POST", `${group}/locks/${encodeURIComponent(resource)}/acquire`, {
+      agent_id: agentId,
+      ttl_seconds: LOCK_TTL_SECONDS,
+    });
     const lock = body.lock as { fencing_token: number } | undefined;
     const news =
       status === 200
@@ -164,33 +165,35 @@ async function keepLock(resource: string): Promise<void> {
   }
 }
 
-/** Leaves in good order: what we held moves on at once, and no failure is recorded. */
+/** Unregisters: the tasks of this agent are reassigned at once, and no failure is recorded. */
 function leave(): void {
   if (isEnding) return;
   isEnding = true;
-  for (const { stop } of underWay.values()) stop.abort();
-  const left = ask("DELETE", self, session.token).then(() => say("left"));
-  // Whoever is told to end does not wait for long.
+  for (const { stop } of running.values()) stop.abort();
+  const left = send({ method: "DELETE", url: self, token: session.token }).then(() => say("unregistered"));
+  // A process that gets a signal must end soon.
   void Promise.race([left, delay(2000)]).finally(() => process.exit(0));
 }
 
-/** Asks with our own token, and with that of the next incarnation if this one is over (410). */
-async function asMyself(method: string, url: string, body?: object): Promise<Answer> {
+/** Calls with the token of this incarnation. If the incarnation has ended (410), registers and calls again. */
+async function asAgent(method: string, url: string, body?: object): Promise<Answer> {
   const used = session;
-  const answer = await ask(method, url, used.token, body);
+  const answer = await send({ method, url, token: used.token, body });
   if (answer.status !== 410 || isEnding) return answer;
-  say("this incarnation is over, registering again");
-  // Several calls may learn it at once; one registration is enough.
+  say("this incarnation has ended, registering again");
+  // Several calls may be refused at the same time; one registration is enough.
   if (session === used) {
     renewing ??= register();
     session = await renewing;
     renewing = null;
   }
-  return ask(method, url, session.token, body);
+  return send({ method, url, token: session.token, body });
 }
 
-/** Asks until there is an answer: all that we send may be repeated. */
-async function ask(method: string, url: string, token: string | undefined, body?: object): Promise<Answer> {
+type Call = { method: string; url: string; token: string | undefined; body?: object | undefined };
+
+/** Repeats a call until it is answered: every call of this agent may be repeated. */
+async function send({ method, url, token, body }: Call): Promise<Answer> {
   for (;;) {
     try {
       const response = await fetch(url, {

@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
-"""A whole agent in one file, for Python 3.9 or later and its standard library alone.
+"""A complete agent in one file, for Python 3.9 or later, with the standard library only.
 
-Copy it, and replace the handlers at the end by your own work: each takes a `Work` and returns its result.
+Copy it, and replace the handlers at the end with your own work: each takes a `Work` and returns its result.
 
     ADMIN_TOKEN=... python3 examples/python_agent.py --id agent1
 
-What it keeps to:
+Its rules:
 
-- It shows that it lives on a thread and a connection of their own, whatever the work does. (A C extension that
-  keeps the interpreter's lock for longer than the heartbeat timeout silences it: run such work in a process.)
-- It works only after `start` was answered: that is the permission.
-- A task that is no longer its own it gives up: `work.cancelled` is set, and `progress` and `sleep` raise.
-- While nobody answers it goes on working, and repeats a result until it was taken or refused.
-- When its incarnation is over (410) it registers again, and says what it still works on.
-- SIGTERM or SIGINT: it takes nothing new, finishes what runs within its grace, gives back the rest, unregisters.
-  A second signal ends it at once.
+- A thread with its own connection sends the heartbeats, independent of the work. (A C extension that keeps the
+  interpreter's lock for longer than the heartbeat timeout stops them: run such work in a process.)
+- The agent works only after the answer to `start`, which is the permission.
+- The agent gives up a task that it no longer holds: `work.cancelled` is set, and `progress` and `sleep` raise.
+- While the coordinator does not answer, the agent continues its work and repeats each result until it is accepted or
+  refused.
+- When its incarnation has ended (410), the agent registers again and lists the tasks that it is still running.
+- At SIGTERM or SIGINT the agent takes no new tasks, finishes running tasks within the grace period, gives back the
+  others and unregisters. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -33,24 +34,24 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NamedTuple, Optional
 from urllib.parse import quote, urlsplit
 
-# The server ends a poll after our heartbeat interval at the latest.
+# The server ends a poll at the heartbeat interval of the agent, if that is shorter.
 POLL_SECONDS = 20
 LOCK_WAIT_SECONDS = 20
-# For an answer, beside what it was asked to wait.
+# Limit for an answer, in addition to the wait that was asked for.
 ANSWER_SECONDS = 10
-# Progress holds up the work, so it waits for less; so does leaving.
+# A report of progress delays the work, and unregistering delays the end, so both wait for less.
 SHORT_ANSWER_SECONDS = 3
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
-# A list that still shows what is just being started would come back at once, again and again.
+# Without a pause the list would return at once, since it still has the tasks that are being started.
 LIST_PAUSE_SECONDS = 0.05
-# The last tenth of a lock's TTL is for giving up in time.
+# The holder counts a lock as lost before the last tenth of its TTL, so that it can stop in time.
 LOCK_MARGIN = 0.1
-# Handlers that were told to give up get so long to do it, and leaving so long to be answered.
-LAST_WORDS_SECONDS = 3
+# At the end: time for cancelled handlers to stop, and for the last calls to be answered.
+END_SECONDS = 3
 
 
 class Refused(Exception):
-    """The coordinator said no; `code` is one of its stable error codes."""
+    """The coordinator refused a call; `code` is one of its stable error codes."""
 
     def __init__(self, status: int, problem: dict):
         super().__init__(f"{status} {problem.get('code')}: {problem.get('detail')}")
@@ -59,19 +60,19 @@ class Refused(Exception):
 
 
 class NoAnswer(Exception):
-    """Nobody answered for as long as it was worth waiting."""
+    """There was no answer within the time limit."""
 
 
 class Cancelled(Exception):
-    """The task is no longer ours, or we are told to end: stop working on it."""
+    """The agent no longer holds the task, or has to end: stop working on the task."""
 
 
 class LockLost(Exception):
-    """The lock may be another's by now."""
+    """Another agent may hold the lock by now."""
 
 
 class TaskFailed(Exception):
-    """For handlers: the task fails. Any other exception does it too, and is worth another try elsewhere."""
+    """Raised by a handler, fails the task. Any other exception fails it too, and it is tried again."""
 
     def __init__(self, message: str, retryable: bool = True):
         super().__init__(message)
@@ -79,7 +80,7 @@ class TaskFailed(Exception):
 
 
 class Session(NamedTuple):
-    """An incarnation: what a registration was answered."""
+    """An incarnation: the answer to a registration."""
 
     token: str
     incarnation: int
@@ -89,13 +90,13 @@ class Session(NamedTuple):
 
 
 def jittered_pause(tries: int) -> float:
-    """Doubles with each try; by chance, so that a fleet does not come back all at once."""
+    """Doubles with each try, with jitter, so that the agents of a fleet do not all try at the same time."""
     longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(tries, 10))
     return random.uniform(longest / 2, longest)
 
 
 class Http:
-    """JSON over HTTP. Each thread has a connection of its own, kept open, so that no call waits for another's."""
+    """JSON over HTTP. Each thread keeps its own connection open, so that no call waits for another one."""
 
     def __init__(self, url: str):
         parts = urlsplit(url)
@@ -106,13 +107,13 @@ class Http:
         self._own = threading.local()
 
     def call(self, method: str, path: str, token: str, body: Any, seconds: float) -> tuple[int, float, dict]:
-        """One try. Returns status, Retry-After and body; raises OSError, HTTPException or ValueError without."""
+        """One try. Returns status, Retry-After and body. Raises OSError, HTTPException or ValueError if it fails."""
         connection: Optional[http.client.HTTPConnection] = getattr(self._own, "connection", None)
         if connection is not None:
             try:
                 return self._exchange(connection, method, path, token, body, seconds)
             except ConnectionError:
-                pass  # It was idle, and the server has closed it: that says nothing yet.
+                pass  # The server has closed the idle connection: try a new one.
         connection = self._own.connection = self._kind(self._host, self._port)
         return self._exchange(connection, method, path, token, body, seconds)
 
@@ -122,7 +123,7 @@ class Http:
             if connection.sock is not None:
                 connection.sock.settimeout(seconds)
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-            # NaN and Infinity are not JSON: better no report than one that is refused.
+            # NaN and Infinity are not JSON, and the coordinator would refuse them.
             data = None if body is None else json.dumps(body, allow_nan=False)
             connection.request(method, self._base + path, body=data, headers=headers)
             response = connection.getresponse()
@@ -130,7 +131,7 @@ class Http:
             wait = response.headers.get("Retry-After", "")
             return response.status, float(wait) if wait.isdigit() else 0, self._parsed(response.status, text)
         except BaseException:
-            # What came of it is unknown, so the connection is of no more use.
+            # The state of the connection is unknown, so it cannot be used again.
             connection.close()
             self._own.connection = None
             raise
@@ -140,7 +141,7 @@ class Http:
         try:
             answer = json.loads(text) if text else {}
         except ValueError:
-            # What stands between us and the coordinator may refuse in words of its own.
+            # A proxy may refuse a call with a body that is not JSON.
             if status < 400:
                 raise
             answer = {}
@@ -148,7 +149,7 @@ class Http:
 
 
 class Work:
-    """A task that this agent has, as its handler sees it."""
+    """A task that this agent holds, for its handler."""
 
     def __init__(self, agent: Agent, task: dict):
         self._agent = agent
@@ -156,11 +157,11 @@ class Work:
         self.type: str = task["type"]
         self.attempt: int = task["attempt"]
         self.data: Any = task["data"]
-        # Set when the task is no longer ours. A handler that works for long looks at it now and then.
+        # Set when the agent no longer holds the task. A long-running handler checks it regularly.
         self.cancelled = threading.Event()
 
     def progress(self, fraction: float) -> None:
-        """Tells how far it got, 0 to 1. If nobody answers, the next one will tell. Raises Cancelled."""
+        """Reports the progress, 0 to 1. A report without an answer is not repeated. Raises Cancelled."""
         self.check()
         self._agent.report_progress(self, fraction)
         self.check()
@@ -176,38 +177,38 @@ class Work:
             raise Cancelled()
 
     def lock(self, resource: str, ttl_seconds: float = 30):
-        """`with work.lock("db/orders") as lock:` waits for it, renews it, and releases it at the end."""
+        """`with work.lock("db/orders") as lock:` waits for the lock, renews it, and releases it at the end."""
         return self._agent.lock(resource, ttl_seconds, self)
 
 
 class Lock:
-    """A lock that is held: give `fencing_token` to what it protects, and let that refuse smaller ones."""
+    """A held lock. Send `fencing_token` to the protected resource, which must refuse smaller tokens."""
 
     def __init__(self, resource: str, fencing_token: int, ttl_seconds: float):
         self.resource = resource
         self.fencing_token = fencing_token
         self.ttl_seconds = ttl_seconds
-        # Set before the lock can be another's, by our own clock.
+        # Set before another agent can get the lock, according to the clock of this process.
         self.lost = threading.Event()
-        self.sure_until = 0.0
+        self.held_until = 0.0
 
     def check(self) -> None:
-        """Raises LockLost. Ask it before each step that the lock protects."""
-        if self.lost.is_set() or time.monotonic() >= self.sure_until:
+        """Raises LockLost. Call it before each step that the lock protects."""
+        if self.lost.is_set() or time.monotonic() >= self.held_until:
             self.lost.set()
             raise LockLost(f"lost the lock {self.resource}")
 
     def renewed(self, asked_at: float) -> None:
-        """It was renewed at some time after we asked: what counts is when we asked."""
-        self.sure_until = asked_at + self.ttl_seconds * (1 - LOCK_MARGIN)
+        """The lock was renewed after the call was sent, so the new TTL counts from that time."""
+        self.held_until = asked_at + self.ttl_seconds * (1 - LOCK_MARGIN)
 
 
 class Agent:
     """
-    Registers, beats, polls, works and reports; `run` does it all.
+    Registers, sends heartbeats, polls, works and reports; `run` does all of it.
 
-    Threads: one beats, one polls, one for each task, one for each lock. All are daemons, so whatever hangs does
-    not keep the process from ending.
+    One thread sends heartbeats, one polls, and each task and each lock has one. All are daemons, so that a thread that
+    hangs does not keep the process from ending.
     """
 
     def __init__(
@@ -243,9 +244,9 @@ class Agent:
         }
         self._registration = {name: value for name, value in settings.items() if value is not None}
 
-        # Takes nothing new from now on.
+        # Set when the agent takes no new tasks any more.
         self._ending = threading.Event()
-        # Nothing is worth a call any more.
+        # Set when the agent makes no more calls.
         self._over = threading.Event()
         self._signals: queue.SimpleQueue = queue.SimpleQueue()
         self._session: Session
@@ -255,29 +256,29 @@ class Agent:
         self._guard = threading.Lock()
         self._works: dict[tuple[str, int], Work] = {}
         self._slots = threading.BoundedSemaphore(max_concurrent_tasks)
-        # Locks that one of our tasks holds or waits for.
+        # Locks that a task of this agent holds or waits for.
         self._in_use: set[str] = set()
         self._freed = threading.Condition()
 
-    # Life
+    # Start and end
 
     def run(self, grace_seconds: float = 30) -> None:
-        """Works until SIGTERM or SIGINT. Raises Refused if it may not register."""
+        """Works until SIGTERM or SIGINT. Raises Refused if the registration is refused."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         registering = threading.Thread(target=self._begin, daemon=True)
         registering.start()
-        # A signal, or the reason why it cannot go on.
-        why = self._signals.get()
-        if isinstance(why, BaseException):
-            raise why
+        # A signal, or the error of the registration.
+        reason = self._signals.get()
+        if isinstance(reason, BaseException):
+            raise reason
         self._leave(grace_seconds)
 
     def _on_signal(self, number: int, _frame: Any) -> None:
-        # The next one ends the process as if nobody had listened.
+        # The next signal ends the process at once.
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_DFL)
-        # The one kind of queue that may be used in a signal handler.
+        # SimpleQueue is the only kind of queue that a signal handler may use.
         self._signals.put(number)
 
     def _begin(self) -> None:
@@ -290,8 +291,8 @@ class Agent:
         threading.Thread(target=self._take_tasks, daemon=True).start()
 
     def _leave(self, grace_seconds: float) -> None:
-        """What runs may end, what was not started moves on at once; no failure is recorded."""
-        self._say(f"leaves, {len(self._running())} tasks under way")
+        """Running tasks may end, tasks that are not started are reassigned at once. No failure is recorded."""
+        self._say(f"ending, {len(self._running())} tasks are running")
         self._ending.set()
         if not hasattr(self, "_session"):
             return
@@ -299,20 +300,20 @@ class Agent:
         self._wait_for_works(grace_seconds)
         for work in self._running():
             work.cancelled.set()
-        self._wait_for_works(LAST_WORDS_SECONDS)
+        self._wait_for_works(END_SECONDS)
         if self._last_call("DELETE", self._self, None):
-            self._say("left")
+            self._say("unregistered")
         self._over.set()
 
     def _wait_for_works(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        # Also for those that were told to give up: they may have something to put away.
+        # This includes cancelled tasks, whose handlers may have to clean up.
         while self._works and time.monotonic() < until:
             time.sleep(0.05)
 
     def _last_call(self, method: str, path: str, body: Any) -> bool:
-        """If nobody answers, the heartbeat timeout does the same, later."""
-        until = time.monotonic() + LAST_WORDS_SECONDS
+        """Without an answer, the heartbeat timeout has the same effect later."""
+        until = time.monotonic() + END_SECONDS
         try:
             call = {"seconds": SHORT_ANSWER_SECONDS, "until": until, "unless": self._over}
             self._ask(method, path, self._session.token, body, **call)
@@ -324,7 +325,7 @@ class Agent:
     # Registration
 
     def _register(self) -> Session:
-        """A new incarnation. What we say we still work on stays ours."""
+        """Starts a new incarnation. The tasks in `running_tasks` stay with this agent."""
         began = time.monotonic()
         body = {**self._registration, "running_tasks": self._claims()}
         answer = self._ask("PUT", self._self, self._token, body, unless=self._ending)
@@ -336,11 +337,11 @@ class Agent:
         return [{"task_id": work.id, "attempt": work.attempt} for work in self._running()]
 
     def _renew(self, ended: Session) -> None:
-        """Registers again, once for all threads who noticed."""
+        """Registers again, once for all threads whose calls were refused."""
         with self._renewal:
             if self._session is not ended:
                 return
-            # One that is over again and again has probably a namesake: it waits longer each time.
+            # If incarnations end again and again, another process probably has the same id: wait longer each time.
             is_short = time.monotonic() - ended.began < ended.timeout_seconds
             self._short_lives = self._short_lives + 1 if is_short else 0
             tries = self._short_lives
@@ -349,11 +350,11 @@ class Agent:
                     self._session = self._register()
                     return
                 except Refused as error:
-                    # There may be work under way, so it does not end for this.
+                    # Tasks may be running, so the agent does not end.
                     self._say(f"could not register again: {error}")
                     tries += 1
                 except NoAnswer:
-                    return  # We are leaving.
+                    return  # The agent is ending.
 
     # Calls
 
@@ -370,8 +371,8 @@ class Agent:
         quiet: bool = False,
     ) -> dict:
         """
-        Asks until there is an answer: all that we send may be repeated. Raises Refused, and NoAnswer if there was
-        none `until` then (by the monotonic clock) or until the event `unless` was set.
+        Repeats a call until it is answered: every call of this agent may be repeated. Raises Refused, or NoAnswer if
+        there was no answer `until` that time (of the monotonic clock) or before the event `unless` was set.
         """
         unless = unless or self._over
         tries = 0
@@ -384,29 +385,29 @@ class Agent:
                 refusal = Refused(status, answer)
                 if (status < 500 and status != 429) or refusal.code == "not_configured":
                     raise refusal
-                why = str(refusal)
+                reason = str(refusal)
             except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
-                why = str(error) or type(error).__name__
+                reason = str(error) or type(error).__name__
             pause = max(jittered_pause(tries), min(retry_after, 30))
             if until is not None and time.monotonic() + pause >= until:
-                raise NoAnswer(why)
+                raise NoAnswer(reason)
             if tries == 0 and not quiet:
-                self._say(f"{method} {path} was not answered ({why}), trying again")
+                self._say(f"{method} {path} was not answered ({reason}), trying again")
             if unless.wait(pause):
-                raise NoAnswer(why)
+                raise NoAnswer(reason)
             tries += 1
 
     def _ask_as_agent(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
-        """With our own token, and with that of the next incarnation if this one is over."""
+        """Calls with the token of this incarnation. If it has ended, registers and calls again."""
         while True:
             used = self._session
             try:
                 return self._ask(method, path, used.token, body, **options)
             except Refused as refusal:
-                # 401: the coordinator signs with another key now.
+                # 401: the signing key of the coordinator has changed.
                 if refusal.status not in (401, 410) or self._ending.is_set():
                     raise
-                self._say(f"incarnation {used.incarnation} is over: {refusal.code}")
+                self._say(f"incarnation {used.incarnation} has ended: {refusal.code}")
                 self._renew(used)
 
     # Heartbeats
@@ -418,13 +419,13 @@ class Agent:
             until = time.monotonic() + session.interval_seconds
             try:
                 limit = min(ANSWER_SECONDS, session.interval_seconds)
-                # The poll says it if nobody answers.
+                # The poll prints a message if the coordinator does not answer.
                 call = {"seconds": limit, "until": until, "quiet": True}
                 self._ask_as_agent("POST", f"{self._self}/heartbeat", body, **call)
             except NoAnswer:
-                continue  # It has waited for an interval.
+                continue  # The call has already waited for an interval.
             except Refused as error:
-                # Once we have left there is nothing to say.
+                # After the end of the agent this is expected.
                 if not self._ending.is_set():
                     self._say(f"heartbeat: {error}")
             self._over.wait(session.interval_seconds)
@@ -436,38 +437,38 @@ class Agent:
             return [work for work in self._works.values() if not work.cancelled.is_set()]
 
     def _take_tasks(self) -> None:
-        """Waits for tasks and begins them: never more at a time than it has registered for."""
+        """Waits for tasks and starts them, at most `max_concurrent_tasks` at a time."""
         while not self._ending.is_set():
             try:
-                # Only waited for: each task takes its own.
+                # Waits for a free slot. The thread of each task takes its own.
                 if self._slots.acquire(timeout=self._session.interval_seconds):
                     self._slots.release()
                     path = f"{self._self}/tasks?limit=500&wait_seconds={POLL_SECONDS}"
                     seconds = POLL_SECONDS + ANSWER_SECONDS
                     tasks = self._ask_as_agent("GET", path, seconds=seconds, unless=self._ending)["items"]
                     for task in tasks:
-                        self._begin_work(task)
+                        self._start_work(task)
                     if tasks:
                         self._ending.wait(LIST_PAUSE_SECONDS)
-                self._drop_what_is_gone()
+                self._cancel_reassigned()
             except (Refused, NoAnswer) as error:
                 if not self._ending.wait(FIRST_PAUSE_SECONDS):
-                    self._say(f"asked for tasks: {error}")
+                    self._say(f"could not read the tasks: {error}")
 
-    def _begin_work(self, task: dict) -> None:
+    def _start_work(self, task: dict) -> None:
         work = Work(self, task)
         with self._guard:
             if (work.id, work.attempt) in self._works or self._ending.is_set():
                 return
-            # Given to us anew: what we still do for an older attempt counts no more.
+            # A new attempt of the same task: a result of the older attempt would not count.
             for other in self._works.values():
                 if other.id == work.id:
                     other.cancelled.set()
             self._works[work.id, work.attempt] = work
-        threading.Thread(target=self._carry_out, args=(work,), daemon=True).start()
+        threading.Thread(target=self._run_task, args=(work,), daemon=True).start()
 
-    def _drop_what_is_gone(self) -> None:
-        """Finds tasks that were taken from us, for handlers that never tell their progress."""
+    def _cancel_reassigned(self) -> None:
+        """Cancels tasks that this agent no longer holds, for handlers that report no progress."""
         works = self._running()
         if not works:
             return
@@ -475,24 +476,24 @@ class Agent:
         page = self._ask_as_agent("GET", path, unless=self._ending)
         if page["next_cursor"] is not None:
             return
-        ours = {(task["id"], task["attempt"]) for task in page["items"]}
+        held = {(task["id"], task["attempt"]) for task in page["items"]}
         for work in works:
-            # One that has just been done is not there either; to be cancelled does it no harm.
-            if (work.id, work.attempt) not in ours:
+            # A task that was just completed is not held either; cancelling it does no harm.
+            if (work.id, work.attempt) not in held:
                 work.cancelled.set()
 
-    def _carry_out(self, work: Work) -> None:
+    def _run_task(self, work: Work) -> None:
         name = f"{work.id}, attempt {work.attempt}"
         try:
             with self._slots:
                 work.check()
-                # The permission to work: whoever has none has lost the task in the meantime.
+                # The answer is the permission to work. If it is refused, the agent no longer holds the task.
                 if self._ending.is_set() or not self._report(work, "start"):
                     return
                 self._say(f"works on {name}")
                 try:
                     result = self._handlers[work.type](work)
-                    # Also if it was cancelled meanwhile: a late result is kept, for somebody to accept.
+                    # Also if the task was cancelled in between: the coordinator may keep a late result.
                     report = {"result": result}
                     json.dumps(report, allow_nan=False)
                 except Cancelled:
@@ -520,7 +521,7 @@ class Agent:
             pass
 
     def _report(self, work: Work, what: str, **fields: Any) -> bool:
-        """Returns whether it was accepted. May be repeated, so a lost answer does no harm."""
+        """Returns whether the report was accepted. A report may be repeated, so a lost answer does no harm."""
         options = {name: fields.pop(name) for name in ("until", "seconds") if name in fields}
         body = {"agent_id": self.id, "attempt": work.attempt, **fields}
         path = f"{self._cluster}/tasks/{quote(work.id, safe='')}/{what}"
@@ -528,16 +529,16 @@ class Agent:
             self._ask_as_agent("POST", path, body, **options)
             return True
         except Refused as refusal:
-            # While we leave, our incarnation may be over; a result is taken all the same.
+            # At the end of the agent its incarnation may have ended; a result may still be accepted.
             if refusal.status == 410 and self._ending.is_set():
                 return False
             if refusal.status in (400, 413):
                 if what != "complete":
                     raise
-                # No other agent would have more luck with this result.
+                # The coordinator would refuse the same result from another agent too.
                 error = {"message": f"the result was refused: {refusal}", "retryable": False}
                 return self._report(work, "fail", error=error)
-            # 409: another attempt is current, or the task has ended. Whatever it is, it is not ours to do.
+            # 409: another attempt is current, or the task has ended. In both cases the agent must stop.
             self._say(f"{what} of {work.id}, attempt {work.attempt}, was refused: {refusal.code}")
             work.cancelled.set()
             return False
@@ -547,8 +548,8 @@ class Agent:
     @contextmanager
     def lock(self, resource: str, ttl_seconds: float = 30, work: Optional[Work] = None) -> Iterator[Lock]:
         """
-        Waits for the lock, holds it as long as the block lasts, and releases it. Raises LockLost at the end of a
-        block that outlived its lock, and Cancelled while it waits for a task that is not ours any more.
+        Waits for the lock, holds it during the block, and releases it. Raises LockLost at the end of a block if the
+        lock was lost, and Cancelled if the agent no longer holds the task that waits.
         """
         self._take_turn(resource, work)
         try:
@@ -571,7 +572,7 @@ class Agent:
                 self._freed.notify_all()
 
     def _take_turn(self, resource: str, work: Optional[Work]) -> None:
-        """The coordinator knows one holder, this agent: its own tasks wait for each other here."""
+        """The holder of a lock is the agent, so its own tasks wait for each other here."""
         with self._freed:
             while resource in self._in_use:
                 self._freed.wait(0.5)
@@ -592,7 +593,7 @@ class Agent:
                 lock.renewed(asked_at)
                 if time.monotonic() - asked_at < ttl_seconds / 3:
                     return lock
-                # Granted at some time while we waited, nobody knows when: this is certain again.
+                # The lock was granted at an unknown time during the wait. A renewal gives a known TTL.
                 lock.renewed(time.monotonic())
                 self._ask_lock(resource, "renew", {"fencing_token": lock.fencing_token})
                 return lock
@@ -602,11 +603,11 @@ class Agent:
             self._over.wait(jittered_pause(0))
 
     def _keep(self, lock: Lock, done: threading.Event) -> None:
-        """Renews until it is done with, or until it cannot be sure of the lock any more."""
+        """Renews the lock until the block ends or the lock may be lost."""
         third = lock.ttl_seconds / 3
-        while not done.wait(third if lock.sure_until - time.monotonic() > third else third / 10):
+        while not done.wait(third if lock.held_until - time.monotonic() > third else third / 10):
             asked_at = time.monotonic()
-            if asked_at >= lock.sure_until:
+            if asked_at >= lock.held_until:
                 lock.lost.set()
                 return
             try:
@@ -621,7 +622,7 @@ class Agent:
                 pass
 
     def _release(self, lock: Lock) -> None:
-        """If nobody answers, it ends by its TTL."""
+        """Without an answer, the lock ends by its TTL."""
         until = time.monotonic() + SHORT_ANSWER_SECONDS
         try:
             body = {"fencing_token": lock.fencing_token}
@@ -638,7 +639,7 @@ class Agent:
 
 
 def machine_load() -> Optional[dict]:
-    """How busy this machine is, 0 to 1, where it can be told: idle agents are preferred."""
+    """The load of this machine, 0 to 1, if the system reports it. The coordinator prefers idle agents."""
     try:
         cpu = os.getloadavg()[0] / (os.cpu_count() or 1)
         memory = 1 - os.sysconf("SC_AVPHYS_PAGES") / os.sysconf("SC_PHYS_PAGES")
@@ -647,7 +648,7 @@ def machine_load() -> Optional[dict]:
         return None
 
 
-# The work: replace it by your own.
+# The work: replace it with your own.
 
 
 def count_words(work: Work) -> Any:
@@ -659,7 +660,7 @@ def count_words(work: Work) -> Any:
 
 
 def take_steps(work: Work) -> Any:
-    """`data`: {"steps": 10, "step_seconds": 0.5}; takes its time, and tells how far it got."""
+    """`data`: {"steps": 10, "step_seconds": 0.5}; sleeps in each step and reports its progress."""
     steps = 0
     for _ in steps_of(work):
         steps += 1
@@ -667,7 +668,7 @@ def take_steps(work: Work) -> Any:
 
 
 def use_lock(work: Work) -> Any:
-    """`data`: {"resource": "db/orders", "steps": 10, "step_seconds": 0.5}; takes its steps under the lock."""
+    """`data`: {"resource": "db/orders", "steps": 10, "step_seconds": 0.5}; does its steps while it holds the lock."""
     with work.lock(str((work.data or {}).get("resource", "db/orders")), ttl_seconds=5) as lock:
         for _ in steps_of(work):
             lock.check()
@@ -691,23 +692,23 @@ def main() -> int:
     env = os.environ.get
     parser = argparse.ArgumentParser(
         description="An agent of the failover coordinator.",
-        epilog="TOKEN or ADMIN_TOKEN in the environment is the token to register with; it has no argument, since "
-        "arguments can be seen by everybody on the machine. Every other setting can also be given in the "
-        "environment, under the name in capitals.",
+        epilog="The environment variable TOKEN or ADMIN_TOKEN has the token to register with. It is not an argument, "
+        "because every user of the machine can read arguments. Every other setting may also be an environment variable, with "
+        "the name in capitals.",
     )
     add = parser.add_argument
-    add("--url", default=env("URL", "http://127.0.0.1:8787"), help="the coordinator (URL)")
+    add("--url", default=env("URL", "http://127.0.0.1:8787"), help="URL of the coordinator (URL)")
     add("--cluster", default=env("CLUSTER", "default"), help="(CLUSTER)")
     add("--group", default=env("GROUP", "default"), help="(GROUP)")
-    add("--id", default=env("AGENT_ID"), help="its name, for one process at a time (AGENT_ID)")
+    add("--id", default=env("AGENT_ID"), help="id of the agent, for one process at a time (AGENT_ID)")
     add("--type", default=env("AGENT_TYPE", "worker"), help="(AGENT_TYPE)")
     add("--capabilities", default=env("CAPABILITIES"), help="task types, with commas (CAPABILITIES)")
-    add("--endpoint", default=env("ENDPOINT"), help="a URL for others to see (ENDPOINT)")
+    add("--endpoint", default=env("ENDPOINT"), help="URL of this agent for other programs (ENDPOINT)")
     add("--max-concurrent-tasks", type=int, default=env("MAX_CONCURRENT_TASKS", "4"), metavar="N")
     add("--heartbeat-interval-seconds", type=float, default=env("HEARTBEAT_INTERVAL_SECONDS"), metavar="S")
     add("--heartbeat-timeout-seconds", type=float, default=env("HEARTBEAT_TIMEOUT_SECONDS"), metavar="S")
     add("--grace-seconds", type=float, default=env("GRACE_SECONDS", "30"), metavar="S",
-        help="what a signal leaves to the tasks that run (GRACE_SECONDS)")  # fmt: skip
+        help="time for running tasks after a signal (GRACE_SECONDS)")  # fmt: skip
     settings = parser.parse_args()
     token = env("TOKEN") or env("ADMIN_TOKEN")
     if not settings.id:
@@ -744,5 +745,5 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    # Without waiting for handlers that would not give up.
+    # Does not wait for handlers that did not stop.
     os._exit(code)

@@ -1,12 +1,12 @@
-/** The little of the HTTP interface that the demo speaks as an operator. */
+/** The calls of the HTTP API that the demo makes as an operator. */
 
-/** Long polls take up to 30 s; anything beyond is not coming. */
+/** A long poll takes up to 30 s. */
 const ANSWER_LIMIT_MS = 40_000;
 
-/** An error as the coordinator writes it (RFC 9457); some codes say more, such as what is current. */
+/** An error of the coordinator (RFC 9457). Some codes have evidence, such as the current attempt. */
 export type Problem = { code: string; detail: string; [evidence: string]: unknown };
 
-/** What the demo did not get to see, in words for whoever ran it. */
+/** A step that the demo did not see, as a sentence for the person who runs it. */
 export class NotSeen extends Error {}
 
 export class Api {
@@ -20,7 +20,7 @@ export class Api {
     this.#token = token;
   }
 
-  /** @param path behind `/v1/clusters/{cluster}` */
+  /** @param path follows `/v1/clusters/{cluster}` */
   async get<Body>(path: string): Promise<Body> {
     return this.#expect<Body>("GET", path);
   }
@@ -29,14 +29,14 @@ export class Api {
     return this.#expect<Body>("POST", path, body);
   }
 
-  /** Sends what must be refused. */
+  /** Sends a call that the coordinator must refuse. */
   async refused(path: string, body: object): Promise<{ status: number; problem: Problem }> {
     const response = await this.#send("POST", path, body);
-    if (response.ok) throw new NotSeen(`POST ${path} was accepted, and should have been refused`);
+    if (response.ok) throw new NotSeen(`POST ${path} was accepted and should have been refused`);
     return { status: response.status, problem: (await response.json()) as Problem };
   }
 
-  /** The event stream, from `lastEventId` on. */
+  /** The event stream after `lastEventId`. */
   stream(lastEventId: number): Promise<Response> {
     const headers = { ...this.#headers(), "Last-Event-ID": String(lastEventId) };
     return fetch(this.#url("/events"), { headers });
@@ -73,7 +73,7 @@ export class Api {
   }
 }
 
-/** `fetch` says only that it failed; its cause says why. */
+/** The error of `fetch` has its reason in `cause`. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;

@@ -1,6 +1,6 @@
 /**
- * The events of a cluster as they happen: server-sent events, read in order, each with the moment it was
- * seen here. A stream that breaks is taken up again behind the last event, so none is missed.
+ * The events of a cluster in order, each with the time at which the demo saw it. A broken stream is resumed after its
+ * last event, so no event is missed.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "../../src/contract/event.ts";
@@ -23,7 +23,7 @@ export class EventFeed {
     void this.#follow();
   }
 
-  /** The next event that was not read yet. */
+  /** The next unread event. */
   async next(what: string, limitMs: number): Promise<Seen> {
     const untilMs = performance.now() + limitMs;
     for (;;) {
@@ -41,12 +41,12 @@ export class EventFeed {
     }
   }
 
-  /** Reads on up to the first event that is meant, and returns it. */
-  async until(what: string, isMeant: (event: Seen) => boolean, limitMs: number): Promise<Seen> {
+  /** Reads up to the first matching event and returns it. */
+  async until(what: string, matches: (event: Seen) => boolean, limitMs: number): Promise<Seen> {
     const untilMs = performance.now() + limitMs;
     for (;;) {
       const event = await this.next(what, Math.max(1, untilMs - performance.now()));
-      if (isMeant(event)) return event;
+      if (matches(event)) return event;
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * The processes of the demo: its own server, if it needs one, and its agents, each a real child process in
- * our own process group. Whatever way the demo ends, none is left, and neither is the data folder.
+ * The processes of the demo: its agents, and its server if it starts one. Each is a child process in the process group
+ * of the demo. When the demo ends, all of them end, and the data folder is removed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -13,13 +13,13 @@ import { NotSeen } from "./api.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
-/** Bundling takes a second or two, on a busy machine several. */
+/** Building the Worker takes one or two seconds, more on a busy machine. */
 const START_LIMIT_MS = 40_000;
-/** What an agent has to say good-bye, and a server to finish what it does. */
+/** Time for agents to unregister, and for the server to end. */
 const LEAVE_LIMIT_MS = 3000;
 const END_LIMIT_MS = 5000;
-/** Of what a process said, as much as helps when it was in vain. */
-const LAST_WORDS = 30;
+/** Lines of output that are printed if the demo fails. */
+const LAST_LINES = 30;
 
 export type OwnServer = { origin: string; adminToken: string };
 
@@ -31,7 +31,7 @@ export type AgentSettings = {
   lock?: string;
 };
 
-export type AgentSurroundings = {
+export type AgentEnvironment = {
   origin: string;
   adminToken: string;
   cluster: string;
@@ -41,13 +41,13 @@ export type AgentSurroundings = {
 };
 
 export class Processes {
-  readonly #said: string[] = [];
+  readonly #output: string[] = [];
   readonly #agents = new Set<ChildProcess>();
   readonly #echo: boolean;
   #dataDir: string | null = null;
   #end: Promise<void> | null = null;
 
-  /** @param echo whether to show at once what agents and server say */
+  /** @param echo whether to print the output of agents and server at once */
   constructor(echo: boolean) {
     this.#echo = echo;
     process.once("exit", () => {
@@ -56,16 +56,16 @@ export class Processes {
     });
   }
 
-  /** What the processes said last, for the case that something went wrong. */
-  lastWords(): readonly string[] {
-    return this.#said.slice(-LAST_WORDS);
+  /** The last lines of output of the processes. */
+  lastOutput(): readonly string[] {
+    return this.#output.slice(-LAST_LINES);
   }
 
-  /** The same command as `npm start`, on a free port with a folder of its own. */
+  /** Runs the command of `npm start` on a free port with a temporary data folder. */
   async startServer(): Promise<OwnServer> {
     this.#dataDir = mkdtempSync(join(tmpdir(), "failover-demo-"));
     const adminToken = randomBytes(24).toString("hex");
-    const server = this.#spawn("server", join(ROOT, "scripts", "start.ts"), [], {
+    const server = this.#spawn("server", [join(ROOT, "scripts", "start.ts")], {
       HOST: "127.0.0.1",
       PORT: "0",
       DATA_DIR: this.#dataDir,
@@ -73,7 +73,7 @@ export class Processes {
       SIGNING_KEY: randomBytes(32).toString("hex"),
     });
     const ready = new Promise<string>((resolve) => {
-      this.#listen(server, "server", (line) => {
+      this.#readOutput(server, "server", (line) => {
         const origin = /^ready (\S+)$/.exec(line)?.[1];
         if (origin !== undefined) resolve(origin);
       });
@@ -81,39 +81,38 @@ export class Processes {
     const ended = new Promise<never>((_, reject) => {
       server.once("exit", (code) => reject(new NotSeen(`the server ended with ${code} before it was ready`)));
     });
-    // It also ends when all is over, and then nobody waits for it.
+    // The server also ends at the end of the demo, which is no error.
     ended.catch(() => {});
     const origin = await Promise.race([ready, ended, delay(START_LIMIT_MS, null)]);
     if (origin === null) throw new NotSeen(`the server was not ready within ${START_LIMIT_MS / 1000} s`);
     return { origin, adminToken };
   }
 
-  startAgent(agent: AgentSettings, surroundings: AgentSurroundings): ChildProcess {
+  startAgent(agent: AgentSettings, environment: AgentEnvironment): ChildProcess {
     const child = this.#spawn(
       agent.id,
-      join(ROOT, "examples", "demo_agent.ts"),
-      [agent.id, agent.capabilities.join(",")],
+      [join(ROOT, "examples", "demo_agent.ts"), agent.id, agent.capabilities.join(",")],
       {
-        URL: surroundings.origin,
-        ADMIN_TOKEN: surroundings.adminToken,
-        CLUSTER: surroundings.cluster,
+        URL: environment.origin,
+        ADMIN_TOKEN: environment.adminToken,
+        CLUSTER: environment.cluster,
         GROUP: "default",
         AGENT_TYPE: agent.type,
         ENDPOINT: agent.endpoint,
-        HEARTBEAT_INTERVAL_SECONDS: String(surroundings.heartbeatIntervalSeconds),
-        HEARTBEAT_TIMEOUT_SECONDS: String(surroundings.heartbeatTimeoutSeconds),
-        WORK_SECONDS: String(surroundings.workSeconds),
+        HEARTBEAT_INTERVAL_SECONDS: String(environment.heartbeatIntervalSeconds),
+        HEARTBEAT_TIMEOUT_SECONDS: String(environment.heartbeatTimeoutSeconds),
+        WORK_SECONDS: String(environment.workSeconds),
         MAX_CONCURRENT_TASKS: "4",
         LOCK: agent.lock,
       },
     );
-    this.#listen(child, agent.id, () => {});
+    this.#readOutput(child, agent.id, () => {});
     this.#agents.add(child);
     child.once("exit", () => this.#agents.delete(child));
     return child;
   }
 
-  /** Ends everything: the agents first, so that they can still take their leave. */
+  /** Ends the agents first, so that they can unregister, and then all other processes. */
   end(): Promise<void> {
     this.#end ??= this.#endAll();
     return this.#end;
@@ -127,26 +126,26 @@ export class Processes {
     this.#removeFolder();
   }
 
-  #spawn(name: string, file: string, words: string[], env: NodeJS.ProcessEnv): ChildProcess {
-    const child = spawn(process.execPath, [file, ...words], {
+  #spawn(name: string, command: string[], env: NodeJS.ProcessEnv): ChildProcess {
+    const child = spawn(process.execPath, command, {
       cwd: ROOT,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    child.once("error", (error) => this.#said.push(`${name}: ${error.message}`));
+    child.once("error", (error) => this.#output.push(`${name}: ${error.message}`));
     return child;
   }
 
-  #listen(child: ChildProcess, name: string, hear: (line: string) => void): void {
+  #readOutput(child: ChildProcess, name: string, onLine: (line: string) => void): void {
     for (const pipe of [child.stdout, child.stderr]) {
       let rest = "";
       pipe?.setEncoding("utf8").on("data", (chunk: string) => {
         const lines = (rest + chunk).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) {
-          this.#said.push(line.startsWith(`${name}: `) ? line : `${name}: ${line}`);
-          if (this.#echo) console.error(this.#said.at(-1));
-          hear(line);
+          this.#output.push(line.startsWith(`${name}: `) ? line : `${name}: ${line}`);
+          if (this.#echo) console.error(this.#output.at(-1));
+          onLine(line);
         }
       });
     }

@@ -1,6 +1,6 @@
 /**
- * The story itself, step by step. Every step waits for what it tells, from the coordinator's event stream
- * or its records, and throws `NotSeen` if it does not come: nothing here is told on trust.
+ * The steps of the demo. Each step waits for what it prints, from the event stream or the records of the coordinator,
+ * and throws `NotSeen` if it does not come.
  */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -13,26 +13,26 @@ import type { Notification } from "../../src/contract/notification.ts";
 import type { Placement, Task } from "../../src/contract/task.ts";
 import { type Api, NotSeen } from "./api.ts";
 import type { EventFeed, Seen } from "./event-feed.ts";
-import type { AgentSettings, AgentSurroundings, Processes } from "./processes.ts";
+import type { AgentEnvironment, AgentSettings, Processes } from "./processes.ts";
 import { bold, green, heading, line, moment, note, plain, red, yellow } from "./terminal.ts";
 
 const HEARTBEAT_INTERVAL_SECONDS = 0.25;
-/** Short for a demo; six intervals, so that a busy machine is not mistaken for a dead agent. */
+/** Short for a demo, and six intervals, so that a busy machine does not look like a failed agent. */
 const HEARTBEAT_TIMEOUT_SECONDS = 1.5;
-/** Long enough that the one who dies is in the middle of it. */
+/** Long enough that the kill happens while the agent works. */
 const WORK_SECONDS = 3;
 /** From the start of the work to the kill. */
 const WORKING_MS = 1000;
 
-/** For what comes within milliseconds on an idle machine. */
+/** Limit for steps that take milliseconds on an idle machine. */
 const SOON_MS = 15_000;
-/** For all tasks to be finished. */
+/** Limit for all tasks to finish. */
 const FINISH_LIMIT_SECONDS = 30;
-const LOOK_INTERVAL_MS = 50;
+const POLL_INTERVAL_MS = 50;
 
 const RESOURCE = "db/orders";
 
-/** The first two are those of the example in docs/origin.md; the third helps out. */
+/** The first two agents are those of the example in docs/origin.md. */
 const VICTIM: AgentSettings = {
   id: "agent1",
   type: "worker",
@@ -40,7 +40,7 @@ const VICTIM: AgentSettings = {
   endpoint: "http://agent1",
   lock: RESOURCE,
 };
-const HEIR: AgentSettings = {
+const SUCCESSOR: AgentSettings = {
   id: "agent2",
   type: "worker",
   capabilities: ["task_type1", "task_type3"],
@@ -54,7 +54,7 @@ const HELPER: AgentSettings = {
   endpoint: "http://agent3",
 };
 
-/** What nobody but the victim can do, so that it has to wait for its return. */
+/** Only the victim can do this type, so its tasks wait until it is back. */
 const VICTIMS_OWN_TYPE = "task_type2";
 const SHARED_TYPE = "task_type1";
 
@@ -66,25 +66,27 @@ const TASKS = [
   { id: "task5", type: SHARED_TYPE, priority: 3, data: { input: "data5" } },
   { id: "task6", type: SHARED_TYPE, priority: 6, data: { input: "data6" } },
 ] as const;
-/** More of the shared type are submitted until the victim has one of them, at most up to this number. */
+/** More tasks of the shared type are submitted until the victim has one, up to this number. */
 const MAX_TASKS = 12;
+
+type StoryParts = { api: Api; feed: EventFeed; processes: Processes; adminToken: string };
 
 export class Story {
   readonly #api: Api;
   readonly #feed: EventFeed;
   readonly #processes: Processes;
-  readonly #surroundings: AgentSurroundings;
+  readonly #environment: AgentEnvironment;
   readonly #taskIds: string[] = [];
-  /** What each task's present attempt was when the victim died. */
-  readonly #heldAtDeath = new Map<string, Task>();
+  /** The tasks that the victim held when it was killed. */
+  readonly #heldAtKill = new Map<string, Task>();
   #killedMs = 0;
-  #noticedMs = 0;
+  #detectedMs = 0;
 
-  constructor(api: Api, feed: EventFeed, processes: Processes, adminToken: string) {
+  constructor({ api, feed, processes, adminToken }: StoryParts) {
     this.#api = api;
     this.#feed = feed;
     this.#processes = processes;
-    this.#surroundings = {
+    this.#environment = {
       origin: api.origin,
       adminToken,
       cluster: api.cluster,
@@ -94,22 +96,22 @@ export class Story {
     };
   }
 
-  async tell(): Promise<void> {
+  async run(): Promise<void> {
     console.log(`Failover demo: cluster ${bold(this.#api.cluster)} at ${bold(this.#api.origin)}`);
 
     heading(1, "Three agents register");
     const victim = await this.#register(VICTIM);
     const tokenBefore = await this.#holds(VICTIM);
-    await this.#register(HEIR);
+    await this.#register(SUCCESSOR);
     await this.#register(HELPER);
     line(
-      `Each beats every ${HEARTBEAT_INTERVAL_SECONDS} s; ${HEARTBEAT_TIMEOUT_SECONDS} s of silence is a failure.`,
+      `Each sends a heartbeat every ${HEARTBEAT_INTERVAL_SECONDS} s; ${HEARTBEAT_TIMEOUT_SECONDS} s without one is a failure.`,
     );
     line(
-      `${VICTIM.id} holds the lock ${RESOURCE}, fencing token ${tokenBefore}; ${HEIR.id} wants it too and waits.`,
+      `${VICTIM.id} holds the lock ${RESOURCE}, fencing token ${tokenBefore}; ${SUCCESSOR.id} wants it too and waits.`,
     );
 
-    heading(2, "Tasks are submitted, and each answer says who got it and why");
+    heading(2, "Tasks are submitted, and each answer says which agent got the task and why");
     await this.#submitTasks();
 
     heading(3, `kill -9 ${VICTIM.id}`);
@@ -118,7 +120,7 @@ export class Story {
     await this.#seeLockPassOn(tokenBefore);
     await this.#tryAsZombie();
 
-    heading(4, "What is on record");
+    heading(4, "The records");
     await this.#readFailure(failureId);
     await this.#readNotifications(failureId);
 
@@ -131,7 +133,7 @@ export class Story {
   }
 
   async #register(settings: AgentSettings): Promise<ChildProcess> {
-    const child = this.#processes.startAgent(settings, this.#surroundings);
+    const child = this.#processes.startAgent(settings, this.#environment);
     await this.#feed.until(
       `${settings.id} registers`,
       (event) => event.type === "agent.registered" && event.subject === settings.id,
@@ -156,7 +158,7 @@ export class Story {
     for (const task of TASKS) await this.#submit(task);
     while ((await this.#heldByVictim(SHARED_TYPE)).length === 0) {
       const number = this.#taskIds.length + 1;
-      if (number > MAX_TASKS) throw new NotSeen(`${VICTIM.id} was given no ${SHARED_TYPE}`);
+      if (number > MAX_TASKS) throw new NotSeen(`${VICTIM.id} got no ${SHARED_TYPE}`);
       await this.#submit({ id: `task${number}`, type: SHARED_TYPE, priority: 5, data: {} });
     }
   }
@@ -165,7 +167,7 @@ export class Story {
     const { task, decision } = await this.#api.post<Placement>("/tasks", body);
     this.#taskIds.push(task.id);
     line(
-      `${bold(task.id)}  ${task.type}  priority ${task.priority}  → ${green(task.assigned_to ?? "nobody yet")}`,
+      `${bold(task.id)}  ${task.type}  priority ${task.priority}  → ${green(task.assigned_to ?? "no agent yet")}`,
     );
     if (decision !== null) note(plain(decision.explanation), 10);
   }
@@ -182,17 +184,17 @@ export class Story {
     });
     await delay(WORKING_MS);
     const { items } = await this.#api.get<{ items: Task[] }>(`/tasks?assigned_to=${VICTIM.id}`);
-    for (const task of items.filter(isUnfinished)) this.#heldAtDeath.set(task.id, task);
+    for (const task of items.filter(isUnfinished)) this.#heldAtKill.set(task.id, task);
     const gone = new Promise((resolve) => victim.once("exit", resolve));
     this.#killedMs = performance.now();
     victim.kill("SIGKILL");
     await gone;
-    const held = [...this.#heldAtDeath.values()].map(
+    const held = [...this.#heldAtKill.values()].map(
       ({ id, status, progress }) => `${id} (${status}, ${Math.round((progress ?? 0) * 100)} %)`,
     );
     moment(
       0,
-      red(`${VICTIM.id} (pid ${victim.pid}) is dead. It had ${held.join(", ")} and the lock ${RESOURCE}.`),
+      red(`${VICTIM.id} (pid ${victim.pid}) is dead. It held ${held.join(", ")} and the lock ${RESOURCE}.`),
     );
   }
 
@@ -203,105 +205,110 @@ export class Story {
     const untilMs = performance.now() + SOON_MS;
     for (;;) {
       const event = await this.#feed.next(`the failover of ${VICTIM.id}`, untilMs - performance.now());
-      // What came before the kill was told with the answers to our own calls.
+      // Events before the kill are not part of the failover.
       if (event.seenAtMs < this.#killedMs) continue;
       const { type, subject, data } = event;
       if (type === "agent.inactive" && subject === VICTIM.id) {
         failureId = String(data.failure_id);
-        this.#noticedMs = event.seenAtMs;
+        this.#detectedMs = event.seenAtMs;
         this.#moment(event, red(`${subject} is declared inactive: ${data.failure_type}`));
       } else if (type === "lock.released") {
-        this.#moment(event, yellow(`the lock ${plain(subject)} of ${data.holder} is freed`));
-      } else if (type === "task.assigned" && this.#heldAtDeath.has(subject)) {
+        this.#moment(event, yellow(`the lock ${plain(subject)} of ${data.holder} is released`));
+      } else if (type === "task.assigned" && this.#heldAtKill.has(subject)) {
         moved.add(subject);
         this.#moment(event, `${bold(subject)} → ${green(String(data.agent_id))}, attempt ${data.attempt}`);
         await this.#explain(subject, Number(data.attempt));
-      } else if (type === "task.pending" && this.#heldAtDeath.has(subject)) {
+      } else if (type === "task.pending" && this.#heldAtKill.has(subject)) {
         moved.add(subject);
         this.#moment(event, yellow(`${subject} waits: ${data.reason}`));
       } else if (type === "failure.failed_over" && subject === failureId) {
         const { tasks_reassigned, tasks_pending } = data;
-        this.#moment(event, `failover done: ${tasks_reassigned} task(s) moved, ${tasks_pending} waiting`);
+        this.#moment(
+          event,
+          `failover done: ${tasks_reassigned} task(s) reassigned, ${tasks_pending} waiting`,
+        );
         break;
       }
     }
-    const forgotten = [...this.#heldAtDeath.keys()].filter((id) => !moved.has(id));
-    if (forgotten.length > 0) throw new NotSeen(`nothing happened to ${forgotten.join(", ")}`);
+    const unseen = [...this.#heldAtKill.keys()].filter((id) => !moved.has(id));
+    if (unseen.length > 0) throw new NotSeen(`nothing happened to ${unseen.join(", ")}`);
     return failureId;
   }
 
   async #explain(taskId: string, attempt: number): Promise<void> {
     const { items } = await this.#api.get<{ items: Decision[] }>(`/tasks/${taskId}/decisions`);
     const decision = items.find((item) => item.attempt === attempt);
-    if (decision === undefined)
-      throw new NotSeen(`no decision is on record for attempt ${attempt} of ${taskId}`);
+    if (decision === undefined) throw new NotSeen(`there is no decision for attempt ${attempt} of ${taskId}`);
     note(plain(decision.explanation));
   }
 
   async #seeLockPassOn(tokenBefore: number): Promise<void> {
-    const token = await this.#holds(HEIR);
-    this.#momentNow(`${green(HEIR.id)} holds ${RESOURCE}, fencing token ${token}`);
+    const token = await this.#holds(SUCCESSOR);
+    this.#momentNow(`${green(SUCCESSOR.id)} holds ${RESOURCE}, fencing token ${token}`);
     if (token <= tokenBefore)
       throw new NotSeen(`the fencing token did not grow: ${tokenBefore}, then ${token}`);
     note(
-      `${token} is greater than ${tokenBefore}: whatever ${VICTIM.id} still sends to ${RESOURCE} can be told apart and refused.`,
+      `${token} is greater than ${tokenBefore}, so ${RESOURCE} can refuse writes that ${VICTIM.id} still sends.`,
     );
   }
 
-  /** What the dead one could still have sent. */
+  /** Sends a report as the killed agent could still have done. */
   async #tryAsZombie(): Promise<void> {
-    const task = [...this.#heldAtDeath.values()].find(({ type }) => type === SHARED_TYPE);
-    if (task === undefined) throw new NotSeen(`${VICTIM.id} held no ${SHARED_TYPE} when it died`);
+    const task = [...this.#heldAtKill.values()].find(({ type }) => type === SHARED_TYPE);
+    if (task === undefined) throw new NotSeen(`${VICTIM.id} held no ${SHARED_TYPE} when it was killed`);
     const { status, problem } = await this.#api.refused(`/tasks/${task.id}/complete`, {
       agent_id: VICTIM.id,
       attempt: task.attempt,
-      result: "from the dead",
+      result: "too late",
     });
     if (problem.code !== "stale_attempt") throw new NotSeen(`a late result was answered ${problem.code}`);
     this.#momentNow(
       `a result of ${task.id} in the name of ${VICTIM.id} is refused: ${status} ${problem.code}`,
     );
-    note(`current is attempt ${problem.attempt} of ${problem.assigned_to}, not attempt ${task.attempt}`);
+    note(`the current attempt is ${problem.attempt} of ${problem.assigned_to}, not ${task.attempt}`);
   }
 
   async #readFailure(failureId: string): Promise<void> {
     const { items } = await this.#api.get<{ items: Failure[] }>(`/failures?agent_id=${VICTIM.id}`);
     const failure = items.find(({ id }) => id === failureId);
-    if (failure === undefined) throw new NotSeen("the failure is not on record");
+    if (failure === undefined) throw new NotSeen("the failure is not recorded");
     line(`${bold(`${failure.severity} ${failure.failure_type}`)}  ${plain(failure.message)}`);
-    const sinceKill = ((this.#noticedMs - this.#killedMs) / 1000).toFixed(2);
-    line(`noticed ${failure.detection_seconds} s after the last sign of life, ${sinceKill} s after the kill`);
+    const sinceKill = ((this.#detectedMs - this.#killedMs) / 1000).toFixed(2);
+    line(
+      `detected ${failure.detection_seconds} s after the last sign of life, ${sinceKill} s after the kill`,
+    );
     const { tasks_reassigned, tasks_pending, tasks_failed, locks_released } = failure;
-    line(`tasks: ${tasks_reassigned} moved, ${tasks_pending} waiting, ${tasks_failed} given up`);
-    line(`locks freed: ${locks_released.join(", ")}`);
+    line(`tasks: ${tasks_reassigned} reassigned, ${tasks_pending} waiting, ${tasks_failed} failed`);
+    line(`locks released: ${locks_released.join(", ")}`);
     const isComplete =
       failure.failure_type === "heartbeat_timeout" &&
       (failure.detection_seconds ?? 0) >= HEARTBEAT_TIMEOUT_SECONDS &&
       tasks_reassigned >= 1 &&
       tasks_pending >= 1 &&
       locks_released.includes(RESOURCE);
-    if (!isComplete) throw new NotSeen(`the failure's record is not complete: ${JSON.stringify(failure)}`);
+    if (!isComplete)
+      throw new NotSeen(`the record of the failure is not complete: ${JSON.stringify(failure)}`);
   }
 
   async #readNotifications(failureId: string): Promise<void> {
-    const told = await eventually("somebody is told of the failure", async () => {
+    const sent = await eventually("a notification of the failure is sent", async () => {
       const { items } = await this.#api.get<{ items: Notification[] }>(
         `/notifications?failure_id=${failureId}&state=delivered`,
       );
       return items.length >= 1 ? items.reverse() : undefined;
     });
-    for (const { channel, subject } of told) line(`told through ${bold(channel)}: ${plain(subject)}`);
+    for (const { channel, subject } of sent) line(`notification through ${bold(channel)}: ${plain(subject)}`);
   }
 
   async #restart(): Promise<void> {
     await this.#register(VICTIM);
-    const waiting = [...this.#heldAtDeath.values()].filter(({ type }) => type === VICTIMS_OWN_TYPE);
+    const waiting = [...this.#heldAtKill.values()].filter(({ type }) => type === VICTIMS_OWN_TYPE);
     for (const { id, attempt } of waiting) {
-      const task = await eventually(`${id} is given to ${VICTIM.id} again`, async () => {
+      const task = await eventually(`${id} is assigned to ${VICTIM.id} again`, async () => {
         const found = await this.#task(id);
         return found.assigned_to === VICTIM.id && found.attempt > attempt ? found : undefined;
       });
-      line(`${bold(id)} had waited → ${green(VICTIM.id)}, attempt ${task.attempt}`);
+      line(`${bold(id)} was pending → ${green(VICTIM.id)}, attempt ${task.attempt}`);
       await this.#explain(id, task.attempt);
     }
   }
@@ -312,23 +319,23 @@ export class Story {
         `/tasks/${id}?wait_seconds=${FINISH_LIMIT_SECONDS}`,
       );
       if (task.status !== "completed") throw new NotSeen(`${id} is ${task.status}, not completed`);
-      const before = this.#heldAtDeath.get(id);
+      const before = this.#heldAtKill.get(id);
       const history =
-        before === undefined ? "" : yellow(`  after ${VICTIM.id} died with attempt ${before.attempt}`);
+        before === undefined ? "" : yellow(`  after ${VICTIM.id} was killed in attempt ${before.attempt}`);
       line(`${bold(id)}  completed by ${green(task.assigned_to ?? "?")}, attempt ${task.attempt}${history}`);
       const isMoved = before === undefined || task.attempt > before.attempt;
       const isElsewhere = before?.type !== SHARED_TYPE || task.assigned_to !== VICTIM.id;
-      if (!isMoved || !isElsewhere) throw new NotSeen(`${id} was not finished by somebody else`);
+      if (!isMoved || !isElsewhere) throw new NotSeen(`${id} was not completed by another agent`);
     }
   }
 
   async #readStatus(): Promise<void> {
     const { items } = await this.#api.get<{ items: Failure[] }>("/failures");
     for (const { failure_type, message } of items.reverse())
-      line(`failure event: ${failure_type}, ${plain(message)}`);
+      line(`failure: ${failure_type}, ${plain(message)}`);
     const status = await this.#api.get<ClusterStatus>("/status");
     line(`active agents: ${status.active_agents}, inactive agents: ${status.inactive_agents}`);
-    line(`failure events: ${status.failure_count}`);
+    line(`failures: ${status.failure_count}`);
     if (status.failure_count === 0) throw new NotSeen("the status counts no failure");
   }
 
@@ -349,13 +356,13 @@ function isUnfinished({ status }: Task): boolean {
   return status === "assigned" || status === "running";
 }
 
-/** Looks again and again until there is something to see. */
-async function eventually<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found> {
+/** Polls until there is a value. */
+async function eventually<Found>(what: string, read: () => Promise<Found | undefined>): Promise<Found> {
   const untilMs = performance.now() + SOON_MS;
   for (;;) {
-    const found = await look();
+    const found = await read();
     if (found !== undefined) return found;
     if (performance.now() > untilMs) throw new NotSeen(`not seen within ${SOON_MS / 1000} s: ${what}`);
-    await delay(LOOK_INTERVAL_MS);
+    await delay(POLL_INTERVAL_MS);
   }
 }

@@ -1,7 +1,7 @@
-/** How the story looks on a terminal. `styleText` leaves colour out where nobody sees it, and if NO_COLOR is set. */
+/** Prints the demo. `styleText` uses no colours if stdout is not a terminal or NO_COLOR is set. */
 import { styleText } from "node:util";
 
-/** As wide as people read easily. */
+/** Columns of a text that is easy to read. */
 const WIDTH = 100;
 
 export const bold = (text: string) => styleText("bold", text);
@@ -18,7 +18,7 @@ export function line(text: string): void {
   console.log(`   ${text}`);
 }
 
-/** A longer text below a line, broken at words. */
+/** A longer text below a line, wrapped between words. */
 export function note(text: string, indent = 14): void {
   const margin = " ".repeat(indent);
   let row = "";
@@ -32,12 +32,12 @@ export function note(text: string, indent = 14): void {
   console.log(dim(margin + row));
 }
 
-/** A line of what was seen, with the time since the kill. */
+/** An event, with the time since the kill. */
 export function moment(sinceMs: number, text: string): void {
   console.log(`   ${dim(`+${(sinceMs / 1000).toFixed(2)} s`.padStart(9))}  ${text}`);
 }
 
-/** Control characters in what others sent must not move anybody's cursor. */
+/** Text from agents without control characters, which could move the cursor. */
 export function plain(text: string): string {
   return text.replace(/\p{Cc}/gu, " ");
 }

@@ -46,16 +46,18 @@ describe("npm run demo", () => {
       expect(output).toMatch(/task1 {2}task_type1 {2}priority 5 {2}→ agent\d/);
       expect(output).toMatch(/agent1 \(pid \d+\) is dead/);
       expect(output).toMatch(/agent1 is declared inactive: heartbeat_timeout/);
-      expect(output).toMatch(/the lock db\/orders of agent1 is freed/);
+      expect(output).toMatch(/the lock db\/orders of agent1 is released/);
       expect(output).toMatch(/task\d+ → agent[23], attempt 2/);
       expect(output).toMatch(/agent2 holds db\/orders, fencing token \d+/);
       expect(output).toMatch(/in the name of agent1 is refused: 409 stale_attempt/);
-      expect(output).toMatch(/noticed [\d.]+ s after the last sign of life/);
-      expect(output).toMatch(/told through log: Error: .*agent1/);
-      expect(output).toMatch(/task2 had waited → agent1, attempt 2/);
-      expect(output).toMatch(/task2 {2}completed by agent1, attempt 2 {2}after agent1 died with attempt 1/);
+      expect(output).toMatch(/detected [\d.]+ s after the last sign of life/);
+      expect(output).toMatch(/notification through log: Error: .*agent1/);
+      expect(output).toMatch(/task2 was pending → agent1, attempt 2/);
+      expect(output).toMatch(
+        /task2 {2}completed by agent1, attempt 2 {2}after agent1 was killed in attempt 1/,
+      );
       expect(output).toMatch(/active agents: 3, inactive agents: 0/);
-      expect(output).toMatch(/All of it was seen/);
+      expect(output).toMatch(/Every step was seen/);
       // No colours where nobody sees them.
       expect(output).not.toContain("\u001b[");
       expect(groupMembers(demo.pid)).toEqual([]);

@@ -1,7 +1,7 @@
 /** The error classes: one for each error code of the coordinator, and others for errors of the client itself. */
 import type { ErrorCode, FieldError, JsonValue } from "./wire.ts";
 
-/** A problem (RFC 9457) as the coordinator sends it. The members named here are common; all others are evidence. */
+/** A problem (RFC 9457). Members without a name here are evidence. */
 type Problem = {
   code?: ErrorCode;
   detail?: string;
@@ -142,7 +142,7 @@ export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
-/** The reason of a task's aborted `signal`: the task no longer belongs to this agent, or the agent stops. */
+/** The reason of a task's aborted `signal`. */
 export class TaskRevokedError extends Error {
   override readonly name = "TaskRevokedError";
   /** A `RevocationReason` of the coordinator, or `out_of_touch`, or `stopping`. */
@@ -154,7 +154,7 @@ export class TaskRevokedError extends Error {
   }
 }
 
-/** The reason of a lock's aborted `signal`; `withLock` rejects with it. Another agent may hold the lock by now. */
+/** The reason of a lock's aborted `signal`. Another agent may hold the lock by now. */
 export class LockLostError extends Error {
   override readonly name = "LockLostError";
 }

@@ -17,7 +17,7 @@ export type ClientOptions = {
   cluster?: string | undefined;
   /** Used instead of the global `fetch`. */
   fetch?: typeof fetch | undefined;
-  /** Time limit of one request; a long poll may take its wait longer. Default 30. */
+  /** Time limit of one request, without the wait of a long poll. Default 30. */
   timeoutSeconds?: number | undefined;
   /** How often a repeatable call is retried. Default 5, within about 6 seconds. */
   retries?: number | undefined;

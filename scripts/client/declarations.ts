@@ -25,8 +25,10 @@ const INTERNAL_CONSTRUCTOR = /^ {4}constructor\(http: Http\);$/gm;
 
 /** From the tag to the end of the comment. Examples would be a sixth of the file, so only the source has them. */
 const EXAMPLE = /\s*\* @example\n(?:(?!\*\/)[\s\S])*\*\//g;
-/** A comment with one line left. */
-const ONE_LINE = /\/\*\*\n\s*\* ([^\n]*) \*\//g;
+/** The break before a line of prose in a comment: editors wrap the text by themselves. A tag keeps its line. */
+const PROSE_BREAK = /\n\s*\* (?!@)/g;
+/** A comment of which one line is left. */
+const ONE_LINE = /(\/\*\* [^\n]*?)\s*\n\s*\*\//g;
 
 export function declarations(): string {
   const dir = mkdtempSync(join(tmpdir(), "failover-declarations-"));
@@ -52,7 +54,8 @@ function assembled(dir: string): string {
     const text = readFileSync(join(dir, file), "utf8")
       .replace(INTERNAL_CONSTRUCTOR, "    private constructor();")
       .replace(EXAMPLE, " */")
-      .replace(ONE_LINE, "/** $1 */");
+      .replace(PROSE_BREAK, " ")
+      .replace(ONE_LINE, "$1 */");
     if (file === "index.d.ts") {
       for (const name of exportedNames(text, dir)) publicNames.add(name);
     } else if (file !== "wire.d.ts") {

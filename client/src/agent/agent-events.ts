@@ -8,19 +8,19 @@ export type AgentEvents = {
   registered: { incarnation: number };
   /** The agent is in contact, over a socket or over HTTP. */
   connected: { transport: "socket" | "http" };
-  /** The coordinator is unreachable for now; handlers continue. Without a listener, the first one is printed. */
+  /** The coordinator is unreachable; handlers continue. Without a listener, the first event is printed. */
   disconnected: { reason: string };
-  /** No contact for the whole timeout: by now the coordinator may have declared this agent failed. */
+  /** No contact for the whole timeout: this agent may have been declared failed. */
   outOfTouch: { seconds: number };
   /** A running task no longer belongs to this agent; its `signal` is aborted. */
   revoked: { task: Task; reason: string };
-  /** The coordinator accepted the report of a task: completed, failed, or waiting for its next attempt. */
+  /** The coordinator accepted the report of a task. */
   reported: { task: Task };
-  /** A result came too late. `error` describes the current attempt; the coordinator may have kept the result. */
+  /** A result came too late. `error.evidence` describes the current attempt. */
   lateResult: { task: Task; error: FailoverError };
-  /** The agent is drained (`finish`, `move`), by an operator or because it stops; null: it gets tasks again. */
+  /** The agent is drained (`finish`, `move`), or gets tasks again (null). */
   drain: { mode: "move" | "finish" | null; deadline_at: string | null };
-  /** The agent continues after this error: a refused call, an exception in a message handler. Printed without a listener. */
+  /** A refused call, or an exception in a message handler. The agent continues. Printed without a listener. */
   error: { error: unknown };
   /** The agent has unregistered. */
   stopped: Record<never, never>;

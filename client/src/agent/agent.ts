@@ -32,15 +32,15 @@ export type AgentOptions = ClientOptions & {
   /** Default 10. */
   maxConcurrentTasks?: number | undefined;
   labels?: Record<string, string> | undefined;
-  /** Default: as configured in the cluster, 10. */
+  /** Default: as configured, 10. */
   heartbeatIntervalSeconds?: number | undefined;
-  /** Without a heartbeat for so long, the agent is declared failed. Default: as configured in the cluster, 30. */
+  /** Without a heartbeat for so long, the agent is declared failed. Default: as configured, 30. */
   heartbeatTimeoutSeconds?: number | undefined;
   /** Called at each heartbeat. */
   load?: (() => Load) | undefined;
   /**
-   * Aborts all handlers after a whole timeout without contact, for work that two agents must never do at once.
-   * Default false: handlers continue, and a result counts if the task was not reassigned.
+   * Abort all handlers after a whole timeout without contact, for work that two agents must never do at once.
+   * Default false: a result counts if the task was not reassigned.
    */
   abortWhenOutOfTouch?: boolean | undefined;
   /** `http` never opens a socket. Default `socket`, where the platform has `WebSocket`. */
@@ -149,7 +149,7 @@ export class Agent {
   }
 
   /**
-   * Registers the agent and starts to run tasks. Retries until the coordinator answers.
+   * Registers the agent and runs tasks. Retries until the coordinator answers.
    * @throws {FailoverError} the registration was refused
    * @example
    * agent.on("task_type1", () => "done");
@@ -162,9 +162,8 @@ export class Agent {
   }
 
   /**
-   * Stops the agent: takes no new tasks, waits up to `graceSeconds` (default: the option of the agent, or 30) for
-   * running ones while heartbeats continue, then aborts these and unregisters. Unfinished tasks are reassigned; no
-   * failure is recorded.
+   * Takes no new tasks, waits up to `graceSeconds` for running ones, then aborts these and unregisters. Heartbeats
+   * continue meanwhile. Unfinished tasks are reassigned. No failure is recorded.
    * @example
    * await agent.stop({ graceSeconds: 10 });
    */
@@ -174,13 +173,12 @@ export class Agent {
   }
 
   /**
-   * Runs a function while holding a lock. The lock is renewed meanwhile and released at the end. Tasks of this agent
-   * that want the same lock take turns. `signal` is aborted after nine tenths of the TTL without a renewal, after a
-   * heartbeat timeout without contact, when the agent learns that its incarnation has ended, and before `stop`
-   * unregisters. After a broken connection the agent may be declared failed within the server's
-   * `reconnect_grace_seconds` (5), before it knows. So pass the fencing token to the system that the lock protects,
-   * which must refuse smaller ones.
-   * @throws {LockHeldError} not granted within `waitSeconds` (default 30)
+   * Runs a function while holding a lock, which is renewed meanwhile and released at the end. Tasks of this agent that
+   * want the same lock take turns. `signal` is aborted after nine tenths of the TTL without a renewal, after a heartbeat
+   * timeout without contact, when the agent learns that its incarnation has ended, and before `stop` unregisters. After
+   * a broken connection the agent may be declared failed before it knows. So pass the fencing token to the system that
+   * the lock protects, which must refuse smaller ones.
+   * @throws {LockHeldError} not granted within `waitSeconds`
    * @throws {LockLostError} lost before `use` was done
    * @example
    * await agent.start();

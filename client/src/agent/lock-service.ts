@@ -14,7 +14,7 @@ export type LockOptions = {
   ttlSeconds?: number | undefined;
   /** Longest wait for the lock. Default 30; 0: do not wait. */
   waitSeconds?: number | undefined;
-  /** Ends the wait and leaves the queue; later, aborts the `signal` of the function that runs with the lock. */
+  /** Ends the wait and leaves the queue; later, aborts the `signal` of the function. */
   signal?: AbortSignal | undefined;
 };
 

@@ -22,10 +22,10 @@ import type { Socket } from "./socket.ts";
 export type Attempt = {
   /** Aborted, with a `TaskRevokedError`, when the task no longer belongs to this agent: stop working then. */
   readonly signal: AbortSignal;
-  /** Counts from 1 over all agents. Systems that the work changes can refuse an older attempt by this number. */
+  /** Counts from 1 over all agents, so that other systems can refuse an older attempt. */
   readonly attempt: number;
   /**
-   * Reports progress, 0 to 1, and restarts `progress_timeout_seconds`. Resolves also if the report gets no answer.
+   * Reports progress, 0 to 1, and restarts `progress_timeout_seconds`. Resolves also without an answer.
    * @throws {TaskRevokedError} the task no longer belongs to this agent
    */
   progress(fraction: number): Promise<void>;

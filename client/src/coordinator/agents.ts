@@ -83,7 +83,7 @@ export class Agents {
   }
 
   /**
-   * Reports a failure of an agent that another system has noticed. Failover starts at once.
+   * Reports a failure of an agent. Failover starts at once.
    * @throws {InvalidTransitionError} the agent is inactive already
    * @example
    * const failure = await coordinator.agents.reportFailure("agent2", { failure_type: "machine_gone" });

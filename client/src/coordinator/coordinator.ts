@@ -65,8 +65,8 @@ export class DistributedCoordinator {
   }
 
   /**
-   * Registers an agent that does not use this client; an `Agent` registers itself. The agent is declared failed
-   * unless it sends a heartbeat within its timeout (default 30 s).
+   * Registers an agent that does not use this client; an `Agent` registers itself. Without a heartbeat within its
+   * timeout (default 30 s), the agent is declared failed.
    * @throws {AgentLiveError} @throws {AgentInOtherGroupError}
    * @example
    * await coordinator.registerAgent("agent1", "worker", ["task_type1", "task_type2"], "http://agent1");
@@ -82,7 +82,7 @@ export class DistributedCoordinator {
 
   /**
    * Submits a task, as `tasks.submit` does.
-   * @returns the id of the agent, or null: the task is pending until an agent can take it
+   * @returns the id of the agent; null while the task is pending
    * @example
    * const agent = await coordinator.assignTask({ id: "task1", type: "task_type1", priority: 5, data: { input: "data1" } });
    * console.log(`assigned to ${agent}`);

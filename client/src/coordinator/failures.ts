@@ -40,7 +40,7 @@ export class Incidents {
   }
 
   /**
-   * Groups of related failures and their consequences, as people are notified of them; newest first.
+   * Related failures with their consequences, newest first.
    * @example
    * for await (const incident of coordinator.incidents.list({ status: "firing" })) console.log(incident.summary);
    */

@@ -11,7 +11,7 @@ export class Locks {
   }
 
   /**
-   * All locks of a group (default `default`), each with its holder, expiry and waiters.
+   * All locks of a group, each with its holder, expiry and waiters.
    * @example
    * for await (const lock of coordinator.locks.list()) console.log(lock.resource, lock.holder);
    */

@@ -39,7 +39,7 @@ export class Tasks {
   }
 
   /**
-   * Submits a task. Without an `id`, the client chooses a random one, so that the call is safe to repeat.
+   * Submits a task. Without an `id` the client chooses one, so that the call is safe to repeat.
    * @throws {TaskExistsError} a task with this id and other content exists
    * @example
    * const { task, decision } = await coordinator.tasks.submit({ type: "task_type1", priority: 8, data: { input: 1 } });

@@ -7,6 +7,14 @@ export const SEVERITIES = ["info", "warning", "error", "critical"] as const;
 export const Severity = z.enum(SEVERITIES);
 export type Severity = z.infer<typeof Severity>;
 
+export function isAtLeast(severity: Severity, minimum: Severity): boolean {
+  return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minimum);
+}
+
+export function mostSevere(one: Severity, other: Severity): Severity {
+  return isAtLeast(one, other) ? one : other;
+}
+
 export const FAILURE_TYPES = [
   "heartbeat_timeout",
   "connection_lost",

@@ -6,17 +6,17 @@ import type { ExclusionReason } from "../contract/decision.ts";
 import { hash53 } from "../domain/fingerprint.ts";
 import { type Exclusion, hardExclusion, softExclusion } from "./eligibility.ts";
 import { explain } from "./explanation.ts";
-import { priorityLevel } from "./priority-level.ts";
-import type {
-  Candidate,
-  DecisionContext,
-  Excluded,
-  Factors,
-  PlaceableTask,
-  Ranked,
-  SoftReason,
-  Verdict,
-  Weights,
+import {
+  type Candidate,
+  type DecisionContext,
+  type Excluded,
+  type Factors,
+  type PlaceableTask,
+  priorityLevel,
+  type Ranked,
+  type SoftReason,
+  type Verdict,
+  type Weights,
 } from "./strategy.ts";
 
 /** Candidates shown in a decision. */

@@ -4,8 +4,13 @@
  */
 import type { ExclusionReason } from "../contract/decision.ts";
 import { reliabilityOf } from "../domain/reliability.ts";
-import { priorityLevel } from "./priority-level.ts";
-import type { Candidate, DecisionContext, PlaceableTask, SoftReason } from "./strategy.ts";
+import {
+  type Candidate,
+  type DecisionContext,
+  type PlaceableTask,
+  priorityLevel,
+  type SoftReason,
+} from "./strategy.ts";
 
 export type Exclusion = { reason: ExclusionReason; detail: string };
 

@@ -5,8 +5,15 @@
 import type { PriorityLevel } from "../contract/decision.ts";
 import { designatedBackups, withList, withPosition } from "./designated.ts";
 import { capabilityFactor, loadFactor, performanceFactor, reliabilityFactor } from "./factors.ts";
-import { priorityLevel } from "./priority-level.ts";
-import type { Candidate, DecisionContext, Factors, PlaceableTask, Strategy, Weights } from "./strategy.ts";
+import {
+  type Candidate,
+  type DecisionContext,
+  type Factors,
+  type PlaceableTask,
+  priorityLevel,
+  type Strategy,
+  type Weights,
+} from "./strategy.ts";
 
 /**
  * - high: the task must not fail again, so reliability decides and load hardly matters.

@@ -98,3 +98,12 @@ export type Verdict = {
   readonly excluded: readonly Excluded[];
   readonly excludedCounts: Readonly<Partial<Record<ExclusionReason, number>>>;
 };
+
+/** The level of a priority: at least `high`, else at least `medium`, else low (`task_priority_levels`). */
+export function priorityLevel(
+  priority: number,
+  levels: Config["failover_config"]["task_priority_levels"],
+): PriorityLevel {
+  if (priority >= levels.high) return "high";
+  return priority >= levels.medium ? "medium" : "low";
+}

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { Notification } from "../../src/contract/notification.ts";
-import { retryDelayMs } from "../../src/domain/retry-schedule.ts";
+import { retryDelayMs } from "../../src/domain/backoff.ts";
 import { ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
 const SECOND_MS = 1000;

@@ -7,9 +7,8 @@
  *
  * An entry that failed often is flapping: its return counts only after it stayed up for a while.
  */
-import type { Failure, Severity } from "../../contract/failure.ts";
+import { type Failure, mostSevere, type Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
-import { mostSevere } from "../severity.ts";
 
 /** What a failure is about: a task, or the tasks that another failure left without an agent. Otherwise it is the agent. */
 export type FailureSubject =

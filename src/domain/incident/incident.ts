@@ -8,9 +8,8 @@
  *
  * The record has what the schedule of notifications needs; the entries are stored beside it (see incident-entry.ts).
  */
-import type { Severity } from "../../contract/failure.ts";
+import { mostSevere, type Severity } from "../../contract/failure.ts";
 import type { IncidentStatus } from "../../contract/incident.ts";
-import { mostSevere } from "../severity.ts";
 import { type EntryRecord, isFlapping, recoveredFromMs } from "./incident-entry.ts";
 
 export type IncidentRecord = {

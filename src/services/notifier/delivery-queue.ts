@@ -19,8 +19,8 @@ import {
   TRIES_KEPT,
 } from "../../contract/notification.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
+import { retryDelayMs } from "../../domain/backoff.ts";
 import { earliest } from "../../domain/deadlines.ts";
-import { retryDelayMs } from "../../domain/retry-schedule.ts";
 import { type Delivery, failed } from "../../notifications/channel.ts";
 import type { NotificationMessage } from "../../notifications/notification-message.ts";
 import type { NotificationRow } from "../../storage/notifier/notifications.ts";

@@ -2,7 +2,7 @@
  * The incidents of a cluster: which one a failure joins, and what became of those in it. Open
  * incidents are mirrored in memory and written through.
  */
-import type { Failure } from "../../contract/failure.ts";
+import { type Failure, isAtLeast } from "../../contract/failure.ts";
 import type { TaskMove } from "../../contract/incident.ts";
 import type { ChannelName } from "../../contract/notification.ts";
 import {
@@ -29,7 +29,6 @@ import {
   type LastSent,
   rejoinsUntilMs,
 } from "../../domain/incident/notification-timing.ts";
-import { isAtLeast } from "../../domain/severity.ts";
 import type { NotifierContext } from "./notifier-context.ts";
 
 /** Incidents that are open at a time; beyond it failures join the newest. A digest lists them all. */

@@ -3,7 +3,7 @@
  * together, and hands them to the delivery log. Bounded per channel; what is left over is one digest.
  */
 
-import { SEVERITIES } from "../../contract/failure.ts";
+import { isAtLeast, mostSevere, SEVERITIES } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
 import { instant } from "../../contract/instant.ts";
 import type { ChannelName, Notification, NotificationKind } from "../../contract/notification.ts";
@@ -15,7 +15,6 @@ import {
   sentNow,
   withinMessageLimit,
 } from "../../domain/incident/notification-timing.ts";
-import { isAtLeast, mostSevere } from "../../domain/severity.ts";
 import type { NotificationMessage } from "../../notifications/notification-message.ts";
 import { headline } from "../../notifications/wording.ts";
 import type { NotificationRow } from "../../storage/notifier/notifications.ts";

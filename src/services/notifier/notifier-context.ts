@@ -1,8 +1,7 @@
 /** What the parts of a notifier share: its records, its configuration, and how it speaks to the coordinator. */
-import type { Severity } from "../../contract/failure.ts";
+import { mostSevere, type Severity } from "../../contract/failure.ts";
 import type { ChannelName } from "../../contract/notification.ts";
 import type { NotificationTimes } from "../../domain/incident/notification-timing.ts";
-import { mostSevere } from "../../domain/severity.ts";
 import type { NotificationConfig } from "../../notifications/channel.ts";
 import type { ConfigureNotifier } from "../../protocol/messages.ts";
 import { MetaStore } from "../../storage/meta.ts";

@@ -1,7 +1,12 @@
 /** The record of failures, bounded. */
-import { type Failure, type FailureFilter, SEVERITIES, type Severity } from "../../contract/failure.ts";
+import {
+  type Failure,
+  type FailureFilter,
+  isAtLeast,
+  SEVERITIES,
+  type Severity,
+} from "../../contract/failure.ts";
 import { instant } from "../../contract/instant.ts";
-import { isAtLeast } from "../../domain/severity.ts";
 import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql, twice } from "../sql.ts";
 

@@ -9,9 +9,8 @@ import type { AttemptRow } from "../../../storage/coordinator/attempts.ts";
 import { decide } from "../../../strategies/decide.ts";
 import { hardExclusion } from "../../../strategies/eligibility.ts";
 import { exclusionWords } from "../../../strategies/explanation.ts";
-import { priorityLevel } from "../../../strategies/priority-level.ts";
 import { strategyFor } from "../../../strategies/registry.ts";
-import type { Verdict } from "../../../strategies/strategy.ts";
+import { priorityLevel, type Verdict } from "../../../strategies/strategy.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { type DecisionFacts, decisionRecord } from "./decision-record.ts";
 

@@ -57,10 +57,10 @@ export class CoordinatorAlone implements Disposable {
     return good(this.#coordinator.queries.agent(agentId)).task_count;
   }
 
-  /** Tells the coordinator that an agent died. @returns the time at work until all its tasks have moved, in ms */
+  /** Reports to the coordinator that an agent failed. @returns the time at work until all its tasks have moved, in ms */
   async failOver(agentId: string): Promise<number> {
     this.#failures += 1;
-    const parcel = {
+    const batch = {
       stream: "benchmark",
       messages: [
         {
@@ -82,7 +82,7 @@ export class CoordinatorAlone implements Disposable {
         },
       ],
     };
-    let spentMs = msOf(() => this.#coordinator.receive(parcel));
+    let spentMs = msOf(() => this.#coordinator.receive(batch));
     for (let work = this.#deferred.shift(); work !== undefined; work = this.#deferred.shift()) {
       spentMs += msOf(work);
       // Messages to the notifier come and go in between.

@@ -43,22 +43,24 @@ export const strategies: Benchmark = {
   measure: async () => [...decisions(), await growth()],
 };
 
-type Case = { what: string; strategy: Strategy; roster: AgentRegistry };
+type Case = { what: string; strategy: Strategy; registry: AgentRegistry };
 
 function decisions(): Figure[] {
-  const free = rosterOf(() => true);
-  const halfFull = rosterOf((index) => index % 2 === 0);
-  const full = rosterOf(() => false);
+  const free = registryOf(() => true);
+  const halfFull = registryOf((index) => index % 2 === 0);
+  const full = registryOf(() => false);
   const cases: Case[] = [
-    ...STRATEGIES.map((strategy) => ({ what: strategy.name, strategy, roster: free })),
+    ...STRATEGIES.map((strategy) => ({ what: strategy.name, strategy, registry: free })),
     ...STRATEGIES.filter(({ name }) => name === "failover").flatMap((strategy) => [
-      { what: "failover, half of them full", strategy, roster: halfFull },
-      { what: "failover, all of them full", strategy, roster: full },
+      { what: "failover, half of them full", strategy, registry: halfFull },
+      { what: "failover, all of them full", strategy, registry: full },
     ]),
   ];
   const rounds = Array.from({ length: ROUNDS }, () => ({
     loopUs: medianUs((index) => plainLoop(free, index)),
-    caseUs: cases.map(({ strategy, roster }) => medianUs((index) => oneDecision(strategy, roster, index))),
+    caseUs: cases.map(({ strategy, registry }) =>
+      medianUs((index) => oneDecision(strategy, registry, index)),
+    ),
   }));
   // The first round warms up.
   const counted = rounds.slice(1);
@@ -86,21 +88,21 @@ function medianUs(work: (index: number) => unknown): number {
 }
 
 /** What a coordinator does to place a task, short of writing it down. */
-function oneDecision(strategy: Strategy, roster: AgentRegistry, index: number): unknown {
+function oneDecision(strategy: Strategy, registry: AgentRegistry, index: number): unknown {
   const task = taskOf(index);
   const context: DecisionContext = {
     strategy,
     nowMs: NOW_MS,
     config: FAILOVER_CONFIG,
     fromAgent: "agent-1",
-    typicalMs: roster.typicalMs(task.type),
+    typicalMs: registry.typicalMs(task.type),
   };
-  return decide(task, roster.candidates(), context);
+  return decide(task, registry.candidates(), context);
 }
 
-function plainLoop(roster: AgentRegistry, index: number): number {
+function plainLoop(registry: AgentRegistry, index: number): number {
   let sum = 0;
-  for (const candidate of roster.candidates()) {
+  for (const candidate of registry.candidates()) {
     sum += candidate.openTasks * index;
   }
   return sum;
@@ -120,28 +122,28 @@ function taskOf(index: number): PlaceableTask {
 }
 
 /** A thousand agents, all different, each able to do everything. */
-function rosterOf(isFree: (index: number) => boolean): AgentRegistry {
+function registryOf(isFree: (index: number) => boolean): AgentRegistry {
   const sql = new NodeSql(new DatabaseSync(":memory:"));
   migrate(sql, COORDINATOR_MIGRATIONS);
-  const roster = new AgentRegistry(sql);
+  const registry = new AgentRegistry(sql);
   const random = new Random(1);
   for (let index = 0; index < CANDIDATES; index++) {
     const agent = agentOf(index, random);
-    roster.save(agent);
+    registry.save(agent);
     const openTasks = isFree(index) ? Math.floor(random.between(0, 10)) : agent.maxConcurrentTasks;
-    for (let open = 0; open < openTasks; open++) roster.countOpenTask(agent.id, 1);
+    for (let open = 0; open < openTasks; open++) registry.countOpenTask(agent.id, 1);
   }
-  return roster;
+  return registry;
 }
 
 function agentOf(index: number, random: Random): AgentRecord {
-  const trackOf = () => ({
+  const historyOf = () => ({
     goodWeight: random.between(0, 100),
     badWeight: random.between(0, 10),
     atMs: NOW_MS - random.between(0, 86_400_000),
   });
-  const experienceOf = () => ({
-    reliability: trackOf(),
+  const performanceOf = () => ({
+    reliability: historyOf(),
     meanMs: random.between(100, 10_000),
     samples: Math.floor(random.between(1, 100)),
   });
@@ -168,8 +170,8 @@ function agentOf(index: number, random: Random): AgentRecord {
     tasksFailed: 0,
     taskMsTotal: 0,
     load: { cpu: random.next(), memory: random.next() },
-    reliabilityHistory: trackOf(),
-    performance: Object.fromEntries(TYPES.map((type) => [type, experienceOf()])),
+    reliabilityHistory: historyOf(),
+    performance: Object.fromEntries(TYPES.map((type) => [type, performanceOf()])),
   };
 }
 

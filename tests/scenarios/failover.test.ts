@@ -127,7 +127,7 @@ describe("an agent that falls silent", () => {
     expect(good(group.serve((service) => service.locks.get("orders"))).holder).toBe("a");
     await cluster.pass(10_000);
     expect(group.serve((service) => service.locks.get("orders"))).toMatchObject({ ok: false });
-    // Back again, it goes on with a new attempt of its own.
+    // When the agent is back, it continues under a new attempt.
     await cluster.register("a");
     expect(cluster.task("t")).toMatchObject({
       status: "assigned",
@@ -262,15 +262,12 @@ describe("a claim to a task that waits again", () => {
     }
   });
 
-  it.each([0, 1, 5, 10])(
-    "leaves a priority of %i as it was, whatever the loss made of it",
-    async (priority) => {
-      const cluster = await stranded({ priority }, { failover_config: { preserve_task_priority: false } });
-      expect(cluster.task("t").priority).toBe(Math.max(0, priority - 1));
-      await cluster.register("a", CLAIM);
-      expect(cluster.task("t")).toMatchObject({ status: "running", priority, reassignment_count: 0 });
-    },
-  );
+  it.each([0, 1, 5, 10])("restores a priority of %i that the loss had lowered", async (priority) => {
+    const cluster = await stranded({ priority }, { failover_config: { preserve_task_priority: false } });
+    expect(cluster.task("t").priority).toBe(Math.max(0, priority - 1));
+    await cluster.register("a", CLAIM);
+    expect(cluster.task("t")).toMatchObject({ status: "running", priority, reassignment_count: 0 });
+  });
 
   it("takes nothing from the counts that a retry has begun anew", async () => {
     const cluster = new ScriptedCluster({
@@ -316,7 +313,7 @@ describe("a claim to a task that waits again", () => {
     expect(cluster.progress("t", "a", 1, 0.5)).toMatchObject({ problem: { code: "stale_attempt" } });
   });
 
-  it("is honoured of an agent that has left, and of a task that an operator put back in line", async () => {
+  it("counts for an agent that has left, and for a task that an operator retried", async () => {
     const left = new ScriptedCluster();
     await left.register("a");
     await left.submit({ id: "t" });
@@ -618,7 +615,7 @@ describe("a task that fails", () => {
     expect(repeated.reassignment_count).toBe(1);
   });
 
-  it("shows whoever repeats an old report nothing of what a later holder made of it", async () => {
+  it("does not show the result of a later holder to an agent that repeats an old report", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -629,7 +626,7 @@ describe("a task that fails", () => {
     expect(good(cluster.fail("t", "a", 1))).toMatchObject({ status: "completed", result: null });
   });
 
-  it("is failed at once if it is not retryable, and can be put back in line", async () => {
+  it("is failed at once if it is not retryable, and can be retried by an operator", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });

@@ -165,7 +165,7 @@ describe("a late result", () => {
 });
 
 describe("accepting a late result", () => {
-  it("completes the task, takes it from its holder, and credits who did it", async () => {
+  it("completes the task, revokes the current attempt, and counts for the agent that did it", async () => {
     const cluster = await moved();
     good(cluster.start("t", "b", 2));
     await cluster.submit({ id: "next", required_labels: {}, type: "resize" });

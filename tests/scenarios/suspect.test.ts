@@ -77,7 +77,7 @@ describe("a suspect", () => {
     expect(cluster.failures()).toMatchObject([{ agent_id: "a", tasks_reassigned: 1 }]);
   });
 
-  it("keeps what nobody else can take, and is told of it when it is back", async () => {
+  it("keeps the tasks that no other agent can take, and is woken for them when it is back", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });

@@ -15,7 +15,7 @@ import type { Placement } from "./tasks/placement.ts";
 /** Rows of each kind that one alarm changes at most; the rest follows in the next alarm. */
 const ALARM_SLICE = 100;
 
-/** Finished tasks kept at most, whatever the retention. */
+/** Finished tasks kept at most, with any retention. */
 const FINISHED_KEPT = 200_000;
 
 /** Beyond this size finished tasks are deleted before their retention ends; an object may hold 10 GB. */

@@ -73,16 +73,16 @@ describe("a sign of life that is noticed late", () => {
     expect(life).toEqual(withSign(firstSign(10_000), 12_000));
   });
 
-  it("takes nothing away of what was credited since, and ends no credit", () => {
-    const credited = withExtension(firstSign(10_000), 15_000);
-    const life = withPastSign(credited, 12_000);
+  it("keeps an extension that came after it", () => {
+    const extended = withExtension(firstSign(10_000), 15_000);
+    const life = withPastSign(extended, 12_000);
     expect(life.lastSignMs).toBe(12_000);
     expect(life.extensions).toBe(1);
     expect(heartbeatDeadlineMs(life, TIMEOUT_MS)).toBe(15_000 + TIMEOUT_MS);
   });
 });
 
-describe("a pause of ours", () => {
+describe("our own outage", () => {
   it("shows in another boot id, but not in the very first", () => {
     expect(isRestart("one", "another")).toBe(true);
     expect(isRestart("one", "one")).toBe(false);

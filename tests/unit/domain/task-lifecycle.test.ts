@@ -34,7 +34,7 @@ const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
     task.status === "pending" && task.attempt > 0
       ? resumed(task, { assignedAtMs: nowMs, priority: 5, reassignmentCount: 0 }, nowMs)
       : task,
-  credit: (task, nowMs) => (task.deadlineAtMs === null ? task : extendedTask(task, nowMs)),
+  extend: (task, nowMs) => (task.deadlineAtMs === null ? task : extendedTask(task, nowMs)),
   complete: (task, nowMs) => (isFinished(task.status) ? task : completed(task, "done", nowMs)),
   fail: (task, nowMs) =>
     isFinished(task.status) ? task : failed(task, { message: "", retryable: false }, nowMs),

@@ -275,14 +275,14 @@ describe("whom every strategy passes over", () => {
     ["missing_label", { labels: { zone: "b" } }, { requiredLabels: { zone: "a" } }],
     ["other_group", { group: "south" }, { group: "north" }],
     ["at_capacity", { openTasks: 10 }, {}],
-  ] as const)("whoever is %s, always", (reason, agent, wish) => {
+  ] as const)("an agent that is %s, always", (reason, agent, wish) => {
     const verdict = chosen([candidate("a", agent)], task(wish));
     expect(verdict.selected).toBeNull();
     expect(verdict.excludedCounts).toEqual({ [reason]: 1 });
     expect(verdict.excluded[0]).toMatchObject({ agentId: "a", reason });
   });
 
-  it("whoever failed lately, while another exists", () => {
+  it("an agent that failed lately, while another exists", () => {
     const failedLately = candidate("a", { cooldownUntilMs: NOW_MS + 180_000 });
     const busy = candidate("b", { openTasks: 9 });
     const verdict = chosen([failedLately, busy]);
@@ -301,7 +301,7 @@ describe("whom every strategy passes over", () => {
     expect(verdict.explanation).toContain("taken although cooling down after a failure");
   });
 
-  it("whoever misses heartbeats, while another exists", () => {
+  it("an agent that misses heartbeats, while another exists", () => {
     const silent = candidate("a", { silentUntilMs: NOW_MS + 500 });
     const verdict = chosen([silent, candidate("b", { openTasks: 9 })]);
     expect(verdict.selected).toBe("b");
@@ -312,7 +312,7 @@ describe("whom every strategy passes over", () => {
     );
   });
 
-  it("whoever has a broken socket as `suspect`, and whoever misses heartbeats as `silent`", () => {
+  it("an agent with a broken socket as `suspect`, and one that misses heartbeats as `silent`", () => {
     const verdict = chosen([
       candidate("broken", { status: "suspect" }),
       candidate("quiet", { silentUntilMs: NOW_MS + 500 }),
@@ -324,7 +324,7 @@ describe("whom every strategy passes over", () => {
     ]);
   });
 
-  it("whoever had the task before, while another exists", () => {
+  it("an agent that had the task before, while another exists", () => {
     const verdict = chosen(
       [candidate("a"), candidate("b", { openTasks: 9 })],
       task({ previousAgents: ["a"] }),
@@ -428,7 +428,7 @@ describe("failover", () => {
     expect(choose(9, [failedLately, candidate("other", { reliability: 0.81 })])).toBe("other");
   });
 
-  it("keeps high-priority tasks from whoever is below the reliability threshold, while another can", () => {
+  it("keeps high-priority tasks from an agent below the reliability threshold, while another can", () => {
     const shaky = candidate("shaky", { reliability: 0.79 });
     const verdict = decide(
       failover,

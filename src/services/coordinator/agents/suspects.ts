@@ -44,7 +44,7 @@ export class Suspects {
     const status = liveStatus(agent.drain);
     this.#context.agents.save({ ...agent, status });
     this.#context.recordEvent({ type: `agent.${status}`, subject: agentId, data: { incarnation } }, nowMs);
-    // The agent may not have been told of the tasks that stayed with it.
+    // The agent may not know the tasks that stayed with it.
     if (this.#context.tasks.unstartedOf(agentId) > 0) this.#context.wakeups.changed(agentId, nowMs);
     this.#parts.slots.fill(agentId, nowMs);
   }

@@ -1,19 +1,19 @@
 /**
- * Revoked attempts that an agent's group could not be told of. They are kept in memory and repeated with back-off for
+ * Revoked attempts that could not be delivered to the agent's group. They are kept in memory and repeated with back-off for
  * about an hour, as long as the agent lives in the same incarnation: a later incarnation reads its task list.
  */
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
 import { BackoffTimers, isLastWait } from "./backoff-timers.ts";
 
-/** Revocations kept of all agents together. An agent that is not told of one learns of it when its report is refused. */
+/** Revocations kept of all agents together. An agent that misses one learns of it when its report is refused. */
 const KEPT = 10_000;
 
 type Agent = Pick<AgentRecord, "id" | "incarnation" | "status">;
 
 type Kept = { incarnation: number; revoked: readonly Revocation[] };
 
-/** What one agent is still to be told, and how long the last wait was. */
+/** The revocations that one agent has not got yet, and how long the last wait was. */
 export type Undelivered = { revoked: readonly Revocation[]; waitedMs: number };
 
 /** @property before what of these had failed before, or null */
@@ -24,7 +24,7 @@ export class UndeliveredRevocations {
   readonly #timers = new BackoffTimers();
   #count = 0;
 
-  /** The agent's group could not be told. */
+  /** The delivery to the agent's group failed. */
   add(agent: Agent, { revoked, before }: FailedDelivery, nowMs: number): void {
     if (!isLive(agent.status) || (before !== null && isLastWait(before.waitedMs))) return;
     const addedMeanwhile = this.take(agent)?.revoked ?? [];
@@ -37,7 +37,7 @@ export class UndeliveredRevocations {
     this.#byAgent.set(id, { incarnation, revoked: all });
   }
 
-  /** Removes and returns what the agent is still to be told. */
+  /** Removes and returns the revocations that the agent has not got yet. */
   take(agent: Agent): Undelivered | null {
     const kept = this.#byAgent.get(agent.id);
     const waitedMs = this.#remove(agent.id);
@@ -49,7 +49,7 @@ export class UndeliveredRevocations {
     return this.#timers.nextWorkMs();
   }
 
-  /** The agents to tell again now, each once. @param find an agent as it is now */
+  /** The agents whose revocations are to be delivered again now, each once. @param find an agent as it is now */
   due(find: (agentId: string) => Agent | undefined, nowMs: number): string[] {
     const due: string[] = [];
     for (const { id, waitedMs } of this.#timers.due(nowMs)) {

@@ -2,7 +2,7 @@
  * Tells agents that their task list changed, and which attempts were revoked. A wake-up may be lost, so it is repeated
  * with back-off until the agent has started its tasks or has read its whole list. Revocations are repeated until the
  * agent's group has them. Nothing is stored: a new instance continues the timers from the age of the oldest unstarted
- * task, and an agent that is not told of a revocation learns of it when its report is refused.
+ * task, and an agent that misses a revocation learns of it when its report is refused.
  */
 import type { RevocationReason } from "../../../contract/socket.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";

@@ -14,7 +14,7 @@ function newRegistry(): AgentRegistry {
 }
 
 describe("a candidate", () => {
-  it("is a view without a clock: it has the agent's history, and whoever decides says what time it is", () => {
+  it("is a view without a clock: it has the history, and the decision has the time", () => {
     const registry = newRegistry();
     const agent = agentRecord({ reliabilityHistory: { goodWeight: 3, badWeight: 1, atMs: 0 } });
     registry.save(agent);

@@ -70,7 +70,7 @@ const HABITS: readonly Habit[] = [
   noun("parcel", "MessageBatch"),
   {
     // A letter of the alphabet is a letter, and a message that can never be applied is a dead letter.
-    pattern: /(?<=\w\.)letters\b|\bletters(?=\??: )|(?<!Dead)Letters?(?![a-z]| [a-z])/g,
+    pattern: /(?<=\w\.)letters\b|\bletters(?=\??: )|(?<![Dd]ead)Letters?(?![a-z]| [a-z])/g,
     instead: "OutboxMessage; of an email, EmailContent",
     only: "code",
   },

@@ -7,7 +7,7 @@ import { AgentGroup as Service } from "../services/agent-group/agent-group.ts";
 import type { GroupName } from "../services/agent-group/group-context.ts";
 import type { LockCall } from "../services/agent-group/locks/lock-service.ts";
 import type { OutgoingMessage } from "../services/agent-group/mailbox/mailbox-service.ts";
-import { BaseObject } from "./base-object.ts";
+import { BaseObject, type SocketEnd } from "./base-object.ts";
 import { nameOf } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 import { CONNECT_PATH, partsOfGroupName } from "./object-names.ts";
@@ -17,7 +17,7 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
 
   constructor(ctx: DurableObjectState, env: Env) {
     const name = partsOfGroupName(nameOf(ctx));
-    super(ctx, env, name.cluster, (host) => new Service(host, name));
+    super(ctx, env, { cluster: name.cluster, create: (host) => new Service(host, name) });
     this.#name = name;
   }
 
@@ -41,10 +41,11 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     if (connection !== null) this.service.receiveFrames(connection, data);
   }
 
-  override webSocketClose(socket: WebSocket, code: number, reason: string, wasClean: boolean): void {
+  override webSocketClose(socket: WebSocket, ...end: SocketEnd): void {
+    const [, , wasClean] = end;
     const connection = this.host.sockets.connectionOf(socket);
     if (connection !== null) this.service.disconnected(connection, wasClean);
-    super.webSocketClose(socket, code, reason, wasClean);
+    super.webSocketClose(socket, ...end);
   }
 
   override webSocketError(socket: WebSocket): void {

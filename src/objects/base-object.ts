@@ -5,13 +5,19 @@ import { type DurableHost, durableHost, runAlarm } from "./durable-host.ts";
 import type { Env } from "./env.ts";
 import { acceptTopicWaiter } from "./topic-waiters.ts";
 
+export type ServiceFactory<Service> = { cluster: string; create(host: DurableHost): Service };
+
+/** How the platform describes the end of a socket. */
+export type SocketEnd = [code: number, reason: string, wasClean: boolean];
+
 export abstract class BaseObject<
   Service extends { onAlarm(scheduledMs: number | null): void },
 > extends DurableObject<Env> {
   protected readonly host: DurableHost;
   protected readonly service: Service;
 
-  constructor(ctx: DurableObjectState, env: Env, cluster: string, create: (host: DurableHost) => Service) {
+  /** @param create makes the service, once its host is there */
+  constructor(ctx: DurableObjectState, env: Env, { cluster, create }: ServiceFactory<Service>) {
     super(ctx, env);
     this.host = durableHost(ctx, env, cluster);
     this.service = create(this.host);
@@ -25,7 +31,7 @@ export abstract class BaseObject<
     runAlarm(this.host.alarm, () => this.service.onAlarm(info?.scheduledTime ?? null));
   }
 
-  override webSocketClose(socket: WebSocket, _code: number, _reason: string, _wasClean: boolean): void {
+  override webSocketClose(socket: WebSocket, ..._end: SocketEnd): void {
     closeSocket(socket);
   }
 

@@ -23,7 +23,7 @@ import type { Env } from "./env.ts";
 
 export class Coordinator extends BaseObject<Service> implements CoordinatorCalls {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, nameOf(ctx), (host) => new Service(host, baseConfig()));
+    super(ctx, env, { cluster: nameOf(ctx), create: (host) => new Service(host, baseConfig()) });
   }
 
   receive(batch: MessageBatch) {

@@ -1,6 +1,6 @@
 /**
- * The guarantees, checked from the environment: against what clients were told, and against what
- * is on disk. Every finding is a sentence; none is the goal.
+ * Checks the guarantees from outside: against the answers that clients got, and against the rows on disk. Each finding is a
+ * sentence; a good run has none.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { Failure } from "../../../src/contract/failure.ts";
@@ -23,13 +23,13 @@ type Waiter = { resource: string; id: string; endsAtMs: number };
 
 export class Auditor {
   readonly findings: string[] = [];
-  /** As each stood after the last commit, with its line. */
-  readonly #locks = new Map<string, LockRow & { line: Waiter[] }>();
+  /** Each lock with its queue, after the last commit. */
+  readonly #locks = new Map<string, LockRow & { queue: Waiter[] }>();
 
   /**
-   * At each commit of a group, by its rows alone: a lock has one holder, who is live; it changes hands when its holder
-   * let it go, its TTL has passed or its holder is gone, under a token greater than any before, and to nobody who
-   * came after another that waits for it.
+   * At each commit of a group, by its rows alone: the holder of a lock is live; a lock passes to another when its holder
+   * released it, its TTL has passed or its holder is gone, under a token greater than any before; and it goes to no agent
+   * that came after another that still waits.
    */
   watchLocks(group: string, database: DatabaseSync, nowMs: number): void {
     const hasLocks = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'locks'").all().length > 0;
@@ -54,7 +54,7 @@ export class Auditor {
       const { resource, holder, incarnation, token, releasedToken } = lock;
       const key = `${group}/${resource}`;
       const known = this.#locks.get(key);
-      const line = waiters.filter((waiter) => waiter.resource === resource);
+      const queue = waiters.filter((waiter) => waiter.resource === resource);
       if (holder !== null && !isLive(holder, incarnation))
         this.findings.push(`lock ${key} is held by ${holder} (${incarnation}), who is gone`);
       if (known?.token !== token) {
@@ -67,21 +67,21 @@ export class Auditor {
           (known.expiresAtMs ?? 0) <= nowMs ||
           !isLive(known.holder, known.incarnation);
         if (!isOver) this.findings.push(`lock ${key} was taken from ${known.holder} for ${holder}`);
-        const place = known?.line.findIndex(({ id }) => id === holder) ?? -1;
-        const before = place < 0 ? known?.line : known?.line.slice(0, place);
+        const position = known?.queue.findIndex(({ id }) => id === holder) ?? -1;
+        const before = position < 0 ? known?.queue : known?.queue.slice(0, position);
         const passed = before?.find(
-          ({ id, endsAtMs }) => endsAtMs > nowMs && line.some((waiter) => waiter.id === id),
+          ({ id, endsAtMs }) => endsAtMs > nowMs && queue.some((waiter) => waiter.id === id),
         );
         if (holder !== null && passed !== undefined)
           this.findings.push(`lock ${key} went to ${holder}, and ${passed.id} had come before`);
       } else if (holder !== known.holder && holder !== null) {
         this.findings.push(`lock ${key} went from ${known.holder} to ${holder} under one token`);
       }
-      this.#locks.set(key, { ...lock, line });
+      this.#locks.set(key, { ...lock, queue });
     }
   }
 
-  /** Each grant that an agent was told of, in the order of telling, had a token of its own. */
+  /** Each grant that an agent learned of had a token of its own. */
   checkGrants(agents: readonly SimulatedAgent[]): void {
     const owners = new Map<string, string>();
     for (const agent of agents) {
@@ -138,7 +138,7 @@ export class Auditor {
     for (const [id, attempts] of byTask) {
       attempts.forEach(({ attempt, ended_at }, index) => {
         if (attempt !== index + 1)
-          this.findings.push(`task ${id} has attempt ${attempt} in place ${index + 1}`);
+          this.findings.push(`task ${id} has attempt ${attempt} as number ${index + 1}`);
         if (ended_at === null && index < attempts.length - 1)
           this.findings.push(`task ${id} has two open attempts`);
       });
@@ -167,7 +167,7 @@ export class Auditor {
     return rows.map((row) => JSON.parse(row.failure) as Failure);
   }
 
-  /** Nobody was failed early; who died has one record; every record was told. */
+  /** No agent was failed early; each agent that died has one record; each record was covered by a notification. */
   checkFailures(cluster: SimulatedCluster, agents: readonly SimulatedAgent[]): void {
     const failures = this.failuresOf(cluster);
     const byAgent = new Map(agents.map((agent) => [agent.id, agent]));
@@ -197,11 +197,11 @@ export class Auditor {
       );
       if (!isRecorded) this.findings.push(`${agent.id} died and nobody noticed`);
     }
-    this.#checkTold(cluster, failures);
+    this.#checkNotified(cluster, failures);
   }
 
-  /** Through each channel something arrived that covers the failure, and what came twice was the same. */
-  #checkTold(cluster: SimulatedCluster, failures: readonly Failure[]): void {
+  /** On each channel a notification arrived that covers the failure; a message that arrived twice was the same. */
+  #checkNotified(cluster: SimulatedCluster, failures: readonly Failure[]): void {
     const arrived = cluster.notifier.database.prepare(
       `SELECT DISTINCT channel FROM covered_failures
        JOIN notification_incidents ON dedup_key = 'default/' || incident_id
@@ -212,7 +212,7 @@ export class Auditor {
       if (severity === "info") continue;
       const channels = (arrived.all(id, Date.parse(at)) as { channel: string }[]).map((row) => row.channel);
       for (const channel of ["log", "webhook"]) {
-        if (!channels.includes(channel)) this.findings.push(`failure ${id} was not told through ${channel}`);
+        if (!channels.includes(channel)) this.findings.push(`failure ${id} was not notified on ${channel}`);
       }
     }
     const bodies = new Map<string, string>();
@@ -223,7 +223,7 @@ export class Auditor {
     }
   }
 
-  /** Nobody but these was failed. */
+  /** Only these agents were failed. */
   checkOnlyFailed(cluster: SimulatedCluster, expected: readonly string[]): void {
     for (const { agent_id, failure_type, message } of this.failuresOf(cluster)) {
       if (failure_type === "heartbeat_timeout" && !expected.includes(agent_id ?? "")) {

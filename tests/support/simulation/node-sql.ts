@@ -2,10 +2,10 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Sql, SqlValue } from "../../../src/storage/sql.ts";
 
-/** What a transaction meets at its end: nothing, or a crash on either side of its commit. */
+/** How a transaction ends: it commits, or the object crashes on either side of the commit. */
 export type Fate = "commits" | "crashes before the commit" | "crashes after the commit";
 
-/** The process is gone: nothing of it runs on, and nobody is told. */
+/** The process is gone: none of its code runs any more. */
 export class Crash extends Error {
   constructor() {
     super("the object crashed");
@@ -27,7 +27,7 @@ export class NodeSql implements Sql {
     this.#onCommit = onCommit;
   }
 
-  /** Whatever still runs of the object can touch nothing any more. */
+  /** Code of the object that still runs reads and writes nothing any more. */
   die(): void {
     this.#isDead = true;
   }

@@ -1,4 +1,4 @@
-/** Seeded chance: the same seed gives the same run. */
+/** Seeded randomness: the same seed gives the same run. */
 
 export class Random {
   #state: number;

@@ -1,4 +1,4 @@
-/** A simulated cluster driven step by step, for tests that tell a story with exact times. */
+/** A simulated cluster that a test drives step by step, with exact times. */
 import type { Agent, DrainRequest, Registration } from "../../../src/contract/agent.ts";
 import type { ConfigInput } from "../../../src/contract/config.ts";
 import type { Decision } from "../../../src/contract/decision.ts";
@@ -21,14 +21,14 @@ export class ScriptedCluster {
   readonly world = new World(1);
   readonly cluster: SimulatedCluster;
   readonly #incarnations = new Map<string, number>();
-  readonly #beating = new Map<string, () => void>();
-  #told = 0;
+  readonly #heartbeats = new Map<string, () => void>();
+  #delivered = 0;
 
   constructor(config: ConfigInput = {}) {
     this.cluster = new SimulatedCluster(this.world, { config });
   }
 
-  /** Registers an agent with an interval of 1 s and a timeout of 3 s that beats until it is silenced. */
+  /** Registers an agent with an interval of 1 s and a timeout of 3 s that sends heartbeats until it is silenced. */
   async register(id: string, overrides: Partial<Registration> = {}, group = "default"): Promise<void> {
     const answer = this.cluster.coordinator.serve((service) =>
       service.register(
@@ -49,7 +49,7 @@ export class ScriptedCluster {
     await this.pass(MESSAGE_MS);
     const { agent } = good(await answer);
     this.#incarnations.set(id, agent.incarnation);
-    this.#beat(id, group, agent.incarnation);
+    this.#startHeartbeats(id, group, agent.incarnation);
   }
 
   /** Opens a socket of an agent. */
@@ -62,7 +62,7 @@ export class ScriptedCluster {
   }
 
   silence(id: string): void {
-    this.#beating.get(id)?.();
+    this.#heartbeats.get(id)?.();
   }
 
   async pass(durationMs: number): Promise<void> {
@@ -119,11 +119,11 @@ export class ScriptedCluster {
     );
   }
 
-  /** Has the coordinator hear a message as if from a group. */
+  /** Delivers a message to the coordinator as if a group had sent it. */
   deliverToCoordinator(message: ToCoordinator): void {
-    this.#told += 1;
-    const messages = [{ number: this.#told, message }];
-    this.cluster.coordinator.serve((service) => service.receive({ stream: "script", messages: messages }));
+    this.#delivered += 1;
+    const messages = [{ number: this.#delivered, message }];
+    this.cluster.coordinator.serve((service) => service.receive({ stream: "script", messages }));
   }
 
   agent(id: string): Agent {
@@ -152,10 +152,10 @@ export class ScriptedCluster {
     return agentPrincipal(agentId, this.incarnationOf(agentId));
   }
 
-  #beat(id: string, group: string, incarnation: number): void {
+  #startHeartbeats(id: string, group: string, incarnation: number): void {
     this.silence(id);
     let isSilent = false;
-    this.#beating.set(id, () => {
+    this.#heartbeats.set(id, () => {
       isSilent = true;
     });
     const beat = () => {
@@ -190,7 +190,7 @@ export function bad(outcome: Outcome<unknown>): Problem {
   return outcome.problem;
 }
 
-/** `a` runs `running` and has not started `waiting`; `b` is there to take over. */
+/** Agent `a` runs `running` and has not started `waiting`; agent `b` is free. */
 export async function clusterAtWork(config: ConfigInput = {}): Promise<ScriptedCluster> {
   const cluster = new ScriptedCluster(config);
   await cluster.register("a");

@@ -1,6 +1,6 @@
 /**
- * A simulated agent: registers, beats, reads its list, works and reports, over the simulated
- * network. It can be killed, or frozen for a while and so become a zombie.
+ * A simulated agent: registers, sends heartbeats, reads its list, works and reports, over the simulated network. A test can
+ * kill it, or freeze it for a while, which makes it a zombie.
  */
 import type { RunningTask } from "../../../src/contract/agent.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
@@ -17,9 +17,9 @@ export type AgentOptions = {
   intervalMs?: number;
   timeoutMs?: number;
   maxConcurrentTasks?: number;
-  /** How long a task takes it. */
+  /** How long it works on a task. */
   workMs: () => number;
-  /** Names of locks it takes now and then. */
+  /** Names of locks that it acquires now and then. */
   locks?: string[];
 };
 
@@ -34,7 +34,7 @@ export class SimulatedAgent {
   readonly lastSignMs = new Map<number, number>();
   readonly results: AcknowledgedResult[] = [];
   readonly grants: { resource: string; token: number }[] = [];
-  /** Calls that were refused because a newer attempt or incarnation had taken over. */
+  /** The codes of calls that were refused. */
   readonly refusals: string[] = [];
   readonly #cluster: SimulatedCluster;
   readonly #options: AgentOptions;
@@ -65,7 +65,7 @@ export class SimulatedAgent {
     while (this.#isAlive) {
       await this.#pause(this.#intervalMs);
       if (!this.#isAlive) return;
-      await this.#beat();
+      await this.#sendHeartbeat();
       await this.#takeTasks();
       await this.#useLock();
     }
@@ -91,7 +91,7 @@ export class SimulatedAgent {
     while (this.#isAlive) {
       const { world } = this.#cluster;
       const sinceMs = Math.floor(world.nowMs);
-      // Some know what they still work on, others have forgotten.
+      // Sometimes the agent lists the tasks that it runs, and sometimes it has lost them.
       const running_tasks = world.random.chance(0.5) ? [...this.#running.values()] : [];
       const registered = await this.#call(() =>
         this.#cluster.coordinator.serve((service) =>
@@ -120,7 +120,7 @@ export class SimulatedAgent {
     }
   }
 
-  async #beat(): Promise<void> {
+  async #sendHeartbeat(): Promise<void> {
     const incarnation = this.#incarnation;
     const answer = await this.#call(() =>
       this.#cluster.group(this.group).serve((service) => {
@@ -179,10 +179,10 @@ export class SimulatedAgent {
     const principal = agentPrincipal(this.id, this.#incarnation);
     const group = this.#cluster.group(this.group);
     const { random } = this.#cluster.world;
-    // Some outlast the timeout of who holds them.
+    // Some TTLs are longer than the timeout of their holder.
     const ttlSeconds = random.pick([2, 20]);
     const lock = random.chance(0.7)
-      ? await this.#acquireInLine(resource, principal, ttlSeconds)
+      ? await this.#acquireWaiting(resource, principal, ttlSeconds)
       : await this.#call(() =>
           group.serve((service) =>
             service.locks.acquire(resource, { agent_id: this.id, ttl_seconds: ttlSeconds }, principal),
@@ -199,8 +199,8 @@ export class SimulatedAgent {
     await this.#call(() => group.serve((service) => service.locks.release(resource, token, principal)));
   }
 
-  /** As a call does that is held until its turn comes; now and then it is given up. */
-  async #acquireInLine(
+  /** As a call that waits until it gets the lock; now and then the agent gives up. */
+  async #acquireWaiting(
     resource: string,
     principal: AgentPrincipal,
     ttlSeconds: number,
@@ -242,7 +242,7 @@ export class SimulatedAgent {
     return null;
   }
 
-  /** One call over the network; null if there was no answer. The dead call nobody. */
+  /** One call over the network; null if there was no answer, or if the agent is dead. */
   async #call<Result>(serve: () => Result | Promise<Result>): Promise<Result | null> {
     if (!this.#isAlive) return null;
     try {

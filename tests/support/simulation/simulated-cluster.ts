@@ -1,6 +1,6 @@
 /**
- * One cluster in simulation: a coordinator, a notifier and some groups, with the messages
- * between them going over the simulated network, on a server that can be killed and started.
+ * One simulated cluster: a coordinator, a notifier and some groups, on a server that a test can kill and start. Messages
+ * between the objects go over the simulated network.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Config, type ConfigInput } from "../../../src/contract/config.ts";
@@ -30,11 +30,11 @@ export class SimulatedCluster {
   readonly world: World;
   readonly coordinator: SimulatedObject<Coordinator>;
   readonly notifier: SimulatedObject<Notifier>;
-  /** What the channel `log` said. */
+  /** The notifications of the channel `log`. */
   readonly logged: Record<string, unknown>[] = [];
-  /** Attempts that agents were told they lost, whether they heard it or not. */
+  /** Attempts in wake-ups as taken from their agents, delivered or not. */
   readonly revoked: (Revocation & { agentId: string })[] = [];
-  /** What arrived at the webhook's receiver, repeats included. */
+  /** The messages that arrived at the receiver of webhooks, repeats included. */
   readonly received: { id: string; body: unknown }[] = [];
   /** What that receiver answers. */
   answers: () => { status: number; retryAfter: string | null } = () => ({ status: 200, retryAfter: null });
@@ -86,7 +86,7 @@ export class SimulatedCluster {
     if (!connected.ok) return connected;
     const socket = new SimulatedSocket(connected.value, {
       nowMs: () => Math.floor(this.world.nowMs),
-      said: ({ connection }, text) => object.serve((service) => service.receiveFrames(connection, text)),
+      received: ({ connection }, text) => object.serve((service) => service.receiveFrames(connection, text)),
       ended: (ended, isClean) => {
         object.serve((service) => service.disconnected(ended.connection, isClean));
         object.sockets.drop(ended);
@@ -101,13 +101,13 @@ export class SimulatedCluster {
     return this.#isUp;
   }
 
-  /** `kill -9` of the server: every instance is gone, and nothing answers. */
+  /** As `kill -9` of the server: every instance is gone, and no call is answered. */
   kill(): void {
     this.#isUp = false;
     for (const object of this.#objects()) object.end();
   }
 
-  /** Starts it again, as another process. */
+  /** Starts the server again, as another process. */
   start(): void {
     this.#isUp = true;
     this.#reachableSinceMs = Math.floor(this.world.nowMs);
@@ -132,7 +132,7 @@ export class SimulatedCluster {
     };
   }
 
-  /** The world environment: a receiver of webhooks behind the simulated network, and no mail. */
+  /** What the notifier reaches: a receiver of webhooks behind the simulated network, and no mail. */
   #environment(): NotifierEnvironment {
     return {
       transports: {
@@ -157,13 +157,13 @@ export class SimulatedCluster {
 
   #peers(): Peers {
     return {
-      deliver: (receiver, parcel) => this.world.call(() => this.#receive(receiver, parcel)),
-      wakeAgent: (group, doorbell) => {
-        const { agentId, revoked = [] } = doorbell;
+      deliver: (receiver, batch) => this.world.call(() => this.#receive(receiver, batch)),
+      wakeAgent: (group, wakeup) => {
+        const { agentId, revoked = [] } = wakeup;
         this.revoked.push(...revoked.map((revocation) => ({ agentId, ...revocation })));
-        return this.world.call(() => this.group(group).serve((service) => service.wakeAgent(doorbell)));
+        return this.world.call(() => this.group(group).serve((service) => service.wakeAgent(wakeup)));
       },
-      // Copied, as what objects tell each other is.
+      // Copied, as the arguments of calls between objects are.
       report: (reports) => {
         const copy = structuredClone(reports);
         return this.world.call(() => this.coordinator.serve((service) => service.reportAll(copy)));
@@ -173,9 +173,9 @@ export class SimulatedCluster {
     };
   }
 
-  #receive(receiver: Address, parcel: MessageBatch): Receipt {
-    // Copied, as a message between objects is.
-    const copy = structuredClone(parcel);
+  #receive(receiver: Address, batch: MessageBatch): Receipt {
+    // Copied, as the arguments of calls between objects are.
+    const copy = structuredClone(batch);
     if (receiver === "coordinator") return this.coordinator.serve((service) => service.receive(copy));
     if (receiver === "notifier") return this.notifier.serve((service) => service.receive(copy));
     return this.group(receiver.slice("group/".length)).serve((service) => service.receive(copy));

@@ -1,7 +1,6 @@
 /**
- * A simulated Durable Object: a disk that survives crashes, one alarm that is part of its
- * transactions, and an instance that comes and goes. The instance is one of the very
- * services that run on Cloudflare.
+ * A simulated Durable Object: a disk that survives crashes, one alarm that is part of its transactions, and instances that
+ * come and go. An instance is one of the services that run on Cloudflare.
  */
 import { DatabaseSync } from "node:sqlite";
 import type { Host, Peers } from "../../../src/services/host.ts";
@@ -25,9 +24,9 @@ export type ObjectOptions<Service> = {
 };
 
 export class SimulatedObject<Service extends object> {
-  /** What is on disk; for tests to look at. */
+  /** What is on disk, for tests to read. */
   readonly database = new DatabaseSync(":memory:");
-  /** The sockets that the platform holds for it. */
+  /** The sockets that the platform holds for the object. */
   readonly sockets = new SimulatedSockets();
   readonly #world: World;
   readonly #options: ObjectOptions<Service>;
@@ -59,20 +58,20 @@ export class SimulatedObject<Service extends object> {
     }
   }
 
-  /** The instance has crashed: gone is all that was only in memory, and its sockets. */
+  /** The instance has crashed: its memory and its sockets are gone. */
   end(): void {
     this.sockets.cut();
     this.evict();
   }
 
-  /** The instance goes from memory, and its sockets stay. */
+  /** The instance leaves memory; its sockets stay. */
   evict(): void {
     this.#live?.sql.die();
     this.#live = null;
     this.#stagedAlarmMs = undefined;
   }
 
-  /** After the server was down: an alarm that was due meanwhile goes off now. */
+  /** After the server was down: an alarm that was due meanwhile fires now. */
   wake(): void {
     if (this.#alarmMs !== null) this.#schedule(this.#alarmMs);
   }
@@ -111,7 +110,7 @@ export class SimulatedObject<Service extends object> {
         },
       },
       wakeups: { wake() {} },
-      // What an instance that is gone still has under way reaches nobody.
+      // An instance that is gone reaches no socket any more.
       sockets: {
         send: (connection, frame) => {
           if (isMine()) this.sockets.send(connection, frame);
@@ -119,8 +118,8 @@ export class SimulatedObject<Service extends object> {
         close: (connection, code, reason) => {
           if (isMine()) this.sockets.close(connection, code, reason);
         },
-        setBackpressured: (connection, isHeldBack) => {
-          if (isMine()) this.sockets.setBackpressured(connection, isHeldBack);
+        setBackpressured: (connection, isBackpressured) => {
+          if (isMine()) this.sockets.setBackpressured(connection, isBackpressured);
         },
         isBackpressured: (connection) => this.sockets.isBackpressured(connection),
         isKnown: (connection) => this.sockets.isKnown(connection),
@@ -144,10 +143,10 @@ export class SimulatedObject<Service extends object> {
 
   #schedule(atMs: number): void {
     this.#cancelAlarm();
-    this.#cancelAlarm = this.#world.at(atMs, () => this.#ring(atMs));
+    this.#cancelAlarm = this.#world.at(atMs, () => this.#fireAlarm(atMs));
   }
 
-  #ring(dueMs: number): void {
+  #fireAlarm(dueMs: number): void {
     if (!this.#options.isUp()) return;
     this.#alarmMs = null;
     try {

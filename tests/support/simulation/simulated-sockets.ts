@@ -1,44 +1,44 @@
 /**
- * The sockets of a simulated group's agents. They outlive an eviction of the instance, not a crash: then each end
- * learns that the other is gone.
+ * The sockets of a simulated group's agents. They outlive an eviction of the instance. After a crash each end learns that the
+ * other is gone.
  */
 import type { ServerFrame } from "../../../src/contract/socket.ts";
 import type { Connection, Sockets } from "../../../src/services/host.ts";
 
-/** What the agent's end sees and does. */
+/** The agent's end of a socket. */
 export class SimulatedSocket {
   readonly connection: Connection;
-  /** What the server said, in order. */
+  /** The frames from the server, in order. */
   readonly received: ServerFrame[] = [];
   closed: { code: number; reason: string } | null = null;
-  /** As the server has noted with its end. */
+  /** As the group has stored with its end. */
   isBackpressured = false;
-  /** Of the last `ping`. */
+  /** When the last `ping` was sent. */
   pingedAtMs: number | null = null;
-  readonly #ends: SocketEnds;
+  readonly #events: SocketEvents;
 
-  constructor(connection: Connection, ends: SocketEnds) {
+  constructor(connection: Connection, events: SocketEvents) {
     this.connection = connection;
-    this.#ends = ends;
+    this.#events = events;
   }
 
-  /** Answered by the platform: nobody is woken. */
+  /** The platform answers a `ping`, and does not wake the object. */
   ping(): void {
-    if (this.closed === null) this.pingedAtMs = this.#ends.nowMs();
+    if (this.closed === null) this.pingedAtMs = this.#events.nowMs();
   }
 
-  /** Sends a frame, or anything else. */
+  /** Sends a frame, or any text. */
   send(frame: object | string): void {
     if (this.closed === null)
-      this.#ends.said(this, typeof frame === "string" ? frame : JSON.stringify(frame));
+      this.#events.received(this, typeof frame === "string" ? frame : JSON.stringify(frame));
   }
 
-  /** Ends in good order. */
+  /** Closes the socket with a close frame. */
   close(): void {
     this.#end(true, { code: 1000, reason: "" });
   }
 
-  /** Its process dies. */
+  /** The agent's process dies. */
   break(): void {
     this.#end(false, { code: 1006, reason: "" });
   }
@@ -51,13 +51,13 @@ export class SimulatedSocket {
   #end(isClean: boolean, closed: { code: number; reason: string }): void {
     if (this.closed !== null) return;
     this.closed = closed;
-    this.#ends.ended(this, isClean);
+    this.#events.ended(this, isClean);
   }
 }
 
-export type SocketEnds = {
+export type SocketEvents = {
   nowMs(): number;
-  said(socket: SimulatedSocket, text: string): void;
+  received(socket: SimulatedSocket, text: string): void;
   ended(socket: SimulatedSocket, isClean: boolean): void;
 };
 
@@ -68,7 +68,7 @@ export class SimulatedSockets implements Sockets {
     this.#sockets.set(socket.connection.number, socket);
   }
 
-  /** The other end has heard of its end. */
+  /** The end of the socket has been reported to the object. */
   drop(socket: SimulatedSocket): void {
     this.#sockets.delete(socket.connection.number);
   }
@@ -91,9 +91,9 @@ export class SimulatedSockets implements Sockets {
     this.#sockets.delete(connection);
   }
 
-  setBackpressured(connection: number, isHeldBack: boolean): void {
+  setBackpressured(connection: number, isBackpressured: boolean): void {
     const socket = this.#sockets.get(connection);
-    if (socket !== undefined) socket.isBackpressured = isHeldBack;
+    if (socket !== undefined) socket.isBackpressured = isBackpressured;
   }
 
   isBackpressured(connection: number): boolean {

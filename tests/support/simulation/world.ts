@@ -1,6 +1,6 @@
 /**
- * Simulated time and a simulated network. Everything that happens is an event in one queue;
- * between two events every promise that can settle has settled, so a seed repeats a run.
+ * Simulated time and a simulated network. Each event is in one queue, and between two events every promise that can settle
+ * has settled, so a seed repeats a run.
  */
 import { Random } from "./random.ts";
 
@@ -11,7 +11,7 @@ export type Network = {
   latencyMs: [low: number, high: number];
   /** The request never arrives. */
   lost: number;
-  /** The request arrives and is carried out, its answer does not. */
+  /** The request arrives and is served; its answer is lost. */
   answerLost: number;
   /** The request arrives twice, the second time later. */
   doubled: number;
@@ -44,7 +44,7 @@ export class World {
     return this.at(this.nowMs + delayMs, run);
   }
 
-  /** @returns a function that takes it back */
+  /** @returns a function that cancels the event */
   at(atMs: number, run: () => void): () => void {
     const event = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run };
     push(this.#queue, event);
@@ -57,7 +57,7 @@ export class World {
     return new Promise((resolve) => this.after(durationMs, resolve));
   }
 
-  /** Carries a call over the network: it may be late, doubled or lost on either way. */
+  /** Passes a call over the network: it may be late, doubled, or lost on either way. */
   call<Result>(serve: () => Result | Promise<Result>): Promise<Result> {
     const { lost, answerLost, doubled } = this.network;
     return new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ export class World {
     this.nowMs = untilMs;
   }
 
-  /** Lets time pass until `condition` holds, looking every so often. @returns whether it came to hold */
+  /** Lets time pass until `condition` holds, which is checked at each step. @returns whether it holds */
   async runUntil(condition: () => boolean, limitMs: number, stepMs = 250): Promise<boolean> {
     for (let passedMs = 0; passedMs < limitMs; passedMs += stepMs) {
       if (condition()) return true;

@@ -91,9 +91,8 @@ export class LivenessMonitor {
     }
     this.#firstCheckMs = null;
     if (overdue.length > 0) this.#reportSilent(overdue, nowMs);
-    const graceSeconds = this.#context.settings.reconnectGraceMs / 1000;
     for (const session of overdue) {
-      this.#lifecycle.end(session, causeOf(session, graceSeconds, overdueSinceMs, nowMs), nowMs);
+      this.#lifecycle.end(session, this.#causeOf(session, overdueSinceMs, nowMs), nowMs);
     }
     const lapsed = expiredLocks.filter((lock) => this.#context.locks.find(lock.resource) === lock);
     for (const lock of lapsed) {
@@ -171,22 +170,23 @@ export class LivenessMonitor {
       },
     ]);
   }
-}
 
-function causeOf(session: Session, graceSeconds: number, overdueSinceMs: number, nowMs: number): EndCause {
-  const silentSeconds = ((nowMs - session.life.lastSignMs) / 1000).toFixed(1);
-  if (session.suspectUntilMs !== null && session.suspectUntilMs <= overdueSinceMs) {
+  /** @param overdueSinceMs when its deadline was first found to have passed */
+  #causeOf(session: Session, overdueSinceMs: number, nowMs: number): EndCause {
+    const silentSeconds = ((nowMs - session.life.lastSignMs) / 1000).toFixed(1);
+    if (session.suspectUntilMs !== null && session.suspectUntilMs <= overdueSinceMs) {
+      return {
+        ending: "failed",
+        failureType: "connection_lost",
+        message: `its connection broke, and no sign of life followed (the last was ${silentSeconds} s ago)`,
+        details: { reconnect_grace_seconds: this.#context.settings.reconnectGraceMs / 1000 },
+      };
+    }
     return {
       ending: "failed",
-      failureType: "connection_lost",
-      message: `its connection broke, and no sign of life followed (the last was ${silentSeconds} s ago)`,
-      details: { reconnect_grace_seconds: graceSeconds },
+      failureType: "heartbeat_timeout",
+      message: `no sign of life for ${silentSeconds} s (timeout ${session.timeoutMs / 1000} s)`,
+      details: { timeout_seconds: session.timeoutMs / 1000 },
     };
   }
-  return {
-    ending: "failed",
-    failureType: "heartbeat_timeout",
-    message: `no sign of life for ${silentSeconds} s (timeout ${session.timeoutMs / 1000} s)`,
-    details: { timeout_seconds: session.timeoutMs / 1000 },
-  };
 }

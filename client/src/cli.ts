@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `failover-coordinator`: reads its words, does one thing, and ends with a code that says how. */
+/** The command `failover-coordinator`: parses its arguments, runs one command, and exits with a code that says how it ended. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { CODES, type Command, CommandFailure, UsageError } from "./cli/command.ts";
 import { COMMANDS } from "./cli/commands.ts";
@@ -16,15 +16,15 @@ const GENERAL = {
   help: { type: "boolean", short: "h" },
 } as const satisfies ParseArgsOptionsConfig;
 
-const GENERAL_HELP = `options of every command:
-  --url URL          where the coordinator answers (FAILOVER_URL, URL; http://127.0.0.1:8787)
-  --token TOKEN      FAILOVER_TOKEN, ADMIN_TOKEN
-  --cluster CLUSTER  FAILOVER_CLUSTER; default
-  --json             for programs: what the coordinator answered, as JSON
-  --help
+const GENERAL_HELP = `Options of every command:
+  --url URL          Address of the coordinator (env FAILOVER_URL or URL, default http://127.0.0.1:8787)
+  --token TOKEN      Access token (env FAILOVER_TOKEN or ADMIN_TOKEN)
+  --cluster CLUSTER  Cluster to use (env FAILOVER_CLUSTER, default "default")
+  --json             Print the coordinator's response as JSON
+  --help             Show this help
 
-ends with: 0 done, 1 no answer or an error over there, 2 wrong words, 3 refused or not found, 4 not allowed,
-5 the task that was waited for failed or was cancelled, 6 it goes on
+Exit codes: 0 success, 1 server unreachable or server error, 2 usage error, 3 refused or not found,
+4 not permitted, 5 the task failed or was cancelled, 6 the task has not ended yet
 `;
 
 async function run(words: string[]): Promise<number> {
@@ -40,8 +40,8 @@ async function run(words: string[]): Promise<number> {
   const command = COMMANDS.find((one) => one.name === name);
   if (command === undefined) {
     const near = COMMANDS.find((one) => isNear(one.name, name, TYPING_ERRORS));
-    const hint = near === undefined ? "" : ` (near: ${near.name})`;
-    throw new UsageError(`there is no command ${name}${hint}; see --help`);
+    const hint = near === undefined ? "." : `; did you mean "${near.name}"?`;
+    throw new UsageError(`unknown command "${name}"${hint} Run failover-coordinator --help for the list.`);
   }
   const { values, positionals } = parseWords(command, rest);
   if (values.help === true) {
@@ -55,19 +55,19 @@ async function run(words: string[]): Promise<number> {
   const cluster = text(values.cluster) ?? FAILOVER_CLUSTER ?? "default";
   const printer = new Printer(values.json === true);
   const token = text(values.token) ?? FAILOVER_TOKEN ?? ADMIN_TOKEN;
-  // Whoever looks at a terminal is soon told that nobody answers.
+  // A person at a terminal should learn soon that the server does not respond.
   const coordinator = connected({ url, token, cluster, retries: 2 });
   try {
     await command.run({ coordinator, cluster, words: positionals, options: values, printer });
   } catch (error) {
     if (isExpected(error)) throw error;
-    const said = `${url} did not answer like a coordinator: ${messageOf(error)}`;
-    throw new CommandFailure(said, CODES.failed, { cause: error });
+    const message = `unexpected response: ${url} is not a failover coordinator (${messageOf(error)})`;
+    throw new CommandFailure(message, CODES.failed, { cause: error });
   }
   return CODES.done;
 }
 
-/** @throws {UsageError} nobody can be reached so */
+/** @throws {UsageError} an option of the client is not valid */
 function connected(options: ClientOptions): DistributedCoordinator {
   try {
     return new DistributedCoordinator(options);
@@ -76,7 +76,7 @@ function connected(options: ClientOptions): DistributedCoordinator {
   }
 }
 
-/** Letters too many, missing or others in a command that is known all the same. */
+/** At most so many letters may be wrong in a name that is suggested. */
 const TYPING_ERRORS = 2;
 
 function isNear(a: string, b: string, errors: number): boolean {
@@ -91,19 +91,22 @@ function parseWords(command: Command, words: string[]) {
   const args: string[] = [];
   for (const word of words) {
     const last = args.at(-1) ?? "";
-    // A negative number is a value: whoever reads it says what is wrong with it.
+    // A negative number is a value, not an option: the command then rejects it with a better message.
     if (/^-\d/.test(word) && /^--\w[^=]*$/.test(last)) args.splice(-1, 1, `${last}=${word}`);
     else args.push(word);
   }
   try {
     return parseArgs({ args, options: { ...GENERAL, ...command.options }, allowPositionals: true });
   } catch (error) {
-    // Node's own words take three lines.
-    const said = messageOf(error);
-    const option = /'([^' ]+)/.exec(said)?.[1];
-    if (/^Unknown/.test(said))
-      throw new UsageError(`there is no option ${option}; see ${command.name} --help`);
-    throw new UsageError(/ambiguous|missing/.test(said) ? `${option} needs a value` : said);
+    // Node's message takes three lines.
+    const message = messageOf(error);
+    const option = /'([^' ]+)/.exec(message)?.[1];
+    if (/^Unknown/.test(message)) {
+      throw new UsageError(
+        `unknown option ${option}. Run failover-coordinator ${command.name} --help for the list.`,
+      );
+    }
+    throw new UsageError(/ambiguous|missing/.test(message) ? `${option} requires a value` : message);
   }
 }
 
@@ -111,14 +114,14 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
 
 const text = (value: unknown) => (typeof value === "string" ? value : undefined);
 
-const usageOf = ({ name, usage }: Command) => `usage: failover-coordinator ${`${name} ${usage}`.trim()}`;
+const usageOf = ({ name, usage }: Command) => `Usage: failover-coordinator ${`${name} ${usage}`.trim()}`;
 
 const helpOf = (command: Command) =>
   `${usageOf(command)}\n\n${command.summary}\n${command.help ?? ""}\n${GENERAL_HELP}`;
 
 function overview(): string {
   const rows = COMMANDS.map(({ name, usage, summary }) => `  ${`${name} ${usage}`.padEnd(38)} ${summary}`);
-  return `usage: failover-coordinator COMMAND\n\n${rows.join("\n")}\n\n${GENERAL_HELP}`;
+  return `Usage: failover-coordinator COMMAND\n\nCommands:\n${rows.join("\n")}\n\n${GENERAL_HELP}`;
 }
 
 function codeOf(error: unknown): number {
@@ -132,24 +135,24 @@ function codeOf(error: unknown): number {
 
 const isForbidden = ({ status }: FailoverError) => status === 401 || status === 403;
 
-/** All else is a bug, or was answered by something that is no coordinator. */
+/** Any other error is a bug, or the response of a server that is not a coordinator. */
 function isExpected(error: unknown): boolean {
   if (error instanceof FailoverError) return error.code !== "unknown" || isForbidden(error);
   return [UsageError, CommandFailure, ConnectionError].some((kind) => error instanceof kind);
 }
 
-function saidOf(error: unknown): string {
-  if (!isExpected(error)) return `unexpected: ${messageOf(error)}`;
-  const isUnknown = error instanceof FailoverError && error.status === 401;
-  return messageOf(error) + (isUnknown ? "; give --token or FAILOVER_TOKEN" : "");
+function describe(error: unknown): string {
+  if (!isExpected(error)) return `unexpected error: ${messageOf(error)}`;
+  const isUnauthorized = error instanceof FailoverError && error.status === 401;
+  return messageOf(error) + (isUnauthorized ? "; set --token or FAILOVER_TOKEN" : "");
 }
 
-// Whoever reads no further, such as `head`, has had enough.
+// A reader such as `head` may close the pipe early: that is no error.
 process.stdout.on("error", () => process.exit(CODES.done));
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  new Printer(false).warn(saidOf(error));
+  new Printer(false).warn(describe(error));
   if (process.env.DEBUG) console.error(error);
   process.exitCode = codeOf(error);
 }

@@ -248,8 +248,8 @@ describe("the command", () => {
     expect((await command("status")).stdout).toContain("1 pending");
     const { stdout } = await command("tasks", "--json");
     expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ id: "p1", data: { colour: "red" } }));
-    expect((await command("agents")).stdout).toBe("none\n");
-    expect((await command("locks")).stdout).toBe("none\n");
+    expect((await command("agents")).stdout).toBe("nothing found\n");
+    expect((await command("locks")).stdout).toBe("nothing found\n");
     expect((await command("failures")).code).toBe(0);
     expect((await command("readiness")).stdout).toContain("slots free");
     expect((await command("config", "set", "failover_config.reliability_threshold=0.5")).stdout).toBe(
@@ -269,9 +269,11 @@ describe("the command", () => {
     );
     expect((await command("submit", "plumb", "--id", "p3")).stdout).toContain("p3 assigned a1\na1 takes p3");
     expect((await command("explain", "p3")).stdout).toMatch(/CANDIDATE +SCORE +\w+[\s\S]*a1 +\d\.\d{3} +\d/);
-    expect((await command("simulate", "a1")).stdout).toContain("1 tasks affected, 1 stranded");
-    expect((await command("readiness")).stdout).toContain("a1 alone can do plumb");
-    expect((await command("drain", "a1", "--mode", "finish")).stdout).toBe("a1 takes no new tasks\n");
+    expect((await command("simulate", "a1")).stdout).toContain(
+      "1 tasks affected, 1 without a suitable agent",
+    );
+    expect((await command("readiness")).stdout).toContain("only a1 has the capability plumb");
+    expect((await command("drain", "a1", "--mode", "finish")).stdout).toBe("a1 draining\n");
     expect((await command("agents")).stdout).toMatch(/\na1 +draining /);
     expect((await command("resume", "a1")).stdout).toBe("a1 takes tasks again\n");
     expect(await command("drain", "nobody")).toMatchObject({ code: 3, stdout: "" });
@@ -284,9 +286,11 @@ describe("the command", () => {
     expect(await command("cancel", "c2", "no-such-task", "c3")).toEqual({
       code: 3,
       stdout: "c2 cancelled -\nc3 cancelled -\n",
-      stderr: expect.stringMatching(/^no-such-task: not_found: .*\n1 of 3 were refused\n$/),
+      stderr: expect.stringMatching(/^no-such-task: not_found: .*\n1 of 3 tasks refused\n$/),
     });
-    expect((await command("tasks", "--type", "cancelled", "--status", "pending")).stdout).toBe("none\n");
+    expect((await command("tasks", "--type", "cancelled", "--status", "pending")).stdout).toBe(
+      "nothing found\n",
+    );
     expect(await command("cancel", "no-such-task")).toEqual({
       code: 3,
       stdout: "",
@@ -328,13 +332,13 @@ describe("the command", () => {
 
     const named = await command("retry", "j1", "j1", "j2");
     expect(named).toMatchObject({ code: 3, stdout: "j1 assigned clumsy\nj2 assigned clumsy\n" });
-    expect(named.stderr).toMatch(/^j1: invalid_transition: .* assigned\n1 of 3 were refused\n$/);
+    expect(named.stderr).toMatch(/^j1: invalid_transition: .* assigned\n1 of 3 tasks refused\n$/);
     await report(token, "j1/fail", { agent_id: "clumsy", attempt: 2, error });
     await coordinator.agents.reportFailure("clumsy", { failure_type: "reported" });
 
     expect(await command("retry", "--all", "--type", "no-such-type")).toMatchObject({
       code: 0,
-      stdout: "none\n",
+      stdout: "no failed tasks found\n",
     });
     const ofType = await command("retry", "--all", "--type", "climb", "--json");
     expect(ofType).toMatchObject({ code: 0, stderr: "" });
@@ -354,7 +358,11 @@ describe("the command", () => {
     const coordinator = new DistributedCoordinator(access());
     const { token } = await coordinator.registerAgent("slow", "worker", ["carve"]);
     await coordinator.tasks.submit({ id: "l1", type: "carve" });
-    expect(await command("late-results", "l1")).toEqual({ code: 0, stdout: "none\n", stderr: "" });
+    expect(await command("late-results", "l1")).toEqual({
+      code: 0,
+      stdout: "no failed tasks found\n",
+      stderr: "",
+    });
     await coordinator.registerAgent("quick", "worker", ["carve"]);
     await coordinator.agents.reportFailure("slow", { failure_type: "reported" });
     const result = { text: "x".repeat(100) };
@@ -442,7 +450,7 @@ describe("the command", () => {
       said += chunk;
     });
     await until(async () => said !== "", "a word");
-    expect(said).toMatch(/ECONNREFUSED.*; trying until somebody answers\n$/);
+    expect(said).toMatch(/ECONNREFUSED.*; retrying until the server responds\n$/);
     expect(child.exitCode).toBeNull();
     child.kill("SIGINT");
   });
@@ -471,7 +479,7 @@ describe("the command", () => {
     expect(await waited("bake", "w4")).toEqual({
       code: 6,
       stdout: "w4 running baker\n",
-      stderr: "not ended within 0.1 s\n",
+      stderr: "task w4 has not ended within 0.1 s\n",
     });
     const waiting = await waited("sing", "w5");
     expect(waiting).toMatchObject({ code: 6, stdout: expect.stringMatching(/^w5 pending -\n.*capability/) });
@@ -500,19 +508,22 @@ describe("the command", () => {
       });
   });
 
-  it("says in its own words what is wrong with those it was given", async () => {
+  it("says which argument is not valid, which value is allowed, and what to do", async () => {
+    const LIST = "Run failover-coordinator --help for the list.\n";
     const told = async (...words: string[]) => {
       const { code, stderr } = await command(...words);
       expect(code, stderr).toBe(2);
       return stderr;
     };
-    expect(await told("drain", "a1", "--deadline", "-1")).toBe("--deadline is 0 or more\n");
-    expect(await told("drain", "a1", "--deadline", "--json")).toBe("--deadline needs a value\n");
-    expect(await told("submit", "paint", "--data")).toBe("--data needs a value\n");
-    expect(await told("tasks", "--colour", "red")).toBe("there is no option --colour; see tasks --help\n");
-    expect(await told("stauts")).toBe("there is no command stauts (near: status); see --help\n");
-    expect(await told("task")).toBe("there is no command task (near: tasks); see --help\n");
-    expect(await told("foo")).toBe("there is no command foo; see --help\n");
+    expect(await told("drain", "a1", "--deadline", "-1")).toBe("--deadline must be 0 or greater\n");
+    expect(await told("drain", "a1", "--deadline", "--json")).toBe("--deadline requires a value\n");
+    expect(await told("submit", "paint", "--data")).toBe("--data requires a value\n");
+    expect(await told("tasks", "--colour", "red")).toBe(
+      "unknown option --colour. Run failover-coordinator tasks --help for the list.\n",
+    );
+    expect(await told("stauts")).toBe(`unknown command "stauts"; did you mean "status"? ${LIST}`);
+    expect(await told("task")).toBe(`unknown command "task"; did you mean "tasks"? ${LIST}`);
+    expect(await told("foo")).toBe(`unknown command "foo". ${LIST}`);
     expect(await told("status", "--url", "localhost")).toContain("url must start with http:// or https://");
     expect((await command("submit", "paint", "--data", "-1", "--json")).stdout).toContain('"data":-1');
   });
@@ -520,8 +531,8 @@ describe("the command", () => {
   it("says of a cluster in which nothing is that nothing is there", async () => {
     const empty = await command("status", "--cluster", "nope");
     expect(empty).toMatchObject({ code: 0, stderr: "" });
-    expect(empty.stdout).toMatch(/^nothing is registered in the cluster nope: is its name right\?\n/);
-    expect((await command("status")).stdout).not.toContain("nothing is registered");
+    expect(empty.stdout).toMatch(/^cluster nope is empty: no agents and no tasks\. Check --cluster/);
+    expect((await command("status")).stdout).not.toContain("is empty");
     expect(JSON.parse((await command("status", "--cluster", "nope", "--json")).stdout)).toMatchObject({
       total_agents: 0,
     });
@@ -531,11 +542,11 @@ describe("the command", () => {
     for (const token of ["", "wrong"])
       expect(await command("status", "--token", token)).toMatchObject({
         code: 4,
-        stderr: expect.stringMatching(/^unauthorized: .*; give --token or FAILOVER_TOKEN\n$/),
+        stderr: expect.stringMatching(/^unauthorized: .*; set --token or FAILOVER_TOKEN\n$/),
       });
     expect(await command("watch", "--token", "wrong")).toMatchObject({
       code: 4,
-      stderr: expect.stringMatching(/^unauthorized: .*; give --token or FAILOVER_TOKEN\n$/),
+      stderr: expect.stringMatching(/^unauthorized: .*; set --token or FAILOVER_TOKEN\n$/),
     });
   });
 
@@ -570,7 +581,7 @@ describe("the command", () => {
         const words = `${calls[at]?.join(" ")} of ${body}`;
         expect([code, stdout], `${words}: ${stderr}`).toEqual([1, ""]);
         expect(stderr, words).toMatch(
-          /^(?:stopped at .*\n)?http:\S+ did not answer like a coordinator: .+\n$/,
+          /^(?:stopped at .*\n)?unexpected response: http:\S+ is not a failover coordinator \(.+\)\n$/,
         );
       }
     }
@@ -611,7 +622,9 @@ describe("the command", () => {
       code: 4,
       stderr: expect.stringContaining("FAILOVER_TOKEN"),
     });
-    expect((await command("status", "--cluster", "no-such-cluster")).stdout).toContain("is its name right?");
+    expect((await command("status", "--cluster", "no-such-cluster")).stdout).toContain(
+      "cluster no-such-cluster is empty",
+    );
     expect((await command("status", "--help")).code).toBe(0);
     expect((await command("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
@@ -626,7 +639,7 @@ describe("the command", () => {
     for (const [, name = ""] of stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)) {
       expect(await command(name, "--help")).toMatchObject({
         code: 0,
-        stdout: expect.stringContaining(`usage: failover-coordinator ${name}`),
+        stdout: expect.stringContaining(`Usage: failover-coordinator ${name}`),
       });
     }
   });

@@ -6,8 +6,8 @@ export const agentCommands: readonly Command[] = [
   {
     name: "agents",
     usage: "[--status S] [--group G]",
-    summary: "the agents",
-    help: `  --status S         active, suspect, draining or inactive\n  --group G\n${LIST_HELP}`,
+    summary: "List agents",
+    help: `  --status S         active, suspect, draining or inactive\n  --group G          Only agents of this group\n${LIST_HELP}`,
     arity: [0, 0],
     options: { ...LIST_OPTIONS, status: string, group: string },
     async run({ coordinator, options, printer }) {
@@ -31,28 +31,28 @@ export const agentCommands: readonly Command[] = [
   {
     name: "drain",
     usage: "AGENT [--mode M] [--deadline S]",
-    summary: "an agent takes no new tasks",
-    help: "  --mode M           finish (default): what runs may end; move: it is taken away\n  --deadline S       seconds after which what still runs is taken away\n",
+    summary: "Drain an agent: it gets no new tasks",
+    help: "  --mode M           finish (default): running tasks may end; move: they are reassigned at once\n  --deadline S       Reassign tasks that still run after S seconds\n",
     arity: [1, 1],
     options: { mode: string, deadline: string },
     async run({ coordinator, words: [agent = ""], options, printer }) {
       const { mode } = options;
       if (mode !== undefined && mode !== "move" && mode !== "finish")
-        throw new UsageError("--mode is move or finish");
+        throw new UsageError("--mode must be move or finish");
       const deadlineSeconds = number(options.deadline, "--deadline");
       const answered = await coordinator.agents.drain(agent, { mode, deadlineSeconds });
-      printer.show(answered, () => printer.line(`${agent} takes no new tasks`));
+      printer.show(answered, () => printer.line(`${agent} draining`));
     },
   },
   {
     name: "resume",
     usage: "AGENT",
-    summary: "it takes tasks again",
+    summary: "End the drain of an agent: it gets tasks again",
     arity: [1, 1],
     options: {},
     async run({ coordinator, words: [agent = ""], printer }) {
       const answered = await coordinator.agents.resume(agent);
-      printer.show(answered, () => printer.line(`${agent} takes tasks again`));
+      printer.show(answered, () => printer.line(`${agent} resumed`));
     },
   },
 ];

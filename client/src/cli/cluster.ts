@@ -6,7 +6,7 @@ export const clusterCommands: readonly Command[] = [
   {
     name: "status",
     usage: "",
-    summary: "the cluster at a glance",
+    summary: "Show the state of the cluster",
     arity: [0, 0],
     options: {},
     async run({ coordinator, cluster, printer }) {
@@ -14,7 +14,10 @@ export const clusterCommands: readonly Command[] = [
       printer.show(status, () => {
         const isUntouched =
           status.total_agents === 0 && Object.values(status.tasks).every((count) => count === 0);
-        if (isUntouched) printer.line(`nothing is registered in the cluster ${cluster}: is its name right?`);
+        if (isUntouched)
+          printer.line(
+            `cluster ${cluster} is empty: no agents and no tasks. Check --cluster if you expected some.`,
+          );
         const counts = (of: Record<string, number>) =>
           Object.entries(of)
             .map(([name, count]) => `${count} ${name}`)
@@ -22,7 +25,7 @@ export const clusterCommands: readonly Command[] = [
         printer.line("agents  ", counts(status.agents_by_status));
         printer.line("tasks   ", counts(status.tasks));
         printer.line("locks   ", status.locked_resources);
-        printer.line("failures", `${status.failure_count} in 24 hours`);
+        printer.line("failures", `${status.failure_count} in the last 24 hours`);
         printer.line("strategy", status.strategy);
         if (status.safe_mode.active)
           printer.line(`safe mode until ${clock(status.safe_mode.until)}:`, status.safe_mode.reason);
@@ -35,14 +38,15 @@ export const clusterCommands: readonly Command[] = [
   {
     name: "watch",
     usage: "[--after ID]",
-    summary: "what changes, as it changes",
-    help: "  --after ID         from the event after that one; 0 for all that are kept\n",
+    summary: "Follow the event stream",
+    help: "  --after ID         Start after this event; 0 shows all stored events\n",
     arity: [0, 0],
     options: { after: string },
     async run({ coordinator, options, printer }) {
-      // The stream is tried again without a word.
+      // The stream reconnects silently, so an unreachable server is reported here.
       coordinator.getClusterStatus({ timeoutSeconds: 5 }).catch((error: Error & { status?: number }) => {
-        if ((error.status ?? 500) >= 500) printer.warn(`${error.message}; trying until somebody answers`);
+        if ((error.status ?? 500) >= 500)
+          printer.warn(`${error.message}; retrying until the server responds`);
       });
       for await (const event of coordinator.events({ after: number(options.after, "--after") })) {
         printer.show(event, () =>
@@ -59,26 +63,26 @@ export const clusterCommands: readonly Command[] = [
   {
     name: "readiness",
     usage: "",
-    summary: "what hangs by one thread",
+    summary: "Show single points of failure",
     arity: [0, 0],
     options: {},
     async run({ coordinator, printer }) {
       const found = await coordinator.readiness();
       printer.show(found, () => {
-        printer.line(found.ready ? "nothing was found" : "not ready:");
+        printer.line(found.ready ? "no single point of failure found" : "not ready:");
         for (const { capability, agent_id } of found.single_capabilities)
-          printer.line(`  ${agent_id} alone can do ${capability}`);
+          printer.line(`  only ${agent_id} has the capability ${capability}`);
         const { count, task_ids } = found.tasks_without_backup;
-        if (count > 0) printer.line(`  ${count} tasks without a live backup: ${task_ids.join(", ")}`);
+        if (count > 0) printer.line(`  ${count} tasks have no live backup: ${task_ids.join(", ")}`);
         for (const { agent_id, detail } of found.critical_agents_without_backup)
           printer.line(`  ${agent_id}: ${detail}`);
         for (const risk of found.groups_at_risk) {
           printer.line(
-            `  without the group ${risk.group}: ${risk.stranded_tasks} tasks stranded, ${risk.slots_short} slots short`,
+            `  if group ${risk.group} failed: ${risk.stranded_tasks} tasks without a suitable agent, ${risk.slots_short} slots missing`,
           );
         }
         printer.line(
-          `${found.free_slots} slots free, ${found.slots_short} short if the busiest agent failed`,
+          `${found.free_slots} free slots; ${found.slots_short} missing if the busiest agent failed`,
         );
       });
     },
@@ -86,20 +90,23 @@ export const clusterCommands: readonly Command[] = [
   {
     name: "simulate",
     usage: "AGENT... [--group G]",
-    summary: "what would happen if these failed now",
-    help: "  --group G          every live agent of it; may be repeated\n",
+    summary: "Simulate the failure of agents",
+    help: "  --group G          Every live agent of this group; may be repeated\n",
     arity: [0, ANY],
     options: { group: { type: "string", multiple: true } },
     async run({ coordinator, words: agents, options, printer }) {
       const groups = list(options.group);
-      if (agents.length + groups.length === 0) throw new UsageError("name an agent, or --group");
+      if (agents.length + groups.length === 0)
+        throw new UsageError("name at least one agent, or use --group");
       const outcome = await coordinator.simulateFailover({ agents, groups });
       printer.show(outcome, () => {
         printer.table(
           ["TASK", "FROM", "TO", "WHY"],
           outcome.tasks.map(({ task_id, from, to, decision }) => [task_id, from, to, decision?.explanation]),
         );
-        printer.line(`${outcome.tasks.length} tasks affected, ${outcome.stranded.length} stranded`);
+        printer.line(
+          `${outcome.tasks.length} tasks affected, ${outcome.stranded.length} without a suitable agent`,
+        );
         for (const load of outcome.load_after) {
           printer.line(`  ${load.agent_id} would have ${load.task_count} of ${load.max_concurrent_tasks}`);
         }

@@ -1,12 +1,12 @@
-/** What a command is, and how all of them read their words and options. */
+/** The type of a command, exit codes, and the parsing of arguments and options that all commands share. */
 import type { ParseArgsOptionsConfig } from "node:util";
 import type { DistributedCoordinator, Listing, Page } from "../index.ts";
 import type { Printer } from "./printer.ts";
 
-/** One call of a command, with what it was given. */
+/** One call of a command with its parsed arguments. */
 export type Invocation = {
   coordinator: DistributedCoordinator;
-  /** Its name. */
+  /** Name of the cluster. */
   cluster: string;
   words: string[];
   options: Record<string, string | boolean | (string | boolean)[] | undefined>;
@@ -18,19 +18,19 @@ export type Command = {
   usage: string;
   summary: string;
   help?: string;
-  /** Fewest and most words after the name. */
+  /** Minimum and maximum number of arguments after the name. */
   arity: readonly [number, number];
   options: ParseArgsOptionsConfig;
   run(invocation: Invocation): Promise<void>;
 };
 
-/** What it ends with. */
+/** Exit codes. */
 export const CODES = {
   ...{ done: 0, failed: 1, usage: 2, refused: 3, forbidden: 4 },
   ...{ failedTask: 5, unfinished: 6 },
 } as const;
 
-/** What came of it is not what was hoped for: said in words, and by the code that the command ends with. */
+/** The command ran and did not succeed: the message goes to stderr, the code is the exit code. */
 export class CommandFailure extends Error {
   readonly code: number;
 
@@ -40,7 +40,7 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The words were wrong; nothing was done. */
+/** The arguments are not valid; nothing was changed. */
 export class UsageError extends Error {}
 
 export const ANY = Number.POSITIVE_INFINITY;
@@ -52,14 +52,14 @@ export const list = (value: unknown) => (Array.isArray(value) ? value.map(String
 export function number(value: unknown, name: string): number | undefined {
   if (value === undefined) return undefined;
   const parsed = Number(value);
-  if (value === "" || !Number.isFinite(parsed)) throw new UsageError(`${name} takes a number`);
-  if (parsed < 0) throw new UsageError(`${name} is 0 or more`);
+  if (value === "" || !Number.isFinite(parsed)) throw new UsageError(`${name} must be a number`);
+  if (parsed < 0) throw new UsageError(`${name} must be 0 or greater`);
   return parsed;
 }
 
 export function keyValue(pair: string): [string, string] {
   const at = pair.indexOf("=");
-  if (at < 1) throw new UsageError(`${pair}: give KEY=VALUE`);
+  if (at < 1) throw new UsageError(`${pair}: expected KEY=VALUE`);
   return [pair.slice(0, at), pair.slice(at + 1)];
 }
 

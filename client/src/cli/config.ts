@@ -6,8 +6,8 @@ export const configCommands: readonly Command[] = [
   {
     name: "config",
     usage: "get [KEY] | set KEY=VALUE...",
-    summary: "reads or changes the configuration",
-    help: "  KEY is a path such as failover_config.enabled; VALUE is JSON, or text; null goes back to the file\n",
+    summary: "Show or change the configuration",
+    help: "  KEY is a path such as failover_config.enabled. VALUE is JSON or text; null resets to the configuration file.\n",
     arity: [1, ANY],
     options: {},
     async run({ coordinator, words: [verb, ...words], printer }) {
@@ -23,14 +23,15 @@ export const configCommands: readonly Command[] = [
         return;
       }
       if (verb !== "set" || words.length === 0)
-        throw new UsageError("config get [KEY] or config set KEY=VALUE...");
+        throw new UsageError("usage: config get [KEY] or config set KEY=VALUE...");
       const change = {};
       for (const word of words) put(change, ...keyValue(word));
       const { config, pendingGroups } = await coordinator.config.patch(change as ConfigChange);
       printer.show(config, () => {
         for (const word of words)
           printer.line(keyValue(word)[0], "=", JSON.stringify(valueAt(config, keyValue(word)[0])));
-        if (pendingGroups.length > 0) printer.line(`not yet in ${pendingGroups.join(", ")}`);
+        if (pendingGroups.length > 0)
+          printer.line(`groups that have not applied it yet: ${pendingGroups.join(", ")}`);
       });
     },
   },
@@ -40,7 +41,9 @@ function valueAt(config: object, key: string): unknown {
   let value: unknown = config;
   for (const part of key.split(".")) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) {
-      throw new UsageError(`the configuration has no ${key}`);
+      throw new UsageError(
+        `unknown configuration key ${key}. Run failover-coordinator config get for the list.`,
+      );
     }
     value = (value as Record<string, unknown>)[part];
   }
@@ -50,16 +53,16 @@ function valueAt(config: object, key: string): unknown {
 function put(change: Record<string, unknown>, key: string, value: string): void {
   const parts = key.split(".");
   const last = parts.pop() ?? "";
-  let place = change;
+  let parent = change;
   for (const part of parts) {
-    if (!Object.hasOwn(place, part)) Object.defineProperty(place, part, { value: {}, enumerable: true });
-    place = place[part] as Record<string, unknown>;
+    if (!Object.hasOwn(parent, part)) Object.defineProperty(parent, part, { value: {}, enumerable: true });
+    parent = parent[part] as Record<string, unknown>;
   }
   let parsed: unknown = value;
   try {
     parsed = JSON.parse(value);
   } catch {
-    // Text as it is.
+    // Not JSON: plain text.
   }
-  Object.defineProperty(place, last, { value: parsed, enumerable: true, configurable: true });
+  Object.defineProperty(parent, last, { value: parsed, enumerable: true, configurable: true });
 }

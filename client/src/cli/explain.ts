@@ -7,7 +7,7 @@ export const explainCommands: readonly Command[] = [
   {
     name: "explain",
     usage: "TASK",
-    summary: "why a task went where it went",
+    summary: "Explain every placement of a task",
     arity: [1, 1],
     options: {},
     async run({ coordinator, words: [id = ""], printer }) {
@@ -37,5 +37,5 @@ function explain(decision: Decision, printer: Printer): void {
   if (rows.length > 0)
     printer.table(["  CANDIDATE", "SCORE", ...factors.map((name) => name.toUpperCase())], rows);
   for (const { agent_id, reason, detail } of decision.excluded)
-    printer.line(`  not ${agent_id}: ${reason} ${detail}`);
+    printer.line(`  excluded ${agent_id}: ${reason} ${detail}`);
 }

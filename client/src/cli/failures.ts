@@ -6,8 +6,8 @@ export const failureCommands: readonly Command[] = [
   {
     name: "failures",
     usage: "[--agent A] [--min-severity S]",
-    summary: "the failures on record",
-    help: `  --agent A\n  --min-severity S   info, warning, error or critical\n${LIST_HELP}`,
+    summary: "List recorded failures",
+    help: `  --agent A          Only failures of this agent\n  --min-severity S   info, warning, error or critical\n${LIST_HELP}`,
     arity: [0, 0],
     options: { ...LIST_OPTIONS, agent: string, "min-severity": string },
     async run({ coordinator, options, printer }) {
@@ -15,7 +15,7 @@ export const failureCommands: readonly Command[] = [
       const { items } = await listPage(wanted, (filter) => coordinator.failures.list(filter));
       printer.show(items, () =>
         printer.table(
-          ["AT", "SEVERITY", "TYPE", "AGENT", "MOVED", "PENDING", "LOCKS", "MESSAGE"],
+          ["AT", "SEVERITY", "TYPE", "AGENT", "REASSIGNED", "PENDING", "LOCKS", "MESSAGE"],
           items.map((failure) => [
             clock(failure.at),
             failure.severity,

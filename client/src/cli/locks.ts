@@ -6,8 +6,8 @@ export const lockCommands: readonly Command[] = [
   {
     name: "locks",
     usage: "[--group G] [--break RESOURCE]",
-    summary: "who holds what; ends a lock",
-    help: `  --group G          default: default\n  --break RESOURCE   ends that lock, whoever holds it\n${LIST_HELP}`,
+    summary: "List locks, or break one",
+    help: `  --group G          Group of the locks (default "default")\n  --break RESOURCE   Release this lock although its holder has not\n${LIST_HELP}`,
     arity: [0, 0],
     options: { ...LIST_OPTIONS, group: string, break: string },
     async run({ coordinator, options, printer }) {
@@ -15,7 +15,7 @@ export const lockCommands: readonly Command[] = [
       const resource = text(options.break);
       if (resource !== undefined) {
         const broken = await coordinator.locks.break(resource, group);
-        printer.show(broken, () => printer.line(`${resource} is free`));
+        printer.show(broken, () => printer.line(`lock ${resource} broken`));
         return;
       }
       const { items } = await listPage({ limit: options.limit }, (filter) =>

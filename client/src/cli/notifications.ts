@@ -6,7 +6,7 @@ export const notificationCommands: readonly Command[] = [
   {
     name: "notifications",
     usage: "[test | redeliver ID]",
-    summary: "who was told; a test; once more",
+    summary: "List notifications, send a test, redeliver one",
     help: `  --state S          pending, delivered, dead or superseded\n${LIST_HELP}`,
     arity: [0, 2],
     options: { ...LIST_OPTIONS, state: string },
@@ -32,7 +32,7 @@ export const notificationCommands: readonly Command[] = [
         return;
       }
       if (verb !== undefined)
-        throw new UsageError("notifications, notifications test or notifications redeliver ID");
+        throw new UsageError("usage: notifications, notifications test, or notifications redeliver ID");
       const { items } = await listPage(options, (filter) => coordinator.notifications.list(filter));
       printer.show(items, () =>
         printer.table(

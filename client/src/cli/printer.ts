@@ -1,8 +1,8 @@
-/** What people and programs read: aligned tables and lines, coloured on a terminal alone, or JSON. */
+/** Output of the commands: aligned tables and lines, coloured only on a terminal, or JSON. */
 
 type Cell = string | number | boolean | null | undefined;
 
-/** Statuses and severities that people look for. */
+/** ANSI colours of statuses and severities. */
 const COLOURS: Record<string, number> = {
   active: 32,
   completed: 32,
@@ -19,7 +19,7 @@ const COLOURS: Record<string, number> = {
   dead: 31,
 };
 
-/** Text of others must not move the cursor or change the colours of a terminal. */
+/** Text from agents must not move the cursor or change the colours of a terminal. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 
@@ -32,28 +32,28 @@ export class Printer {
   }
 
   /**
-   * For programs what was answered, or a part of it; for people what they want to know of it.
-   * @throws {TypeError} no coordinator answers so
+   * Prints the response, or a part of it, as JSON; without --json runs `printText`.
+   * @throws {TypeError} the response is not an object, so no coordinator sent it
    */
-  show(answered: unknown, forPeople: () => void, part = answered): void {
-    if (Object(answered) !== answered) throw new TypeError(`it answered ${JSON.stringify(answered)}`);
+  show(response: unknown, printText: () => void, part = response): void {
+    if (Object(response) !== response) throw new TypeError(`the response is ${JSON.stringify(response)}`);
     if (this.isJson) process.stdout.write(`${JSON.stringify(part)}\n`);
-    else forPeople();
+    else printText();
   }
 
   line(...cells: Cell[]): void {
     process.stdout.write(`${cells.map((cell) => this.#paint(shown(cell))).join(" ")}\n`);
   }
 
-  /** Beside what was answered, whatever form that has. */
+  /** To stderr, so that JSON on stdout stays valid. */
   warn(text: string): void {
     process.stderr.write(`${shown(text)}\n`);
   }
 
-  /** Columns as wide as they must be; the last one as it is. */
+  /** Columns are as wide as their widest cell; the last column is not padded. */
   table(head: string[], rows: Cell[][]): void {
     if (rows.length === 0) {
-      this.line("none");
+      this.line("nothing found");
       return;
     }
     const cells = rows.map((row) => row.map(shown));
@@ -86,6 +86,6 @@ function shown(cell: Cell): string {
   return cell === null || cell === undefined || cell === "" ? "-" : String(cell).replace(CONTROLS, "?");
 }
 
-/** `2026-11-22T19:15:00.000Z` as people here read it. */
+/** `2026-11-22T19:15:00.000Z` as `2026-11-22 19:15:00` (UTC). */
 export const clock = (instant: string | null): string =>
   instant === null ? "-" : instant.slice(0, 19).replace("T", " ");

@@ -17,15 +17,15 @@ export const submitCommands: readonly Command[] = [
   {
     name: "submit",
     usage: "TYPE [--data JSON|@FILE]",
-    summary: "submits a task",
-    help: `  --data JSON|@FILE  what the task is about; @- reads the standard input
-  --id ID            its own idempotency key; made at random if absent
-  --priority N       0 to 10, higher is more urgent; default 5
-  --group G          only agents of this group
-  --label KEY=VALUE  only agents with this label; may be repeated
-  --backup AGENT     to fail over to; may be repeated, in order
-  --timeout S        seconds from its start
-  --wait S           waits so many seconds for its end
+    summary: "Submit a task",
+    help: `  --data JSON|@FILE  Data of the task; @- reads standard input
+  --id ID            Id and idempotency key of the task (default: random)
+  --priority N       0 to 10, higher is more urgent (default 5)
+  --group G          Only agents of this group
+  --label KEY=VALUE  Only agents with this label; may be repeated
+  --backup AGENT     Backup agent; may be repeated, in order of preference
+  --timeout S        Seconds the task may take from its start
+  --wait S           Wait up to S seconds for the end of the task
 `,
     arity: [1, 1],
     options: {
@@ -42,7 +42,7 @@ export const submitCommands: readonly Command[] = [
         group: text(options.group),
         priority: number(options.priority, "--priority"),
         timeout_seconds: number(options.timeout, "--timeout"),
-        ...(options.data === undefined ? {} : { data: dataOf(String(options.data)) }),
+        ...(options.data === undefined ? {} : { data: parseData(String(options.data)) }),
         ...(labels.length === 0 ? {} : { required_labels: Object.fromEntries(labels) }),
         ...(backups.length === 0 ? {} : { backups }),
       };
@@ -62,14 +62,15 @@ export const submitCommands: readonly Command[] = [
         if (ended.status === "completed" || ended.error !== null)
           printer.line(JSON.stringify(ended.error ?? ended.result));
       });
-      if (!isFinished(ended)) throw new CommandFailure(`not ended within ${waitSeconds} s`, CODES.unfinished);
+      if (!isFinished(ended))
+        throw new CommandFailure(`task ${ended.id} has not ended within ${waitSeconds} s`, CODES.unfinished);
       if (ended.status !== "completed")
-        throw new CommandFailure(`the task is ${ended.status}`, CODES.failedTask);
+        throw new CommandFailure(`task ${ended.id} ${ended.status}`, CODES.failedTask);
     },
   },
 ];
 
-function dataOf(given: string): JsonValue {
+function parseData(given: string): JsonValue {
   try {
     return JSON.parse(
       given.startsWith("@") ? readFileSync(given === "@-" ? 0 : given.slice(1), "utf8") : given,

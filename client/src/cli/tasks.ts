@@ -22,19 +22,19 @@ import {
 } from "./command.ts";
 import { clock, type Printer } from "./printer.ts";
 
-const SEVERAL_HELP = `  One line for each task, with --json {"id", "task"} or {"id", "error"}. One that is refused does not hold up
-  the others; the code is 3 then. It stops if nobody answers, or if the others would be refused as well.
+const SEVERAL_HELP = `  Prints one line for each task; with --json {"id", "task"} or {"id", "error"}. If a task is refused, the command
+  continues with the others and exits with 3. It stops if the server does not respond or would refuse the others too.
 `;
 
-/** Characters of a result in a table; --json has all of it. */
-const SHORT = 60;
+/** Characters of a result that a table shows. */
+const RESULT_CHARACTERS = 60;
 
 export const taskCommands: readonly Command[] = [
   {
     name: "tasks",
     usage: "[--status S] [--type T] [--agent A]",
-    summary: "the tasks",
-    help: `  --status S         pending, assigned, running, completed, failed or cancelled\n  --type T\n  --agent A          held by this agent\n${LIST_HELP}`,
+    summary: "List tasks",
+    help: `  --status S         pending, assigned, running, completed, failed or cancelled\n  --type T           Only tasks of this type\n  --agent A          Only tasks held by this agent\n${LIST_HELP}`,
     arity: [0, 0],
     options: { ...LIST_OPTIONS, status: string, type: string, agent: string },
     async run({ coordinator, options: { agent, ...options }, printer }) {
@@ -60,7 +60,7 @@ export const taskCommands: readonly Command[] = [
   {
     name: "cancel",
     usage: "TASK...",
-    summary: "ends tasks; who works on them is told",
+    summary: "Cancel tasks",
     help: SEVERAL_HELP,
     arity: [1, ANY],
     options: {},
@@ -70,20 +70,20 @@ export const taskCommands: readonly Command[] = [
   {
     name: "retry",
     usage: "TASK... | --all [--type T]",
-    summary: "puts failed tasks back in line",
-    help: `  --all              every task that has failed by now\n  --type T           of these, those of this type\n${SEVERAL_HELP}`,
+    summary: "Queue failed tasks again",
+    help: `  --all              All failed tasks\n  --type T           With --all: only tasks of this type\n${SEVERAL_HELP}`,
     arity: [0, ANY],
     options: { all: { type: "boolean" }, type: string },
     async run({ coordinator, words, options, printer }) {
       const isAll = options.all === true;
-      if (isAll === words.length > 0) throw new UsageError("name tasks, or --all");
-      if (options.type !== undefined && !isAll) throw new UsageError("--type goes with --all");
+      if (isAll === words.length > 0) throw new UsageError("name tasks, or use --all, not both");
+      if (options.type !== undefined && !isAll) throw new UsageError("--type requires --all");
       const ids = [...words];
       if (isAll) {
-        // Read to the end before the first is retried: one that fails again at once is not retried again.
+        // The list is read to its end first, so that a task that fails again at once is not retried twice.
         const failed = { status: "failed", type: text(options.type), limit: 500 } as const;
         for await (const { id } of coordinator.tasks.list(failed)) ids.push(id);
-        if (ids.length === 0 && !printer.isJson) printer.line("none");
+        if (ids.length === 0 && !printer.isJson) printer.line("no failed tasks found");
       }
       await forEach(ids, (id) => coordinator.tasks.retry(id), printer);
     },
@@ -91,8 +91,8 @@ export const taskCommands: readonly Command[] = [
   {
     name: "late-results",
     usage: "TASK",
-    summary: "what came when its attempt was over",
-    help: "  `accept TASK ATTEMPT` completes the task with one of them; --json has them whole\n",
+    summary: "List results of attempts that were no longer current",
+    help: "  Use `accept TASK ATTEMPT` to complete the task with one of them. --json shows the whole results.\n",
     arity: [1, 1],
     options: {},
     async run({ coordinator, words: [id = ""], printer }) {
@@ -106,7 +106,7 @@ export const taskCommands: readonly Command[] = [
             agent_id,
             clock(received_at),
             Buffer.byteLength(JSON.stringify(result)),
-            short(result),
+            shortened(result),
           ]),
         ),
       );
@@ -115,22 +115,22 @@ export const taskCommands: readonly Command[] = [
   {
     name: "accept",
     usage: "TASK ATTEMPT",
-    summary: "completes a task with a late result",
-    help: "  ATTEMPT            as in late-results; the current attempt is taken from its holder\n",
+    summary: "Complete a task with a late result",
+    help: "  ATTEMPT            An attempt listed by late-results. The current attempt is revoked.\n",
     arity: [2, 2],
     options: {},
     async run({ coordinator, words: [id = "", word], printer }) {
       const attempt = number(word, "ATTEMPT") ?? 0;
       const task = await coordinator.tasks.acceptLateResult(id, attempt);
       printer.show(task, () => {
-        standing(task, printer);
-        printer.line(short(task.result));
+        printTask(task, printer);
+        printer.line(shortened(task.result));
       });
     },
   },
 ];
 
-/** Does it to one after the other, in order. @throws {CommandFailure} at the end, if one of several was refused */
+/** Runs `act` on each task in order. @throws {CommandFailure} at the end, if some of several were refused */
 async function forEach(
   ids: readonly string[],
   act: (id: string) => Promise<Task>,
@@ -140,15 +140,15 @@ async function forEach(
   for (const [at, id] of ids.entries()) {
     try {
       const task = await act(id);
-      printer.show({ id, task }, () => standing(task, printer));
+      printer.show({ id, task }, () => printTask(task, printer));
     } catch (error) {
       if (!isOfThisTask(error)) {
         const left = ids.length - at - 1;
-        if (left > 0) printer.warn(`stopped at ${id}; ${left} more were not tried`);
+        if (left > 0) printer.warn(`stopped at ${id}; ${left} more not tried`);
         throw error;
       }
       const { evidence, code, status, detail, errors } = error;
-      // Alone, people are told it as any other refusal.
+      // A single refusal is printed like the refusal of any other command.
       printer.show({ id, error: { ...evidence, code, status, detail, errors } }, () => {
         if (ids.length > 1) printer.warn(`${id}: ${error.message}`);
       });
@@ -156,20 +156,20 @@ async function forEach(
       refused += 1;
     }
   }
-  if (refused > 0) throw new CommandFailure(`${refused} of ${ids.length} were refused`, CODES.refused);
+  if (refused > 0) throw new CommandFailure(`${refused} of ${ids.length} tasks refused`, CODES.refused);
 }
 
-/** A refusal that says nothing of the other tasks. */
+/** A refusal that concerns this task only. */
 const isOfThisTask = (error: unknown) =>
   error instanceof NotFoundError ||
   error instanceof InvalidTransitionError ||
   error instanceof InvalidRequestError;
 
-function standing({ id, status, assigned_to, pending_reason }: Task, printer: Printer): void {
+function printTask({ id, status, assigned_to, pending_reason }: Task, printer: Printer): void {
   printer.line(id, status, assigned_to, ...(pending_reason === null ? [] : [pending_reason]));
 }
 
-function short(result: JsonValue): string {
+function shortened(result: JsonValue): string {
   const whole = JSON.stringify(result);
-  return whole.length > SHORT ? `${whole.slice(0, SHORT - 1)}…` : whole;
+  return whole.length > RESULT_CHARACTERS ? `${whole.slice(0, RESULT_CHARACTERS - 1)}…` : whole;
 }

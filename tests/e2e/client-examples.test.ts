@@ -12,7 +12,7 @@ const SOURCE = join(PROJECT_ROOT, "client", "src");
 
 /** A comment with an example, and the declaration after it. */
 const EXAMPLE = /\/\*\*((?:(?!\*\/)[\s\S])*?)@example\n((?:(?!\*\/)[\s\S])*?)\s*\*\/\n\s*([^\n]*)/g;
-/** A public method or function, with whatever comment it has. */
+/** A public method or function, with its comment, if any. */
 const PUBLIC =
   /(?:\/\*\*((?:(?!\*\/)[\s\S])*?)\*\/\s*\n)?^(?: {2}|export )(?:async )?(?:static )?(?!private|readonly|get |const |class|type )([a-z]\w*)(?:<[^(]*>)?\([^)]*/gm;
 

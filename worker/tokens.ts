@@ -7,10 +7,10 @@ import { ADMIN, type AgentPrincipal, type Principal } from "../src/domain/princi
 
 const ALGORITHM = "HS256";
 
-/** Verified tokens remembered in an isolate: verifying one costs about as much as the rest of a heartbeat. */
+/** Verified tokens that an isolate remembers: verifying one costs about as much as the rest of a heartbeat. */
 const CACHE_LIMIT = 10_000;
 
-/** A well-formed token is short; longer ones are not worth a hash. */
+/** A valid token is shorter; a longer one is refused without computing a hash. */
 const TOKEN_LIMIT = 2048;
 
 const verified = new Map<string, Principal>();
@@ -20,7 +20,7 @@ export function mintAgentToken(principal: Omit<AgentPrincipal, "role">, signingK
   return sign({ role: "agent", cluster, group, sub: agentId, incarnation }, signingKey, ALGORITHM);
 }
 
-/** @returns null for a token that is not ours */
+/** @returns null for a token that this deployment did not issue */
 export async function principalOf(
   token: string,
   secrets: { adminToken: string; signingKey: string },
@@ -51,7 +51,7 @@ async function verifyAgentToken(token: string, signingKey: string): Promise<Prin
   }
 }
 
-/** The oldest makes room: a token that is in use comes right back. */
+/** Forgets the oldest token if the cache is full. A token in use is soon remembered again. */
 function remember(key: string, principal: Principal): void {
   if (verified.size >= CACHE_LIMIT) {
     const [oldest] = verified.keys();
@@ -60,7 +60,7 @@ function remember(key: string, principal: Principal): void {
   verified.set(key, principal);
 }
 
-/** Compares without telling by its duration how much was right. */
+/** Compares in a time that does not depend on how many characters are equal. */
 async function isSame(given: string, expected: string): Promise<boolean> {
   const encoder = new TextEncoder();
   const one = encoder.encode(given);

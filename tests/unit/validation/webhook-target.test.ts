@@ -43,7 +43,7 @@ const LOCAL_NAMES = [
 ];
 
 describe("an address to send to", () => {
-  it("is a public name over https", () => {
+  it("may be a public name over https", () => {
     for (const url of [
       "https://hooks.example/T0/B0/secret",
       "https://hooks.example:8443/",
@@ -56,19 +56,19 @@ describe("an address to send to", () => {
     }
   });
 
-  it("is not an IP address, in whatever form", () => {
+  it("must not be an IP address in any form", () => {
     for (const host of IP_HOSTS) {
       expect(refuseTarget(`https://${host}/hook`, PUBLIC), host).toContain("IP address");
     }
   });
 
-  it("is not a local name, with or without a dot at its end", () => {
+  it("must not be a local name, with or without a dot at its end", () => {
     for (const host of LOCAL_NAMES) {
       expect(refuseTarget(`https://${host}/hook`, PUBLIC), host).toContain("local name");
     }
   });
 
-  it("is not http, nor any other scheme, nor no address at all", () => {
+  it("must be an address with https, not with http or another scheme", () => {
     expect(refuseTarget("http://hooks.example/", PUBLIC)).toContain("ALLOW_LOCAL_TARGETS");
     for (const url of ["ftp://hooks.example/", "file:///etc/passwd", "data:text/plain,x", "javascript:1"]) {
       expect(refuseTarget(url, PUBLIC), url).toContain("https://");
@@ -82,14 +82,14 @@ describe("an address to send to", () => {
     expect(refuseTarget("https://./", LOCAL)).not.toBeNull();
   });
 
-  it("carries no user name and no password", () => {
+  it("must not contain a user name or a password", () => {
     for (const url of ["https://me@hooks.example/", "https://:pass@hooks.example/"]) {
       expect(refuseTarget(url, PUBLIC)).toContain("header");
       expect(refuseTarget(url, LOCAL)).toContain("header");
     }
   });
 
-  it("is not our own host, on any port and in any spelling", () => {
+  it("must not be the host of this server, on any port and in any spelling", () => {
     for (const host of [
       "coordinator.company.org",
       "COORDINATOR.company.org",
@@ -101,7 +101,7 @@ describe("an address to send to", () => {
     expect(refuseTarget("https://coordinator.company.org/", { ...PUBLIC, publicUrl: null })).toBeNull();
   });
 
-  it("may be local where that is allowed, but not our own port under any name of this machine", () => {
+  it("may be local where that is allowed, but not the port of this server under any name of this machine", () => {
     for (const url of [
       "http://127.0.0.1:9000/",
       "http://localhost:9000",
@@ -127,7 +127,7 @@ describe("an address to send to", () => {
     expect(refuseTarget("https://coordinator.company.org:8443/", own)).toBeNull();
   });
 
-  it("is never refused for an address of our own that is none", () => {
+  it("is not refused because the own address of the server is not valid", () => {
     expect(refuseTarget("https://hooks.example/", { ...PUBLIC, publicUrl: "nonsense" })).toBeNull();
   });
 
@@ -142,7 +142,7 @@ describe("an address to send to", () => {
     );
   });
 
-  it("is judged without a throw, whatever it is", () => {
+  it("is checked without an exception for any text", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.webUrl()), fc.boolean(), (url, allowLocalTargets) => {
         for (const publicUrl of [null, "https://coordinator.company.org", url]) {
@@ -153,7 +153,7 @@ describe("an address to send to", () => {
     );
   });
 
-  it("is never one of the IPv4 addresses, however its number is written", () => {
+  it("must not be an IPv4 address in any notation of its number", () => {
     const form = fc.constantFrom(
       (address: number) => String(address),
       (address: number) => `0x${address.toString(16)}`,
@@ -170,7 +170,7 @@ describe("an address to send to", () => {
 });
 
 describe("a bare host", () => {
-  it("is judged as the host of an address is", () => {
+  it("is checked like the host of an address", () => {
     expect(refuseHost("smtp.example", PUBLIC)).toBeNull();
     for (const host of [...IP_HOSTS, "::1", "fd00::1"]) {
       expect(refuseHost(host, PUBLIC), host).toContain("IP address");
@@ -183,7 +183,7 @@ describe("a bare host", () => {
     expect(refuseHost("coordinator.company.org", PUBLIC)).toContain("own address");
   });
 
-  it("is a host and nothing else", () => {
+  it("must be a host and nothing else", () => {
     for (const host of [
       "",
       ".",

@@ -17,7 +17,7 @@ function refusalOf(variables: Record<string, string>) {
 }
 
 describe("settings", () => {
-  it("has a default for everything", () => {
+  it("have a default for everything", () => {
     expect(settingsOf({})).toEqual({
       host: "127.0.0.1",
       port: 8787,
@@ -32,7 +32,7 @@ describe("settings", () => {
     });
   });
 
-  it("takes relative paths from where the person stands who gave them", () => {
+  it("resolve relative paths against the working folder", () => {
     const settings = settingsOf({ DATA_DIR: "state", NODE_EXTRA_CA_CERTS: "ca.pem", BUNDLE_DIR: "/built" });
     expect(settings).toMatchObject({
       dataDir: "/home/me/state",
@@ -90,7 +90,7 @@ describe("settings", () => {
     ]);
   });
 
-  it("takes the origins of web pages, as a browser sends them", () => {
+  it("accept the origins of web pages as a browser sends them", () => {
     expect(settingsOf({ CORS_ORIGINS: "https://a.example.org, http://localhost:3000" }).corsOrigins).toEqual([
       "https://a.example.org",
       "http://localhost:3000",
@@ -110,12 +110,12 @@ describe("settings", () => {
     ]);
   });
 
-  it("allows local targets only when told so", () => {
+  it("allow local targets only with ALLOW_LOCAL_TARGETS=true", () => {
     expect(settingsOf({ ALLOW_LOCAL_TARGETS: "true" }).allowLocalTargets).toBe(true);
     expect(settingsOf({ ALLOW_LOCAL_TARGETS: "false" }).allowLocalTargets).toBe(false);
   });
 
-  it("takes an admin token of the alphabet of tokens, and warns of a short one", () => {
+  it("accept an admin token of the alphabet of tokens, with a warning for a short one", () => {
     const token = "Abc.123_xyz-0000";
     expect(settingsOf({ ADMIN_TOKEN: token }).adminToken).toBe(token);
     expect(weakSecretWarnings(settingsOf({ ADMIN_TOKEN: token }))).toEqual([]);
@@ -128,7 +128,7 @@ describe("settings", () => {
     );
   });
 
-  it("takes a printable signing key, and warns of one shorter than its hash", () => {
+  it("accept a printable signing key, with a warning for one shorter than its hash", () => {
     const key = "k!ey$".repeat(8);
     expect(settingsOf({ SIGNING_KEY: key }).signingKey).toBe(key);
     expect(weakSecretWarnings(settingsOf({ SIGNING_KEY: key }))).toEqual([]);
@@ -136,13 +136,13 @@ describe("settings", () => {
     expect(refusalOf({ SIGNING_KEY: `${key} ` }).lines[0]).toMatch(/^SIGNING_KEY may contain only printable/);
   });
 
-  it("never repeats a secret", () => {
+  it("never repeat a secret in an error", () => {
     const { lines } = refusalOf({ ADMIN_TOKEN: "pass word", SIGNING_KEY: "pass word" });
     expect(lines).toHaveLength(2);
     expect(lines.join()).not.toContain("pass word");
   });
 
-  it("says all that is wrong at once", () => {
+  it("report all errors at once", () => {
     expect(refusalOf({ PORT: "x", HOST: " ", ALLOW_LOCAL_TARGETS: "x" }).lines).toHaveLength(3);
   });
 });
@@ -152,7 +152,7 @@ describe("variables", () => {
     expect(mergeVariables({ PORT: "1" }, { PORT: "2", HOST: "::1" })).toEqual({ PORT: "1", HOST: "::1" });
   });
 
-  it("that are empty count as unset", () => {
+  it("that are empty count as not set", () => {
     expect(mergeVariables({ PORT: "", HOST: "" }, { PORT: "2" })).toEqual({ PORT: "2" });
   });
 });

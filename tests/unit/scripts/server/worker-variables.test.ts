@@ -31,11 +31,11 @@ const own = {
 };
 
 describe("the variables of the Worker", () => {
-  it("are its own, when nothing else is named", () => {
+  it("are only the fixed ones if no other variable is named", () => {
     expect(workerVariables({ ...sources, variables: { PATH: "/bin", HOME: "/root" } })).toEqual(own);
   });
 
-  it("hold what .dev.vars holds and what the configuration names", () => {
+  it("include those in .dev.vars and those that the configuration names", () => {
     const variables = { IN_FILE: "a", NAMED: "b", OTHER: "c" };
     const secretNames = ["NAMED", "UNSET", "constructor"];
     expect(workerVariables({ ...sources, devVarNames: ["IN_FILE"], secretNames, variables })).toEqual({
@@ -45,14 +45,14 @@ describe("the variables of the Worker", () => {
     });
   });
 
-  it("cannot be replaced, and do not hold the other settings", () => {
+  it("cannot be replaced, and do not include the other settings", () => {
     const variables = { ADMIN_TOKEN: "x", BOOT_ID: "x", PORT: "1" };
     expect(workerVariables({ ...sources, devVarNames: Object.keys(variables), variables })).toEqual(own);
   });
 });
 
 describe("the file of variables for wrangler", () => {
-  it("quotes each value with a mark that the value does not hold, and escapes what would be expanded", () => {
+  it("quotes each value with a mark that the value does not contain, and escapes the dollar sign", () => {
     const outcome = variablesFile({ A: "plain", B: "it's", C: "`'", D: "a$B $C", E: "two\nlines" });
     expect(outcome).toEqual({
       ok: true,
@@ -60,7 +60,7 @@ describe("the file of variables for wrangler", () => {
     });
   });
 
-  it("is refused when a value holds every mark", () => {
+  it("is refused if a value contains every mark", () => {
     expect(variablesFile({ A: "'\"`" })).toMatchObject({ ok: false, exitCode: 2 });
     expect(variablesFile({ A: "'`\\n" })).toMatchObject({ ok: false, exitCode: 2 });
   });

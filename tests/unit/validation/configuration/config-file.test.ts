@@ -88,13 +88,13 @@ describe("the configuration of the original document", () => {
     },
   };
 
-  it("accepts the failover block with its comments, and it says what the defaults say", () => {
+  it("accepts the failover block with its comments, which has the default values", () => {
     const { config, warnings } = accepted(file(FAILOVER_FRAGMENT));
     expect(config).toEqual(defaultConfig());
     expect(warnings).toEqual([]);
   });
 
-  it("accepts the notification block and warns about the written-out password by its place alone", () => {
+  it("accepts the notification block and warns about the literal password without repeating it", () => {
     const { config, warnings } = accepted(file(NOTIFICATION_FRAGMENT, EMAIL_FRAGMENT, WEBHOOK_FRAGMENT));
     expect(config.failure_notification.notification_types).toEqual(asWritten.notification_types);
     expect(config.email_notification).toMatchObject(asWritten.email_notification);
@@ -127,7 +127,7 @@ describe("the configuration as shipped", () => {
     "utf8",
   );
 
-  it("says what holds without it, warns of nothing and tells nobody outside", () => {
+  it("has the default values, causes no warning and sends nothing outside", () => {
     const { config, warnings } = accepted(shipped);
     expect(config).toEqual(defaultConfig());
     expect(warnings).toEqual([]);
@@ -148,7 +148,7 @@ describe("the configuration as shipped", () => {
 });
 
 describe("a configuration file", () => {
-  it("may be empty of settings, hold comments and trailing commas, and begin with a byte order mark", () => {
+  it("may have no settings, may contain comments and trailing commas, and may begin with a byte order mark", () => {
     const { config } = accepted(
       '\ufeff/* none */ {\r\n  "lock_config": { "lock_delay_seconds": 1.5, }, // one\r\n}',
     );
@@ -156,7 +156,7 @@ describe("a configuration file", () => {
     expect(accepted("{}").config).toEqual(defaultConfig());
   });
 
-  it("holds whatever a legal configuration holds", () => {
+  it("may contain any valid configuration", () => {
     fc.assert(
       fc.property(configuration, (config) => {
         expect(accepted(JSON.stringify(config, null, 2)).config).toEqual(config);
@@ -195,7 +195,7 @@ describe("a configuration file", () => {
     ]);
   });
 
-  it("is refused in bounded time however deep or long it is", () => {
+  it("is refused in bounded time at any depth and length", () => {
     expect(fileErrors("[".repeat(500_000))[0]?.message).toContain("nests deeper");
     expect(fileErrors('{"a":'.repeat(100_000))[0]?.message).toContain("nests deeper");
     expect(fileErrors(" ".repeat(2_000_000))[0]?.message).toContain("longer than");
@@ -205,7 +205,7 @@ describe("a configuration file", () => {
     expect(errors.at(-1)).toEqual({ path: "", message: "and 19950 more" });
   });
 
-  it("cannot reach the prototype of anything", () => {
+  it("cannot change the prototype of an object", () => {
     const attempts = [
       '{"__proto__": {"polluted": true}}',
       '{"failover_config": {"__proto__": {"enabled": false}}}',
@@ -220,14 +220,14 @@ describe("a configuration file", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
-  it("may name agents as objects name what they inherit", () => {
+  it("may name agents like the inherited properties of objects", () => {
     const { config } = accepted('{"failover_config": {"backup_agents": {"constructor": "toString"}}}');
     expect(config.failover_config.backup_agents).toEqual({ constructor: "toString" });
   });
 });
 
-describe("a key nobody knows", () => {
-  it("is refused by its name, with the key that was likely meant and the line", () => {
+describe("an unknown key", () => {
+  it("is refused with its name, the nearest known key and the line", () => {
     expect(fileErrors('{\n  "failover_config": {\n    "max_reasignment_attempts": 5\n  }\n}')).toEqual([
       {
         path: "failover_config.max_reasignment_attempts",
@@ -257,7 +257,7 @@ describe("a key nobody knows", () => {
     expect(paths).toContain("failover_config.weights.high.speed");
   });
 
-  it("is told apart from a mistyped one, whatever the case and the writing", () => {
+  it("has a nearest key in any case and notation, unless it is too different", () => {
     const known = Object.keys(Config.shape.failover_config.def.innerType.shape);
     expect(nearestKey("maxReassignmentAttempts", known)).toBe("max_reassignment_attempts");
     expect(nearestKey("Enabled", known)).toBe("enabled");
@@ -343,7 +343,7 @@ describe("the bounds", () => {
     for (const value of illegal) expect(errorsOf(at(path, value)), JSON.stringify(value)).not.toEqual([]);
   });
 
-  it("hold for how many agents and headers may be named", () => {
+  it("limit the number of agents and headers", () => {
     const names = (count: number) => Array.from({ length: count }, (_, index) => `n${index}`);
     const map = (count: number) => Object.fromEntries(names(count).map((name) => [name, "x"]));
     expect(errorsOf({ failover_config: { critical_agents: names(1000), backup_agents: map(1000) } })).toEqual(
@@ -394,7 +394,7 @@ describe("the schema", () => {
     },
   );
 
-  it("gives fresh defaults at each call", () => {
+  it("creates new defaults at each call", () => {
     const first = defaultConfig();
     first.failover_config.critical_agents.push("agent1");
     first.failover_config.backup_agents.agent1 = "agent2";
@@ -414,7 +414,7 @@ describe("the schema", () => {
 describe("the page about the configuration", () => {
   const page = readFileSync(new URL("../../../../docs/configuration.md", import.meta.url), "utf8");
 
-  it("has the tables that the schema gives (else: node scripts/config-table.ts)", () => {
+  it("has the tables that the schema gives (to update: node scripts/config-table.ts)", () => {
     expect(withConfigTables(page)).toBe(page);
   });
 

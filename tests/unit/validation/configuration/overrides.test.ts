@@ -84,7 +84,7 @@ describe("merge patch", () => {
 });
 
 describe("overrides", () => {
-  it("make of a base what was wanted, for any two JSON values", () => {
+  it("turn the base into the wanted value, for any two JSON values", () => {
     fc.assert(
       fc.property(json.value, json.value, (base, wanted) => {
         expect(applyOverrides(base, differenceFrom(base, wanted))).toEqual(wanted);
@@ -93,7 +93,7 @@ describe("overrides", () => {
     );
   });
 
-  it("make of a file any configuration, also after they were stored as JSON", () => {
+  it("turn a file into any configuration, also after they were stored as JSON", () => {
     fc.assert(
       fc.property(configuration, configuration, (base, wanted) => {
         const stored = JSON.parse(JSON.stringify(differenceFrom(base, wanted)));
@@ -103,7 +103,7 @@ describe("overrides", () => {
     );
   });
 
-  it("are as few as can be: none without a difference, and none that could be left out", () => {
+  it("are as few as possible: none without a difference, and none that could be left out", () => {
     fc.assert(
       fc.property(configuration, configuration, (base, wanted) => {
         expect(differenceFrom(base, base)).toEqual([]);
@@ -121,7 +121,7 @@ describe("overrides", () => {
     );
   });
 
-  it("let the file change under every key they do not name", () => {
+  it("follow the file in every key that they do not name", () => {
     fc.assert(
       fc.property(configuration, configuration, configuration, (base, wanted, later) => {
         const overrides = differenceFrom(base, wanted);
@@ -136,7 +136,7 @@ describe("overrides", () => {
     );
   });
 
-  it("can say null where null is a value, and gone where the file has an entry", () => {
+  it("can set null where null is a value, and remove an entry of the file", () => {
     const wanted = Config.parse({
       ...file,
       failover_config: { backup_agents: { agent1: "agent2" } },
@@ -148,7 +148,7 @@ describe("overrides", () => {
     ]);
   });
 
-  it("never reach a prototype", () => {
+  it("never change a prototype", () => {
     const overrides = [
       { path: ["__proto__", "polluted"], value: 1 },
       { path: ["constructor", "prototype", "polluted"], value: 1 },
@@ -157,7 +157,7 @@ describe("overrides", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
-  it("that no longer fit a changed file are said not to", () => {
+  it("that no longer fit a changed file are reported as invalid", () => {
     const overrides = differenceFrom(
       defaultConfig(),
       Config.parse({ heartbeat_config: { interval_seconds: 25 } }),
@@ -169,7 +169,7 @@ describe("overrides", () => {
 });
 
 describe("a patch", () => {
-  it("without null does what RFC 7396 says to what holds now", () => {
+  it("without null changes the configuration in force as in RFC 7396", () => {
     fc.assert(
       fc.property(configuration, configuration, configuration, (base, now, patch) => {
         const overrides = patchOverrides(base, differenceFrom(base, now), withoutNulls(patch));
@@ -179,7 +179,7 @@ describe("a patch", () => {
     );
   });
 
-  it("with null for any key or section takes it back to the file and leaves the rest", () => {
+  it("with null for any key or section restores it from the file and changes nothing else", () => {
     fc.assert(
       fc.property(
         configuration,
@@ -208,7 +208,7 @@ describe("a patch", () => {
     );
   });
 
-  it("with null for an entry of a map takes it back to the file, or removes it", () => {
+  it("with null for an entry of a map restores it from the file, or removes it", () => {
     const first = changed(
       patchConfig(file, [], { failover_config: { backup_agents: { agent1: "agent9", agent7: "agent8" } } }),
     );
@@ -226,7 +226,7 @@ describe("a patch", () => {
     expect(second.overrides).toEqual([]);
   });
 
-  it("with null takes a key back to the file also where null is a value", () => {
+  it("with null restores a key from the file, also where null is a value", () => {
     const first = changed(patchConfig(file, [], { task_config: { default_timeout_seconds: 5 } }));
     const second = changed(
       patchConfig(file, first.overrides, { task_config: { default_timeout_seconds: null } }),
@@ -234,7 +234,7 @@ describe("a patch", () => {
     expect(second.config.task_config.default_timeout_seconds).toBe(60);
   });
 
-  it("with one weight changes that weight, and the others count 0 where none were set", () => {
+  it("with one weight changes that weight, and the others are 0 where none were set", () => {
     const first = changed(patchConfig(file, [], { failover_config: { weights: { high: { load: 2 } } } }));
     expect(first.config.failover_config.weights.high).toEqual({
       reliability: 0,
@@ -248,7 +248,7 @@ describe("a patch", () => {
     expect(second.config.failover_config.weights.high).toMatchObject({ reliability: 1, load: 2 });
   });
 
-  it("is refused as a whole when what results is not legal", () => {
+  it("is refused as a whole if the resulting configuration is not valid", () => {
     expect(errorPaths(patchConfig(file, [], { heartbeat_config: { interval_seconds: 50 } }))).toEqual([
       "heartbeat_config.timeout_seconds",
     ]);
@@ -271,14 +271,14 @@ describe("a patch", () => {
     expect(errorPaths(replaceConfig(file, [], body))).toEqual([path]);
   });
 
-  it("of any depth is refused rather than followed", () => {
+  it("of any depth is refused without recursion", () => {
     const deep = JSON.parse(`{"failover_config":${'{"a":'.repeat(5000)}1${"}".repeat(5001)}`);
     expect(errorPaths(patchConfig(file, [], deep))).toHaveLength(1);
   });
 });
 
 describe("a replacement", () => {
-  it("with the whole configuration makes it so, whatever held before", () => {
+  it("with the whole configuration replaces any earlier one", () => {
     fc.assert(
       fc.property(configuration, configuration, configuration, (base, before, wanted) => {
         // A null goes back to the file, so only a file that says null there can be asked for null.
@@ -299,7 +299,7 @@ describe("a replacement", () => {
     expect(emptied.config).toEqual(file);
   });
 
-  it("takes a map as the whole map, with null for an entry as in the file", () => {
+  it("replaces a whole map, and restores an entry with null from the file", () => {
     const change = changed(
       replaceConfig(file, [], {
         failover_config: { backup_agents: { agent3: null, agent5: "agent6", agent9: null } },
@@ -308,7 +308,7 @@ describe("a replacement", () => {
     expect(change.config.failover_config.backup_agents).toEqual({ agent3: ["agent4"], agent5: "agent6" });
   });
 
-  it("takes what a section leaves out from the file", () => {
+  it("takes keys that a section leaves out from the file", () => {
     const change = changed(replaceConfig(file, [], { heartbeat_config: { timeout_seconds: 99 } }));
     expect(change.config.heartbeat_config).toEqual({
       interval_seconds: 2,

@@ -26,7 +26,7 @@ const secretive = Config.parse({
 });
 
 describe("a redacted configuration", () => {
-  it("hides passwords, webhook secrets and header values, but neither Content-Type nor what is empty", () => {
+  it("hides passwords, webhook secrets and header values, but not Content-Type and empty values", () => {
     const shown = redactConfig(secretive);
     expect(shown.email_notification).toMatchObject({ password: REDACTED, username: "robot" });
     expect(shown.webhook_notification).toMatchObject({
@@ -37,7 +37,7 @@ describe("a redacted configuration", () => {
     expect(redactConfig(defaultConfig())).toEqual(defaultConfig());
   });
 
-  it("leaves the configuration itself alone", () => {
+  it("does not change the original configuration", () => {
     redactConfig(secretive);
     expect(secretive.email_notification.password).toBe("pw-1");
   });
@@ -56,7 +56,7 @@ describe("a redacted configuration", () => {
 });
 
 describe("[redacted] in a change", () => {
-  it("keeps the secret, in PUT and in PATCH, whatever the case of a header", () => {
+  it("keeps the secret, in PUT and in PATCH, for a header in any case", () => {
     const body = {
       email_notification: { password: REDACTED },
       webhook_notification: { headers: { authorization: REDACTED }, secret: REDACTED },
@@ -74,7 +74,7 @@ describe("[redacted] in a change", () => {
     expect(patched).toMatchObject({ ok: true, config: secretive, overrides });
   });
 
-  it("is refused by its place where no value is set", () => {
+  it("is refused with its path where no value is set", () => {
     const body = {
       email_notification: { password: REDACTED },
       webhook_notification: { headers: { "X-Key": REDACTED }, secret: REDACTED },
@@ -88,12 +88,12 @@ describe("[redacted] in a change", () => {
     }
   });
 
-  it("is an ordinary word where no secret stands", () => {
+  it("is ordinary text in a key that is not secret", () => {
     const change = patchConfig(secretive, [], { email_notification: { username: REDACTED } });
     expect(change).toMatchObject({ ok: true, config: { email_notification: { username: REDACTED } } });
   });
 
-  it("is refused in a file, which has nothing to keep", () => {
+  it("is refused in a file, where there is no value to keep", () => {
     const result = parseConfigFile(JSON.stringify(redactConfig(secretive)));
     expect(result.ok ? [] : result.errors.map(({ path }) => path)).toEqual([
       "email_notification.password",
@@ -102,7 +102,7 @@ describe("[redacted] in a change", () => {
     ]);
   });
 
-  it("lets a secret be changed and taken back", () => {
+  it("allows a secret to be changed and restored from the file", () => {
     const first = patchConfig(secretive, [], { email_notification: { password: "pw-2" } });
     expect(first).toMatchObject({ ok: true, config: { email_notification: { password: "pw-2" } } });
     const second = patchConfig(secretive, first.ok ? first.overrides : [], {
@@ -113,13 +113,13 @@ describe("[redacted] in a change", () => {
   });
 });
 
-describe("a secret that is written out", () => {
+describe("a literal secret", () => {
   const warningPaths = (input: unknown) => {
     const result = validateConfig(input);
     return result.ok ? result.warnings.map(({ path }) => path) : ["not legal"];
   };
 
-  it("is warned about by its place", () => {
+  it("causes a warning with its path", () => {
     expect(warningPaths(secretive)).toEqual([
       "email_notification.password",
       "webhook_notification.headers.Authorization",
@@ -127,7 +127,7 @@ describe("a secret that is written out", () => {
     ]);
   });
 
-  it("is not warned about when it is named, empty, or a header that gives nothing away", () => {
+  it("causes no warning if it is a name, empty, or a header without a credential", () => {
     expect(
       warningPaths({
         email_notification: { password: reference("SMTP_PASSWORD") },
@@ -161,7 +161,7 @@ describe("no message", () => {
     return JSON.stringify([file, whole, changes]);
   };
 
-  it("repeats a value, wherever it stands and whatever it should have been", () => {
+  it("repeats a value, in any place and of any expected type", () => {
     const planted = fc.constantFrom<unknown>(
       PLANTED,
       [PLANTED],
@@ -192,7 +192,7 @@ describe("no message", () => {
     );
   });
 
-  it("shows a piece of a broken file", () => {
+  it("shows a part of an invalid file", () => {
     const text = JSON.stringify(
       {
         email_notification: { password: PLANTED, username: "robot" },

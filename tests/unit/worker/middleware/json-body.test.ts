@@ -36,7 +36,7 @@ it("the body is parsed for the handler", async () => {
   expect((await send(streamed('{"a":[1]}'))).body).toEqual({ a: [1] });
 });
 
-it("an empty body is none, whatever its type", async () => {
+it("an empty body counts as none for any content type", async () => {
   expect((await send("")).body).toBe("none");
   expect((await send("", { "Content-Type": "text/plain" })).body).toBe("none");
   expect((await send(null)).body).toBe("none");

@@ -1,4 +1,4 @@
-/** Agents that are rid of their tasks without having failed, step by step on simulated time. */
+/** Draining agents: their tasks move to others without a failure, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
 import { clusterAtWork, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
@@ -11,7 +11,7 @@ const deadlineIn = (cluster: ScriptedCluster, ms: number) =>
   new Date(Math.floor(cluster.world.nowMs) + ms).toISOString();
 
 describe("an agent that drains", () => {
-  it("takes no new tasks, is rid of what it has not started, and may finish what it runs", async () => {
+  it("gets no new tasks, loses those that it has not started, and may finish those that it runs", async () => {
     const cluster = await clusterAtWork();
 
     const agent = good(cluster.drain("a"));
@@ -45,7 +45,7 @@ describe("an agent that drains", () => {
     });
   });
 
-  it("leaves to wait what nobody else can take, and has it again once it resumes", async () => {
+  it("leaves tasks that no other agent can run pending, and gets them back when it resumes", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -62,7 +62,7 @@ describe("an agent that drains", () => {
     ]);
   });
 
-  it("is rid of what it runs at once, if it is to move", async () => {
+  it("loses its running tasks at once in mode `move`", async () => {
     const cluster = await clusterAtWork();
 
     good(cluster.drain("a", { mode: "move" }));
@@ -77,7 +77,7 @@ describe("an agent that drains", () => {
   });
 
   it.each(["move", "finish"] as const)(
-    "keeps what it runs until the deadline, and not a moment longer (%s)",
+    "keeps its running tasks until exactly the deadline (mode %s)",
     async (mode) => {
       const cluster = await clusterAtWork();
       const deadline_at = deadlineIn(cluster, 20_000);
@@ -110,7 +110,7 @@ describe("an agent that drains", () => {
     },
   );
 
-  it("has another mode and deadline when it is drained again", async () => {
+  it("takes over the mode and deadline of a second drain request", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 5 }));
     good(cluster.drain("a"));
@@ -120,7 +120,7 @@ describe("an agent that drains", () => {
     expect(cluster.task("running").assigned_to).toBe("b");
   });
 
-  it("fails as any other", async () => {
+  it("is failed over like any other agent", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 60 }, true));
     cluster.silence("a");
@@ -145,8 +145,8 @@ describe("an agent that drains", () => {
   });
 });
 
-describe("whose drain it is", () => {
-  it("an operator's outlives a registration", async () => {
+describe("the owner of a drain", () => {
+  it("is the operator: the drain outlives a registration of the agent", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const before = cluster.agent("a").drain;
@@ -159,14 +159,14 @@ describe("whose drain it is", () => {
     expect(cluster.task("running")).toMatchObject({ assigned_to: "b", attempt: 2 });
   });
 
-  it("moves on what a registration under an operator's drain does not claim", async () => {
+  it("is the operator: a task that the agent does not claim when it re-registers moves to another agent", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a"));
     await cluster.register("a");
     expect(cluster.task("running")).toMatchObject({ assigned_to: "b", attempt: 3, reassignment_count: 0 });
   });
 
-  it("an agent's own ends with a registration", async () => {
+  it("is the agent: the drain ends when the agent re-registers", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", {}, true));
     expect(cluster.agent("a").drain?.by).toBe("agent");
@@ -174,7 +174,7 @@ describe("whose drain it is", () => {
     expect(cluster.agent("a")).toMatchObject({ status: "active", drain: null });
   });
 
-  it("under an operator's, an agent may hurry, not put off, and not resume", async () => {
+  it("is the operator: the agent may shorten the drain, but neither postpone nor end it", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const deadline_at = deadlineIn(cluster, 30_000);
@@ -189,7 +189,7 @@ describe("whose drain it is", () => {
     expect(good(cluster.resume("a")).status).toBe("active");
   });
 
-  it("resumes one that does not drain as it is, without a word", async () => {
+  it("does not matter to an agent that is not draining: resuming it records no event", async () => {
     const cluster = await clusterAtWork();
     const before = cluster.eventTypes().length;
     expect(good(cluster.resume("a", true)).status).toBe("active");
@@ -198,7 +198,7 @@ describe("whose drain it is", () => {
 });
 
 describe("a drain through crashes and restarts", () => {
-  it("keeps its deadline when the object is evicted or restarts well before", async () => {
+  it("keeps its deadline when the object is evicted or restarts well before the deadline", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 30 }));
     const { drain } = cluster.agent("a");
@@ -214,7 +214,7 @@ describe("a drain through crashes and restarts", () => {
     expect(cluster.task("running").assigned_to).toBe("b");
   });
 
-  it("gives its agent one heartbeat timeout to report, if the deadline passed while we were away", async () => {
+  it("gives its agent one heartbeat timeout to report if the deadline passed during an outage", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a", { deadline_seconds: 5 }));
     cluster.cluster.kill();
@@ -226,7 +226,7 @@ describe("a drain through crashes and restarts", () => {
     expect(cluster.task("running").assigned_to).toBe("b");
   });
 
-  it("moves every task once, though a crash comes between two slices", async () => {
+  it("moves every task once when the coordinator crashes between two batches", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a", { max_concurrent_tasks: 1000 });
     for (let index = 0; index < 250; index++) await cluster.submit({ id: `t${index}` });
@@ -241,7 +241,7 @@ describe("a drain through crashes and restarts", () => {
     }
   });
 
-  it("stops moving tasks when it ends before the last slice", async () => {
+  it("stops moving tasks when it ends before the last batch", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a", { max_concurrent_tasks: 1000 });
     for (let index = 0; index < 150; index++) await cluster.submit({ id: `t${index}` });

@@ -1,4 +1,4 @@
-/** The event log of a cluster: when an event happened, and in what order events were learnt of. */
+/** The event log of a cluster: the time of each event, and the order in which the coordinator learned of them. */
 import { describe, expect, it } from "vitest";
 import type { EventDraft } from "../../src/contract/event.ts";
 import { instant } from "../../src/contract/instant.ts";
@@ -11,7 +11,7 @@ function eventsOf(cluster: ScriptedCluster) {
 }
 
 describe("an event that another object reports late", () => {
-  it("carries the time at which it happened, and stands in the order in which it arrived", async () => {
+  it("has the time at which it happened and the position at which it arrived", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     const happenedAtMs = cluster.world.nowMs;
@@ -31,7 +31,7 @@ describe("an event that another object reports late", () => {
     expect(events.at(-3)?.subject).toBe("t");
   });
 
-  it("is a failed agent's lock, which was released when the agent was declared failed", async () => {
+  it("for a released lock has the time at which the lock's holder was declared failed", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     const declaredAtMs = cluster.world.nowMs;

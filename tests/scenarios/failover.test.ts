@@ -1,4 +1,4 @@
-/** Failover as the origin document tells it, step by step on simulated time. */
+/** Failover of tasks and locks, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
 import type { Registration } from "../../src/contract/agent.ts";
 import type { ConfigInput } from "../../src/contract/config.ts";
@@ -7,11 +7,11 @@ import { ADMIN } from "../../src/domain/principal.ts";
 import { agentPrincipal } from "../support/principals.ts";
 import { bad, good, granted, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
-/** The timeout of the scripted agents, the second look, and messages between objects. */
+/** The timeout of the scripted agents, the second check of the alarm, and messages between objects. */
 const NOTICED_MS = 3000 + 250;
 
 describe("an agent that falls silent", () => {
-  it("is inactive after its timeout and not a moment before, and beats on to deaf ears", async () => {
+  it("is inactive right after its timeout, not before, and its later heartbeats are refused", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     cluster.silence("a");
@@ -29,7 +29,7 @@ describe("an agent that falls silent", () => {
     expect(beat).toMatchObject({ ok: false, problem: { code: "session_expired" } });
   });
 
-  it("loses its unfinished tasks to another that can do them, most urgent first, with the reason on record", async () => {
+  it("loses its unfinished tasks to another capable agent, most urgent first, and each decision has its reason", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "low", priority: 1 });
@@ -64,7 +64,7 @@ describe("an agent that falls silent", () => {
     });
   });
 
-  it("loses its locks, and the next holder has a greater fencing token", async () => {
+  it("loses its locks, and the next holder gets a greater fencing token", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.register("b");
@@ -83,7 +83,7 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures()[0]?.locks_released).toEqual(["orders"]);
   });
 
-  it("is critical if the configuration says so", async () => {
+  it("has a failure of severity critical if the configuration lists it as critical", async () => {
     const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["a"] } });
     await cluster.register("a");
     cluster.silence("a");
@@ -91,7 +91,7 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures()).toMatchObject([{ severity: "critical" }]);
   });
 
-  it("has its tasks moved before those of others that failed with it, if it is critical", async () => {
+  it("has its tasks moved before those of other failed agents if it is critical", async () => {
     const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["b"] } });
     await cluster.register("a");
     await cluster.submit({ id: "ordinary", priority: 10 });
@@ -100,7 +100,7 @@ describe("an agent that falls silent", () => {
     await cluster.register("c", { capabilities: ["resize", "engrave"] });
     cluster.silence("a");
     cluster.silence("b");
-    // Both are found by one look: what the group was away for counts for both alike.
+    // One check of the alarm finds both: the extension for the group's own outage applies to both.
     cluster.cluster.kill();
     await cluster.pass(500);
     cluster.cluster.start();
@@ -111,7 +111,7 @@ describe("an agent that falls silent", () => {
     expect(moved.map(({ subject }) => subject)).toEqual(["critical", "ordinary"]);
   });
 
-  it("keeps tasks and locks while failover is off, and its death is on record all the same", async () => {
+  it("keeps tasks and locks while failover is off, and its failure is recorded all the same", async () => {
     const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -137,7 +137,7 @@ describe("an agent that falls silent", () => {
     });
   });
 
-  it("has its tasks moved at last when failover is switched on again", async () => {
+  it("has its tasks moved when failover is switched on again", async () => {
     const cluster = new ScriptedCluster({ failover_config: { enabled: false } });
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -154,7 +154,7 @@ describe("an agent that falls silent", () => {
     expect(cluster.failures().map(({ failure_type }) => failure_type)).toEqual(["heartbeat_timeout"]);
   });
 
-  it("hands nothing to another that fails in the same moment", async () => {
+  it("hands no task to another agent that fails at the same moment", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.register("b");
@@ -172,7 +172,7 @@ describe("an agent that falls silent", () => {
 });
 
 describe("an agent that registers again", () => {
-  it("keeps what it says it works on, gets the rest anew, and loses the locks of its old incarnation", async () => {
+  it("keeps the tasks that it claims, gets the others under new attempts, and loses the locks of its old incarnation", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "kept" });
@@ -202,9 +202,9 @@ describe("an agent that registers again", () => {
   });
 });
 
-describe("a claim to a task that waits again", () => {
-  /** `t` was a's under attempt 1 and running; a was declared dead, and nobody else could take it. */
-  async function stranded(submission: Partial<TaskSubmission> = {}, config: ConfigInput = {}) {
+describe("an agent's claim to a task that is pending again", () => {
+  /** `a` ran `t` under attempt 1, was declared failed, and no other agent could take the task. */
+  async function pendingAgain(submission: Partial<TaskSubmission> = {}, config: ConfigInput = {}) {
     const cluster = new ScriptedCluster(config);
     await cluster.register("a");
     await cluster.submit({ ...submission, id: "t" });
@@ -216,8 +216,8 @@ describe("a claim to a task that waits again", () => {
   }
   const CLAIM: Partial<Registration> = { running_tasks: [{ task_id: "t", attempt: 1 }] };
 
-  it("is honoured: the agent goes on with it under the same attempt, and nothing is counted", async () => {
-    const cluster = await stranded({ timeout_seconds: 60 });
+  it("is honoured: the task continues under the same attempt, and no reassignment is counted", async () => {
+    const cluster = await pendingAgain({ timeout_seconds: 60 });
     await cluster.register("a", CLAIM);
     expect(cluster.task("t")).toMatchObject({
       status: "running",
@@ -229,7 +229,7 @@ describe("a claim to a task that waits again", () => {
     });
     const { assigned_at, started_at, deadline_at, created_at } = cluster.task("t");
     expect(assigned_at).toBe(created_at);
-    // What it still has of its time is not on record: it has all of it again.
+    // The time that was left is not stored, so the attempt gets its whole timeout again.
     expect(Date.parse(deadline_at ?? "")).toBe(Date.parse(started_at ?? "") + 60_000);
     expect(cluster.agent("a").task_count).toBe(1);
     expect(cluster.decisions("t").at(-1)).toMatchObject({
@@ -246,8 +246,8 @@ describe("a claim to a task that waits again", () => {
     expect(cluster.agent("a")).toMatchObject({ tasks_completed: 1, task_count: 0 });
   });
 
-  it("is honoured however often: a task that never moved does not fail for having moved", async () => {
-    const cluster = await stranded({ priority: 8 });
+  it("is honoured every time: a task that never moved does not run out of reassignments", async () => {
+    const cluster = await pendingAgain({ priority: 8 });
     for (let time = 0; time < 6; time++) {
       await cluster.register("a", CLAIM);
       expect(cluster.task("t")).toMatchObject({
@@ -263,13 +263,13 @@ describe("a claim to a task that waits again", () => {
   });
 
   it.each([0, 1, 5, 10])("restores a priority of %i that the loss had lowered", async (priority) => {
-    const cluster = await stranded({ priority }, { failover_config: { preserve_task_priority: false } });
+    const cluster = await pendingAgain({ priority }, { failover_config: { preserve_task_priority: false } });
     expect(cluster.task("t").priority).toBe(Math.max(0, priority - 1));
     await cluster.register("a", CLAIM);
     expect(cluster.task("t")).toMatchObject({ status: "running", priority, reassignment_count: 0 });
   });
 
-  it("takes nothing from the counts that a retry has begun anew", async () => {
+  it("keeps the counts at zero after an operator's retry has reset them", async () => {
     const cluster = new ScriptedCluster({
       failover_config: { max_reassignment_attempts: 0, preserve_task_priority: false },
     });
@@ -283,7 +283,7 @@ describe("a claim to a task that waits again", () => {
     expect(cluster.task("t")).toMatchObject({ status: "running", reassignment_count: 0, priority: 5 });
   });
 
-  it("undoes no loss that was one: what moved before has moved", async () => {
+  it("undoes only the last loss: an earlier move stays counted", async () => {
     const cluster = new ScriptedCluster({ failover_config: { preserve_task_priority: false } });
     await cluster.register("a");
     await cluster.submit({ id: "t", priority: 5 });
@@ -303,8 +303,8 @@ describe("a claim to a task that waits again", () => {
     });
   });
 
-  it("fences as before: when the agent is lost again, the next attempt is another", async () => {
-    const cluster = await stranded();
+  it("fences as before: when the agent fails again, the task gets the next attempt", async () => {
+    const cluster = await pendingAgain();
     await cluster.register("a", CLAIM);
     await cluster.register("b");
     cluster.silence("a");
@@ -351,7 +351,7 @@ describe("a claim to a task that waits again", () => {
       expect(cluster.task(id)).toMatchObject({ status: "running", attempt: 1 });
   });
 
-  it("is honoured of more tasks than are looked at at a time", async () => {
+  it("is honoured for more tasks than one batch reads", async () => {
     const count = 250;
     const cluster = new ScriptedCluster();
     await cluster.register("a", { max_concurrent_tasks: count });
@@ -368,13 +368,13 @@ describe("a claim to a task that waits again", () => {
     { why: "it is not the last attempt", claim: { task_id: "t", attempt: 2 } },
     { why: "there is no such task", claim: { task_id: "nothing", attempt: 1 } },
   ])("is not honoured when $why", async ({ claim }) => {
-    const cluster = await stranded();
+    const cluster = await pendingAgain();
     await cluster.register("a", { running_tasks: [claim] });
     expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 2 });
   });
 
-  it("is not honoured of another agent's task", async () => {
-    const cluster = await stranded();
+  it("is not honoured for another agent's task", async () => {
+    const cluster = await pendingAgain();
     await cluster.register("b", { capabilities: ["else"] });
     await cluster.register("b", { capabilities: ["resize"], ...CLAIM });
     expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "b", attempt: 2 });
@@ -384,13 +384,13 @@ describe("a claim to a task that waits again", () => {
     { what: "its group", submission: { group: "default" }, overrides: {}, group: "other" },
     { what: "its capabilities", submission: {}, overrides: { capabilities: ["else"] }, group: "default" },
   ])("is not honoured when the agent came back without $what", async ({ submission, overrides, group }) => {
-    const cluster = await stranded(submission);
+    const cluster = await pendingAgain(submission);
     await cluster.register("a", { ...CLAIM, ...overrides }, group);
     expect(cluster.task("t")).toMatchObject({ status: "pending", attempt: 1 });
     expect(good(cluster.complete("t", "a", 1, "done all the same")).status).toBe("completed");
   });
 
-  it("is not honoured of what the agent was told to give up, or gave up itself", async () => {
+  it("is not honoured for a task that timed out or that the agent itself failed", async () => {
     const timedOut = new ScriptedCluster();
     await timedOut.register("a");
     await timedOut.submit({ id: "t", timeout_seconds: 1 });
@@ -409,15 +409,15 @@ describe("a claim to a task that waits again", () => {
     expect(reported.task("t").status).toBe("pending");
   });
 
-  it("is not honoured of a task that has ended", async () => {
-    const cluster = await stranded();
+  it("is not honoured for a task that has ended", async () => {
+    const cluster = await pendingAgain();
     good(cluster.cluster.coordinator.serve((service) => service.cancel("t")));
     await cluster.register("a", CLAIM);
     expect(cluster.task("t")).toMatchObject({ status: "cancelled", attempt: 1 });
     expect(cluster.agent("a").task_count).toBe(0);
   });
 
-  it("is honoured under an operator's drain, until the drain is over", async () => {
+  it("is honoured under an operator's drain until the drain is over", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -435,8 +435,8 @@ describe("a claim to a task that waits again", () => {
   });
 });
 
-describe("a task that was taken from its holder and waits", () => {
-  it("is not begun nor got on with under the attempt that is over, and says where it is", async () => {
+describe("a pending task that was taken from its holder", () => {
+  it("can be neither started nor continued under the ended attempt, and the refusal says so", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -455,8 +455,8 @@ describe("a task that was taken from its holder and waits", () => {
   });
 });
 
-describe("tasks that nobody can take", () => {
-  it("wait with the reason, are on record, and are placed when somebody capable registers", async () => {
+describe("tasks that no agent can take", () => {
+  it("stay pending with the reason, are recorded as a failure, and are assigned when a capable agent registers", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a", { capabilities: ["resize"] });
     await cluster.register("b", { capabilities: ["translate"] });
@@ -477,7 +477,7 @@ describe("tasks that nobody can take", () => {
     expect(cluster.decisions("t").at(-1)).toMatchObject({ reason: "capacity_freed", from_agent: "a" });
   });
 
-  it("are placed by priority, then by age, as slots come free", async () => {
+  it("are assigned by priority, then by age, as slots become free", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a", { max_concurrent_tasks: 1 });
     await cluster.submit({ id: "first" });
@@ -502,7 +502,7 @@ describe("tasks that nobody can take", () => {
     expect(order).toEqual(["first", "urgent", "old", "young"]);
   });
 
-  it("do not starve: one that waited long enough comes before more urgent ones", async () => {
+  it("do not starve: a task that has waited long enough comes before more urgent ones", async () => {
     const cluster = new ScriptedCluster({ task_config: { priority_aging_seconds: 10 } });
     await cluster.register("a", { max_concurrent_tasks: 1 });
     await cluster.submit({ id: "first" });
@@ -513,7 +513,7 @@ describe("tasks that nobody can take", () => {
     expect(cluster.task("patient").status).toBe("assigned");
   });
 
-  it("do not hold up others of their kind that somebody can take", async () => {
+  it("do not hold up tasks of the same type that an agent can take", async () => {
     const cluster = new ScriptedCluster();
     for (let index = 0; index < 1200; index++) {
       await cluster.submit({ id: `choosy-${index}`, required_labels: { gpu: "yes" } });
@@ -526,12 +526,12 @@ describe("tasks that nobody can take", () => {
   });
 });
 
-describe("a task that does not get on", () => {
+describe("a task without progress", () => {
   it.each([
     ["start_timeout_seconds", "did not start in time"],
     ["timeout_seconds", "did not finish in time"],
     ["progress_timeout_seconds", "reported no progress in time"],
-  ] as const)("loses its holder after %s, and the holder keeps its standing", async (setting, words) => {
+  ] as const)("loses its holder after %s, and the holder stays active", async (setting, words) => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t", [setting]: 2 });
@@ -554,7 +554,7 @@ describe("a task that does not get on", () => {
     );
   });
 
-  it("keeps its holder as long as it reports progress", async () => {
+  it("keeps its holder as long as the holder reports progress", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t", progress_timeout_seconds: 2 });
@@ -565,7 +565,7 @@ describe("a task that does not get on", () => {
     expect(cluster.task("t")).toMatchObject({ status: "running", attempt: 1, progress: 0.5 });
   });
 
-  it("is given its whole time again after a pause of ours", async () => {
+  it("gets its whole timeout again after an outage of the coordinator", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t", timeout_seconds: 5 });
@@ -582,7 +582,7 @@ describe("a task that does not get on", () => {
 });
 
 describe("a task that fails", () => {
-  it("is tried again after 1 s, then 2 s, by somebody else if there is anybody", async () => {
+  it("is retried after 1 s, then 2 s, by another agent if there is one", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -604,7 +604,7 @@ describe("a task that fails", () => {
     expect(cluster.task("t")).toMatchObject({ status: "assigned", attempt: 3 });
   });
 
-  it("is answered alike when the report is repeated, and counted once", async () => {
+  it("gives a repeated report the same answer, and counts it once", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -641,7 +641,7 @@ describe("a task that fails", () => {
     });
   });
 
-  it("is given up after max_reassignment_attempts, on record", async () => {
+  it("is failed for good after max_reassignment_attempts, and the failure is recorded", async () => {
     const cluster = new ScriptedCluster({ failover_config: { max_reassignment_attempts: 2 } });
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -656,7 +656,7 @@ describe("a task that fails", () => {
     });
   });
 
-  it("goes one step down in priority at each move unless its priority is to be preserved", async () => {
+  it("loses one step of priority at each move unless preserve_task_priority is set", async () => {
     const cluster = new ScriptedCluster({ failover_config: { preserve_task_priority: false } });
     await cluster.register("a");
     await cluster.submit({ id: "t", priority: 7 });
@@ -666,7 +666,7 @@ describe("a task that fails", () => {
 });
 
 describe("a result", () => {
-  it("of an agent that was given up counts while nobody else has the task", async () => {
+  it("of an agent that was declared failed counts while no other agent has the task", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t" });
@@ -699,8 +699,8 @@ describe("a result", () => {
   });
 });
 
-describe("a task id that is used again after its first task was dropped", () => {
-  it("is safe from a zombie of the first one", async () => {
+describe("a task id that is reused after its first task was dropped", () => {
+  it("is safe from a report of the first task's holder", async () => {
     const cluster = new ScriptedCluster({ task_config: { retention_seconds: 60 } });
     await cluster.register("a");
     const zombie = agentPrincipal("a", cluster.incarnationOf("a"));
@@ -710,15 +710,15 @@ describe("a task id that is used again after its first task was dropped", () => 
     await cluster.register("a");
     expect((await cluster.submit({ id: "t" })).attempt).toBe(1);
     const late = cluster.cluster.coordinator.serve((service) =>
-      service.complete("t", { agent_id: "a", attempt: 1, result: "from the dead" }, zombie),
+      service.complete("t", { agent_id: "a", attempt: 1, result: "late" }, zombie),
     );
     expect(late).toMatchObject({ ok: false, problem: { code: "stale_attempt" } });
     expect(cluster.task("t").status).toBe("assigned");
   });
 });
 
-describe("configuration", () => {
-  it("is known to the groups when the change is answered", async () => {
+describe("a change of the configuration", () => {
+  it("has reached the groups when it is answered", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     const answer = cluster.cluster.coordinator.serve((service) =>
@@ -736,7 +736,7 @@ describe("configuration", () => {
     ).toBe(20);
   });
 
-  it("names the groups that do not have it yet", async () => {
+  it("is answered with the groups that do not have it yet", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     cluster.world.network = { latencyMs: [1, 2], lost: 1, answerLost: 0, doubled: 0 };

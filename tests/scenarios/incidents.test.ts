@@ -1,4 +1,4 @@
-/** Incidents: what is told together, when, how often, and to whom. Exact times in a simulated cluster. */
+/** Incidents: what is grouped into one notification, when it is sent, how often, and to which channels. */
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { Incident } from "../../src/contract/incident.ts";
@@ -10,7 +10,7 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** The timeout of scripted agents, and the second look of the alarm. */
+/** The timeout of the scripted agents, and the second check of the alarm. */
 const NOTICED_MS = 3200;
 
 const WEBHOOK: ConfigInput = {
@@ -18,7 +18,7 @@ const WEBHOOK: ConfigInput = {
   webhook_notification: { url: "http://127.0.0.1:9/" },
 };
 
-function told(cluster: ScriptedCluster): Notification[] {
+function notificationsOf(cluster: ScriptedCluster): Notification[] {
   return cluster.cluster.notifier.serve((service) => service.notifications({}, 500, null)).items.reverse();
 }
 
@@ -26,7 +26,7 @@ function incidents(cluster: ScriptedCluster): Incident[] {
   return cluster.cluster.notifier.serve((service) => service.incidents({}, 500, null)).items.reverse();
 }
 
-/** How each message begins, and what the receiver was sent of its first incident. */
+/** The data of each notification that the webhook received. */
 function bodies(cluster: ScriptedCluster): { status: string; kind: string; incident: Incident }[] {
   return cluster.cluster.received.map(({ body }) => (body as { data: never }).data);
 }
@@ -37,7 +37,7 @@ async function fail(cluster: ScriptedCluster, ...agents: string[]): Promise<void
 }
 
 describe("one failed agent", () => {
-  it("is told after the group wait, with what became of its tasks and locks", async () => {
+  it("is notified after the group wait, with what happened to its tasks and locks", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a", { capabilities: ["resize", "engrave"] });
     await cluster.submit({ id: "t1" });
@@ -48,15 +48,15 @@ describe("one failed agent", () => {
       .serve((service) => service.locks.acquire("orders", { agent_id: "a", ttl_seconds: 60 }, ADMIN));
     await fail(cluster, "a");
     await cluster.pass(4 * SECOND_MS);
-    expect(told(cluster)).toEqual([]);
+    expect(notificationsOf(cluster)).toEqual([]);
     await cluster.pass(2 * SECOND_MS);
-    expect(told(cluster)).toMatchObject([
+    expect(notificationsOf(cluster)).toMatchObject([
       { channel: "webhook", kind: "incident", status: "firing", severity: "error", state: "delivered" },
     ]);
     const [message] = bodies(cluster);
     expect(message?.incident).toMatchObject({
       status: "firing",
-      // The agent's, and that nobody can take one of its tasks.
+      // The agent's own failure, and the one of its task that no other agent can take.
       failures: 2,
       agents_failed: 1,
       agents_recovered: 0,
@@ -77,40 +77,40 @@ describe("one failed agent", () => {
     });
   });
 
-  it("is told as resolved under the same key once it is back, after the group interval", async () => {
+  it("is notified as resolved under the same key once it is back, after the group interval", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     await fail(cluster, "a");
     await cluster.pass(10 * SECOND_MS);
     await cluster.register("a");
     await cluster.pass(4 * MINUTE_MS);
-    expect(told(cluster)).toHaveLength(1);
+    expect(notificationsOf(cluster)).toHaveLength(1);
     await cluster.pass(MINUTE_MS);
-    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
-    expect(new Set(told(cluster).flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(1);
+    expect(notificationsOf(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+    expect(new Set(notificationsOf(cluster).flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(1);
     expect(bodies(cluster)[1]?.incident).toMatchObject({
       agents_recovered: 1,
       entries: [{ status: "recovered", ended_by: "returned" }],
     });
     await cluster.pass(6 * HOUR_MS);
-    expect(told(cluster)).toHaveLength(2);
+    expect(notificationsOf(cluster)).toHaveLength(2);
   });
 
-  it("is told once, as resolved, when it was back before anybody was told", async () => {
+  it("is notified once, as resolved, when it was back before the group wait ended", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     await fail(cluster, "a");
     await cluster.register("a");
     await cluster.pass(HOUR_MS);
-    expect(told(cluster).map(({ status }) => status)).toEqual(["resolved"]);
+    expect(notificationsOf(cluster).map(({ status }) => status)).toEqual(["resolved"]);
   });
 
-  it("is told again after the repeat interval while nothing changes", async () => {
+  it("is notified again after the repeat interval while nothing changes", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     await fail(cluster, "a");
     await cluster.pass(9 * HOUR_MS);
-    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "firing", "firing"]);
+    expect(notificationsOf(cluster).map(({ status }) => status)).toEqual(["firing", "firing", "firing"]);
   });
 
   it("is resolved when an operator drops it", async () => {
@@ -126,19 +126,19 @@ describe("one failed agent", () => {
     });
   });
 
-  it("is told nobody below min_severity, and nobody when notification is off", async () => {
+  it("is not notified below min_severity, nor when notification is off", async () => {
     for (const failure_notification of [{ min_severity: "critical" as const }, { enabled: false }]) {
       const cluster = new ScriptedCluster({ failure_notification });
       await cluster.register("a");
       await fail(cluster, "a");
       await cluster.pass(HOUR_MS);
       expect(cluster.failures()).toHaveLength(1);
-      expect(told(cluster)).toEqual([]);
+      expect(notificationsOf(cluster)).toEqual([]);
       expect(incidents(cluster)).toEqual([]);
     }
   });
 
-  it("is told only through channels whose threshold it reaches", async () => {
+  it("is notified only through channels whose threshold it reaches", async () => {
     const cluster = new ScriptedCluster({
       ...WEBHOOK,
       failure_notification: {
@@ -149,23 +149,23 @@ describe("one failed agent", () => {
     await cluster.register("a");
     await fail(cluster, "a");
     await cluster.pass(MINUTE_MS);
-    expect(told(cluster).map(({ channel }) => channel)).toEqual(["log"]);
+    expect(notificationsOf(cluster).map(({ channel }) => channel)).toEqual(["log"]);
   });
 });
 
 describe("many failed agents", () => {
   const agents = Array.from({ length: 200 }, (_, index) => `agent-${index}`);
 
-  it("are one message with counts, and one more when all are back", async () => {
+  it("are one notification with counts, and one more when all are back", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     for (const agent of agents) await cluster.register(agent);
-    // Their last heartbeats are spread over an interval, and so are their declarations.
+    // The last heartbeats are spread over an interval, and so are the failures.
     for (const agent of agents) {
       cluster.silence(agent);
       await cluster.pass(50);
     }
     await cluster.pass(MINUTE_MS);
-    expect(told(cluster)).toHaveLength(1);
+    expect(notificationsOf(cluster)).toHaveLength(1);
     const [message] = bodies(cluster);
     expect(message?.incident).toMatchObject({
       failures: 200,
@@ -178,28 +178,28 @@ describe("many failed agents", () => {
 
     for (const agent of agents) await cluster.register(agent);
     await cluster.pass(10 * MINUTE_MS);
-    expect(told(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
+    expect(notificationsOf(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
     expect(bodies(cluster)[1]?.incident).toMatchObject({ agents_failed: 200, agents_recovered: 200 });
   });
 
-  it("that fail one after the other for long are told in time", async () => {
+  it("that fail one after the other are notified before the last of them has failed", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     for (const agent of agents.slice(0, 20)) await cluster.register(agent);
     for (const agent of agents.slice(0, 20)) {
       cluster.silence(agent);
       await cluster.pass(4 * SECOND_MS);
     }
-    // Six group waits after the first of them, whatever still comes in.
+    // Six group waits after the first failure, although more failures follow.
     const first = cluster.failures().at(-1);
     const openedMs = Date.parse(first?.at ?? "");
-    const toldMs = Date.parse(told(cluster)[0]?.at ?? "");
-    expect(toldMs - openedMs).toBeGreaterThanOrEqual(30 * SECOND_MS - 100);
-    expect(toldMs - openedMs).toBeLessThan(31 * SECOND_MS);
+    const notifiedMs = Date.parse(notificationsOf(cluster)[0]?.at ?? "");
+    expect(notifiedMs - openedMs).toBeGreaterThanOrEqual(30 * SECOND_MS - 100);
+    expect(notifiedMs - openedMs).toBeLessThan(31 * SECOND_MS);
   });
 });
 
 describe("a channel", () => {
-  it("gets no more messages in an interval than it bears; the rest is one digest that leaves nobody out", async () => {
+  it("gets at most its limit in an interval, and one digest covers the rest", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     const agents = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
     for (const agent of agents) await cluster.register(agent);
@@ -208,7 +208,7 @@ describe("a channel", () => {
       await cluster.pass(12 * SECOND_MS);
     }
     await cluster.pass(10 * MINUTE_MS);
-    const messages = told(cluster);
+    const messages = notificationsOf(cluster);
     for (const { at } of messages) {
       const endMs = Date.parse(at);
       const within = messages.filter((other) => {
@@ -223,7 +223,7 @@ describe("a channel", () => {
 });
 
 describe("an agent that flaps", () => {
-  it("twenty times in ten minutes is told at most three times, all its failures covered", async () => {
+  it("twenty times in ten minutes is notified at most three times, and all its failures are counted", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     for (let flap = 0; flap < 20; flap++) {
@@ -234,7 +234,7 @@ describe("an agent that flaps", () => {
     }
     expect(cluster.failures()).toHaveLength(20);
     await cluster.pass(3 * HOUR_MS);
-    const messages = told(cluster);
+    const messages = notificationsOf(cluster);
     expect(messages.map(({ status }) => status)).toEqual(["firing", "firing", "resolved"]);
     expect(new Set(messages.flatMap(({ dedup_keys }) => dedup_keys)).size).toBe(1);
     expect(bodies(cluster)[1]?.incident).toMatchObject({ agents_flapping: 1 });
@@ -245,7 +245,7 @@ describe("an agent that flaps", () => {
     });
   });
 
-  it("without end is told less and less often", async () => {
+  it("for two hours is notified less and less often", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     for (let flap = 0; flap < 240; flap++) {
@@ -253,12 +253,12 @@ describe("an agent that flaps", () => {
       await cluster.register("a");
       await cluster.pass(26_000);
     }
-    // Two hours of it: at 5 s, 5, 15, 35, 75 minutes.
-    expect(told(cluster)).toHaveLength(5);
+    // After 5 s, 5, 15, 35 and 75 minutes.
+    expect(notificationsOf(cluster)).toHaveLength(5);
   });
 });
 
-describe("an agent whose tasks nobody else can take", () => {
+describe("an agent whose tasks no other agent can take", () => {
   const STRANDED = 250;
 
   async function withManyTasks(): Promise<ScriptedCluster> {
@@ -274,7 +274,7 @@ describe("an agent whose tasks nobody else can take", () => {
       .group("default")
       .serve((service) => service.reportFailure("big", { failure_type: "reported" }));
 
-  it("and that returns in the middle of its failover is one entry that ends", async () => {
+  it("is one resolved entry when it returns in the middle of its failover", async () => {
     const cluster = await withManyTasks();
     void report(cluster);
     await cluster.register("big", { max_concurrent_tasks: STRANDED });
@@ -285,7 +285,7 @@ describe("an agent whose tasks nobody else can take", () => {
     expect(incident?.tasks_pending).toBeLessThanOrEqual(STRANDED);
   });
 
-  it("and that is dropped in the middle of its failover is not failed again by what follows", async () => {
+  it("has no second failure when an operator drops it in the middle of its failover", async () => {
     const cluster = await withManyTasks();
     void report(cluster);
     await cluster.world.runUntil(() => cluster.failures().length > 0, SECOND_MS, 1);
@@ -297,8 +297,8 @@ describe("an agent whose tasks nobody else can take", () => {
   });
 });
 
-describe("a failure that somebody else reports", () => {
-  it("is its agent's, whatever the reporter calls it", async () => {
+describe("a failure that a caller reports", () => {
+  it("is the agent's failure, even when its type and details name a task", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     for (const failure_type of ["task_failure", "no_suitable_agent"]) {
       await cluster.register("a");
@@ -323,7 +323,7 @@ describe("a failure that somebody else reports", () => {
 });
 
 describe("a task's failure", () => {
-  it("is told once, and resolved when the task is done", async () => {
+  it("is notified once, and resolved when the task is completed", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     await cluster.submit({ id: "t1" });
@@ -341,7 +341,7 @@ describe("a task's failure", () => {
     expect(bodies(cluster).map(({ status }) => status)).toEqual(["firing", "resolved"]);
   });
 
-  it("that nobody mends is not repeated, and ends by itself", async () => {
+  it("is not notified again when no operator retries the task, and expires", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);
     await cluster.register("a");
     await cluster.submit({ id: "t1" });

@@ -1,11 +1,11 @@
-/** Results that come when their attempt is over, step by step on simulated time. */
+/** Results that arrive after their attempt has ended, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { LateResult, Task } from "../../src/contract/task.ts";
 import { agentPrincipal } from "../support/principals.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
 
-/** `t` was a's under attempt 1 for 2 s, which timed out, and is b's under attempt 2. */
+/** `a` had `t` under attempt 1, which timed out after 2 s; `b` has it under attempt 2. */
 async function moved(late_result_policy: "keep" | "accept_if_unfinished" | "reject" = "keep") {
   const cluster = new ScriptedCluster();
   await cluster.register("a");
@@ -32,7 +32,7 @@ const KEPT = { ok: false, problem: { code: "stale_attempt", evidence: { late_res
 const REJECTED = { ok: false, problem: { code: "stale_attempt", evidence: { late_result: "rejected" } } };
 
 describe("a late result", () => {
-  it("is refused and kept with the task, once, through a crash", async () => {
+  it("is refused and kept with the task once, also across a crash", async () => {
     const cluster = await moved();
 
     expect(cluster.complete("t", "a", 1, "precious")).toMatchObject({
@@ -55,7 +55,7 @@ describe("a late result", () => {
     ]);
   });
 
-  it("is not kept if the task says so, and nothing is changed", async () => {
+  it("is not kept if the task's policy is to reject it, and nothing changes", async () => {
     const cluster = await moved("reject");
     const before = cluster.task("t");
     expect(cluster.complete("t", "a", 1, "late")).toMatchObject(REJECTED);
@@ -63,7 +63,7 @@ describe("a late result", () => {
     expect(lateResults(cluster)).toEqual([]);
   });
 
-  it("is not kept of an attempt that was never given to the agent", async () => {
+  it("is not kept for an attempt that the agent never had", async () => {
     const cluster = await moved();
     expect(cluster.complete("t", "b", 1, "not mine")).toMatchObject(REJECTED);
     expect(cluster.complete("t", "a", 2, "not mine")).toMatchObject(REJECTED);
@@ -71,7 +71,7 @@ describe("a late result", () => {
     expect(lateResults(cluster)).toEqual([]);
   });
 
-  it("of the last attempt of a task that failed for good is kept too, and brings the task back to its end", async () => {
+  it("of a failed task's last attempt is kept, and completes the task when it is accepted", async () => {
     const cluster = new ScriptedCluster({ failover_config: { max_reassignment_attempts: 0 } });
     await cluster.register("a");
     await cluster.submit({ id: "t", timeout_seconds: 2 });
@@ -89,13 +89,13 @@ describe("a late result", () => {
     });
   });
 
-  it("that is an error is not worth keeping", async () => {
+  it("that reports an error is not kept", async () => {
     const cluster = await moved();
     expect(cluster.fail("t", "a", 1)).toMatchObject({ problem: { code: "stale_attempt" } });
     expect(lateResults(cluster)).toEqual([]);
   });
 
-  it("that comes in a batch or over a socket is kept, and undoes nothing of the others", async () => {
+  it("in a batch or a socket frame is kept, and the other reports are served", async () => {
     const cluster = await moved();
     await cluster.submit({ id: "own" });
     const principal = agentPrincipal("a", cluster.incarnationOf("a"));
@@ -139,7 +139,7 @@ describe("a late result", () => {
     expect(lateResults(cluster).map(({ result }) => result)).toEqual(["late"]);
   });
 
-  it("is kept up to a number and a size, and goes with its task", async () => {
+  it("is kept up to a count and a size, and is deleted with its task", async () => {
     const cluster = new ScriptedCluster({
       failover_config: { max_reassignment_attempts: 100 },
       task_config: { retention_seconds: 10 },
@@ -203,7 +203,7 @@ describe("accepting a late result", () => {
     expect(good(cluster.complete("t", "a", 1, "precious"))).toMatchObject({ attempt: 1, result: "precious" });
   });
 
-  it("answers a repeat as the first time, and the agent that repeats its report too", async () => {
+  it("gives a repeated call, and the agent's repeated report, the first answer", async () => {
     const cluster = await moved();
     cluster.complete("t", "a", 1, "precious");
     const task = good(accept(cluster, 1));
@@ -212,7 +212,7 @@ describe("accepting a late result", () => {
     expect(eventsOf(cluster, "task.completed")).toHaveLength(1);
   });
 
-  it("of an agent that has the current attempt too does not pass the one off as the other", async () => {
+  it("of an agent that also has the current attempt does not accept the current attempt's report", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.submit({ id: "t", timeout_seconds: 1 });
@@ -236,7 +236,7 @@ describe("accepting a late result", () => {
     expect(cluster.task("next")).toMatchObject({ status: "assigned", assigned_to: "b" });
   });
 
-  it("is for tasks that wait or failed, not for those that were completed or cancelled", async () => {
+  it("is possible for pending and failed tasks, not for completed or cancelled ones", async () => {
     const pending = await moved();
     pending.complete("t", "a", 1, "late");
     good(pending.drain("a"));
@@ -261,8 +261,8 @@ describe("accepting a late result", () => {
     expect(accept(cancelled, 1)).toMatchObject({ problem: { code: "invalid_transition" } });
   });
 
-  it("is promised of a kept result only while the task can still be completed", async () => {
-    const told = async (settle: (cluster: ScriptedCluster) => Outcome<Task>) => {
+  it("is announced in the refusal only while the task can still be completed", async () => {
+    const refusalAfter = async (settle: (cluster: ScriptedCluster) => Outcome<Task>) => {
       const cluster = await moved();
       good(settle(cluster));
       const refused = cluster.complete("t", "a", 1, "late");
@@ -272,10 +272,10 @@ describe("accepting a late result", () => {
       return { detail, isAcceptable: accept(cluster, 1).ok };
     };
     const outcomes = [
-      await told((cluster) => cluster.start("t", "b", 2)),
-      await told((cluster) => cluster.fail("t", "b", 2, false)),
-      await told((cluster) => cluster.complete("t", "b", 2, "in time")),
-      await told((cluster) => cluster.cluster.coordinator.serve((service) => service.cancel("t"))),
+      await refusalAfter((cluster) => cluster.start("t", "b", 2)),
+      await refusalAfter((cluster) => cluster.fail("t", "b", 2, false)),
+      await refusalAfter((cluster) => cluster.complete("t", "b", 2, "in time")),
+      await refusalAfter((cluster) => cluster.cluster.coordinator.serve((service) => service.cancel("t"))),
     ];
     expect(outcomes.map(({ isAcceptable }) => isAcceptable)).toEqual([true, true, false, false]);
     for (const { detail, isAcceptable } of outcomes) {
@@ -283,15 +283,15 @@ describe("accepting a late result", () => {
     }
   });
 
-  it("finds nothing where nothing is kept", async () => {
+  it("answers not_found where no result is kept", async () => {
     const cluster = await moved();
     expect(accept(cluster, 1)).toMatchObject({ problem: { code: "not_found" } });
     expect(accept(cluster, 1, "nothing")).toMatchObject({ problem: { code: "not_found" } });
   });
 });
 
-describe("a late result that is accepted by itself", () => {
-  it("completes the task while it is not finished, and is taken again as the first time", async () => {
+describe("a late result under accept_if_unfinished", () => {
+  it("completes an unfinished task, and a repeated report gets the same answer", async () => {
     const cluster = await moved("accept_if_unfinished");
     cluster.cluster.revoked.length = 0;
     const task = good(cluster.complete("t", "a", 1, "precious"));
@@ -318,7 +318,7 @@ describe("a late result that is accepted by itself", () => {
 });
 
 describe("an attempt that is taken from its holder", () => {
-  it("is told to the holder when it timed out or was cancelled", async () => {
+  it("is revoked with the reason `timed_out` or `cancelled`", async () => {
     const cluster = await moved();
     expect(cluster.cluster.revoked).toEqual([{ agentId: "a", taskId: "t", attempt: 1, reason: "timed_out" }]);
     good(cluster.cluster.coordinator.serve((service) => service.cancel("t")));

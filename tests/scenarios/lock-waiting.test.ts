@@ -1,4 +1,4 @@
-/** Waiting for locks: one holder at a time, first come first served, and nobody is forgotten. */
+/** Waiting for locks: one holder at a time, first come first served, and no waiter is lost. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
@@ -12,19 +12,19 @@ import { bad, good, granted, ScriptedCluster } from "../support/simulation/scrip
 const MESSAGE_MS = 50;
 const SECOND_LOOK_MS = 30;
 
-/** Longest wait that the contract knows. */
+/** The longest wait that the contract allows. */
 const WAIT_MS = 30_000;
 
 const RUNS = process.env.LONG ? 2000 : 150;
 
-class Locksmith extends ScriptedCluster {
+class LockScenario extends ScriptedCluster {
   readonly group = this.cluster.group("default");
 
   serve<Result>(call: (service: AgentGroup) => Result): Result {
     return this.group.serve(call);
   }
 
-  /** Stands in line. @returns the lock if it was free */
+  /** Asks for the lock and waits in its queue. @returns the lock if it was free */
   queue(id: string, resource = "disk", waitMs = WAIT_MS, ttlSeconds = 600): Lock | null {
     return good(
       this.serve((service) =>
@@ -58,8 +58,8 @@ class Locksmith extends ScriptedCluster {
     return lock.ok ? lock.value.waiters : [];
   }
 
-  /** Who stands in line, also while nobody holds the lock. */
-  line(resource: string): string[] {
+  /** The agents in the queue, also while no agent holds the lock. */
+  queueOf(resource: string): string[] {
     const rows = this.group.database.prepare(
       "SELECT agent_id FROM lock_waiters WHERE resource = ? ORDER BY position",
     );
@@ -80,232 +80,232 @@ class Locksmith extends ScriptedCluster {
   }
 }
 
-async function smithWith(ids: string[], config: ConfigInput = {}): Promise<Locksmith> {
-  const smith = new Locksmith(config);
-  for (const id of ids) await smith.register(id);
-  return smith;
+async function scenarioWith(ids: string[], config: ConfigInput = {}): Promise<LockScenario> {
+  const scenario = new LockScenario(config);
+  for (const id of ids) await scenario.register(id);
+  return scenario;
 }
 
-describe("a lock that is held", () => {
-  it("goes to who waits, in order, under a new token each, at release", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
-    const first = smith.queue("a");
-    expect(smith.queue("b")).toBeNull();
-    expect(smith.queue("c")).toBeNull();
-    expect(smith.waiters()).toEqual(["b", "c"]);
+describe("a held lock", () => {
+  it("goes to its waiters in order, under a new token each, when it is released", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"]);
+    const first = scenario.queue("a");
+    expect(scenario.queue("b")).toBeNull();
+    expect(scenario.queue("c")).toBeNull();
+    expect(scenario.waiters()).toEqual(["b", "c"]);
     if (first === null) throw new Error("it was free");
 
-    expect(smith.release(first)).toMatchObject({ holder: null, waiters: ["c"] });
-    expect(smith.holder()).toBe("b");
-    const second = smith.held("b");
+    expect(scenario.release(first)).toMatchObject({ holder: null, waiters: ["c"] });
+    expect(scenario.holder()).toBe("b");
+    const second = scenario.held("b");
     expect(second.fencing_token).toBeGreaterThan(first.fencing_token);
-    smith.release(second);
-    expect(smith.held("c").fencing_token).toBeGreaterThan(second.fencing_token);
-    expect(smith.rows()).toBe(0);
+    scenario.release(second);
+    expect(scenario.held("c").fencing_token).toBeGreaterThan(second.fencing_token);
+    expect(scenario.rows()).toBe(0);
   });
 
-  it("is not taken by who asks out of turn, though it is just free", async () => {
-    const smith = await smithWith(["a", "b", "c"], { lock_config: { lock_delay_seconds: 2 } });
-    smith.queue("a");
-    smith.queue("b");
-    smith.reportFailed("a");
-    await smith.pass(1500);
-    expect(smith.tryAcquire("c")).toMatchObject({ ok: false, problem: { evidence: { holder: null } } });
-    // The delay has just passed, and the alarm has not run yet.
-    smith.world.nowMs += 500;
-    expect(smith.tryAcquire("c")).toMatchObject({ ok: false, problem: { evidence: { holder: "b" } } });
+  it("is not granted to a caller that is not first in the queue, although it has just become free", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"], { lock_config: { lock_delay_seconds: 2 } });
+    scenario.queue("a");
+    scenario.queue("b");
+    scenario.reportFailed("a");
+    await scenario.pass(1500);
+    expect(scenario.tryAcquire("c")).toMatchObject({ ok: false, problem: { evidence: { holder: null } } });
+    // The delay has passed, and the alarm has not run yet.
+    scenario.world.nowMs += 500;
+    expect(scenario.tryAcquire("c")).toMatchObject({ ok: false, problem: { evidence: { holder: "b" } } });
   });
 
   it.each([
-    { end: "its holder's failure", act: (smith: Locksmith) => smith.reportFailed("a") },
+    { end: "its holder's failure", act: (scenario: LockScenario) => scenario.reportFailed("a") },
     {
       end: "its holder's leaving",
-      act: (smith: Locksmith) => void smith.serve((s) => s.unregister("a", ADMIN)),
+      act: (scenario: LockScenario) => void scenario.serve((s) => s.unregister("a", ADMIN)),
     },
-    { end: "its holder's new life", act: (smith: Locksmith) => smith.register("a") },
+    { end: "its holder's new registration", act: (scenario: LockScenario) => scenario.register("a") },
     {
       end: "an operator's hand",
-      act: (smith: Locksmith) => void good(smith.serve((s) => s.locks.breakLock("disk"))),
+      act: (scenario: LockScenario) => void good(scenario.serve((s) => s.locks.breakLock("disk"))),
     },
-  ])("goes to the next by $end", async ({ act }) => {
-    const smith = await smithWith(["a", "b"]);
-    smith.queue("a");
-    smith.queue("b");
-    await act(smith);
-    await smith.pass(MESSAGE_MS);
-    expect(smith.holder()).toBe("b");
+  ])("goes to the next waiter by $end", async ({ act }) => {
+    const scenario = await scenarioWith(["a", "b"]);
+    scenario.queue("a");
+    scenario.queue("b");
+    await act(scenario);
+    await scenario.pass(MESSAGE_MS);
+    expect(scenario.holder()).toBe("b");
   });
 
-  it("goes to the next when its TTL passes, and not before", async () => {
-    const smith = await smithWith(["a", "b"]);
-    smith.queue("a", "disk", WAIT_MS, 5);
-    smith.queue("b");
-    await smith.pass(4999);
-    expect(smith.holder()).toBe("a");
-    await smith.pass(1 + SECOND_LOOK_MS + 1);
-    expect(smith.holder()).toBe("b");
+  it("goes to the next waiter when its TTL ends, and not before", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    scenario.queue("a", "disk", WAIT_MS, 5);
+    scenario.queue("b");
+    await scenario.pass(4999);
+    expect(scenario.holder()).toBe("a");
+    await scenario.pass(1 + SECOND_LOOK_MS + 1);
+    expect(scenario.holder()).toBe("b");
   });
 
-  it("goes to the next only after the delay that follows a failure", async () => {
-    const smith = await smithWith(["a", "b"], { lock_config: { lock_delay_seconds: 3 } });
-    smith.queue("a");
-    smith.queue("b");
-    smith.reportFailed("a");
-    await smith.pass(2999);
-    expect(smith.holder()).toBeNull();
-    await smith.pass(2);
-    expect(smith.holder()).toBe("b");
+  it("goes to the next waiter only after the lock delay that follows a failure", async () => {
+    const scenario = await scenarioWith(["a", "b"], { lock_config: { lock_delay_seconds: 3 } });
+    scenario.queue("a");
+    scenario.queue("b");
+    scenario.reportFailed("a");
+    await scenario.pass(2999);
+    expect(scenario.holder()).toBeNull();
+    await scenario.pass(2);
+    expect(scenario.holder()).toBe("b");
   });
 
-  it("passes over who is gone, has failed meanwhile, or whose wait is over", async () => {
-    const smith = await smithWith(["a", "failed", "late", "again", "b"]);
-    const lock = smith.queue("a");
-    smith.queue("failed");
-    smith.queue("late", "disk", 1000);
-    smith.queue("again");
-    smith.queue("b");
-    smith.reportFailed("failed");
-    await smith.register("again");
-    expect(smith.waiters()).toEqual(["late", "b"]);
-    // Its wait is over, and the alarm has not run yet.
-    smith.world.nowMs += 2000;
-    if (lock !== null) smith.release(lock);
-    expect(smith.holder()).toBe("b");
-    expect(smith.rows()).toBe(0);
+  it("skips waiters that have unregistered, have failed, or whose wait has ended", async () => {
+    const scenario = await scenarioWith(["a", "failed", "late", "again", "b"]);
+    const lock = scenario.queue("a");
+    scenario.queue("failed");
+    scenario.queue("late", "disk", 1000);
+    scenario.queue("again");
+    scenario.queue("b");
+    scenario.reportFailed("failed");
+    await scenario.register("again");
+    expect(scenario.waiters()).toEqual(["late", "b"]);
+    // Its wait has ended, and the alarm has not run yet.
+    scenario.world.nowMs += 2000;
+    if (lock !== null) scenario.release(lock);
+    expect(scenario.holder()).toBe("b");
+    expect(scenario.rows()).toBe(0);
   });
 });
 
-describe("a place in line", () => {
-  it("is kept by who asks again, and lasts as long as was asked last", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
-    smith.queue("a");
-    smith.queue("b", "disk", 5000);
-    smith.queue("c");
-    await smith.pass(4000);
-    smith.queue("b", "disk", 5000);
-    expect(smith.waiters()).toEqual(["b", "c"]);
-    await smith.pass(4000);
-    expect(smith.waiters()).toEqual(["b", "c"]);
-    await smith.pass(1001);
-    expect(smith.waiters()).toEqual(["c"]);
-    expect(smith.rows()).toBe(1);
+describe("a queue position", () => {
+  it("is kept when its agent asks again, until the last wait that it asked for ends", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"]);
+    scenario.queue("a");
+    scenario.queue("b", "disk", 5000);
+    scenario.queue("c");
+    await scenario.pass(4000);
+    scenario.queue("b", "disk", 5000);
+    expect(scenario.waiters()).toEqual(["b", "c"]);
+    await scenario.pass(4000);
+    expect(scenario.waiters()).toEqual(["b", "c"]);
+    await scenario.pass(1001);
+    expect(scenario.waiters()).toEqual(["c"]);
+    expect(scenario.rows()).toBe(1);
   });
 
-  it("is given up by a call that leaves, unless another has asked for it since", async () => {
-    const smith = await smithWith(["a", "b"]);
-    smith.queue("a");
+  it("ends when its call leaves the queue, unless another call has asked for it since", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    scenario.queue("a");
     const asked = good(
-      smith.serve((service) =>
+      scenario.serve((service) =>
         service.locks.acquire(
           "disk",
           { agent_id: "b", wait_seconds: 5 },
-          agentPrincipal("b", smith.incarnationOf("b")),
+          agentPrincipal("b", scenario.incarnationOf("b")),
         ),
       ),
     );
     const waitsUntilMs = asked.lock === null ? asked.waitsUntilMs : 0;
-    await smith.pass(10);
-    smith.queue("b", "disk", 5000);
-    smith.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs));
-    expect(smith.waiters()).toEqual(["b"]);
-    smith.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs + 10));
-    expect(smith.waiters()).toEqual([]);
+    await scenario.pass(10);
+    scenario.queue("b", "disk", 5000);
+    scenario.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs));
+    expect(scenario.waiters()).toEqual(["b"]);
+    scenario.serve((service) => service.locks.leaveQueue("disk", "b", waitsUntilMs + 10));
+    expect(scenario.waiters()).toEqual([]);
   });
 
-  it("is given up by who asks again with a wait of 0, and kept by who asks without one", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
-    const held = smith.queue("a");
-    smith.queue("b");
-    smith.queue("c");
-    expect(bad(smith.tryAcquire("b"))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
-    expect(smith.waiters()).toEqual(["b", "c"]);
-    expect(bad(smith.tryAcquire("b", "disk", 600, 0))).toMatchObject({ code: "lock_held" });
-    expect(smith.waiters()).toEqual(["c"]);
-    expect(smith.rows()).toBe(1);
-    if (held !== null) smith.release(held);
-    expect(smith.holder()).toBe("c");
+  it("ends when its agent asks again with a wait of 0, and is kept when it asks without a wait", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"]);
+    const held = scenario.queue("a");
+    scenario.queue("b");
+    scenario.queue("c");
+    expect(bad(scenario.tryAcquire("b"))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
+    expect(scenario.waiters()).toEqual(["b", "c"]);
+    expect(bad(scenario.tryAcquire("b", "disk", 600, 0))).toMatchObject({ code: "lock_held" });
+    expect(scenario.waiters()).toEqual(["c"]);
+    expect(scenario.rows()).toBe(1);
+    if (held !== null) scenario.release(held);
+    expect(scenario.holder()).toBe("c");
   });
 
-  it("does not come back with the call that lost it, and the lock does not either", async () => {
-    const smith = await smithWith(["a", "b"]);
-    const held = smith.queue("a");
+  it("does not come back when a call that lost it is repeated, nor does the lock", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    const held = scenario.queue("a");
     const ask = (waitMs: number, position: number | null) =>
-      smith.serve((service) =>
+      scenario.serve((service) =>
         service.locks.acquire(
           "disk",
           { agent_id: "b", wait_seconds: waitMs === 0 ? undefined : waitMs / 1000, position },
-          agentPrincipal("b", smith.incarnationOf("b")),
+          agentPrincipal("b", scenario.incarnationOf("b")),
         ),
       );
     const asked = good(ask(WAIT_MS, null));
     const position = asked.lock === null ? asked.position : null;
     expect(good(ask(WAIT_MS, position))).toMatchObject({ lock: null, position });
-    smith.tryAcquire("b", "disk", 600, 0);
+    scenario.tryAcquire("b", "disk", 600, 0);
     expect(bad(ask(WAIT_MS, position))).toMatchObject({ code: "lock_held", evidence: { holder: "a" } });
-    if (held !== null) smith.release(held);
+    if (held !== null) scenario.release(held);
     expect(bad(ask(WAIT_MS, position))).toMatchObject({ code: "lock_held", evidence: { holder: null } });
-    expect(smith.holder()).toBeNull();
-    // Another call of the same agent has nothing to do with it.
+    expect(scenario.holder()).toBeNull();
+    // Another call of the same agent is not affected.
     expect(good(ask(WAIT_MS, null)).lock).toMatchObject({ holder: "b" });
     expect(good(ask(0, position)).lock).toMatchObject({ holder: "b" });
   });
 
   it("is kept over a restart, with the whole wait again", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
-    smith.queue("a");
-    smith.queue("b", "disk", 4000);
-    smith.queue("c", "disk", 4000);
-    await smith.pass(1000);
-    smith.cluster.kill();
-    await smith.pass(3500);
-    smith.cluster.start();
-    await smith.pass(3900);
-    expect(smith.waiters()).toEqual(["b", "c"]);
-    await smith.pass(200);
-    expect(smith.waiters()).toEqual([]);
+    const scenario = await scenarioWith(["a", "b", "c"]);
+    scenario.queue("a");
+    scenario.queue("b", "disk", 4000);
+    scenario.queue("c", "disk", 4000);
+    await scenario.pass(1000);
+    scenario.cluster.kill();
+    await scenario.pass(3500);
+    scenario.cluster.start();
+    await scenario.pass(3900);
+    expect(scenario.waiters()).toEqual(["b", "c"]);
+    await scenario.pass(200);
+    expect(scenario.waiters()).toEqual([]);
   });
 
-  it("brings the lock once more to the holder whose answer was lost", async () => {
-    const smith = await smithWith(["a", "b"]);
-    const lock = smith.queue("a");
-    smith.queue("b");
-    if (lock !== null) smith.release(lock);
-    const granted = smith.held("b");
-    await smith.pass(1000);
-    const again = smith.queue("b");
+  it("grants the lock again to a holder whose answer was lost", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    const lock = scenario.queue("a");
+    scenario.queue("b");
+    if (lock !== null) scenario.release(lock);
+    const granted = scenario.held("b");
+    await scenario.pass(1000);
+    const again = scenario.queue("b");
     expect(again).toMatchObject({ fencing_token: granted.fencing_token, acquired_at: granted.acquired_at });
     expect(Date.parse(again?.expires_at ?? "")).toBeGreaterThan(Date.parse(granted.expires_at ?? ""));
   });
 
-  it("is refused to an agent that waits for a thousand locks, and so is a lock to one that holds as many", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
+  it("is refused to an agent that waits for a thousand locks, and so is a lock to one that holds a thousand", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"]);
     const lockOf = (index: number) => `lock-${index}`;
-    for (let index = 0; index < 1000; index++) smith.queue("a", lockOf(index));
-    expect(smith.tryAcquire("a", "one more")).toMatchObject({ problem: { code: "limit_reached" } });
-    smith.queue("c", "one more");
-    for (let index = 0; index < 1000; index++) smith.queue("b", lockOf(index));
-    const refused = smith.serve((service) =>
+    for (let index = 0; index < 1000; index++) scenario.queue("a", lockOf(index));
+    expect(scenario.tryAcquire("a", "one more")).toMatchObject({ problem: { code: "limit_reached" } });
+    scenario.queue("c", "one more");
+    for (let index = 0; index < 1000; index++) scenario.queue("b", lockOf(index));
+    const refused = scenario.serve((service) =>
       service.locks.acquire(
         "one more",
         { agent_id: "b", wait_seconds: 1 },
-        agentPrincipal("b", smith.incarnationOf("b")),
+        agentPrincipal("b", scenario.incarnationOf("b")),
       ),
     );
     expect(refused).toMatchObject({ ok: false, problem: { code: "limit_reached" } });
-    // Asking again takes no further place.
-    expect(smith.queue("b", lockOf(0))).toBeNull();
+    // Asking again takes no further position.
+    expect(scenario.queue("b", lockOf(0))).toBeNull();
   });
 });
 
-describe("a frame that waits", () => {
-  it("is acknowledged as queued, and answered under its own id when its turn comes", async () => {
-    const smith = await smithWith(["a", "b"]);
-    const held = smith.queue("a");
-    const socket = smith.connect("b");
+describe("a socket frame that waits for a lock", () => {
+  it("is acknowledged as queued, and answered under its own id when the lock is granted", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    const held = scenario.queue("a");
+    const socket = scenario.connect("b");
     socket.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
-    await smith.pass(MESSAGE_MS);
+    await scenario.pass(MESSAGE_MS);
     expect(socket.received).toEqual([{ type: "ack", request_id: "1", queued: true }]);
-    if (held !== null) smith.release(held);
+    if (held !== null) scenario.release(held);
     expect(socket.received.at(-1)).toMatchObject({
       type: "lock_granted",
       request_id: "1",
@@ -313,18 +313,18 @@ describe("a frame that waits", () => {
     });
   });
 
-  it("is told that its time is over, and by whom the lock is held", async () => {
-    const smith = await smithWith(["a", "b"]);
-    smith.queue("a");
-    const socket = smith.connect("b");
+  it("is answered with the holder when its wait ends", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    scenario.queue("a");
+    const socket = scenario.connect("b");
     socket.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 2 });
     socket.send({ type: "lock_acquire", request_id: "2", resource: "disk" });
-    await smith.pass(1990);
+    await scenario.pass(1990);
     expect(socket.received).toMatchObject([
       { type: "ack", queued: true },
       { type: "error", request_id: "2", code: "lock_held", holder: "a" },
     ]);
-    await smith.pass(20);
+    await scenario.pass(20);
     expect(socket.received.at(-1)).toMatchObject({
       type: "error",
       request_id: "1",
@@ -332,18 +332,18 @@ describe("a frame that waits", () => {
       holder: "a",
       expires_at: expect.any(String),
     });
-    expect(smith.rows()).toBe(0);
+    expect(scenario.rows()).toBe(0);
   });
 
-  it("has its answer after those of what was asked before, though the lock comes at once", async () => {
-    const smith = await smithWith(["a", "b"]);
-    const held = smith.queue("a");
-    const a = smith.connect("a");
-    const b = smith.connect("b");
+  it("is answered after the frames before it, although the lock is granted at once", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    const held = scenario.queue("a");
+    const a = scenario.connect("a");
+    const b = scenario.connect("b");
     b.send({ type: "task_start", request_id: "0", task_id: "nothing", attempt: 1 });
     b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
     a.send({ type: "lock_release", request_id: "2", resource: "disk", fencing_token: held?.fencing_token });
-    await smith.pass(MESSAGE_MS);
+    await scenario.pass(MESSAGE_MS);
     expect(b.received.map((frame) => [frame.type, "request_id" in frame ? frame.request_id : null])).toEqual([
       ["error", "0"],
       ["ack", "1"],
@@ -351,27 +351,27 @@ describe("a frame that waits", () => {
     ]);
   });
 
-  it("gives its place up when its socket is closed in good order, and keeps it when it breaks", async () => {
-    const smith = await smithWith(["a", "b", "c"]);
-    smith.queue("a");
-    const b = smith.connect("b");
-    const c = smith.connect("c");
+  it("loses its position when its socket closes normally, and keeps it when the socket breaks", async () => {
+    const scenario = await scenarioWith(["a", "b", "c"]);
+    scenario.queue("a");
+    const b = scenario.connect("b");
+    const c = scenario.connect("c");
     b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
     c.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
-    await smith.pass(MESSAGE_MS);
-    expect(smith.waiters()).toEqual(["b", "c"]);
+    await scenario.pass(MESSAGE_MS);
+    expect(scenario.waiters()).toEqual(["b", "c"]);
     b.close();
     c.break();
-    expect(smith.waiters()).toEqual(["c"]);
-    const back = smith.connect("c");
+    expect(scenario.waiters()).toEqual(["c"]);
+    const back = scenario.connect("c");
     back.send({ type: "lock_acquire", request_id: "9", resource: "disk", wait_seconds: 30 });
-    await smith.pass(MESSAGE_MS);
-    smith.release(smith.held("a"));
+    await scenario.pass(MESSAGE_MS);
+    scenario.release(scenario.held("a"));
     expect(back.frames("lock_granted")).toMatchObject([{ request_id: "9", lock: { holder: "c" } }]);
   });
 });
 
-/** What happens. Agents are few and locks fewer, so that they meet. */
+/** One random step. Agents and locks are few, so that they compete. */
 type Step =
   | { do: "queue"; id: string; name: string; waitMs: number }
   | { do: "acquire" | "leave" | "give up"; id: string; name: string }
@@ -401,22 +401,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   weighted(3, fc.record({ do: fc.constant("pass" as const), durationMs: fc.constantFrom(10, 400, 3000) })),
 );
 
-/** A wait prolonged by less than this is not stored: an instance that is gone may have known of a later end. */
+/** A wait prolonged by less than this is not stored: an instance that was evicted may have known a later end. */
 const UNSTORED_MS = 1000;
 
-type Wait = { untilMs: number; waitMs: number; credits: number };
+type Wait = { untilMs: number; waitMs: number; extensions: number };
 
-/** Who should stand in line, beside the real thing. */
+/** What the queues should contain, computed beside the real ones. */
 class Model {
-  readonly #smith: Locksmith;
+  readonly #scenario: LockScenario;
   readonly #delayMs: number;
-  readonly #lines = new Map(RESOURCES.map((resource) => [resource, new Map<string, Wait>()]));
+  readonly #queues = new Map(RESOURCES.map((resource) => [resource, new Map<string, Wait>()]));
   readonly #tokens = new Map<string, number>();
-  /** Until when a lock that ended against its holder's will stays free. */
+  /** Until when a lock that its holder lost stays free. */
   readonly #closedUntilMs = new Map<string, number>();
 
-  constructor(smith: Locksmith, delayMs: number) {
-    this.#smith = smith;
+  constructor(scenario: LockScenario, delayMs: number) {
+    this.#scenario = scenario;
     this.#delayMs = delayMs;
   }
 
@@ -425,54 +425,56 @@ class Model {
       case "queue":
         return this.#queue(next.id, next.name, next.waitMs);
       case "acquire":
-        this.#smith.tryAcquire(next.id, next.name);
+        this.#scenario.tryAcquire(next.id, next.name);
         return;
       case "leave":
-        this.#smith.serve((service) =>
+        this.#scenario.serve((service) =>
           service.locks.leaveQueue(next.name, next.id, Number.POSITIVE_INFINITY),
         );
-        this.#line(next.name).delete(next.id);
+        this.#queueOf(next.name).delete(next.id);
         return;
       case "give up":
-        if (!this.#smith.tryAcquire(next.id, next.name, 600, 0).ok) this.#line(next.name).delete(next.id);
+        if (!this.#scenario.tryAcquire(next.id, next.name, 600, 0).ok)
+          this.#queueOf(next.name).delete(next.id);
         return;
       case "release": {
-        const holder = this.#smith.holder(next.name);
-        if (holder !== null) this.#smith.release(this.#smith.held(holder, next.name));
+        const holder = this.#scenario.holder(next.name);
+        if (holder !== null) this.#scenario.release(this.#scenario.held(holder, next.name));
         return;
       }
       case "break":
-        if (this.#smith.holder(next.name) === null) return;
+        if (this.#scenario.holder(next.name) === null) return;
         this.#close(next.name);
-        good(this.#smith.serve((service) => service.locks.breakLock(next.name)));
+        good(this.#scenario.serve((service) => service.locks.breakLock(next.name)));
         return;
       case "reregister":
         for (const resource of RESOURCES) {
-          if (this.#smith.holder(resource) === next.id) this.#close(resource);
-          this.#line(resource).delete(next.id);
+          if (this.#scenario.holder(resource) === next.id) this.#close(resource);
+          this.#queueOf(resource).delete(next.id);
         }
-        return this.#smith.register(next.id);
+        return this.#scenario.register(next.id);
       case "evict":
-        return this.#smith.group.evict();
+        return this.#scenario.group.evict();
       case "crash":
-        return this.#smith.group.end();
+        return this.#scenario.group.end();
       case "restart":
-        this.#smith.cluster.kill();
-        this.#smith.cluster.start();
-        return this.#credit();
+        this.#scenario.cluster.kill();
+        this.#scenario.cluster.start();
+        return this.#extendWaits();
       case "pass":
-        return this.#smith.pass(next.durationMs);
+        return this.#scenario.pass(next.durationMs);
     }
   }
 
-  /** Whoever left a line had the lock in its turn, or waited long enough; a free lock has no line. */
+  /** An agent that left a queue had the lock in its turn or waited long enough; a free lock has an empty queue. */
   check(): void {
     for (const resource of RESOURCES) {
-      const lock = this.#smith.serve((service) => service.locks.get(resource));
-      const line = this.#line(resource);
+      const lock = this.#scenario.serve((service) => service.locks.get(resource));
+      const queue = this.#queueOf(resource);
       if (!lock.ok) {
         const isClosed = this.#nowMs <= (this.#closedUntilMs.get(resource) ?? 0);
-        if (!isClosed) expect([...line.keys()].filter((one) => this.#surelyWaits(resource, one))).toEqual([]);
+        if (!isClosed)
+          expect([...queue.keys()].filter((one) => this.#surelyWaits(resource, one))).toEqual([]);
         continue;
       }
       const { holder, fencing_token, waiters } = lock.value;
@@ -480,40 +482,40 @@ class Model {
       expect(fencing_token).toBeGreaterThanOrEqual(known);
       this.#tokens.set(resource, fencing_token);
       if (fencing_token > known && holder !== null) this.#checkTurn(resource, holder);
-      for (const one of [...line.keys()]) {
+      for (const one of [...queue.keys()]) {
         if (waiters.includes(one)) continue;
-        if (one !== holder) expect(this.#surelyWaits(resource, one), `${one} was forgotten`).toBe(false);
-        line.delete(one);
+        if (one !== holder) expect(this.#surelyWaits(resource, one), `${one} was lost`).toBe(false);
+        queue.delete(one);
       }
-      expect(waiters).toEqual([...line.keys()]);
+      expect(waiters).toEqual([...queue.keys()]);
     }
   }
 
-  /** Nobody who surely waited was before it. */
+  /** No agent that certainly still waits was ahead of the holder. */
   #checkTurn(resource: string, holder: string): void {
-    const order = [...this.#line(resource).keys()];
+    const order = [...this.#queueOf(resource).keys()];
     const before = order.includes(holder) ? order.slice(0, order.indexOf(holder)) : order;
     expect(before.filter((one) => this.#surelyWaits(resource, one))).toEqual([]);
   }
 
   #queue(one: string, resource: string, waitMs: number): void {
-    if (this.#smith.queue(one, resource, waitMs) !== null) return;
-    const line = this.#line(resource);
-    const known = line.get(one);
-    // Its place may have ended in this very moment; then it stands at the end now.
+    if (this.#scenario.queue(one, resource, waitMs) !== null) return;
+    const queue = this.#queueOf(resource);
+    const known = queue.get(one);
+    // Its position may have ended at this very moment; then the agent is now last.
     const isKept =
-      known !== undefined && this.#smith.line(resource).indexOf(one) <= [...line.keys()].indexOf(one);
-    if (known !== undefined && !isKept) line.delete(one);
+      known !== undefined && this.#scenario.queueOf(resource).indexOf(one) <= [...queue.keys()].indexOf(one);
+    if (known !== undefined && !isKept) queue.delete(one);
     const untilMs = Math.max(isKept ? known.untilMs : 0, this.#nowMs + waitMs);
-    line.set(one, { untilMs, waitMs, credits: 0 });
+    queue.set(one, { untilMs, waitMs, extensions: 0 });
   }
 
-  #credit(): void {
-    for (const line of this.#lines.values()) {
-      for (const [one, wait] of line) {
-        if (wait.credits >= 2) continue;
+  #extendWaits(): void {
+    for (const queue of this.#queues.values()) {
+      for (const [one, wait] of queue) {
+        if (wait.extensions >= 2) continue;
         const untilMs = Math.max(wait.untilMs, this.#nowMs + wait.waitMs);
-        line.set(one, { ...wait, untilMs, credits: wait.credits + 1 });
+        queue.set(one, { ...wait, untilMs, extensions: wait.extensions + 1 });
       }
     }
   }
@@ -523,43 +525,45 @@ class Model {
   }
 
   #surelyWaits(resource: string, one: string): boolean {
-    return (this.#line(resource).get(one)?.untilMs ?? 0) - UNSTORED_MS > this.#nowMs;
+    return (this.#queueOf(resource).get(one)?.untilMs ?? 0) - UNSTORED_MS > this.#nowMs;
   }
 
-  #line(resource: string): Map<string, Wait> {
-    return this.#lines.get(resource) ?? new Map();
+  #queueOf(resource: string): Map<string, Wait> {
+    return this.#queues.get(resource) ?? new Map();
   }
 
   get #nowMs(): number {
-    return this.#smith.world.nowMs;
+    return this.#scenario.world.nowMs;
   }
 }
 
-describe("a frame whose socket has ended before it was served", () => {
-  it("takes no place, and no lock", async () => {
-    const smith = await smithWith(["a", "b"]);
-    const held = smith.queue("a");
-    const b = smith.connect("b");
-    await smith.pass(50);
+describe("a lock request whose socket has closed before the group serves it", () => {
+  it("takes neither a queue position nor a lock", async () => {
+    const scenario = await scenarioWith(["a", "b"]);
+    const held = scenario.queue("a");
+    const b = scenario.connect("b");
+    await scenario.pass(50);
     b.send({ type: "lock_acquire", request_id: "1", resource: "disk", wait_seconds: 30 });
     b.send({ type: "lock_acquire", request_id: "2", resource: "tape" });
     b.close();
-    await smith.pass(50);
-    expect(smith.waiters()).toEqual([]);
-    expect(smith.holder("tape")).toBeNull();
-    if (held !== null) smith.release(held);
-    expect(smith.holder()).toBeNull();
+    await scenario.pass(50);
+    expect(scenario.waiters()).toEqual([]);
+    expect(scenario.holder("tape")).toBeNull();
+    if (held !== null) scenario.release(held);
+    expect(scenario.holder()).toBeNull();
   });
 });
 
-describe("the line for a lock, whatever happens", () => {
+describe("the queue of a lock, under random steps with crashes and restarts", () => {
   it.each([{ delayMs: 0 }, { delayMs: 1000 }])(
-    "has one holder at a time, keeps its order, and forgets nobody (delay $delayMs ms)",
+    "has one holder at a time, keeps its order, and loses no waiter (delay $delayMs ms)",
     async ({ delayMs }) => {
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
-          const smith = await smithWith(AGENTS, { lock_config: { lock_delay_seconds: delayMs / 1000 } });
-          const model = new Model(smith, delayMs);
+          const scenario = await scenarioWith(AGENTS, {
+            lock_config: { lock_delay_seconds: delayMs / 1000 },
+          });
+          const model = new Model(scenario, delayMs);
           for (const next of steps) {
             await model.run(next);
             model.check();

@@ -1,4 +1,4 @@
-/** Choosing over many tasks: fairness, lists of backups over their life, and failures tried before they happen. */
+/** Choosing agents for many tasks: fair shares, backup lists over time, simulated failovers and readiness. */
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import { good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
@@ -8,7 +8,7 @@ const NOTICED_MS = 3000 + 250;
 function countsOf(cluster: ScriptedCluster, taskCount: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (let index = 0; index < taskCount; index++) {
-    const holder = cluster.task(`t${index}`).assigned_to ?? "nobody";
+    const holder = cluster.task(`t${index}`).assigned_to ?? "none";
     counts.set(holder, (counts.get(holder) ?? 0) + 1);
   }
   return counts;
@@ -21,7 +21,7 @@ const STRATEGIES: [string, ConfigInput][] = [
 ];
 
 describe.each(STRATEGIES)("the tasks of a dead agent under %s", (_, config) => {
-  it("are shared by 50 equals: nobody gets more than 1.2 times the mean", async () => {
+  it("are shared by 50 equal agents: none gets more than 1.2 times the mean", async () => {
     const cluster = new ScriptedCluster(config);
     await cluster.register("dead", { max_concurrent_tasks: 1000 });
     for (let index = 0; index < 1000; index++)
@@ -53,7 +53,7 @@ describe.each(STRATEGIES)("the tasks of a dead agent under %s", (_, config) => {
 describe("under backup_agent", () => {
   const CONFIG: ConfigInput = { failover_config: { failover_strategy_type: "backup_agent" } };
 
-  it("a task has its backups from the start, and three failures in a row walk down the list", async () => {
+  it("a task has its backups from the start, and three failures in a row go down the list", async () => {
     const cluster = new ScriptedCluster(CONFIG);
     for (const id of ["a", "b", "c", "d"]) await cluster.register(id);
     const task = await cluster.submit({ id: "t" });
@@ -71,7 +71,7 @@ describe("under backup_agent", () => {
     expect(last.status).toBe("assigned");
   });
 
-  it("the list is filled up again when the task moves", async () => {
+  it("the backup list is filled up again when the task moves", async () => {
     const cluster = new ScriptedCluster(CONFIG);
     for (const id of ["a", "b", "c", "d"]) await cluster.register(id);
     const task = await cluster.submit({ id: "t" });
@@ -84,7 +84,7 @@ describe("under backup_agent", () => {
     expect(moved.backups[0]).toBe(task.backups[1]);
   });
 
-  it("the list shows who would take over now, as agents die, come and come back", async () => {
+  it("the backup list shows which agents would take over now, as agents fail, register and return", async () => {
     const cluster = new ScriptedCluster(CONFIG);
     for (const id of ["a", "b", "c"]) await cluster.register(id);
     const { assigned_to, backups } = await cluster.submit({ id: "t" });
@@ -95,13 +95,13 @@ describe("under backup_agent", () => {
     await cluster.register("d");
     expect(cluster.task("t").backups).toEqual([second, "d"]);
     await cluster.register(first);
-    // Back, and cooling down: others are preferred.
+    // The agent is back and in its cool-down, so others are preferred.
     expect(cluster.task("t").backups).toEqual([second, "d"]);
     await cluster.pass(400_000);
     expect(cluster.task("t").backups[0]).toBe(first);
   });
 
-  it("a list named by hand keeps its order over a move", async () => {
+  it("a backup list that an operator set keeps its order when the task moves", async () => {
     const cluster = new ScriptedCluster(CONFIG);
     for (const id of ["a", "b", "c", "d"]) await cluster.register(id);
     const { assigned_to } = await cluster.submit({ id: "t" });
@@ -127,7 +127,7 @@ describe("under backup_agent", () => {
 });
 
 describe("an agent that failed two minutes ago and is back", () => {
-  it("is passed over while another exists, and chosen when it is alone", async () => {
+  it("is avoided while another exists, and chosen when it is alone", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     await cluster.register("b");
@@ -155,15 +155,15 @@ describe("a simulated failover", () => {
     return cluster;
   }
 
-  it("foretells the very moves of the real one", async () => {
+  it("predicts exactly the moves of the real failover", async () => {
     const cluster = await busyCluster();
-    const foretold = good(
+    const predicted = good(
       cluster.cluster.coordinator.serve((service) => service.simulateFailover({ agents: ["a"], groups: [] })),
     );
-    expect(foretold.tasks.length).toBeGreaterThan(5);
+    expect(predicted.tasks.length).toBeGreaterThan(5);
     cluster.silence("a");
     await cluster.pass(NOTICED_MS);
-    for (const { task_id, from, to } of foretold.tasks) {
+    for (const { task_id, from, to } of predicted.tasks) {
       expect(from).toBe("a");
       expect(cluster.task(task_id).assigned_to).toBe(to);
     }
@@ -187,7 +187,7 @@ describe("a simulated failover", () => {
     expect(everything()).toBe(before);
   });
 
-  it("names what would be stranded, and where the load would go", async () => {
+  it("names the tasks that would be stranded, and the agents that would get the others", async () => {
     const cluster = await busyCluster();
     const { tasks, stranded, load_after } = good(
       cluster.cluster.coordinator.serve((service) =>
@@ -203,25 +203,25 @@ describe("a simulated failover", () => {
 });
 
 describe("readiness", () => {
-  const look = (cluster: ScriptedCluster) =>
+  const readinessOf = (cluster: ScriptedCluster) =>
     cluster.cluster.coordinator.serve((service) => service.readiness());
 
-  it("finds nothing where everything has a second", async () => {
+  it("has no findings when every capability, task and group has a backup", async () => {
     const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["a"] } });
     await cluster.register("a");
     await cluster.register("b", {}, "other");
     await cluster.submit({ id: "t" });
-    expect(look(cluster)).toMatchObject({ ready: true, free_slots: 19 });
+    expect(readinessOf(cluster)).toMatchObject({ ready: true, free_slots: 19 });
   });
 
-  it("finds capabilities, tasks, critical agents, groups and slots that hang by one thread", async () => {
+  it("finds capabilities, tasks, critical agents, groups and slots without a backup", async () => {
     const cluster = new ScriptedCluster({ failover_config: { critical_agents: ["a", "ghost"] } });
     await cluster.register("a", { capabilities: ["resize", "engrave"], max_concurrent_tasks: 10 });
     await cluster.register("b", { max_concurrent_tasks: 1 }, "other");
     await cluster.submit({ id: "engraving", type: "engrave" });
     await cluster.submit({ id: "pinned", group: "default" });
     for (let index = 0; index < 4; index++) await cluster.submit({ id: `t${index}` });
-    const found = look(cluster);
+    const found = readinessOf(cluster);
     expect(found.ready).toBe(false);
     expect(found.single_capabilities).toEqual([{ capability: "engrave", agent_id: "a" }]);
     expect(found.tasks_without_backup).toEqual({ count: 2, task_ids: ["engraving", "pinned"] });

@@ -1,4 +1,4 @@
-/** A registration, and the operator's heartbeat for whichever incarnation lives. */
+/** Registration of agents, and an operator's heartbeat on behalf of the live incarnation. */
 import { describe, expect, it } from "vitest";
 import type { Registration } from "../../src/contract/agent.ts";
 import { instant } from "../../src/contract/instant.ts";
@@ -16,7 +16,7 @@ const BODY: Registration = {
 };
 
 describe("a registration", () => {
-  it("is answered with the first sign of life and a deadline that the group does not undercut", async () => {
+  it("is answered with the first sign of life and a deadline that the group respects", async () => {
     const cluster = new ScriptedCluster();
     const { world } = cluster;
     const registeredAtMs = world.nowMs;
@@ -36,7 +36,7 @@ describe("a registration", () => {
 });
 
 describe("a heartbeat of an operator", () => {
-  it("counts for the incarnation that lives", async () => {
+  it("counts for the live incarnation", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     cluster.silence("a");
@@ -46,7 +46,7 @@ describe("a heartbeat of an operator", () => {
     expect(deadline_at).toBe(instant(cluster.world.nowMs + 3000));
   });
 
-  it("is refused by the group itself for an agent that is not live in it", async () => {
+  it("is refused by the group for an agent that is not live in it", async () => {
     const cluster = new ScriptedCluster();
     await cluster.register("a");
     const answerOf = (group: string, agentId: string) =>

@@ -1,4 +1,4 @@
-/** Sockets of agents as their group sees them: life, what is pushed, what is answered, and what a break means. */
+/** Sockets of agents in their group: signs of life, pushed frames, answered frames, and broken connections. */
 import { describe, expect, it } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import type { ServerFrame } from "../../src/contract/socket.ts";
@@ -12,14 +12,14 @@ import { Unreachable } from "../support/simulation/world.ts";
 /** Enough for messages between objects to arrive. */
 const MESSAGE_MS = 50;
 
-/** The timeout of the scripted agents, and the look that follows. */
+/** The timeout of the scripted agents, and the second check of the alarm. */
 const TIMEOUT_MS = 3000;
 const SECOND_LOOK_MS = 30;
 
 const GRACE_MS = 5000;
 
-/** Agents that are heard of over their sockets alone. */
-class Switchboard extends ScriptedCluster {
+/** A cluster whose agents give signs of life over their sockets alone. */
+class SocketScenario extends ScriptedCluster {
   readonly group = this.cluster.group("default");
 
   async connected(id: string, overrides: Parameters<ScriptedCluster["register"]>[1] = {}) {
@@ -41,7 +41,7 @@ class Switchboard extends ScriptedCluster {
     return known;
   }
 
-  /** The network carries nothing until it is reconnected. */
+  /** Rejects all calls between objects until reconnected. */
   cutOff() {
     const { call } = this.world;
     this.world.call = () => Promise.reject(new Unreachable());
@@ -52,7 +52,7 @@ class Switchboard extends ScriptedCluster {
     };
   }
 
-  /** Of how many agents each call reads the tasks. */
+  /** Counts for how many agents each call reads the tasks. */
   countReads() {
     const perCall: number[] = [];
     const { queries } = this.cluster.coordinator.serve((service) => service);
@@ -81,8 +81,8 @@ class Switchboard extends ScriptedCluster {
   }
 }
 
-async function board(config: ConfigInput = {}): Promise<Switchboard> {
-  const cluster = new Switchboard(config);
+async function socketScenario(config: ConfigInput = {}): Promise<SocketScenario> {
+  const cluster = new SocketScenario(config);
   await cluster.pass(MESSAGE_MS);
   return cluster;
 }
@@ -93,8 +93,8 @@ const idsOf = (frames: readonly ServerFrame[]) =>
   frames.map((frame) => ("request_id" in frame ? frame.request_id : null));
 
 describe("an agent that pings", () => {
-  it("lives as long as it does, and dies its timeout after the last ping, never before", async () => {
-    const cluster = await board();
+  it("is live while it pings, and fails its timeout after the last ping, not before", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.pingFor(socket, 20_000);
     expect(cluster.isLive("a")).toBe(true);
@@ -114,8 +114,8 @@ describe("an agent that pings", () => {
     expect(socket.received.at(-1)).toEqual({ type: "session_expired" });
   });
 
-  it("lives on when its group is evicted between two pings", async () => {
-    const cluster = await board();
+  it("stays live when its group is evicted between two pings", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     for (let round = 0; round < 10; round++) {
       await cluster.pingFor(socket, 2000);
@@ -125,8 +125,8 @@ describe("an agent that pings", () => {
     expect(cluster.eventTypes()).not.toContain("coordinator.paused");
   });
 
-  it("is shown with the ping as its last sign of life, and its deadline after it", async () => {
-    const cluster = await board();
+  it("shows the ping as its last sign of life, and its deadline one timeout later", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.pass(500);
     socket.ping();
@@ -137,8 +137,8 @@ describe("an agent that pings", () => {
     });
   });
 
-  it("has what it pinged counted when its socket was closed since", async () => {
-    const cluster = await board();
+  it("has its last ping counted when its socket closes afterwards and the group is evicted", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.pass(2000);
     socket.ping();
@@ -149,8 +149,8 @@ describe("an agent that pings", () => {
     expect(cluster.isLive("a")).toBe(true);
   });
 
-  it("costs no row", async () => {
-    const cluster = await board();
+  it("causes no write to the database", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const changes = () => cluster.group.database.prepare("SELECT total_changes() AS count").get()?.count;
     const before = changes();
@@ -162,9 +162,9 @@ describe("an agent that pings", () => {
   });
 });
 
-describe("what waits for an agent", () => {
-  it("is pushed when it connects: its tasks, its messages, its drain", async () => {
-    const cluster = await board();
+describe("what is pushed to an agent", () => {
+  it("is its tasks, messages and drain when it connects", async () => {
+    const cluster = await socketScenario();
     await cluster.register("a");
     await cluster.submit({ id: "one" });
     await cluster.submit({ id: "two" });
@@ -193,8 +193,8 @@ describe("what waits for an agent", () => {
     expect(again.frames("drain").at(-1)).toEqual({ type: "drain", mode: null, deadline_at: null });
   });
 
-  it("is pushed once on a connection, and again on the next", async () => {
-    const cluster = await board();
+  it("comes once on a connection, and again on the next", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -207,8 +207,8 @@ describe("what waits for an agent", () => {
     expect(next.frames("task_assigned").map(({ task }) => task.id)).toEqual(["one", "two"]);
   });
 
-  it("is pushed though there is more of it than a page holds", async () => {
-    const cluster = await board();
+  it("is complete although it does not fit on one page", async () => {
+    const cluster = await socketScenario();
     await cluster.register("a", { max_concurrent_tasks: 2000 });
     const count = 1100;
     for (let index = 0; index < count; index++) await cluster.submit({ id: `task-${index}` });
@@ -219,10 +219,10 @@ describe("what waits for an agent", () => {
   });
 
   it("is read in few calls when many agents connect at once", async () => {
-    const cluster = await board();
+    const cluster = await socketScenario();
     const ids = Array.from({ length: 250 }, (_, index) => `agent-${index}`);
     for (const id of ids) await cluster.register(id, { heartbeat_timeout_seconds: 86_400 });
-    // One has more than an answer has room for, others have one task or none.
+    // One agent has more tasks than an answer can hold; the others have one or none.
     await cluster.register("busy", { capabilities: ["index"], max_concurrent_tasks: 1000 });
     const busy = Array.from({ length: 700 }, (_, index) => `busy-${index}`);
     for (const id of busy) await cluster.submit({ id, type: "index" });
@@ -232,22 +232,22 @@ describe("what waits for an agent", () => {
     const sockets = ["busy", ...ids].map((id) => cluster.connect(id));
     await cluster.pass(100);
 
-    const told = sockets.map((socket) => socket.frames("task_assigned").map(({ task }) => task.id));
-    expect(told[0]).toEqual(busy);
-    expect(told.slice(1).flat().sort()).toEqual(
+    const received = sockets.map((socket) => socket.frames("task_assigned").map(({ task }) => task.id));
+    expect(received[0]).toEqual(busy);
+    expect(received.slice(1).flat().sort()).toEqual(
       Array.from({ length: 200 }, (_, index) => `task-${index}`).sort(),
     );
     for (const [index, id] of ["busy", ...ids].entries()) {
       const holders = sockets[index]?.frames("task_assigned").map(({ task }) => task.assigned_to) ?? [];
       expect(new Set([id, ...holders])).toEqual(new Set([id]));
     }
-    // The first go alone, and doorbells that are repeated just then have some lists read twice.
+    // The first reads go alone, and a wake-up that is repeated at that moment causes a second read.
     expect(reads.perCall.length).toBeLessThan(ids.length / 10);
     expect(Math.max(...reads.perCall)).toBeLessThanOrEqual(100);
   });
 
-  it("is read in answers of some size: what has no room is asked again, and nothing is left out", async () => {
-    const cluster = await board();
+  it("is read in answers of limited size: the rest is read in further calls, and no task is left out", async () => {
+    const cluster = await socketScenario();
     const agents = Array.from({ length: 12 }, (_, index) => `agent-${index}`);
     const tasksOf = (id: string) => Array.from({ length: 5 }, (_, index) => `${id}-task-${index}`);
     for (const id of agents) {
@@ -277,8 +277,8 @@ describe("what waits for an agent", () => {
     for (const id of agents) expect(found.get(id)).toEqual(tasksOf(id));
   });
 
-  it("is read by others though a call that reads is not answered", async () => {
-    const cluster = await board();
+  it("reaches other agents while a read for one is not answered", async () => {
+    const cluster = await socketScenario();
     for (const id of ["a", "b"]) await cluster.register(id, { heartbeat_timeout_seconds: 86_400 });
     for (const id of ["one", "two"]) await cluster.submit({ id });
     const { world } = cluster;
@@ -291,13 +291,13 @@ describe("what waits for an agent", () => {
     await cluster.pass(MESSAGE_MS);
     expect(b.frames("task_assigned")).toHaveLength(1);
     expect(a.frames("task_assigned")).toEqual([]);
-    // Given up after 10 s, and tried again.
+    // The group gives the read up after 10 s, and reads again.
     await cluster.pass(11_000);
     expect(a.frames("task_assigned")).toHaveLength(1);
   });
 
-  it("is pushed though the coordinator cannot be reached at first", async () => {
-    const cluster = await board();
+  it("arrives although the coordinator cannot be reached at first", async () => {
+    const cluster = await socketScenario();
     await cluster.register("a");
     await cluster.submit({ id: "one" });
     const { call } = cluster.world;
@@ -310,8 +310,8 @@ describe("what waits for an agent", () => {
     expect(socket.frames("task_assigned")).toHaveLength(1);
   });
 
-  it("tells of what was taken", async () => {
-    const cluster = await board();
+  it("includes revocations", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -322,12 +322,12 @@ describe("what waits for an agent", () => {
     ]);
   });
 
-  it("does not name what was taken while the list was on its way", async () => {
-    const cluster = await board();
+  it("does not include a task that was revoked while the list was in transit", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const { world } = cluster;
     const call = world.call.bind(world);
-    // Every answer takes its time, so that the list is old when it arrives.
+    // Every answer is delayed, so the list is outdated when it arrives.
     world.call = async (serve) => {
       const answer = await call(serve);
       await world.sleep(30);
@@ -341,8 +341,8 @@ describe("what waits for an agent", () => {
     expect(socket.frames("task_assigned")).toEqual([]);
   });
 
-  it("comes, one by one, as messages do", async () => {
-    const cluster = await board();
+  it("includes each message as it is sent", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const send = (content: string) =>
       cluster.group.serve((service) =>
@@ -357,10 +357,10 @@ describe("what waits for an agent", () => {
   });
 });
 
-describe("what was taken while the group could not be reached", () => {
-  /** `a` is connected and runs `one`, whose cancellation its group is not told of at first. */
-  async function untold() {
-    const cluster = await board();
+describe("a revocation while the group cannot be reached", () => {
+  /** `a` is connected and runs `one`; the revocation of `one` cannot reach the group at first. */
+  async function undeliveredRevocation() {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 86_400 });
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -371,21 +371,21 @@ describe("what was taken while the group could not be reached", () => {
     return { cluster, socket, ...cutOff };
   }
   const REVOKED = { type: "task_revoked", task_id: "one", attempt: 1, reason: "cancelled" };
-  const rings = (cluster: Switchboard) => cluster.cluster.revoked.length;
+  const deliveriesOf = (cluster: SocketScenario) => cluster.cluster.revoked.length;
 
-  it("is told as soon as it can be", async () => {
-    const { cluster, socket, reconnect } = await untold();
+  it("is delivered as soon as the group can be reached", async () => {
+    const { cluster, socket, reconnect } = await undeliveredRevocation();
     await cluster.pass(500);
     reconnect();
     expect(socket.frames("task_revoked")).toEqual([]);
     await cluster.pass(1000);
     expect(socket.frames("task_revoked")).toEqual([REVOKED]);
     await cluster.pass(10_000_000);
-    expect(rings(cluster)).toBe(2);
+    expect(deliveriesOf(cluster)).toBe(2);
   });
 
-  it("is told with back-off until it was heard, though the agent reads its list meanwhile", async () => {
-    const { cluster, socket, reconnect } = await untold();
+  it("is retried with back-off until it is delivered, although the agent reads its list in between", async () => {
+    const { cluster, socket, reconnect } = await undeliveredRevocation();
     await cluster.pass(20_000);
     cluster.cluster.coordinator.serve((service) =>
       service.queries.tasksOf(
@@ -396,14 +396,14 @@ describe("what was taken while the group could not be reached", () => {
     );
     await cluster.pass(20_000);
     // At once, and after 1, 3, 7, 15 and 31 s.
-    expect(rings(cluster)).toBe(6);
+    expect(deliveriesOf(cluster)).toBe(6);
     reconnect();
     await cluster.pass(32_000);
     expect(socket.frames("task_revoked")).toEqual([REVOKED]);
   });
 
-  it("is told with what is taken next", async () => {
-    const { cluster, socket, reconnect } = await untold();
+  it("is delivered together with the next revocation", async () => {
+    const { cluster, socket, reconnect } = await undeliveredRevocation();
     await cluster.submit({ id: "two" });
     await cluster.pass(15_000);
     reconnect();
@@ -412,8 +412,8 @@ describe("what was taken while the group could not be reached", () => {
     expect(socket.frames("task_revoked").map(({ task_id }) => task_id)).toEqual(["one", "two"]);
   });
 
-  it("outlives a failover that is merely imagined", async () => {
-    const { cluster, socket, reconnect } = await untold();
+  it("is kept when a failover is simulated", async () => {
+    const { cluster, socket, reconnect } = await undeliveredRevocation();
     await cluster.pass(500);
     good(
       cluster.cluster.coordinator.serve((service) => service.simulateFailover({ agents: ["a"], groups: [] })),
@@ -423,8 +423,8 @@ describe("what was taken while the group could not be reached", () => {
     expect(socket.frames("task_revoked")).toEqual([REVOKED]);
   });
 
-  it("is told again if only the answer was lost, and nothing else is", async () => {
-    const cluster = await board();
+  it("is delivered again if only the answer was lost, and no other revocation is", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.submit({ id: "two" });
@@ -452,36 +452,36 @@ describe("what was taken while the group could not be reached", () => {
   });
 
   it.each([
-    { when: "registers again", go: (c: Switchboard) => c.register("a") },
+    { when: "registers again", go: (c: SocketScenario) => c.register("a") },
     {
       when: "is not live any more",
-      go: async (c: Switchboard) =>
+      go: async (c: SocketScenario) =>
         void c.group.serve((service) => service.reportFailure("a", { failure_type: "x" })),
     },
-  ])("is not told any more once the agent $when", async ({ go }) => {
-    const { cluster, reconnect } = await untold();
+  ])("is dropped once the agent $when", async ({ go }) => {
+    const { cluster, reconnect } = await undeliveredRevocation();
     await cluster.pass(3500);
     reconnect();
-    const before = rings(cluster);
+    const before = deliveriesOf(cluster);
     await go(cluster);
     await cluster.pass(100_000);
-    expect(rings(cluster)).toBe(before);
+    expect(deliveriesOf(cluster)).toBe(before);
   });
 
-  it("is given up after an hour or so", async () => {
-    const { cluster, reconnect } = await untold();
+  it("is dropped after about an hour", async () => {
+    const { cluster, reconnect } = await undeliveredRevocation();
     await cluster.pass(10_000_000);
     // At once, and after 1 s, 3 s, … 4,095 s.
-    expect(rings(cluster)).toBe(13);
+    expect(deliveriesOf(cluster)).toBe(13);
     reconnect();
     await cluster.pass(10_000_000);
-    expect(rings(cluster)).toBe(13);
+    expect(deliveriesOf(cluster)).toBe(13);
   });
 });
 
-describe("what an agent asks", () => {
-  it("is answered in order, one answer each, reports among the rest", async () => {
-    const cluster = await board();
+describe("a request frame", () => {
+  it("is answered in order, once each, reports included", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -499,8 +499,8 @@ describe("what an agent asks", () => {
     expect(cluster.task("one")).toMatchObject({ status: "completed", result: 7 });
   });
 
-  it("costs one commit in the group and one in the coordinator for all frames of a tick", async () => {
-    const cluster = await board();
+  it("costs one commit in the group and one in the coordinator for all frames that arrive together", async () => {
+    const cluster = await socketScenario();
     const sockets = [await cluster.connected("a"), await cluster.connected("b")];
     for (let index = 0; index < 20; index++) await cluster.submit({ id: `task-${index}` });
     await cluster.pass(MESSAGE_MS);
@@ -528,8 +528,8 @@ describe("what an agent asks", () => {
     expect(reports).toBe(1);
   });
 
-  it("is answered by each frame of a batch for itself", async () => {
-    const cluster = await board();
+  it("in a batch has an answer of its own", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     socket.send({
       type: "batch",
@@ -603,8 +603,8 @@ describe("what an agent asks", () => {
         '{"type":"task_complete","request_id":"1","task_id":"t","attempt":1,"result":12345678901234567890}',
       code: "invalid_request",
     },
-  ])("is refused, and the connection stays, when it is $what", async ({ frame, code }) => {
-    const cluster = await board();
+  ])("is refused, and the connection stays open, when it is $what", async ({ frame, code }) => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     socket.send(frame);
     await cluster.pass(MESSAGE_MS);
@@ -621,8 +621,8 @@ describe("what an agent asks", () => {
     expect(answers(socket).at(-1)).toEqual({ type: "ack", request_id: "after" });
   });
 
-  it("is refused by name when the report is stale or another's", async () => {
-    const cluster = await board();
+  it("is refused with its request id when the report is stale or another agent's", async () => {
+    const cluster = await socketScenario();
     const a = await cluster.connected("a");
     const b = await cluster.connected("b");
     await cluster.submit({ id: "one" });
@@ -636,8 +636,8 @@ describe("what an agent asks", () => {
     expect(answers(other)).toMatchObject([{ code: "stale_attempt" }, { code: "not_found" }]);
   });
 
-  it("is unavailable when the coordinator cannot be reached, and the next report goes again", async () => {
-    const cluster = await board();
+  it("is answered `unavailable` when the coordinator cannot be reached, and the next report is served", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -652,8 +652,8 @@ describe("what an agent asks", () => {
     expect(answers(socket).at(-1)).toMatchObject({ type: "ack", request_id: "2" });
   });
 
-  it("is refused alone when it breaks, and what came with it is served", async () => {
-    const cluster = await board();
+  it("is the only one refused when serving it throws", async () => {
+    const cluster = await socketScenario();
     const [a, b] = [await cluster.connected("a"), await cluster.connected("b")];
     const { locks } = cluster.group.serve((service) => service);
     const { acquireNow } = locks;
@@ -673,19 +673,19 @@ describe("what an agent asks", () => {
     expect(cluster.group.serve((service) => service.locks.lockedCount())).toBe(2);
   });
 
-  it("is not heard any more when it is a flood", async () => {
-    const cluster = await board();
+  it("is not served after the agent has sent too many", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const long = "x".repeat(262_144);
     for (let frame = 0; frame < 300; frame++) socket.send(long);
     expect(socket.closed).toEqual({ code: 1008, reason: "policy" });
-    // No crash: it is given its timeout.
+    // Closing is no crash: the agent keeps its whole timeout.
     expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }]);
     expect(cluster.isLive("a")).toBe(true);
   });
 
-  it("takes messages out of its box", async () => {
-    const cluster = await board();
+  it("can acknowledge messages in the agent's mailbox", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const { id } = good(
       cluster.group.serve((service) =>
@@ -699,9 +699,9 @@ describe("what an agent asks", () => {
   });
 });
 
-describe("a task whose doorbell was lost", () => {
-  it("is pushed all the same, though the agent starts another meanwhile", async () => {
-    const cluster = await board();
+describe("a task whose wake-up was lost", () => {
+  it("is pushed all the same when the agent starts another meanwhile", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -715,11 +715,11 @@ describe("a task whose doorbell was lost", () => {
   });
 });
 
-describe("an agent to which there is much to say", () => {
+describe("an agent with more tasks and messages than its send window", () => {
   const LONG = "x".repeat(60_000);
 
-  it("is given no more tasks at a time than it starts, and all in the end", async () => {
-    const cluster = await board();
+  it("gets no more tasks at a time than the window holds, and all of them in the end", async () => {
+    const cluster = await socketScenario();
     for (let index = 0; index < 100; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
     const socket = await cluster.connected("a", { max_concurrent_tasks: 100 });
     expect(socket.frames("task_assigned").length).toBeLessThan(20);
@@ -738,7 +738,7 @@ describe("an agent to which there is much to say", () => {
   });
 
   it("gets the next message when it has acknowledged one, each once", async () => {
-    const cluster = await board();
+    const cluster = await socketScenario();
     await cluster.register("a");
     for (let index = 0; index < 60; index++) {
       cluster.group.serve((service) =>
@@ -748,7 +748,7 @@ describe("an agent to which there is much to say", () => {
     const socket = cluster.connect("a");
     await cluster.pass(MESSAGE_MS);
     expect(socket.frames("message").length).toBeLessThan(20);
-    // Messages that nobody takes hold up no task.
+    // Messages that the agent does not acknowledge hold up no task.
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
     expect(socket.frames("task_assigned")).toHaveLength(1);
@@ -758,13 +758,13 @@ describe("an agent to which there is much to say", () => {
       socket.send({ type: "message_ack", request_id: `${index}`, message_id });
       await cluster.pass(MESSAGE_MS);
     }
-    const told = socket.frames("message").map(({ message }) => message.id);
-    expect(told).toHaveLength(60);
-    expect(new Set(told).size).toBe(60);
+    const received = socket.frames("message").map(({ message }) => message.id);
+    expect(received).toHaveLength(60);
+    expect(new Set(received).size).toBe(60);
   });
 
-  it("is given the rest of its tasks though it starts them by calls", async () => {
-    const cluster = await board();
+  it("gets the rest of its tasks although it starts them over HTTP", async () => {
+    const cluster = await socketScenario();
     for (let index = 0; index < 60; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
     const socket = await cluster.connected("a", { max_concurrent_tasks: 100 });
     const begun = new Set<string>();
@@ -779,8 +779,8 @@ describe("an agent to which there is much to say", () => {
     expect(begun.size).toBe(60);
   });
 
-  it("is told of all that was held back though its group's instance is gone", async () => {
-    const cluster = await board();
+  it("gets everything that was withheld although its group was evicted", async () => {
+    const cluster = await socketScenario();
     for (let index = 0; index < 40; index++) await cluster.submit({ id: `task-${index}`, data: LONG });
     const send = () =>
       cluster.group.serve((service) =>
@@ -814,8 +814,8 @@ describe("an agent to which there is much to say", () => {
     expect(socket.isBackpressured).toBe(false);
   });
 
-  it("hears its messages for ever, though it acknowledges them by calls", async () => {
-    const cluster = await board();
+  it("keeps getting messages that it acknowledges over HTTP", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const acknowledged = new Set<string>();
     for (let sent = 0; sent < 60; sent++) {
@@ -836,8 +836,8 @@ describe("an agent to which there is much to say", () => {
     expect(acknowledged.size).toBe(60);
   });
 
-  it("is to connect anew when it goes on asking, and loses no place in a line", async () => {
-    const cluster = await board();
+  it("is disconnected with `renewed` when it only sends requests, and keeps its queue position", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const holder = await cluster.connected("b");
     good(
@@ -855,15 +855,15 @@ describe("an agent to which there is much to say", () => {
       holder.ping();
     }
     expect(socket.closed).toEqual({ code: 4001, reason: "renewed" });
-    const told = socket.received.reduce((sum, frame) => sum + JSON.stringify(frame).length, 0);
-    expect(told).toBeLessThan(18 * 1024 * 1024);
-    // No crash: it is given its timeout.
+    const received = socket.received.reduce((sum, frame) => sum + JSON.stringify(frame).length, 0);
+    expect(received).toBeLessThan(18 * 1024 * 1024);
+    // Closing is no crash: the agent keeps its whole timeout.
     expect(cluster.sessions()).toMatchObject([{ connection: null, suspect_until: null }, {}]);
     expect(cluster.group.serve((service) => good(service.locks.get("tape")).waiters)).toEqual(["a"]);
   });
 
-  it("shows by what it does that it reads, and stays connected", async () => {
-    const cluster = await board();
+  it("stays connected when its reports show that it reads", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     const frames = Array.from({ length: 1000 }, () => ({
       type: "lock_acquire",
@@ -883,14 +883,14 @@ describe("an agent to which there is much to say", () => {
 });
 
 describe("a newer connection", () => {
-  it("takes the place of the older one, which is no break", async () => {
-    const cluster = await board();
+  it("replaces the older one, and the agent does not become suspect", async () => {
+    const cluster = await socketScenario();
     const first = await cluster.connected("a");
     const second = cluster.connect("a");
     await cluster.pass(MESSAGE_MS);
     expect(first.closed).toEqual({ code: 4000, reason: "replaced" });
     expect(second.closed).toBeNull();
-    // Its end is told late, and says nothing of the agent.
+    // The group learns late that the first connection ended; this says nothing about the agent.
     cluster.group.serve((service) => service.disconnected(first.connection, false));
     expect(cluster.sessions()).toMatchObject([{ connection: second.connection.number, suspect_until: null }]);
     second.send({ type: "heartbeat", request_id: "1" });
@@ -903,12 +903,15 @@ describe("the end of an incarnation", () => {
   it.each([
     {
       how: "it is declared failed",
-      end: (c: Switchboard) => void c.group.serve((s) => s.reportFailure("a", { failure_type: "x" })),
+      end: (c: SocketScenario) => void c.group.serve((s) => s.reportFailure("a", { failure_type: "x" })),
     },
-    { how: "it unregisters", end: (c: Switchboard) => void c.group.serve((s) => s.unregister("a", ADMIN)) },
-    { how: "it registers elsewhere", end: (c: Switchboard) => c.register("a") },
-  ])("closes its socket with a word when $how", async ({ end }) => {
-    const cluster = await board();
+    {
+      how: "it unregisters",
+      end: (c: SocketScenario) => void c.group.serve((s) => s.unregister("a", ADMIN)),
+    },
+    { how: "it registers again", end: (c: SocketScenario) => c.register("a") },
+  ])("closes its socket with `session_expired` when $how", async ({ end }) => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await end(cluster);
     await cluster.pass(MESSAGE_MS);
@@ -916,8 +919,8 @@ describe("the end of an incarnation", () => {
     expect(socket.closed).toEqual({ code: 4410, reason: "session_expired" });
   });
 
-  it("lets it connect no more", async () => {
-    const cluster = await board();
+  it("prevents a new connection with that incarnation", async () => {
+    const cluster = await socketScenario();
     await cluster.register("a");
     const ended = cluster.incarnationOf("a");
     await cluster.register("a");
@@ -929,8 +932,8 @@ describe("the end of an incarnation", () => {
 });
 
 describe("a socket that breaks", () => {
-  it("makes its agent suspect at once, and inactive when the grace is over, never before", async () => {
-    const cluster = await board();
+  it("makes its agent suspect at once, and inactive right after the grace, not before", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
     await cluster.submit({ id: "one" });
     await cluster.pass(MESSAGE_MS);
@@ -955,19 +958,19 @@ describe("a socket that breaks", () => {
   });
 
   it.each([
-    { sign: "a heartbeat", show: (c: Switchboard) => void good(c.heartbeat("a")) },
-    { sign: "a new socket", show: (c: Switchboard) => void c.connect("a") },
+    { sign: "a heartbeat", show: (c: SocketScenario) => void good(c.heartbeat("a")) },
+    { sign: "a new socket", show: (c: SocketScenario) => void c.connect("a") },
     {
       sign: "any call",
-      show: (c: Switchboard) =>
+      show: (c: SocketScenario) =>
         void good(
           c.group.serve((s) =>
             s.locks.acquire("disk", { agent_id: "a" }, agentPrincipal("a", c.incarnationOf("a"))),
           ),
         ),
     },
-  ])("is forgotten at $sign in time", async ({ show }) => {
-    const cluster = await board();
+  ])("is forgotten when $sign comes in time", async ({ show }) => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
     socket.break();
     await cluster.pass(GRACE_MS - 100);
@@ -980,8 +983,8 @@ describe("a socket that breaks", () => {
     expect(cluster.failures()).toEqual([]);
   });
 
-  it("is found at the second look where the grace is none", async () => {
-    const cluster = await board({ heartbeat_config: { reconnect_grace_seconds: 0 } });
+  it("fails its agent at the second check when the grace is 0", async () => {
+    const cluster = await socketScenario({ heartbeat_config: { reconnect_grace_seconds: 0 } });
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
     await cluster.pass(1000);
     const brokenMs = cluster.world.nowMs;
@@ -992,8 +995,8 @@ describe("a socket that breaks", () => {
     expect(Date.parse(failure?.at ?? "") - brokenMs).toBeLessThanOrEqual(SECOND_LOOK_MS + 5);
   });
 
-  it("says less than a timeout that is shorter than the grace", async () => {
-    const cluster = await board();
+  it("does not delay a timeout that is shorter than the grace", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     socket.break();
     await cluster.pass(TIMEOUT_MS + SECOND_LOOK_MS + MESSAGE_MS);
@@ -1001,7 +1004,7 @@ describe("a socket that breaks", () => {
   });
 
   it("is remembered over an eviction", async () => {
-    const cluster = await board();
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
     socket.break();
     cluster.group.evict();
@@ -1009,8 +1012,8 @@ describe("a socket that breaks", () => {
     expect(cluster.failures()).toMatchObject([{ failure_type: "connection_lost" }]);
   });
 
-  it("is no crash when it was closed in good order: the timeout counts", async () => {
-    const cluster = await board();
+  it("is no crash when it closes normally: the agent keeps its whole timeout", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a", { heartbeat_timeout_seconds: 30 });
     socket.close();
     await cluster.pass(29_000);
@@ -1020,19 +1023,19 @@ describe("a socket that breaks", () => {
   });
 });
 
-describe("sockets that we cut ourselves", () => {
+describe("sockets that the server itself cuts", () => {
   it.each([
-    { how: "a crash of the object", cut: (c: Switchboard) => c.group.end(), cause: "sockets_gone" },
+    { how: "a crash of the object", cut: (c: SocketScenario) => c.group.end(), cause: "sockets_gone" },
     {
       how: "a restart of the server",
-      cut: (c: Switchboard) => {
+      cut: (c: SocketScenario) => {
         c.cluster.kill();
         c.cluster.start();
       },
       cause: "restarted",
     },
-  ])("by $how fail nobody before a whole timeout, and one event says so", async ({ cut, cause }) => {
-    const cluster = await board();
+  ])("by $how fail no agent before a whole timeout, and one event records it", async ({ cut, cause }) => {
+    const cluster = await socketScenario();
     const sockets = [await cluster.connected("a"), await cluster.connected("b")];
     await cluster.pass(2000);
     cut(cluster);
@@ -1053,8 +1056,8 @@ describe("sockets that we cut ourselves", () => {
     expect(pauses).toMatchObject([{ data: { cause } }]);
   });
 
-  it("give a suspect its whole timeout too", async () => {
-    const cluster = await board();
+  it("give a suspect agent its whole timeout too", async () => {
+    const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await cluster.connected("b");
     await cluster.pass(2500);
@@ -1066,8 +1069,8 @@ describe("sockets that we cut ourselves", () => {
 });
 
 describe("the status in a heartbeat's answer", () => {
-  it("is draining while the agent drains, and active again", async () => {
-    const cluster = await board();
+  it("is draining while the agent drains, and active afterwards", async () => {
+    const cluster = await socketScenario();
     await cluster.register("a");
     expect(good(cluster.heartbeat("a")).status).toBe("active");
     good(cluster.drain("a", { mode: "finish" }));

@@ -1,4 +1,4 @@
-/** Agents whose socket broke, as the coordinator hears of them, step by step on simulated time. */
+/** Suspect agents, whose socket broke, as the coordinator handles them, step by step on simulated time. */
 import { describe, expect, it } from "vitest";
 import { agentPrincipal } from "../support/principals.ts";
 import { clusterAtWork, good, ScriptedCluster } from "../support/simulation/scripted-cluster.ts";
@@ -17,8 +17,8 @@ function clear(cluster: ScriptedCluster, agentId: string, incarnation = cluster.
 const statusOf = (cluster: ScriptedCluster) =>
   cluster.cluster.coordinator.serve((service) => service.queries.status());
 
-describe("a suspect", () => {
-  it("takes no new tasks, and what it has not started goes to others; what it runs stays", async () => {
+describe("a suspect agent", () => {
+  it("gets no new tasks; its unstarted tasks move to others, and its running tasks stay", async () => {
     const cluster = await clusterAtWork();
 
     suspect(cluster, "a");
@@ -53,7 +53,7 @@ describe("a suspect", () => {
     expect(cluster.failures()).toEqual([]);
   });
 
-  it("that turns out to have failed has what moved on suspicion on its record", async () => {
+  it("that is declared failed has the tasks that moved on suspicion in its failure", async () => {
     const cluster = await clusterAtWork();
     suspect(cluster, "a");
     await cluster.pass(1000);
@@ -65,7 +65,7 @@ describe("a suspect", () => {
     expect(cluster.failures()).toMatchObject([{ agent_id: "a", tasks_reassigned: 2 }]);
   });
 
-  it("that was cleared takes nothing of it along into a later failure", async () => {
+  it("that was cleared has none of those tasks in a later failure", async () => {
     const cluster = await clusterAtWork();
     suspect(cluster, "a");
     await cluster.pass(1000);
@@ -112,7 +112,7 @@ describe("a suspect", () => {
     ]);
   });
 
-  it("that is gone is failed over as any other", async () => {
+  it("that falls silent is failed over like any other agent", async () => {
     const cluster = await clusterAtWork();
     suspect(cluster, "a");
     cluster.silence("a");
@@ -123,7 +123,7 @@ describe("a suspect", () => {
     expect(cluster.failures()).toHaveLength(1);
   });
 
-  it("that registers again is active, and what is said of its last incarnation is not heard", async () => {
+  it("that re-registers is active, and later news of its last incarnation is ignored", async () => {
     const cluster = await clusterAtWork();
     const before = cluster.incarnationOf("a");
     suspect(cluster, "a");
@@ -136,7 +136,7 @@ describe("a suspect", () => {
     expect(cluster.agent("a").status).toBe("suspect");
   });
 
-  it("that drains goes on draining when it is back, and may be drained and resumed meanwhile", async () => {
+  it("that drains is still draining when it is back, and can be drained and resumed meanwhile", async () => {
     const cluster = await clusterAtWork();
     good(cluster.drain("a"));
     suspect(cluster, "a");
@@ -165,7 +165,7 @@ describe("a suspect", () => {
   });
 });
 
-describe("many tasks of a suspect", () => {
+describe("many tasks of a suspect agent", () => {
   /** 250 tasks wait with `a`, and `b` has this many slots. */
   async function crowded(slots: number): Promise<ScriptedCluster> {
     const cluster = new ScriptedCluster();
@@ -175,7 +175,7 @@ describe("many tasks of a suspect", () => {
     return cluster;
   }
 
-  it("move once, though a crash comes between two slices; the rest stays with it", async () => {
+  it("move once when the coordinator crashes between two batches; the rest stays with the agent", async () => {
     const cluster = await crowded(180);
     suspect(cluster, "a");
     expect(cluster.agent("b").task_count).toBe(100);

@@ -32,7 +32,7 @@ export const agentCommands: readonly Command[] = [
     name: "drain",
     usage: "AGENT [--mode M] [--deadline S]",
     summary: "Drain an agent: it gets no new tasks",
-    help: "  --mode M           finish (default): running tasks may end; move: they are reassigned at once\n  --deadline S       Reassign tasks that still run after S seconds\n",
+    help: "  --mode M           finish (default) or move: reassign running tasks at once\n  --deadline S       Reassign tasks that still run after S seconds\n",
     arity: [1, 1],
     options: { mode: string, deadline: string },
     async run({ coordinator, words: [agent = ""], options, printer }) {

@@ -25,7 +25,7 @@ export const submitCommands: readonly Command[] = [
   --label KEY=VALUE  Only agents with this label; may be repeated
   --backup AGENT     Backup agent; may be repeated, in order of preference
   --timeout S        Seconds the task may take from its start
-  --wait S           Wait up to S seconds for the end of the task
+  --wait S           Wait up to S seconds for its end
 `,
     arity: [1, 1],
     options: {

@@ -23,7 +23,7 @@ import {
 import { clock, type Printer } from "./printer.ts";
 
 const SEVERAL_HELP = `  Prints one line for each task; with --json {"id", "task"} or {"id", "error"}. If a task is refused, the command
-  continues with the others and exits with 3. It stops if the server does not respond or would refuse the others too.
+  continues with the others and exits with 3.
 `;
 
 /** Characters of a result that a table shows. */
@@ -92,7 +92,7 @@ export const taskCommands: readonly Command[] = [
     name: "late-results",
     usage: "TASK",
     summary: "List results of attempts that were no longer current",
-    help: "  Use `accept TASK ATTEMPT` to complete the task with one of them. --json shows the whole results.\n",
+    help: "  `accept TASK ATTEMPT` completes the task with one of them. --json shows whole results.\n",
     arity: [1, 1],
     options: {},
     async run({ coordinator, words: [id = ""], printer }) {

@@ -315,7 +315,7 @@ describe("the command", () => {
     });
     const unanswered = await command("retry", "s1", "s2", "--url", await urlOfNobody());
     expect(unanswered).toMatchObject({ code: 1, stdout: "" });
-    expect(unanswered.stderr).toMatch(/^stopped at s1; 1 more were not tried\n.*ECONNREFUSED/);
+    expect(unanswered.stderr).toMatch(/^stopped at s1; 1 more not tried\n.*ECONNREFUSED/);
     expect((await command("tasks", "--type", "stopped", "--json")).stdout).toContain('"status":"pending"');
   });
 
@@ -381,7 +381,7 @@ describe("the command", () => {
     expect(await command("accept", "l1", "2")).toMatchObject({
       code: 3,
       stdout: "",
-      stderr: expect.stringContaining("not_found: no late result of this attempt is kept"),
+      stderr: expect.stringContaining("not_found: no late result of this attempt is stored"),
     });
     expect((await command("accept", "l1", "0")).code).toBe(2);
     expect(await command("accept", "l1", "first")).toMatchObject({

@@ -39,7 +39,7 @@ export const clusterCommands: readonly Command[] = [
     name: "watch",
     usage: "[--after ID]",
     summary: "Follow the event stream",
-    help: "  --after ID         Start after this event; 0 shows all stored events\n",
+    help: "  --after ID         Start after this event; 0: all stored\n",
     arity: [0, 0],
     options: { after: string },
     async run({ coordinator, options, printer }) {
@@ -91,7 +91,7 @@ export const clusterCommands: readonly Command[] = [
     name: "simulate",
     usage: "AGENT... [--group G]",
     summary: "Simulate the failure of agents",
-    help: "  --group G          Every live agent of this group; may be repeated\n",
+    help: "  --group G          All live agents of this group; repeatable\n",
     arity: [0, ANY],
     options: { group: { type: "string", multiple: true } },
     async run({ coordinator, words: agents, options, printer }) {

@@ -22,8 +22,8 @@ export const submitCommands: readonly Command[] = [
   --id ID            Id and idempotency key of the task (default: random)
   --priority N       0 to 10, higher is more urgent (default 5)
   --group G          Only agents of this group
-  --label KEY=VALUE  Only agents with this label; may be repeated
-  --backup AGENT     Backup agent; may be repeated, in order of preference
+  --label KEY=VALUE  Only agents with this label; repeatable
+  --backup AGENT     Backup agent; repeatable, in order
   --timeout S        Seconds the task may take from its start
   --wait S           Wait up to S seconds for its end
 `,

@@ -7,22 +7,11 @@
 
 import { instantOrNull } from "../../../contract/instant.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
-import type { GroupContext } from "../group-context.ts";
 import type { Session } from "../liveness/sessions.ts";
 import { MessagePushes } from "./message-pushes.ts";
+import type { PushContext } from "./push-recipient.ts";
 import { TaskPushes } from "./task-pushes.ts";
 import { UnstartedTaskReader } from "./unstarted-task-reader.ts";
-
-/** The agent that frames are pushed to. */
-export type Recipient = {
-  readonly agentId: string;
-  readonly connection: number;
-  /** To be called after an event of its own, in which backpressure may have begun or ended. */
-  storeBackpressure(): void;
-};
-
-/** What pushes use of the group. */
-export type PushContext = Pick<GroupContext, "host" | "unit" | "sessions" | "mailboxes" | "frames">;
 
 type ConnectionPushes = { tasks: TaskPushes; messages: MessagePushes };
 

@@ -1,6 +1,6 @@
 /** Pushes the messages of an agent's mailbox on one connection: in order, no more at a time than the agent acknowledges. */
 import { messageView } from "../mailbox/mailboxes.ts";
-import type { PushContext, Recipient } from "./agent-pushes.ts";
+import type { PushContext, Recipient } from "./push-recipient.ts";
 import { SendWindow } from "./send-window.ts";
 
 /** Pushed in one event, so that requests pass in between. */

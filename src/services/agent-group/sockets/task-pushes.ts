@@ -9,7 +9,7 @@
 import type { Task } from "../../../contract/task.ts";
 import { backoffMs } from "../../../domain/backoff.ts";
 import type { Revocation } from "../../../protocol/object-calls.ts";
-import type { PushContext, Recipient } from "./agent-pushes.ts";
+import type { PushContext, Recipient } from "./push-recipient.ts";
 import { SendWindow } from "./send-window.ts";
 import type { UnstartedTaskReader } from "./unstarted-task-reader.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What is used of Node's own modules, which the platform brings with `nodejs_compat`. The whole of
- * `@types/node` would also declare timers and globals that the platform does not have.
+ * Modules without types of their own. Of Node's modules, which the platform has with `nodejs_compat`, only the parts in use
+ * are declared: the whole of `@types/node` would also declare timers and globals that the platform does not have.
  */
 declare module "node:stream" {
   export class Duplex {
@@ -18,4 +18,10 @@ declare module "node:events" {
   export class EventEmitter {
     on(event: "error", listener: (error: Error) => void): this;
   }
+}
+
+/** The configuration file is bundled as text, so that it may have comments (see wrangler.toml). */
+declare module "*/distributed_config.json" {
+  const text: string;
+  export default text;
 }

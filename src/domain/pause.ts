@@ -32,4 +32,4 @@ export function isLateAlarm(dueMs: number, nowMs: number, shortestTimeoutMs: num
 }
 
 /** How long the alarm waits, once a deadline has passed, until requests that already queue are processed. */
-export const SECOND_LOOK_MS = 30;
+export const SECOND_CHECK_DELAY_MS = 30;

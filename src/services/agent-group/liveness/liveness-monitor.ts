@@ -5,9 +5,8 @@
  *   due --> first check --30 ms: queued requests are processed--> second check --> declared
  *    '--> alarm is late: there was an outage --> every deadline is extended
  */
-
 import { earliest } from "../../../domain/deadlines.ts";
-import { isLateAlarm, type PauseCause, SECOND_LOOK_MS } from "../../../domain/pause.ts";
+import { isLateAlarm, type PauseCause, SECOND_CHECK_DELAY_MS } from "../../../domain/pause.ts";
 import type { GroupContext } from "../group-context.ts";
 import type { LockGranter } from "../locks/lock-granter.ts";
 import { lockEvent } from "../locks/lock-view.ts";
@@ -20,15 +19,30 @@ const SILENT_AGENTS_PER_MESSAGE = 1000;
 /** Released locks, and messages past their retention, that one alarm drops. */
 const SWEEP_SLICE = 100;
 
+type Collaborators = Pick<
+  GroupContext,
+  | "group"
+  | "host"
+  | "meta"
+  | "settings"
+  | "sessions"
+  | "locks"
+  | "mailboxes"
+  | "outbox"
+  | "isRestarted"
+  | "reachableSinceMs"
+  | "recordEvents"
+>;
+
 export class LivenessMonitor {
-  readonly #context: GroupContext;
-  readonly #lifecycle: SessionLifecycle;
+  readonly #context: Collaborators;
+  readonly #lifecycle: Pick<SessionLifecycle, "end">;
   readonly #granter: LockGranter;
   /** When an overdue deadline was first noticed; it is declared at the second check. */
   #firstCheckMs: number | null = null;
   #lastPauseMs = 0;
 
-  constructor(context: GroupContext, lifecycle: SessionLifecycle, granter: LockGranter) {
+  constructor(context: Collaborators, lifecycle: Pick<SessionLifecycle, "end">, granter: LockGranter) {
     this.#context = context;
     this.#lifecycle = lifecycle;
     this.#granter = granter;
@@ -48,7 +62,7 @@ export class LivenessMonitor {
   }
 
   nextWorkMs(): number | null {
-    if (this.#firstCheckMs !== null) return this.#firstCheckMs + SECOND_LOOK_MS;
+    if (this.#firstCheckMs !== null) return this.#firstCheckMs + SECOND_CHECK_DELAY_MS;
     return earliest(
       this.#context.sessions.earliestDeadlineMs,
       this.#context.locks.earliestExpiryMs,
@@ -77,7 +91,7 @@ export class LivenessMonitor {
 
   /** Declares what was overdue already at the first check; requests that were queued then have been processed since. */
   #declareOverdue(nowMs: number): void {
-    const isSecondCheck = this.#firstCheckMs !== null && nowMs >= this.#firstCheckMs + SECOND_LOOK_MS;
+    const isSecondCheck = this.#firstCheckMs !== null && nowMs >= this.#firstCheckMs + SECOND_CHECK_DELAY_MS;
     const overdueSinceMs = isSecondCheck ? (this.#firstCheckMs ?? nowMs) : nowMs;
     const overdue = this.#context.sessions.overdue(overdueSinceMs);
     const expiredLocks = this.#context.locks.expired(overdueSinceMs);
@@ -115,7 +129,7 @@ export class LivenessMonitor {
       .map((session) => ({
         agentId: session.agentId,
         incarnation: session.incarnation,
-        untilMs: deadlineOf(session) + SECOND_LOOK_MS,
+        untilMs: deadlineOf(session) + SECOND_CHECK_DELAY_MS,
       }));
     if (agents.length > 0) this.#context.outbox.send("coordinator", { type: "agents_silent", agents });
   }
@@ -139,7 +153,7 @@ export class LivenessMonitor {
   }
 
   #dueMs(scheduledMs: number | null, nowMs: number): number {
-    const secondCheckMs = this.#firstCheckMs === null ? null : this.#firstCheckMs + SECOND_LOOK_MS;
+    const secondCheckMs = this.#firstCheckMs === null ? null : this.#firstCheckMs + SECOND_CHECK_DELAY_MS;
     return (
       earliest(
         scheduledMs,

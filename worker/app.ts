@@ -5,30 +5,30 @@ import { authenticate } from "./middleware/authenticate.ts";
 import { allowPages } from "./middleware/cors.ts";
 import { readJsonBody } from "./middleware/json-body.ts";
 import { answerProblems } from "./middleware/problems.ts";
-import { agentTaskRoutes } from "./routes/agent-tasks.ts";
-import { agentRoutes } from "./routes/agents.ts";
+import { agentRoutes } from "./routes/agents/agents.ts";
+import { connectRoutes } from "./routes/agents/connect.ts";
+import { drainRoutes } from "./routes/agents/drains.ts";
+import { heartbeatRoutes } from "./routes/agents/heartbeats.ts";
+import { heldTaskRoutes } from "./routes/agents/held-tasks.ts";
+import { messageRoutes } from "./routes/agents/messages.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { configRoutes } from "./routes/config.ts";
-import { connectRoutes } from "./routes/connect.ts";
-import { drainRoutes } from "./routes/drains.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { failureRoutes } from "./routes/failures.ts";
-import { heartbeatRoutes } from "./routes/heartbeats.ts";
-import { lateResultRoutes } from "./routes/late-results.ts";
 import { lockRoutes } from "./routes/locks.ts";
-import { messageRoutes } from "./routes/messages.ts";
 import { notificationRoutes } from "./routes/notifications.ts";
 import { systemRoutes } from "./routes/system.ts";
-import { taskReportRoutes } from "./routes/task-reports.ts";
-import { taskSubmissionRoutes } from "./routes/task-submission.ts";
-import { taskRoutes } from "./routes/tasks.ts";
+import { lateResultRoutes } from "./routes/tasks/late-results.ts";
+import { taskReportRoutes } from "./routes/tasks/reports.ts";
+import { taskSubmissionRoutes } from "./routes/tasks/submission.ts";
+import { taskRoutes } from "./routes/tasks/tasks.ts";
 
 const ROUTES = [
   ...systemRoutes,
   ...agentRoutes,
   ...heartbeatRoutes,
   ...connectRoutes,
-  ...agentTaskRoutes,
+  ...heldTaskRoutes,
   ...drainRoutes,
   ...messageRoutes,
   ...taskSubmissionRoutes,

@@ -1,13 +1,13 @@
 /** Which objects a call about an agent reaches: each is a round trip that the agent waits for. */
 import { describe, expect, it } from "vitest";
-import { ok } from "../../../../src/contract/problem.ts";
-import { ADMIN, type Principal } from "../../../../src/domain/principal.ts";
-import { agentView } from "../../../../src/services/coordinator/views.ts";
-import { agentRoutes } from "../../../../worker/routes/agents.ts";
-import { heartbeatRoutes } from "../../../../worker/routes/heartbeats.ts";
-import { agentPrincipal } from "../../../support/principals.ts";
-import { agentRecord } from "../../../support/records.ts";
-import { appWith, recordedObjects } from "../worker-app.ts";
+import { ok } from "../../../../../src/contract/problem.ts";
+import { ADMIN, type Principal } from "../../../../../src/domain/principal.ts";
+import { agentView } from "../../../../../src/services/coordinator/views.ts";
+import { agentRoutes } from "../../../../../worker/routes/agents/agents.ts";
+import { heartbeatRoutes } from "../../../../../worker/routes/agents/heartbeats.ts";
+import { agentPrincipal } from "../../../../support/principals.ts";
+import { agentRecord } from "../../../../support/records.ts";
+import { appWith, recordedObjects } from "../../worker-app.ts";
 
 const AGENT_PATH = "/v1/clusters/c/groups/default/agents/a";
 const AGENT = agentView(agentRecord(), 0, 0);

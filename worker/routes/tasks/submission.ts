@@ -1,13 +1,13 @@
 /** Submitting tasks, one or many. */
 import * as z from "zod";
-import { Decision } from "../../src/contract/decision.ts";
-import { type Outcome, ProblemBody } from "../../src/contract/problem.ts";
-import { Placement, TaskBatch, Task as TaskSchema, TaskSubmission } from "../../src/contract/task.ts";
-import { fieldErrors, schemaIssues } from "../../src/validation/schema-issues.ts";
-import { problemItem, unwrap } from "../errors.ts";
-import { coordinatorOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, params } from "../route-schemas.ts";
+import { Decision } from "../../../src/contract/decision.ts";
+import { type Outcome, ProblemBody } from "../../../src/contract/problem.ts";
+import { Placement, TaskBatch, Task as TaskSchema, TaskSubmission } from "../../../src/contract/task.ts";
+import { fieldErrors, schemaIssues } from "../../../src/validation/schema-issues.ts";
+import { problemItem, unwrap } from "../../errors.ts";
+import { coordinatorOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, CLUSTER, params } from "../../route-schemas.ts";
 
 const tags = ["tasks"];
 

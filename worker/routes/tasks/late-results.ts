@@ -1,10 +1,10 @@
 /** Late results: results of attempts that were no longer current. */
-import { PageQuery } from "../../src/contract/common.ts";
-import { LateResultPage, TaskAnswer } from "../../src/contract/task.ts";
-import { unwrap } from "../errors.ts";
-import { coordinatorOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, CLUSTER, page, params } from "../route-schemas.ts";
+import { PageQuery } from "../../../src/contract/common.ts";
+import { LateResultPage, TaskAnswer } from "../../../src/contract/task.ts";
+import { unwrap } from "../../errors.ts";
+import { coordinatorOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, CLUSTER, page, params } from "../../route-schemas.ts";
 
 const LATE_RESULTS = `${CLUSTER}/tasks/{task}/late-results` as const;
 const tags = ["tasks"];

@@ -1,13 +1,13 @@
 /** The WebSocket of an agent: the Worker authenticates it, and the group of the agent holds it. */
-import type { Problem } from "../../src/contract/problem.ts";
-import { SUBPROTOCOL } from "../../src/contract/socket.ts";
-import { agentOf } from "../../src/domain/principal.ts";
-import { connectUrl } from "../../src/objects/object-names.ts";
-import { Refused } from "../errors.ts";
-import { offeredSubprotocols } from "../middleware/authenticate.ts";
-import { groupOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { GROUP, params } from "../route-schemas.ts";
+import type { Problem } from "../../../src/contract/problem.ts";
+import { SUBPROTOCOL } from "../../../src/contract/socket.ts";
+import { agentOf } from "../../../src/domain/principal.ts";
+import { connectUrl } from "../../../src/objects/object-names.ts";
+import { Refused } from "../../errors.ts";
+import { offeredSubprotocols } from "../../middleware/authenticate.ts";
+import { groupOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { GROUP, params } from "../../route-schemas.ts";
 
 export const connectRoutes: readonly Route[] = [
   route(

@@ -1,17 +1,17 @@
 /** Reading tasks, and what operators do with them. */
 import * as z from "zod";
-import { PageQuery } from "../../src/contract/common.ts";
-import { DecisionPage } from "../../src/contract/decision.ts";
-import { BackupAssignment, type Task, TaskAnswer, TaskFilter, TaskPage } from "../../src/contract/task.ts";
-import { agentOf } from "../../src/domain/principal.ts";
-import { isFinished } from "../../src/domain/task.ts";
-import { taskTopic } from "../../src/protocol/wake-topics.ts";
-import type { Context } from "../context.ts";
-import { Refused, unwrap } from "../errors.ts";
-import { longPoll, WaitSeconds } from "../long-poll/long-poll.ts";
-import { coordinatorOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, page, params } from "../route-schemas.ts";
+import { PageQuery } from "../../../src/contract/common.ts";
+import { DecisionPage } from "../../../src/contract/decision.ts";
+import { BackupAssignment, type Task, TaskAnswer, TaskFilter, TaskPage } from "../../../src/contract/task.ts";
+import { agentOf } from "../../../src/domain/principal.ts";
+import { isFinished } from "../../../src/domain/task.ts";
+import { taskTopic } from "../../../src/protocol/wake-topics.ts";
+import type { Context } from "../../context.ts";
+import { Refused, unwrap } from "../../errors.ts";
+import { longPoll, WaitSeconds } from "../../long-poll/long-poll.ts";
+import { coordinatorOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, CLUSTER, page, params } from "../../route-schemas.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;
 const tags = ["tasks"];

@@ -1,7 +1,7 @@
 /** Reports of agents on the tasks that they hold. */
 import * as z from "zod";
-import { Id } from "../../src/contract/common.ts";
-import { ErrorCode } from "../../src/contract/problem.ts";
+import { Id } from "../../../src/contract/common.ts";
+import { ErrorCode } from "../../../src/contract/problem.ts";
 import {
   ResultBatch,
   TaskAnswer,
@@ -9,12 +9,12 @@ import {
   TaskFailure,
   TaskProgress,
   TaskStart,
-} from "../../src/contract/task.ts";
-import { unwrap } from "../errors.ts";
-import { refuseOtherAgents } from "../middleware/authorize.ts";
-import { coordinatorOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, params } from "../route-schemas.ts";
+} from "../../../src/contract/task.ts";
+import { unwrap } from "../../errors.ts";
+import { refuseOtherAgents } from "../../middleware/authorize.ts";
+import { coordinatorOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, CLUSTER, params } from "../../route-schemas.ts";
 
 const TASK = `${CLUSTER}/tasks/{task}` as const;
 const tags = ["tasks"];

@@ -1,13 +1,13 @@
 /** The tasks that an agent holds. */
 import * as z from "zod";
-import { PageQuery } from "../../src/contract/common.ts";
-import { TASK_STATUSES, TaskPage, TaskStatus } from "../../src/contract/task.ts";
-import { agentTopic } from "../../src/protocol/wake-topics.ts";
-import { agentPoll } from "../long-poll/agent-poll.ts";
-import { WaitSeconds } from "../long-poll/long-poll.ts";
-import { coordinatorOf, groupOf, inBackground } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, GROUP, page, params } from "../route-schemas.ts";
+import { PageQuery } from "../../../src/contract/common.ts";
+import { TASK_STATUSES, TaskPage, TaskStatus } from "../../../src/contract/task.ts";
+import { agentTopic } from "../../../src/protocol/wake-topics.ts";
+import { agentPoll } from "../../long-poll/agent-poll.ts";
+import { WaitSeconds } from "../../long-poll/long-poll.ts";
+import { coordinatorOf, groupOf, inBackground } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, GROUP, page, params } from "../../route-schemas.ts";
 
 const HeldTasksQuery = PageQuery.extend({
   // These tasks are in the order of urgency, so their cursor is a position in that order.
@@ -25,7 +25,7 @@ const HeldTasksQuery = PageQuery.extend({
   wait_seconds: WaitSeconds,
 });
 
-export const agentTaskRoutes: readonly Route[] = [
+export const heldTaskRoutes: readonly Route[] = [
   route(
     {
       operationId: "listHeldTasks",

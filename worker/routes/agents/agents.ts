@@ -6,17 +6,17 @@ import {
   Agent as AgentSchema,
   Registration,
   RegistrationAnswer,
-} from "../../src/contract/agent.ts";
-import { Id, PageQuery } from "../../src/contract/common.ts";
-import { mayActFor } from "../../src/domain/principal.ts";
-import { onlyForItself } from "../access.ts";
-import { agentInGroup, withLiveness, withLivenessAll } from "../agents.ts";
-import type { Context } from "../context.ts";
-import { Refused, unwrap } from "../errors.ts";
-import { coordinatorOf, groupOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, GROUP, page, params } from "../route-schemas.ts";
-import { mintAgentToken } from "../tokens.ts";
+} from "../../../src/contract/agent.ts";
+import { Id, PageQuery } from "../../../src/contract/common.ts";
+import { mayActFor } from "../../../src/domain/principal.ts";
+import { onlyForItself } from "../../access.ts";
+import { agentInGroup, withLiveness, withLivenessAll } from "../../agents.ts";
+import type { Context } from "../../context.ts";
+import { Refused, unwrap } from "../../errors.ts";
+import { coordinatorOf, groupOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, CLUSTER, GROUP, page, params } from "../../route-schemas.ts";
+import { mintAgentToken } from "../../tokens.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];

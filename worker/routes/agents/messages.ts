@@ -1,16 +1,21 @@
 /** Mailboxes: sending a message to an agent, reading unread messages and acknowledging them. */
-import { PageQuery } from "../../src/contract/common.ts";
-import { MessageAnswer, MessagePage, MessageSending, OPERATOR_SENDER } from "../../src/contract/message.ts";
-import { agentOf } from "../../src/domain/principal.ts";
-import { messageTopic } from "../../src/protocol/wake-topics.ts";
-import { agentInGroup } from "../agents.ts";
-import { unwrap } from "../errors.ts";
-import { agentPoll } from "../long-poll/agent-poll.ts";
-import { WaitSeconds } from "../long-poll/long-poll.ts";
-import { refuseOtherAgents } from "../middleware/authorize.ts";
-import { coordinatorOf, groupOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, GROUP, page, params } from "../route-schemas.ts";
+import { PageQuery } from "../../../src/contract/common.ts";
+import {
+  MessageAnswer,
+  MessagePage,
+  MessageSending,
+  OPERATOR_SENDER,
+} from "../../../src/contract/message.ts";
+import { agentOf } from "../../../src/domain/principal.ts";
+import { messageTopic } from "../../../src/protocol/wake-topics.ts";
+import { agentInGroup } from "../../agents.ts";
+import { unwrap } from "../../errors.ts";
+import { agentPoll } from "../../long-poll/agent-poll.ts";
+import { WaitSeconds } from "../../long-poll/long-poll.ts";
+import { refuseOtherAgents } from "../../middleware/authorize.ts";
+import { coordinatorOf, groupOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, CLUSTER, GROUP, page, params } from "../../route-schemas.ts";
 
 const MESSAGES = `${GROUP}/agents/{agent}/messages` as const;
 const tags = ["messages"];

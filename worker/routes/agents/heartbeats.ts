@@ -1,12 +1,12 @@
 /** Heartbeats of agents, one or many. */
 import * as z from "zod";
-import { Heartbeat, HeartbeatAnswer, HeartbeatBatch } from "../../src/contract/agent.ts";
-import { Id } from "../../src/contract/common.ts";
-import { ErrorCode } from "../../src/contract/problem.ts";
-import { unwrap } from "../errors.ts";
-import { groupOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, body, GROUP, optionalBody, params } from "../route-schemas.ts";
+import { Heartbeat, HeartbeatAnswer, HeartbeatBatch } from "../../../src/contract/agent.ts";
+import { Id } from "../../../src/contract/common.ts";
+import { ErrorCode } from "../../../src/contract/problem.ts";
+import { unwrap } from "../../errors.ts";
+import { groupOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, body, GROUP, optionalBody, params } from "../../route-schemas.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];

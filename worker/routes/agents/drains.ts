@@ -1,11 +1,11 @@
 /** Draining an agent of its tasks without a failure, and giving it tasks again. */
 import * as z from "zod";
-import { Agent, DrainRequest } from "../../src/contract/agent.ts";
-import { agentInGroup, withLiveness } from "../agents.ts";
-import { unwrap } from "../errors.ts";
-import { coordinatorOf } from "../object-stubs.ts";
-import { type Route, route } from "../route.ts";
-import { answer, GROUP, optionalBody, params } from "../route-schemas.ts";
+import { Agent, DrainRequest } from "../../../src/contract/agent.ts";
+import { agentInGroup, withLiveness } from "../../agents.ts";
+import { unwrap } from "../../errors.ts";
+import { coordinatorOf } from "../../object-stubs.ts";
+import { type Route, route } from "../../route.ts";
+import { answer, GROUP, optionalBody, params } from "../../route-schemas.ts";
 
 const AGENT = `${GROUP}/agents/{agent}` as const;
 const tags = ["agents"];

@@ -72,7 +72,7 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "objects", include: ["tests/objects/**/*.test.ts"] },
+        test: { name: "objects", include: ["tests/objects/**/*.test.ts"], testTimeout: UNIT_TIMEOUT_MS },
       },
       withServers({
         name: "e2e",

@@ -27,13 +27,14 @@ export async function actUntilSilentAgentFails(
   await using follower = cluster.follow();
   await register(cluster, id, timing);
   let hasFailed = false;
-  failureOf(follower, id).then(() => {
+  const failed = failureOf(follower, id).then(() => {
     hasFailed = true;
   });
   await until(async () => {
     await act();
     return hasFailed;
   }, `${id} to be declared failed`);
+  await failed;
 }
 
 function register(cluster: ClusterClient, id: string, timing: Timing): Promise<unknown> {

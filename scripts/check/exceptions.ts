@@ -2,8 +2,8 @@
 
 export type Exception = {
   readonly path: string;
-  /** As the check prints them; without, every habit is allowed in the file. */
-  readonly words?: string;
+  /** As the check prints them; without this list, every habit is allowed in the file. */
+  readonly words?: readonly string[];
   readonly reason: string;
 };
 

@@ -1,6 +1,6 @@
 /**
- * docs/notifications.md says what is: its receivers tell signed requests from tampered ones, its configurations
- * are valid, and every message it shows is the one that the product makes of the incident shown there.
+ * docs/notifications.md is true: its receivers accept signed requests and refuse tampered ones, its configurations
+ * are valid, and each message that it shows is the one that the product makes of the incident shown there.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -35,10 +35,10 @@ import { fencedBlocks, inlineCode } from "../support/markdown.ts";
 
 const PAGE = readFileSync(new URL("../../docs/notifications.md", import.meta.url), "utf8");
 const BLOCKS = fencedBlocks(PAGE);
-/** A process that has to start, on a busy machine as well. */
-const PATIENCE_MS = 30_000;
+/** A receiver has to start, on a busy machine as well. */
+const STARTUP_LIMIT_MS = 30_000;
 
-/** The one block of that language, or, with `mark`, the one that contains it. */
+/** The only block of that language, or, with `mark`, the only one that contains it. */
 function block(language: string, mark = ""): string {
   const found = BLOCKS.filter((one) => one.language === language && one.text.includes(mark));
   expect(
@@ -48,7 +48,7 @@ function block(language: string, mark = ""): string {
   return found[0]?.text ?? "";
 }
 
-describe("the messages shown", () => {
+describe("the messages on the page", () => {
   const shownEvent = JSON.parse(block("text", '"specversion"'));
   const incident = Incident.parse(shownEvent.data.incident);
   const notice: NotificationMessage = {
@@ -64,13 +64,13 @@ describe("the messages shown", () => {
   };
   const tools = (more: Partial<ChannelTools>) => ({ config: defaultConfig(), ...more }) as ChannelTools;
 
-  it("show the whole of an incident", () => {
+  it("show a complete incident", () => {
     expect(Object.keys(shownEvent.data.incident)).toEqual(Object.keys(Incident.shape));
     const [entry] = shownEvent.data.incident.entries;
     expect(Object.keys(entry)).toEqual(Object.keys(IncidentEntry.shape));
   });
 
-  it("are what a webhook gets of it, in each shape", () => {
+  it("are the webhook bodies of that incident, in each shape", () => {
     expect(shownEvent).toEqual(cloudEvent(notice));
     expect(JSON.parse(block("text", '"blocks"'))).toEqual(slackMessage(notice));
     expect(JSON.parse(block("text", '"embeds"'))).toEqual(discordMessage(notice));
@@ -78,14 +78,14 @@ describe("the messages shown", () => {
     expect([shown]).toEqual(pagerDutyEvents(notice, { routing_key: shown.routing_key }));
   });
 
-  it("are what a mail says of it", () => {
+  it("are the email texts of that incident", () => {
     const shown = block("text", "Subject: ");
     const id = /message\s+(\w+)\s*$/.exec(shown)?.[1] ?? "";
     const { subject, text } = mailBody({ ...notice, id });
     expect(shown).toBe(`Subject: ${subject}\n\n${text}`);
   });
 
-  it("are what the log says of it", async () => {
+  it("are the log lines of that incident", async () => {
     const shown = JSON.parse(block("text", '"event":"failure_notification"'));
     const lines: unknown[] = [];
     const log = {
@@ -95,32 +95,33 @@ describe("the messages shown", () => {
     expect(lines).toEqual([shown]);
   });
 
-  it("are what agents get of it", async () => {
+  it("are the broadcasts to agents about that incident", async () => {
     const shown = z.strictObject(AgentMessage.shape).parse(JSON.parse(block("text", '"message_type"')));
     const { notification_id: id } = shown.content as { notification_id: string };
-    const told: unknown[] = [];
-    const tellAgents = (_: unknown, content: object) => void told.push({ ...content, channel: "system" });
+    const broadcasts: unknown[] = [];
+    const tellAgents = (_: unknown, content: object) =>
+      void broadcasts.push({ ...content, channel: "system" });
     await systemChannel.deliver({ ...notice, id }, tools({ tellAgents }));
-    expect(told).toEqual([shown.content]);
+    expect(broadcasts).toEqual([shown.content]);
   });
 
-  it("are of the delivery log and of a test as the contract has them", () => {
+  it("are valid delivery log entries and test results by the contract", () => {
     const item = z.strictObject(Notification.shape).parse(JSON.parse(block("text", '"try_count"')));
     expect(item).toMatchObject({ dedup_keys: [incident.dedup_key], subject: notice.subject });
     NotificationTestAnswer.parse(JSON.parse(block("text", '"results"')));
   });
 });
 
-describe("the configurations shown", () => {
+describe("the configurations on the page", () => {
   const configurations = BLOCKS.filter(({ language }) => language === "json");
 
-  it.each(configurations)("line $line: is valid, and writes no secret out", ({ text }) => {
+  it.each(configurations)("in line $line are valid and contain no secret", ({ text }) => {
     const parsed = parseConfigFile(text);
     if (!parsed.ok) throw new Error(parsed.errors.map(({ message }) => message).join("; "));
     expect(parsed.warnings.filter(({ message }) => message.includes("secret"))).toEqual([]);
   });
 
-  it("have each provider and each shape, by a block or in a table", () => {
+  it("cover each provider and each shape", () => {
     const providers = EmailNotificationConfig.shape.provider.unwrap().options;
     const presets = WebhookNotificationConfig.shape.preset.unwrap().options;
     const named = new Set(inlineCode(PAGE));
@@ -129,7 +130,7 @@ describe("the configurations shown", () => {
     for (const preset of presets) expect(shown).toContain(preset);
   });
 
-  it("name the addresses that the providers' requests go to", () => {
+  it("name the hosts of the providers' requests", () => {
     const mail = { from: "a@b.org", to: ["c@d.org"], subject: "s", text: "t", html: "h" };
     for (const [name, api] of Object.entries(MAIL_APIS)) {
       const { url } = api.request(mail, { ...defaultConfig().email_notification, api_key: "k" }, "id");
@@ -138,14 +139,14 @@ describe("the configurations shown", () => {
   });
 });
 
-/** What a receiver is sent. */
+/** The request that a receiver gets. */
 type Signed = { id: string; timestamp: string; signature: string; body: string };
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString("base64")}`;
 const OTHER_SECRET = `whsec_${Buffer.alloc(24, 2).toString("base64")}`;
 const BODY = JSON.stringify({ specversion: "1.0", data: { summary: "agent1 → agent2 “%s” \\n" } });
 
-/** By the library that receivers use, so that our own way of signing is not judged by itself. */
+/** Signed by the library that receivers use, so that our own signing does not judge itself. */
 function signed({ secret = SECRET, ageSeconds = 0, id = "4430dafb", body = BODY } = {}): Signed {
   const at = new Date(Math.floor(Date.now() / 1000 - ageSeconds) * 1000);
   const signature = new Webhook(secret).sign(id, at, body);
@@ -181,7 +182,7 @@ const REFUSED: Readonly<Record<string, () => Signed>> = {
   "no id": () => ({ ...signed({ id: "" }), id: "" }),
 };
 
-/** Whether a receiver takes a request for genuine. */
+/** Whether a receiver accepts a request as genuine. */
 type Judge = (request: Signed) => Promise<boolean> | boolean;
 
 let folder = "";
@@ -193,7 +194,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const hasCommand = (command: string, version: string) => spawnSync(command, [version]).status === 0;
 
 function itJudges(judge: () => Judge): void {
-  it.each(Object.entries(GENUINE))("takes %s", async (_, request) => {
+  it.each(Object.entries(GENUINE))("accepts %s", async (_, request) => {
     expect(await judge()(request())).toBe(true);
   });
 
@@ -201,7 +202,7 @@ function itJudges(judge: () => Judge): void {
     expect(await judge()(request())).toBe(false);
   });
 
-  it("takes what the product sends while keys change, by either key", async () => {
+  it("accepts requests of the product during a key change, with either key", async () => {
     const timestampSeconds = Math.floor(Date.now() / 1000);
     for (const secrets of [
       { secret: SECRET, previous_secret: OTHER_SECRET },
@@ -242,7 +243,7 @@ describe.each(RECEIVERS)("the receiver in $language", ({ language, file, command
       const port = /^listening on (\d+)$/.exec(String(first))?.[1];
       if (port === undefined) throw new Error(`the receiver said ${first}`);
       url = `http://127.0.0.1:${port}/`;
-    }, PATIENCE_MS);
+    }, STARTUP_LIMIT_MS);
     afterAll(async () => {
       if (receiver.exitCode !== null || !receiver.kill("SIGKILL")) return;
       await once(receiver, "exit");
@@ -258,7 +259,7 @@ describe.each(RECEIVERS)("the receiver in $language", ({ language, file, command
 
     it("does not start without a key", () => {
       const env = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: "0", WEBHOOK_SECRET: "" };
-      const { status } = spawnSync(command, [join(folder, file)], { env, timeout: PATIENCE_MS });
+      const { status } = spawnSync(command, [join(folder, file)], { env, timeout: STARTUP_LIMIT_MS });
       expect(status).toBe(1);
     });
   });
@@ -286,11 +287,11 @@ describe.skipIf(!hasCommand("openssl", "version"))("the check in bash, run with 
 
   itJudges(() => judge(SECRET));
 
-  it("takes a key without prefix and padding", () => {
+  it("accepts a key without prefix and padding", () => {
     expect(judge(SECRET.replace("whsec_", "").replace(/=+$/, ""))(signed())).toBe(true);
   });
 
-  it("refuses everything without a key", () => {
+  it("refuses every request without a key", () => {
     expect(judge("")(signed())).toBe(false);
     expect(judge("")({ ...signed(), signature: "v1," })).toBe(false);
   });

@@ -1,5 +1,6 @@
 /**
- * The numbers in docs/strategies.md are those of the product: every worked example is decided anew from its table of
+ * The numbers in docs/strategies.md are those of the product: every worked example is decided again from its table
+ * of
  * agents, and the decision shown there is replayed.
  */
 import { readFileSync } from "node:fs";
@@ -19,12 +20,12 @@ import { historyOf } from "../support/records.ts";
 const PAGE = readFileSync(new URL("../../docs/strategies.md", import.meta.url), "utf8");
 const NOW_MS = 1_000_000_000;
 const DAY_MS = 86_400_000;
-/** Decimals that the page shows. */
+/** The number of decimals on the page. */
 const SHOWN = 4;
 
 type Row = Record<string, string>;
 
-/** The tables under a heading, as rows by column; code marks are taken off. */
+/** The tables under a heading, as rows by column, without code marks. */
 function tablesOf(markdown: string): Row[][] {
   const tables: Row[][] = [];
   let columns: string[] | null = null;
@@ -48,7 +49,7 @@ function tablesOf(markdown: string): Row[][] {
   return tables;
 }
 
-/** What stands under a heading, up to the next one. */
+/** The text under a heading, up to the next heading. */
 function sectionOf(heading: string): string {
   const rest = PAGE.slice(PAGE.indexOf(`\n${heading}\n`) + heading.length + 2);
   expect(PAGE).toContain(`\n${heading}\n`);
@@ -58,7 +59,7 @@ function sectionOf(heading: string): string {
 const numberIn = (cell: string | undefined, otherwise: number) =>
   cell === undefined || cell === "" ? otherwise : Number(cell);
 
-/** All done and failed just now, so that nothing has faded. */
+/** All completed and failed just now, so that no sample has faded. */
 function experienceOf({ done, failed, mean }: Row): TypePerformance | null {
   const goodWeight = numberIn(done, 0);
   const badWeight = numberIn(failed, 0);
@@ -126,7 +127,7 @@ const EXAMPLES: Example[] = [...PAGE.matchAll(/^#### (Example: (\w+), .+)$/gm)].
   ([heading, title = "", strategy = ""]) => ({ title, strategy, section: sectionOf(heading) }),
 );
 
-/** The example decided anew, and what the page says of it. */
+/** The example decided again, and the text of the page about it. */
 function decided({ section }: Example) {
   const [given, sentence] = fencedBlocks(section).filter(({ language }) => language === "text");
   const task = taskOf(JSON.parse(given?.text ?? "") as GivenTask);
@@ -151,7 +152,7 @@ function decided({ section }: Example) {
   };
 }
 
-/** The table of scores as the page has to have it. */
+/** The table of scores that the page must show. */
 function tableOf({ weights, candidates }: Verdict): Row[] {
   const shown = (value: number) => String(Number(value.toFixed(SHOWN)));
   const rowOf = (agent: string, values: Readonly<Record<string, number>>, score: string): Row => ({
@@ -168,7 +169,7 @@ function tableOf({ weights, candidates }: Verdict): Row[] {
 describe.each(EXAMPLES.map((example) => [example.title, example] as const))("%s", (_, example) => {
   const { verdict, strategy, typical, scores, sentence } = decided(example);
 
-  it("is decided by the strategy it is an example of", () => {
+  it("is decided by the strategy that it illustrates", () => {
     expect(strategy).toBe(example.strategy);
   });
 
@@ -176,7 +177,7 @@ describe.each(EXAMPLES.map((example) => [example.title, example] as const))("%s"
     expect(scores).toEqual(tableOf(verdict));
   });
 
-  it("has the sentence that the product says", () => {
+  it("has the explanation that the product gives", () => {
     expect(sentence).toBe(verdict.explanation);
   });
 
@@ -188,12 +189,12 @@ describe.each(EXAMPLES.map((example) => [example.title, example] as const))("%s"
   });
 });
 
-it("every strategy in the registry has an example", () => {
+it("every strategy in the registry has a worked example", () => {
   const shown = new Set(EXAMPLES.map(({ strategy }) => strategy));
   expect([...shown].sort()).toEqual(STRATEGIES.map(({ name }) => name).sort());
 });
 
-it("the reliability of each history is what the product estimates", () => {
+it("the reliability of each history is the product's estimate", () => {
   const just = (...events: ReliabilityEvent[]) =>
     events.reduce((track, event) => withEvent(track, event, NOW_MS), newHistory(NOW_MS));
   const completed = (count: number) => Array.from({ length: count }, () => "task_completed" as const);
@@ -223,7 +224,7 @@ it("the reliability of each history is what the product estimates", () => {
   );
 });
 
-it("the default weights are the product's", () => {
+it("the default weights are those of the product", () => {
   const [table = []] = tablesOf(sectionOf("### Default weights"));
   const shown = table.map(({ level, why: _, ...weights }) => [
     level,
@@ -232,7 +233,7 @@ it("the default weights are the product's", () => {
   expect(Object.fromEntries(shown)).toEqual(DEFAULT_WEIGHTS);
 });
 
-it("every exclusion reason is there, the soft ones from mild to grave with the strategies that heed them", () => {
+it("every exclusion reason is listed, the soft ones from mild to severe with the strategies that apply them", () => {
   const [hard = [], soft = []] = tablesOf(sectionOf("### Who is excluded"));
   const reasons = new Set([...hard, ...soft].map(({ reason }) => reason));
   expect([...reasons].sort()).toEqual([...EXCLUSION_REASONS].sort());
@@ -245,7 +246,7 @@ it("every exclusion reason is there, the soft ones from mild to grave with the s
   }
 });
 
-it("the decision shown is one the contract allows, and replays to what it says", () => {
+it("the decision shown is valid by the contract, and its replay gives the same result", () => {
   const text = fencedBlocks(PAGE)
     .filter(({ language }) => language === "text")
     .find(({ text }) => text.includes('"excluded_counts"'))?.text;

@@ -1,4 +1,4 @@
-/** The agent group as a Durable Object: liveness and locks over evictions, and what a heartbeat costs. */
+/** The agent group as a Durable Object: liveness and locks across evictions, and the cost of a heartbeat. */
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
@@ -17,7 +17,7 @@ afterEach(() => {
 const passSeconds = (seconds: number) => vi.setSystemTime(Date.now() + seconds * SECOND_MS);
 
 describe("an agent group", () => {
-  it("remembers its agents and their locks over an eviction", async () => {
+  it("remembers its agents and their locks across an eviction", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
     const { agent } = good(
@@ -44,7 +44,7 @@ describe("an agent group", () => {
     expect(again.fencing_token).toBeGreaterThan(fencing_token);
   });
 
-  it("finds an agent that beats every 10 s dead within its timeout + 2 s, never before, though it is evicted between beats", async () => {
+  it("fails an agent that beats every 10 s within its timeout + 2 s, never before, although it is evicted between heartbeats", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
     const { agent } = good(
@@ -63,7 +63,7 @@ describe("an agent group", () => {
       if (!(await runAlarmIfDue(north))) continue;
       const [liveness] = await north.liveness(["a"]);
       if (liveness === undefined) diedAtMs = Date.now();
-      // Between the first look and the second nothing evicts: they are 30 ms apart.
+      // Between the first check and the second no test evicts: they are 30 ms apart.
       else if (Date.now() - lastBeatMs < 29 * SECOND_MS) await evictDurableObject(north);
     }
     const silentMs = (diedAtMs ?? Number.POSITIVE_INFINITY) - lastBeatMs;
@@ -74,7 +74,7 @@ describe("an agent group", () => {
     );
   });
 
-  it("gives every agent its whole timeout again after an alarm that came late, twice at most", async () => {
+  it("gives every agent its whole timeout again after a late alarm, at most twice", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
     const { agent } = good(
@@ -87,7 +87,7 @@ describe("an agent group", () => {
       expect(Date.parse(liveness?.deadline_at ?? "")).toBe(Date.now() + 30 * SECOND_MS);
       await evictDurableObject(north);
     }
-    // A clock that is always late does not hide a death.
+    // A clock that is always late does not hide a failure.
     passSeconds(40);
     await runAlarmIfDue(north);
     passSeconds(0.05);
@@ -116,7 +116,7 @@ describe("an agent group", () => {
     good(await north.heartbeat("a", {}, agentPrincipal("a", agent.incarnation)));
   });
 
-  it("writes at most 0.02 rows a heartbeat for 1,000 agents at 10 s", async () => {
+  it("writes at most 0.02 rows per heartbeat for 1,000 agents at 10 s", async () => {
     const { group } = newCluster();
     const north = group("north");
     const agents = Array.from({ length: 1000 }, (_, index) => `agent-${index}`);
@@ -161,14 +161,14 @@ describe("an agent group", () => {
     good(await north.heartbeat("agent-0", {}, agentPrincipal("agent-0", 1)));
   });
 
-  it("stores nothing when an untouched group is read or refuses", async () => {
+  it("stores nothing when an unused group is read or refuses a call", async () => {
     const { group } = newCluster();
     const untouched = group("untouched");
     expect(await untouched.locks(10, null)).toEqual({ items: [], next_cursor: null });
-    expect(codeOf(await untouched.heartbeat("nobody", {}, agentPrincipal("nobody", 1)))).toBe(
+    expect(codeOf(await untouched.heartbeat("unknown", {}, agentPrincipal("unknown", 1)))).toBe(
       "session_expired",
     );
-    expect(codeOf(await untouched.acquireLock("x", { agent_id: "nobody" }, ADMIN))).toBe("session_expired");
+    expect(codeOf(await untouched.acquireLock("x", { agent_id: "unknown" }, ADMIN))).toBe("session_expired");
     expect(codeOf(await untouched.releaseLock("x", 1, ADMIN))).toBe("stale_fencing_token");
     const tables = await inside(untouched, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
@@ -176,14 +176,14 @@ describe("an agent group", () => {
     expect(tables).toEqual([]);
   });
 
-  it("survives an alarm that breaks, and tries again", async () => {
+  it("retries an alarm that throws", async () => {
     const { coordinator, group } = newCluster();
     const north = group("north");
     good(await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN));
     await inside(north, async (instance, { storage }) => {
       storage.sql.exec("ALTER TABLE locks RENAME TO elsewhere");
       passSeconds(31);
-      // A new instance has to read its locks, and cannot.
+      // A new instance has to read its locks, which fails.
       await storage.deleteAlarm();
       storage.sql.exec("ALTER TABLE signs_of_life RENAME TO elsewhere_too");
       instance.alarm({ scheduledTime: Date.now(), isRetry: false, retryCount: 0 });

@@ -1,4 +1,4 @@
-/** What a thousand sockets that beat cost their object: the platform answers each `ping`, and nothing else happens. */
+/** The cost of a thousand sockets that ping: the platform answers each `ping`, and the object does nothing. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
 import { AgentGroup } from "../../src/objects/agent-group.ts";
@@ -8,11 +8,11 @@ import { connectUrl } from "../../src/objects/object-names.ts";
 import { good, inside, newCluster, registration, submission } from "./objects.ts";
 
 const FLEET = 1000;
-/** A minute's, at one every 10 s. */
+/** A minute of pings, at one every 10 s. */
 const BEATS_EACH = 6;
 const TIMEOUT_MS = 30_000;
 
-/** What it counts itself is read by this test. */
+/** Counters of the object, read by this test. */
 const UNCOUNTED = ["constructor", "rowsWritten"];
 
 afterEach(() => {
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 describe("a thousand connected agents", () => {
-  it(`beat ${BEATS_EACH} times each without a call to their object or a row, and one alarm reads them all`, {
+  it(`ping ${BEATS_EACH} times each without a call to their object or a row, and one alarm reads them all`, {
     timeout: 60_000,
   }, async () => {
     const north = newCluster().group("north");
@@ -59,7 +59,7 @@ describe("a thousand connected agents", () => {
     expect(calls.made()).toEqual([]);
     expect((await rowsWritten()) - connectedRows).toBe(0);
 
-    // The alarm that the connecting left behind: it alone asks for the pings.
+    // The alarm that connecting has set: it alone reads the times of the pings.
     const alarmRows = await inside(north, async (instance, { storage }) => {
       const before = instance.rowsWritten();
       const dueMs = (await storage.getAlarm()) ?? 0;
@@ -81,7 +81,7 @@ describe("a thousand connected agents", () => {
       expect(Date.parse(last_heartbeat_at)).toBeGreaterThanOrEqual(fromMs);
     }
 
-    // That calls from outside are counted, those of the platform too.
+    // Proof that calls from outside are counted, those of the platform too.
     const [socket] = sockets;
     if (socket === undefined) throw new Error("no socket");
     const answered = answersOf(socket, 1);
@@ -93,7 +93,7 @@ describe("a thousand connected agents", () => {
 });
 
 describe("agents that connect at once", () => {
-  it("are told of their tasks after few calls to the coordinator", { timeout: 60_000 }, async () => {
+  it("get their tasks after few calls to the coordinator", { timeout: 60_000 }, async () => {
     const count = 200;
     const { coordinator, group } = newCluster();
     const ids = Array.from({ length: count }, (_, index) => `agent-${index}`);
@@ -107,7 +107,7 @@ describe("agents that connect at once", () => {
     await coordinator.submitBatch(ids.map((id) => submission({ id: `${id}-task`, type: id })));
     const calls = vi.spyOn(Coordinator.prototype, "unstartedTasks");
 
-    const told = await Promise.all(
+    const frames = await Promise.all(
       ids.map(async (id, index) => {
         const { webSocket } = await group("north").fetch(connectUrl(id, incarnations[index] ?? 0), {
           headers: { Upgrade: "websocket" },
@@ -124,14 +124,14 @@ describe("agents that connect at once", () => {
     );
 
     for (const [index, id] of ids.entries()) {
-      expect(told[index]).toMatchObject({ type: "task_assigned", task: { id: `${id}-task` } });
+      expect(frames[index]).toMatchObject({ type: "task_assigned", task: { id: `${id}-task` } });
     }
     console.log(`${count} agents connected at once: ${calls.mock.calls.length} calls to the coordinator`);
     expect(calls.mock.calls.length).toBeLessThan(count / 4);
   });
 });
 
-/** Resolves when as many frames have come. */
+/** Resolves when that many frames have arrived. */
 function answersOf(socket: WebSocket, count: number): Promise<void> {
   return new Promise((resolve) => {
     let heard = 0;

@@ -1,4 +1,4 @@
-/** The coordinator as a Durable Object: what it knows, it knows after an eviction. */
+/** The coordinator as a Durable Object: all its state survives an eviction. */
 import { evictAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
@@ -8,7 +8,7 @@ import { codeOf, good, inside, newCluster, registration, submission } from "./ob
 const NO_FILTER = {};
 
 describe("a coordinator", () => {
-  it("remembers tasks, attempts and decisions over evictions", async () => {
+  it("remembers tasks, attempts and decisions across evictions", async () => {
     const { coordinator } = newCluster();
     const { agent } = good(
       await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
@@ -40,7 +40,7 @@ describe("a coordinator", () => {
     });
   });
 
-  it("remembers configuration changes, and that what is older than them is refused", async () => {
+  it("remembers configuration changes, and refuses older ones", async () => {
     const { coordinator } = newCluster();
     const { etag } = await coordinator.config();
     const changed = good(
@@ -54,7 +54,7 @@ describe("a coordinator", () => {
     expect(codeOf(await coordinator.patchConfig({}, etag))).toBe("config_changed");
   });
 
-  it("issues incarnations and attempts that only grow, over evictions and unregistering", async () => {
+  it("issues incarnations and attempts that only grow, across evictions and unregistrations", async () => {
     const { coordinator, group } = newCluster();
     const first = good(
       await coordinator.register({ group: "north", agentId: "a" }, registration(), ADMIN),
@@ -86,7 +86,7 @@ describe("a coordinator", () => {
     });
   });
 
-  it("counts what it holds alike before and after an eviction", async () => {
+  it("has the same counts before and after an eviction", async () => {
     const { coordinator } = newCluster();
     good(
       await coordinator.register(
@@ -107,7 +107,7 @@ describe("a coordinator", () => {
     expect(before.tasks).toMatchObject({ assigned: 3, pending: 1, cancelled: 1 });
   });
 
-  it("stores nothing when an untouched cluster is read or refuses", async () => {
+  it("stores nothing when an unused cluster is read or refuses a call", async () => {
     const { coordinator } = newCluster();
     expect(await coordinator.agents(NO_FILTER, 10, null)).toEqual({ items: [], next_cursor: null });
     expect((await coordinator.status()).total_agents).toBe(0);

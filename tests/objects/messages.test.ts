@@ -1,4 +1,4 @@
-/** Message boxes of an agent group as a Durable Object: what an eviction leaves of them, and what reading them costs. */
+/** Mailboxes of an agent group as a Durable Object: what survives an eviction, and the cost of reading them. */
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
@@ -16,7 +16,7 @@ const news = (content: string): Broadcast => ({
   atMs: Date.now(),
 });
 
-/** A group with one agent that lives. */
+/** A group with one live agent. */
 async function watched() {
   const { coordinator, group } = newCluster();
   const north = group("north");
@@ -32,7 +32,7 @@ async function watched() {
   };
 }
 
-it("remembers what is unread, own messages and broadcasts, over evictions", async () => {
+it("remembers unread messages and broadcasts across evictions", async () => {
   const { north, incarnation, contents, unread } = await watched();
   const own = good(await north.sendMessage("a", note("own")));
   await north.receive({
@@ -64,7 +64,7 @@ it("remembers what is unread, own messages and broadcasts, over evictions", asyn
   expect(await contents()).toEqual(["3", "later"]);
 });
 
-it("keeps a message over a failure of its agent and an eviction", async () => {
+it("keeps a message across a failure of its agent and an eviction", async () => {
   const { coordinator, north, incarnation } = await watched();
   good(await north.sendMessage("a", note("before")));
   good(await north.reportFailure("a", { failure_type: "reported" }));
@@ -81,7 +81,7 @@ it("keeps a message over a failure of its agent and an eviction", async () => {
   );
 });
 
-it("reads a box, and counts it for a heartbeat, without writing a row", async () => {
+it("reads a mailbox, and counts it for a heartbeat, without writing a row", async () => {
   const { north, incarnation } = await watched();
   good(await north.sendMessage("a", note("own")));
   await north.receive({ stream: "test", messages: [{ number: 1, message: news("all") }] });
@@ -95,11 +95,11 @@ it("reads a box, and counts it for a heartbeat, without writing a row", async ()
   expect(rows).toBe(0);
 });
 
-it("has nothing stored of a group whose boxes were only read", async () => {
+it("stores nothing for a group whose mailboxes were only read", async () => {
   const { group } = newCluster();
   const untouched = group("untouched");
-  expect(await untouched.messages("nobody", 10, null)).toEqual({ items: [], next_cursor: null });
-  expect(codeOf(await untouched.acknowledgeMessage("nobody", "1", agentPrincipal("nobody", 1)))).toBe(
+  expect(await untouched.messages("unknown", 10, null)).toEqual({ items: [], next_cursor: null });
+  expect(codeOf(await untouched.acknowledgeMessage("unknown", "1", agentPrincipal("unknown", 1)))).toBe(
     "session_expired",
   );
   const tables = await inside(untouched, (_, { storage }) =>

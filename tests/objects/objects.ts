@@ -13,26 +13,26 @@ import type { LockAnswer } from "../../src/services/agent-group/locks/lock-servi
 
 declare global {
   namespace Cloudflare {
-    // The bindings of wrangler.toml, as the test runner hands them out.
+    // The bindings of wrangler.toml, as the test runner provides them.
     interface Env extends ProductEnv {}
   }
 }
 type ProductEnv = Env;
 
-/** What a caller sees, and what the test runner needs. */
+/** The interface that callers use, and the one that the test runner needs. */
 type Stub<Methods> = Remote<Methods> & DurableObjectStub;
 
-/** Looks inside the instance that is running. */
+/** Reads the state of the running instance. */
 export function inside<Methods extends DurableObject, Result>(
   stub: Stub<Methods>,
-  look: (instance: Methods, state: DurableObjectState) => Result | Promise<Result>,
+  read: (instance: Methods, state: DurableObjectState) => Result | Promise<Result>,
 ): Promise<Result> {
-  return runInDurableObject<Methods, Result>(stub as unknown as DurableObjectStub<Methods>, look);
+  return runInDurableObject<Methods, Result>(stub as unknown as DurableObjectStub<Methods>, read);
 }
 
 let clusters = 0;
 
-/** A cluster of its own for each test. */
+/** Each test has a cluster of its own. */
 export function newCluster() {
   clusters += 1;
   const cluster = `cluster-${clusters}`;
@@ -59,20 +59,20 @@ export function submission(overrides: Partial<TaskSubmission> = {}): TaskSubmiss
   return { type: "resize", priority: 5, ...overrides };
 }
 
-/** The value of an outcome that has to be good. */
+/** The value of an outcome that must be a success. */
 export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
 }
 
-/** The lock of an acquisition that has to be granted at once. */
+/** The lock of an acquisition that must be granted at once. */
 export function granted(outcome: Outcome<LockAnswer>): Lock {
   const { lock } = good(outcome);
   if (lock === null) throw new Error("queued, not granted");
   return lock;
 }
 
-/** The code of an outcome that has to be a refusal. */
+/** The code of an outcome that must be a refusal. */
 export function codeOf(outcome: Outcome<unknown>): string {
   if (outcome.ok) throw new Error("it was not refused");
   return outcome.problem.code;

@@ -1,4 +1,4 @@
-/** Sockets of agents on the platform: automatic answers, hibernation, how their ends are told, and evictions. */
+/** Sockets of agents on the platform: automatic answers, hibernation, evictions, and the events of a closed socket. */
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
@@ -8,7 +8,7 @@ import { codeOf, good, granted, inside, newCluster, registration, submission } f
 
 type Frame = { type: string } & Record<string, unknown>;
 
-/** The agent's end of a socket, and what it heard. */
+/** The agent's end of a socket, and the frames that it received. */
 class Socket {
   readonly heard: string[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -31,7 +31,7 @@ class Socket {
     return this.heard.filter((text) => text !== "pong").map((text) => JSON.parse(text) as Frame);
   }
 
-  /** Waits until what it heard is as wanted. */
+  /** Waits until the received frames are as wanted. */
   async until(isSo: (socket: Socket) => boolean): Promise<void> {
     while (!isSo(this)) {
       await new Promise<void>((resolve) => {
@@ -82,12 +82,12 @@ async function group(...ids: string[]) {
       });
       if (webSocket === null) throw new Error("not connected");
       const socket = new Socket(webSocket);
-      // As every agent does: a socket is not closed before it has said something.
+      // Every agent does this: workerd does not close a socket that has not sent a frame yet.
       await socket.ping();
       return socket;
     },
     liveness: async (id: string) => (await north.liveness([id]))[0],
-    /** What is on record of an agent's socket. */
+    /** The stored state of an agent's socket. */
     session: (id: string) =>
       inside(north, (_, { storage }) =>
         storage.sql
@@ -98,7 +98,7 @@ async function group(...ids: string[]) {
   };
 }
 
-/** Runs the alarm as if it were due when it was set for, without touching the clock. */
+/** Runs the alarm as if it were due, without changing the clock. */
 const runAlarm = (north: Awaited<ReturnType<typeof group>>["north"]) =>
   inside(north, async (instance, { storage }) => {
     await storage.deleteAlarm();
@@ -106,7 +106,7 @@ const runAlarm = (north: Awaited<ReturnType<typeof group>>["north"]) =>
   });
 
 describe("a ping", () => {
-  it("is answered without an event of the object, and read by it later, also after an eviction", async () => {
+  it("is answered without an event of the object, which reads its time later, also after an eviction", async () => {
     const { north, connect, liveness, session } = await group("a");
     const socket = await connect("a");
     const registered = await liveness("a");
@@ -163,7 +163,7 @@ describe("a socket whose group is evicted", () => {
     });
   });
 
-  it("is told of the end of its incarnation", async () => {
+  it("gets `session_expired` at the end of its incarnation", async () => {
     const { north, connect } = await group("a");
     const socket = await connect("a");
     await evictDurableObject(north);
@@ -172,7 +172,7 @@ describe("a socket whose group is evicted", () => {
     expect(socket.frames.at(-1)).toEqual({ type: "session_expired" });
   });
 
-  it("may be closed meanwhile, in good order: that is no break, and nobody else is touched", async () => {
+  it("can close normally before the object runs again: its agent is not suspect, and other agents are not affected", async () => {
     const { north, connect, session, liveness } = await group("a", "b", "c");
     const sockets = [await connect("a"), await connect("b"), await connect("c")];
     const before = await liveness("c");
@@ -189,8 +189,8 @@ describe("a socket whose group is evicted", () => {
   });
 });
 
-describe("a socket that is gone at the start of its group", () => {
-  it("was cut by us: everybody has the whole timeout again", async () => {
+describe("a socket that is missing when its group starts", () => {
+  it("was cut by the server, so every agent gets its whole timeout again", async () => {
     const { coordinator, north, connect, session, liveness } = await group("a", "b");
     const socket = await connect("a");
     const beforeMs = Date.now();
@@ -210,7 +210,7 @@ describe("a socket that is gone at the start of its group", () => {
 });
 
 describe("a newer connection", () => {
-  it("takes the place of the older one", async () => {
+  it("replaces the older one", async () => {
     const { connect, session } = await group("a");
     const first = await connect("a");
     const number = (await session("a"))?.connection;
@@ -227,10 +227,10 @@ describe("a newer connection", () => {
 });
 
 describe("a socket that breaks", () => {
-  it("makes its agent suspect, over an eviction too, until the grace is over", async () => {
+  it("makes its agent suspect until the grace is over, also across an eviction", async () => {
     const { coordinator, north, connect, session } = await group("a");
     await connect("a");
-    // As the platform reports a client that is gone without a close frame.
+    // The platform reports a client without a close frame like this.
     await inside(north, (instance, ctx) => {
       const socket = ctx.getWebSockets().find((one) => ctx.getTags(one)[0]?.startsWith("connection/"));
       if (socket === undefined) throw new Error("no socket");
@@ -255,8 +255,8 @@ describe("a socket that breaks", () => {
   });
 });
 
-describe("what is held back", () => {
-  it("follows after an eviction too, when what went before is acknowledged", async () => {
+describe("tasks that do not fit into the send window", () => {
+  it("are pushed, also after an eviction, when earlier ones are acknowledged", async () => {
     const { north, connect } = await group("a");
     const content = "x".repeat(60_000);
     for (let index = 0; index < 40; index++) {
@@ -270,7 +270,7 @@ describe("what is held back", () => {
     while (acknowledged.size < 40) {
       await evictDurableObject(north);
       const next = messages().find(({ id }) => !acknowledged.has(id));
-      if (next === undefined) throw new Error(`held back for ever after ${acknowledged.size}`);
+      if (next === undefined) throw new Error(`withheld for ever after ${acknowledged.size}`);
       acknowledged.add(next.id);
       await a.ask({ type: "message_ack", request_id: next.id, message_id: next.id });
     }
@@ -278,16 +278,16 @@ describe("what is held back", () => {
   });
 });
 
-describe("who may connect", () => {
-  it("is a live incarnation alone, and an untouched group stores nothing of one that is not", async () => {
+describe("a request to connect", () => {
+  it("is accepted for a live incarnation only, and a refusal stores nothing in an unused group", async () => {
     const { north } = await group("a");
     const refused = await north.fetch(connectUrl("a", 999), { headers: { Upgrade: "websocket" } });
     expect(refused.webSocket).toBeNull();
     expect(await refused.json()).toMatchObject({ code: "session_expired" });
     const untouched = newCluster().group("untouched");
-    const nobody = await untouched.fetch(connectUrl("nobody", 1), { headers: { Upgrade: "websocket" } });
-    expect(nobody.webSocket).toBeNull();
-    expect(codeOf(await untouched.signOfLife(agentPrincipal("nobody", 1)))).toBe("session_expired");
+    const unknown = await untouched.fetch(connectUrl("unknown", 1), { headers: { Upgrade: "websocket" } });
+    expect(unknown.webSocket).toBeNull();
+    expect(codeOf(await untouched.signOfLife(agentPrincipal("unknown", 1)))).toBe("session_expired");
     const tables = await inside(untouched, (_, { storage }) =>
       storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
     );
@@ -295,8 +295,8 @@ describe("who may connect", () => {
   });
 });
 
-describe("a line for a lock", () => {
-  it("is remembered over evictions, and asking again keeps the place", async () => {
+describe("a lock queue", () => {
+  it("survives evictions, and asking again keeps the queue position", async () => {
     const { north, connect, incarnationOf } = await group("a", "b", "c");
     const held = granted(
       await north.acquireLock("disk", { agent_id: "a" }, agentPrincipal("a", incarnationOf("a"))),

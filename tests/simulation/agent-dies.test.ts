@@ -1,9 +1,9 @@
-/** Agents die or freeze while the fleet is at work. */
+/** Agents crash or freeze while the fleet is working. */
 import { describe, it } from "vitest";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
 
-describe("when agents die", () => {
-  it("their tasks are finished by others, their locks move on, and each death is on record once", async () => {
+describe("when agents crash", () => {
+  it("other agents finish their tasks, their locks move on, and each failure is recorded once", async () => {
     await holdsForEverySeed(async (seed) => {
       const fleet = new Fleet(seed);
       const { random } = fleet.world;
@@ -21,7 +21,7 @@ describe("when agents die", () => {
     });
   });
 
-  it("a zombie that wakes after its tasks moved changes nothing", async () => {
+  it("an agent that wakes after its tasks have moved changes nothing", async () => {
     await holdsForEverySeed(async (seed) => {
       const fleet = new Fleet(seed);
       const { random } = fleet.world;

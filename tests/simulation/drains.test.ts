@@ -1,10 +1,10 @@
-/** Agents that are drained and resumed, sockets that break, and results that come late, while objects crash. */
+/** Agents drain and resume, sockets break, and results arrive late, while objects crash. */
 import { describe, it } from "vitest";
 import { ADMIN } from "../../src/domain/principal.ts";
 import type { ToCoordinator } from "../../src/protocol/messages.ts";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
 
-/** Does it until the coordinator has done it: a crash may come before its commit. */
+/** Repeats the call until the coordinator has done it: a crash may come before its commit. */
 async function insist(fleet: Fleet, act: () => void): Promise<void> {
   for (;;) {
     try {
@@ -28,7 +28,7 @@ async function drainForAWhile(fleet: Fleet, agentId: string): Promise<void> {
   await insist(fleet, () => coordinator.serve((service) => service.resume(agentId, ADMIN)));
 }
 
-/** Has the coordinator think for a while that the agent's socket broke. */
+/** Makes the coordinator believe for a while that the agent's socket broke. */
 async function suspectForAWhile(fleet: Fleet, agentId: string): Promise<void> {
   const { world, cluster } = fleet;
   const stream = world.random.id();
@@ -48,9 +48,9 @@ async function suspectForAWhile(fleet: Fleet, agentId: string): Promise<void> {
   await tell({ type: "agent_cleared", agentId, incarnation });
 }
 
-describe("when agents drain, and are thought to be gone", () => {
+describe("when agents drain, and are suspect", () => {
   it.each(["keep", "accept_if_unfinished"] as const)(
-    "every task is done once, and what was acknowledged stands (%s)",
+    "every task is done once, and acknowledged results stay (%s)",
     async (late_result_policy) => {
       await holdsForEverySeed(async (seed) => {
         const fleet = new Fleet(seed, { task_config: { late_result_policy, default_timeout_seconds: 5 } });

@@ -1,4 +1,4 @@
-/** Messages between objects, and calls from agents, are late, repeated, reordered and lost. */
+/** Messages between objects, and calls from agents, are late, repeated, reordered or lost. */
 import { describe, it } from "vitest";
 import { STORMY } from "../support/simulation/world.ts";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
@@ -19,7 +19,7 @@ describe("when messages are repeated, reordered and lost", () => {
     });
   });
 
-  it("with crashes on top", async () => {
+  it("each takes effect once, also when objects crash", async () => {
     await holdsForEverySeed(async (seed) => {
       const fleet = new Fleet(seed);
       const { random } = fleet.world;

@@ -1,14 +1,14 @@
-/** The server is killed, or single objects crash at any commit, also in the middle of a failover. */
+/** The server is killed, or single objects crash at a commit, also in the middle of a failover. */
 import { describe, it } from "vitest";
 import { Fleet, holdsForEverySeed } from "./scenario.ts";
 
 describe("when the coordinator restarts in the middle of a failover", () => {
-  it("every task still moves, once", async () => {
+  it("every task still moves exactly once", async () => {
     await holdsForEverySeed(async (seed) => {
       const fleet = new Fleet(seed);
       const { random } = fleet.world;
       fleet.startAgents(3, { maxConcurrentTasks: 400, workMs: () => random.between(5000, 9000) });
-      // Enough for several slices.
+      // Enough tasks for several batches.
       fleet.submitOver(360, 3000);
       const [victim] = fleet.agents;
       fleet.world.after(6000, () => {
@@ -28,7 +28,7 @@ describe("when the coordinator restarts in the middle of a failover", () => {
       fleet.submitOver(20, 10_000);
       const downAtMs = random.between(2000, 9000);
       fleet.world.after(downAtMs, () => fleet.cluster.kill());
-      // Around one timeout is where it is decided: a little less, and no alarm comes late to tell.
+      // Outages of about one timeout decide it: after a slightly shorter one no alarm is late.
       const downMs = random.chance(0.7) ? random.between(1500, 5000) : random.between(100, 12_000);
       fleet.world.after(downAtMs + downMs, () => fleet.cluster.start());
       await fleet.world.run(25_000);

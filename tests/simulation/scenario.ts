@@ -1,4 +1,4 @@
-/** What every scenario shares: a fleet at work, faults, then calm, then the audit. */
+/** Shared by all scenarios: a fleet at work, faults, then calm, then the audit. */
 import { expect } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import { Auditor } from "../support/simulation/auditor.ts";
@@ -14,7 +14,7 @@ export function seeds(): number[] {
   return one === undefined ? Array.from({ length: SEED_COUNT }, (_, index) => index + 1) : [Number(one)];
 }
 
-/** So that everything is told before a scenario ends. */
+/** Long enough for every notification to be sent before a scenario ends. */
 const TOLD_SOON: NonNullable<ConfigInput["failure_notification"]> = {
   notification_types: ["log", "webhook"],
   group_wait_seconds: 1,
@@ -37,7 +37,7 @@ export class Fleet {
     this.cluster = new SimulatedCluster(this.world, {
       config: {
         ...config,
-        // Faults may move a task often; giving up is another scenario's subject.
+        // Faults may move a task often; running out of reassignments is the subject of another test.
         failover_config: { max_reassignment_attempts: 100, ...config.failover_config },
         failure_notification: TOLD_SOON,
         webhook_notification: {
@@ -49,7 +49,7 @@ export class Fleet {
     });
   }
 
-  /** Agents over two groups, each able to do everything, so that somebody always can. */
+  /** Agents over two groups, each able to run every task, so that an agent is always available. */
   startAgents(count: number, options: { maxConcurrentTasks?: number; workMs?: () => number } = {}): void {
     for (let index = 0; index < count; index++) {
       const agent = new SimulatedAgent(this.cluster, {
@@ -65,7 +65,7 @@ export class Fleet {
     }
   }
 
-  /** Submits until it is acknowledged, as a careful producer does. */
+  /** Submits until the submission is acknowledged, as a careful producer does. */
   async submit(id: string, priority: number): Promise<void> {
     for (;;) {
       try {
@@ -95,7 +95,7 @@ export class Fleet {
     this.world.network = CALM;
     this.cluster.crashesPerCommit = 0;
     await this.world.runUntil(() => this.accepted.length === taskCount && this.#isIdle(), limitMs, 500);
-    // Deaths that nobody waited for come out, and messages that were backing off arrive.
+    // Failures that have not been noticed yet are, and messages in back-off arrive.
     await this.world.run(40_000);
     if (this.accepted.length !== taskCount) {
       this.auditor.findings.push(`${taskCount - this.accepted.length} submissions were never acknowledged`);
@@ -115,7 +115,7 @@ export class Fleet {
   }
 }
 
-/** Runs a scenario over all seeds and shows the first that breaks a promise. */
+/** Runs a scenario over all seeds and shows the first that breaks a guarantee. */
 export async function holdsForEverySeed(scenario: (seed: number) => Promise<string[]>): Promise<void> {
   for (const seed of seeds()) {
     const findings = await scenario(seed);

@@ -1,6 +1,6 @@
 /**
- * Agents of tests. One that is a process of its own, with what it said so far: `await using` ends it however the
- * test ends, and should the test runner die, it ends by itself. And one that is only registered.
+ * Agents of tests. One is a process with its output so far: `await using` ends it however the test ends, and it also
+ * ends by itself when the test runner crashes. The other is only registered.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ export class AgentProcess implements AsyncDisposable {
   readonly #closed: Promise<undefined>;
   readonly #reports = new Stream<AgentReport>();
 
-  /** Resolves when it is registered. */
+  /** Resolves when the agent is registered. */
   static async start(
     cluster: ClusterClient,
     settings: Partial<AgentSettings> & { id: string },
@@ -62,12 +62,12 @@ export class AgentProcess implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** Everything of one type it said so far. */
+  /** All reports of one type so far. */
   reports<Type extends AgentReport["type"]>(type: Type): Report<Type>[] {
     return this.#reports.items.filter((report): report is Report<Type> => report.type === type);
   }
 
-  /** The first report of that type that fits, said already or yet to come. */
+  /** The first report of that type that matches, now or later. */
   async said<Type extends AgentReport["type"]>(
     type: Type,
     fits: (report: Report<Type>) => boolean = () => true,
@@ -84,7 +84,7 @@ export class AgentProcess implements AsyncDisposable {
     return this.said("beat", ({ sentAtMs }) => sentAtMs >= atMs);
   }
 
-  /** When it sent the last heartbeat that was acknowledged to it. */
+  /** The time of the last acknowledged heartbeat. */
   get lastBeatSentAtMs(): number {
     return this.reports("beat").at(-1)?.sentAtMs ?? 0;
   }
@@ -93,7 +93,7 @@ export class AgentProcess implements AsyncDisposable {
     this.#child.kill(name);
   }
 
-  /** SIGKILL; resolves when it has ended and all it said was read. */
+  /** SIGKILL; resolves when the process has ended and all its output was read. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#closed;
@@ -108,7 +108,7 @@ export class AgentProcess implements AsyncDisposable {
 const FOREVER_SECONDS = 3600;
 
 /**
- * An agent that nothing can happen to: no process, and a timeout that no test lives to see.
+ * An agent that stays active without a process: its timeout is longer than any test.
  * @returns the token of its incarnation
  */
 export async function registerIdleAgent(
@@ -126,7 +126,7 @@ export async function registerIdleAgent(
   return token;
 }
 
-/** To be called after each test. A server's end is known already: it waits for its whole group to be gone. */
+/** To be called after each test. A server waits for its whole process group, so its end needs no check here. */
 export function expectNobodyLeft(): void {
   const left = descendantsOf(process.pid);
   if (left.length > 0) throw new Error(`left over: ${left.map(({ pid }) => pid).join(", ")}`);

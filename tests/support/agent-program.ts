@@ -1,7 +1,9 @@
 /**
- * A small agent as a program of its own, so that tests can kill, stop and replace it. It registers, beats, tries
- * again when nobody answers, registers again when its session has expired, and says what it sees on stdout, one
- * JSON line each. SIGUSR2 makes it finish its work at once. It ends with its stdin: it never outlives its test.
+ * A small agent as a separate program, so that tests can kill, stop and replace it. The agent registers, sends
+ * heartbeats, retries when a call fails, registers again when its session has expired, and writes its reports to
+ * stdout,
+ * one JSON line each. SIGUSR2 makes it finish its task at once. The program ends when its stdin ends, so that it
+ * never outlives its test.
  *
  *   node agent-program.ts '{ "clusterUrl": "http://…/v1/clusters/c", "id": "a", … }'
  */
@@ -11,17 +13,17 @@ export type AgentSettings = {
   clusterUrl: string;
   group: string;
   id: string;
-  /** To register with; from then on it speaks with the token it got. */
+  /** The token to register with; later calls use the token of the incarnation. */
   joinToken: string;
   capabilities: readonly string[];
   maxConcurrentTasks: number;
   heartbeatIntervalMs: number;
   heartbeatTimeoutMs: number;
-  /** Starts the tasks it is given, and completes them with its pid when it is told to finish. */
+  /** Starts its assigned tasks, and completes them with its pid on SIGUSR2. */
   takesUpTasks: boolean;
-  /** A lock to acquire at first, and to release when it is told to finish. */
+  /** A lock to acquire after registration and to release on SIGUSR2. */
   lock: string | null;
-  /** What it does when its session has expired: registers again, or falls silent. */
+  /** What the agent does when its session has expired: register again or stop calling. */
   comesBack: boolean;
 };
 
@@ -31,14 +33,14 @@ export type AgentReport =
   | { type: "unreachable"; sentAtMs: number }
   | { type: "locked"; fencingToken: number }
   | { type: "started"; taskId: string; attempt: number }
-  /** How a heartbeat was refused, or how an attempt to finish was answered. */
+  /** The refusal of a heartbeat, or the answer to an attempt to finish. */
   | { type: "answered"; call: "heartbeat" | "complete" | "release"; status: number; code: string | null };
 
 type Session = { token: string; incarnation: number };
 type Answer = { status: number; body: Record<string, unknown> };
 type HeldTask = { id: string; attempt: number };
 
-/** Pause before another try when nobody answers. */
+/** Pause before another try after a failed call. */
 const RETRY_MS = 100;
 
 if (import.meta.main) await run(JSON.parse(process.argv[2] ?? "") as AgentSettings);
@@ -109,7 +111,7 @@ async function run(settings: AgentSettings): Promise<void> {
     }
   }
 
-  /** Knows nothing of what has changed meanwhile: the attempts and the token are those it once got. */
+  /** Uses the attempts and the token that the agent once got, even if they are stale by now. */
   async function finish(): Promise<void> {
     const result = { by: process.pid };
     for (const { id, attempt } of atWork.values()) {
@@ -126,7 +128,7 @@ async function run(settings: AgentSettings): Promise<void> {
     say({ type: "answered", call: "release", ...outcomeOf(answer) });
   }
 
-  /** Tries until somebody answers. */
+  /** Retries until a call is answered. */
   async function insist(method: string, path: string, body: unknown, token?: string): Promise<Answer> {
     for (;;) {
       const answer = await call(method, path, body, token ?? session.token);
@@ -135,14 +137,14 @@ async function run(settings: AgentSettings): Promise<void> {
     }
   }
 
-  /** @returns null if there was no answer, or none that means anything */
+  /** @returns null if there was no usable answer */
   async function call(method: string, path: string, body: unknown, token: string): Promise<Answer | null> {
     try {
       const response = await fetch(settings.clusterUrl + path, {
         method,
         headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // Who has been silent for this long is dead anyway.
+        // An agent that was silent for this long has failed anyway.
         signal: AbortSignal.timeout(settings.heartbeatTimeoutMs),
       });
       const answer = { status: response.status, body: (await response.json()) as Answer["body"] };

@@ -1,4 +1,4 @@
-/** An agent's end of its socket, for black-box tests: what it heard, checked against the contract, and what it asks. */
+/** An agent's end of its socket, for black-box tests: received frames, checked against the contract, and requests. */
 import { BEARER_SUBPROTOCOL, ServerFrame, SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { Stream } from "./stream.ts";
 
@@ -15,7 +15,7 @@ export class AgentSocket implements Disposable {
   /**
    * Pings at once, as every agent should: workerd does not end a TCP connection of which the client's first frame
    * is the one that closes it.
-   * @param url as the registration told it
+   * @param url the socket URL in the answer to the registration
    */
   static async open(url: string, token: string): Promise<AgentSocket> {
     const socket = new WebSocket(url, [SUBPROTOCOL, `${BEARER_SUBPROTOCOL}${token}`]);
@@ -47,12 +47,12 @@ export class AgentSocket implements Disposable {
     return this.#frames.items;
   }
 
-  /** Everything heard of a type so far. */
+  /** All frames of a type so far. */
   all<Type extends ServerFrame["type"]>(type: Type): FrameOf<Type>[] {
     return this.heard.filter((frame): frame is FrameOf<Type> => frame.type === type);
   }
 
-  /** The first frame of a type that fits, come already or yet to come. */
+  /** The first frame of a type that matches, now or later. */
   first<Type extends ServerFrame["type"]>(
     type: Type,
     fits: (frame: FrameOf<Type>) => boolean = () => true,
@@ -62,7 +62,7 @@ export class AgentSocket implements Disposable {
     return this.#frames.first(isIt) as Promise<FrameOf<Type>>;
   }
 
-  /** Sends a heartbeat that wakes nobody; resolves when it is answered. */
+  /** Sends a heartbeat that causes no wake-up; resolves when it is answered. */
   async ping(): Promise<void> {
     const count = this.#pongs.items.length + 1;
     this.#socket.send("ping");
@@ -81,7 +81,7 @@ export class AgentSocket implements Disposable {
     return this.answer(String(frame.request_id ?? request_id));
   }
 
-  /** The answer to a request, come already or yet to come. */
+  /** The answer to a request, now or later. */
   answer(requestId: string): Promise<AnswerFrame> {
     const isIt = (frame: ServerFrame) =>
       (frame.type === "ack" || frame.type === "error") && frame.request_id === requestId;

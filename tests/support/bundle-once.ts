@@ -1,6 +1,7 @@
 /**
- * Set-up of a test run with servers: the Worker is bundled once for all of them (`BUNDLE_DIR`), and at
- * the end no server is left over, even if the worker of the test runner that started it died.
+ * Set-up of a test run with servers: the Worker is bundled once for all of them (`BUNDLE_DIR`), and at the end no
+ * server
+ * is left running, even if the test runner's worker that started it crashed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** Certificates for TLS on loopback, and the authorities that sign them. Nobody outside the tests trusts them. */
+/** Certificates for TLS on loopback, and the authorities that sign them. Only the tests trust them. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate } from "selfsigned";
@@ -6,10 +6,10 @@ import { afterAll } from "vitest";
 import { temporaryFolder } from "./groups.ts";
 
 export type TestCertificates = {
-  /** Of the authority, in PEM: what a client has to trust. */
+  /** The certificate of the authority, in PEM, which a client has to trust. */
   readonly ca: string;
   readonly caKey: string;
-  /** Of one host name, signed by the authority. */
+  /** The certificate of one host name, signed by the authority. */
   readonly cert: string;
   readonly key: string;
 };
@@ -56,7 +56,7 @@ async function makeAuthority(common: object): Promise<{ ca: string; caKey: strin
  * `NODE_EXTRA_CA_CERTS`, which is there while the tests run.
  */
 export async function certificatesOfThisFile(): Promise<{ certificates: TestCertificates; caFile: string }> {
-  // In the folder of the run, if there is one: it is cleared up also after a worker that died.
+  // In the folder of the run, if there is one: that folder is removed also after a crash of the test runner's worker.
   const folder = temporaryFolder("failover-certificates-");
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const certificates = await makeCertificates();

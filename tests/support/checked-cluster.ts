@@ -28,7 +28,7 @@ export type RequestOptions = {
   token?: string | null;
   /** Sent as JSON. */
   json?: unknown;
-  /** Sent as it is, with no content type but what `headers` say. */
+  /** Sent unchanged; its content type comes from `headers` only. */
   raw?: BodyInit;
   headers?: Record<string, string>;
 };
@@ -37,10 +37,10 @@ const AgentAnswer = z.object({ agent: Agent });
 const HeldTasks = z.object({ items: z.array(Task), next_cursor: z.string().nullable() });
 const LockPageAnswer = z.object({ items: z.array(Lock), next_cursor: z.string().nullable() });
 
-/** What must never be in an error: where it came from in the code. */
+/** Stack traces and file names, which no error may contain. */
 const STACK_TRACE = /\n\s+at |\.ts:\d|\.js:\d|node_modules/;
 
-/** An answer whose body was read. */
+/** An answer whose body has been read. */
 export class Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -62,7 +62,7 @@ export class Answer {
     return schema.parse(this.body);
   }
 
-  /** The problem of an answer that must be one, with all that every problem has. */
+  /** The problem of an answer that must be one, with all fields that every problem has. */
   problem(status: number, code: ErrorCode): z.infer<typeof ProblemBody> {
     expect(this.status, this.text).toBe(status);
     expect(this.headers.get("Content-Type")).toBe("application/problem+json");
@@ -78,7 +78,7 @@ export class Answer {
   }
 }
 
-/** A server of the test file's own. */
+/** A server of the test file. */
 export class CheckedApi {
   #server: Server | undefined;
   #checker: OpenApiChecker | undefined;
@@ -104,13 +104,13 @@ export class CheckedApi {
     await this.#server?.[Symbol.asyncDispose]();
   }
 
-  /** A cluster that nobody has touched. */
+  /** A cluster that no other test uses. */
   cluster(): CheckedCluster {
     this.#clusters += 1;
     return new CheckedCluster(this, `cluster-${this.#clusters}`);
   }
 
-  /** By the administrator unless another token, or none (null), is given. */
+  /** Calls as the administrator unless another token, or none (null), is given. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const response = await this.fetch(method, path, options);
     const answer = new Answer(response.status, response.headers, await response.text());
@@ -127,7 +127,7 @@ export class CheckedApi {
     return fetch(`${this.server.url}${path}`, {
       method,
       ...(signal === undefined ? {} : { signal }),
-      // `duplex` is what a body that comes piece by piece needs.
+      // A body that is sent in pieces needs `duplex`.
       ...(body === undefined ? {} : { body, duplex: "half" }),
       headers: {
         ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
@@ -146,7 +146,7 @@ export function apiOfThisFile(options: ServerOptions = {}): CheckedApi {
   return api;
 }
 
-/** What a registration says unless a test says otherwise. */
+/** The content of a registration unless a test overrides it. */
 const REGISTRATION = { type: "worker", capabilities: ["work"] };
 
 export type Registering = { group?: string; token?: string } & JsonObject;
@@ -185,7 +185,7 @@ export class CheckedCluster {
     return this.request("POST", path, { json });
   }
 
-  /** The bare answer to a registration. */
+  /** The unchecked answer to a registration. */
   tryRegister(id: string, { group = "default", token, ...body }: Registering = {}): Promise<Answer> {
     return this.request("PUT", `/groups/${group}/agents/${id}`, {
       json: { ...REGISTRATION, ...body },
@@ -199,7 +199,7 @@ export class CheckedCluster {
     return new TestAgent(this, registering.group ?? "default", RegistrationAnswer.parse(answer.body));
   }
 
-  /** A task of the type that agents can do unless told otherwise. */
+  /** A task of the type that the default agents can run, unless overridden. */
   async submit(task: JsonObject = {}): Promise<z.infer<typeof Placement>> {
     this.#tasks += 1;
     const answer = await this.post("/tasks", { id: `task-${this.#tasks}`, type: "work", ...task });
@@ -243,7 +243,7 @@ export class CheckedCluster {
     return (await this.post(`/agents/${agentId}/messages`, message)).as(201, MessageAnswer).message;
   }
 
-  /** An agent's unread messages as an operator sees them. */
+  /** An agent's unread messages as an operator reads them. */
   async messages({ group, id }: { group: string; id: string }, query: Query = {}) {
     return (await this.get(`/groups/${group}/agents/${id}/messages`, query)).as(200, MessagePage);
   }
@@ -256,12 +256,12 @@ export class CheckedCluster {
     return (await this.get("/notifications", query)).as(200, NotificationPage);
   }
 
-  /** What was sent of a failure, once it was delivered through as many channels. */
+  /** The notifications of a failure, once they are delivered through that many channels. */
   toldOf(failureId: string, channels = 2) {
     return until(async () => {
       const { items } = await this.notifications({ failure_id: failureId, state: "delivered" });
       return new Set(items.map(({ channel }) => channel)).size >= channels && items;
-    }, "a failure to be told");
+    }, "a notification of the failure");
   }
 
   async status(): Promise<ClusterStatus> {
@@ -282,7 +282,7 @@ export class CheckedCluster {
     return (await this.tryConfigure("PATCH", patch)).as(200, Config);
   }
 
-  /** Follows the events, from the first one unless told otherwise. */
+  /** Follows the events, by default from the first one. */
   async events(lastEventId: number | null = 0): Promise<EventStream> {
     const abort = new AbortController();
     const response = await this.api.fetch("GET", `${this.path}/events`, {
@@ -294,7 +294,7 @@ export class CheckedCluster {
     return new EventStream(response, abort);
   }
 
-  /** Every event so far: those up to a change that this makes to mark the end. */
+  /** Every event so far, up to a configuration change that this call makes to mark the end. */
   async eventsSoFar() {
     await using stream = await this.events();
     await this.configure({});
@@ -302,7 +302,7 @@ export class CheckedCluster {
     return stream.heard;
   }
 
-  /** Everything of the cluster that a call could have changed. */
+  /** Everything in the cluster that a call could have changed. */
   async snapshot() {
     const agents = (await this.agents()).items;
     return {
@@ -325,7 +325,7 @@ export class TestAgent {
   readonly id: string;
   readonly token: string;
   readonly incarnation: number;
-  /** As the registration showed it. */
+  /** The agent as the answer to the registration shows it. */
   readonly registered: Agent;
 
   constructor(cluster: CheckedCluster, group: string, answer: z.infer<typeof RegistrationAnswer>) {
@@ -373,7 +373,7 @@ export class TestAgent {
     return this.request("POST", `${this.path}/messages/${messageId}/ack`);
   }
 
-  /** A message in this agent's own name unless it says otherwise. */
+  /** A message from this agent unless overridden. */
   tryTell(agentId: string, message: JsonObject): Promise<Answer> {
     return this.request("POST", `/agents/${agentId}/messages`, message);
   }
@@ -382,18 +382,18 @@ export class TestAgent {
     return this.request("DELETE", this.path);
   }
 
-  /** A report on a task; `attempt` 1 unless told otherwise. */
+  /** A report on a task; `attempt` is 1 unless overridden. */
   report(verb: "start" | "progress" | "complete" | "fail", taskId: string, body: JsonObject = {}) {
     const holder = { agent_id: this.id, attempt: 1 };
     return this.request("POST", `/tasks/${taskId}/${verb}`, { ...holder, ...body });
   }
 
-  /** A report that must be taken. */
+  /** A report that must succeed. */
   async reported(...report: Parameters<TestAgent["report"]>): Promise<Task> {
     return (await this.report(...report)).as(200, TaskAnswer).task;
   }
 
-  /** @param resource as it stands in a path, percent-encoded */
+  /** @param resource percent-encoded, as in a path */
   tryAcquire(resource: string, body: JsonObject = {}): Promise<Answer> {
     return this.request("POST", `/groups/${this.group}/locks/${resource}/acquire`, {
       agent_id: this.id,

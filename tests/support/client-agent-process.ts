@@ -1,4 +1,4 @@
-/** `client-agent.ts` as a process, with what it said so far. `await using` ends it however the test ends. */
+/** `client-agent.ts` as a process, with its output so far. `await using` ends it however the test ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,7 +31,7 @@ export class ClientAgentProcess implements AsyncDisposable {
     createInterface(this.#child.stdout).on("line", (line) => this.said.add(JSON.parse(line) as Said));
   }
 
-  /** The first time it says that, of a task if one is named. */
+  /** The first such report, about the named task if one is given. */
   async hear(what: string, task?: string): Promise<Said> {
     const isIt = (said: Said) => said.what === what && (task === undefined || said.task === task);
     const found = await Promise.race([this.said.first(isIt), this.#closed.then(() => null)]);
@@ -39,7 +39,7 @@ export class ClientAgentProcess implements AsyncDisposable {
     return found;
   }
 
-  /** Tells it to leave. @returns its exit code, null after a signal */
+  /** Makes the agent leave. @returns its exit code, null after a signal */
   async terminate(): Promise<number | null> {
     this.#child.kill("SIGTERM");
     return this.#closed;

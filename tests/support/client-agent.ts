@@ -1,5 +1,5 @@
 /**
- * An agent made with the client, as a program of its own: tests kill it, and read what it did, one JSON line each.
+ * An agent made with the client, as a separate program: tests kill it, and read its reports, one JSON line each.
  *
  *   node client-agent.ts '{ "url": "http://…", "token": "…", "id": "a", … }'
  */
@@ -24,5 +24,5 @@ agent.listen("revoked", ({ task }) => say("revoked", task));
 agent.listen("stopped", () => say("stopped"));
 await agent.start();
 say("started");
-// It never outlives its test.
+// The program never outlives its test.
 process.stdin.on("close", () => process.exit(0)).resume();

@@ -1,6 +1,7 @@
 /**
- * Agents made with the client, any number in one process, that say all they do. Their work is to wait for as long as
- * the task says, deaf to its signal, so that whatever is given to two of them is done twice. A program, see program.ts.
+ * Agents made with the client, any number in one process, that report every step. Each task takes the time that it
+ * names,
+ * and ignores its signal, so a task that two agents get is done twice. A program, see program.ts.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, type AgentOptions } from "../../client/src/index.ts";
@@ -15,7 +16,7 @@ export type ClientAgentsSaid = { agent: string; atMs: number } & (
   | { what: "began" | "ended" | "reported" | "revoked" | "lateResult"; task: string; attempt: number }
 );
 
-/** What one of them did, without who and when. */
+/** What an agent did, without its id and the time. */
 type Deed = ClientAgentsSaid extends infer Said
   ? Said extends unknown
     ? Omit<Said, "agent" | "atMs">
@@ -24,7 +25,7 @@ type Deed = ClientAgentsSaid extends infer Said
 
 export type Labour = { workMs: number };
 
-/** Not when this module is only read for its types. */
+/** Skipped when this module is imported for its types only. */
 if (process.argv[1] === import.meta.filename) await run();
 
 async function run(): Promise<void> {

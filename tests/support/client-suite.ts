@@ -1,4 +1,4 @@
-/** What the tests of the client share: a server of the file's own, and agents that are stopped after each test. */
+/** Shared by the tests of the client: a server of the file, and agents that are stopped after each test. */
 import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Agent } from "../../client/src/index.ts";
 import { expectNobodyLeft } from "./agent-process.ts";
@@ -20,7 +20,7 @@ export class ClientSuite {
     return this.#server;
   }
 
-  /** To a cluster that nobody has touched. */
+  /** Options for a cluster that no other test uses. */
   freshAccess(): { url: string; token: string; cluster: string } {
     this.#clusters += 1;
     const { url, adminToken: token } = this.server;
@@ -32,7 +32,7 @@ export class ClientSuite {
     return new ClusterClient(this.server, cluster);
   }
 
-  /** Has the agent stopped when the test is over. */
+  /** Stops the agent when the test is over. */
   keep(agent: Agent): Agent {
     this.#agents.push(agent);
     return agent;

@@ -1,6 +1,6 @@
 /**
- * One cluster over HTTP as an operator reaches it, without any check of its answers: for tests that end processes, and
- * for benchmarks, which run without the test runner. Tests of the HTTP interface use checked-cluster.ts.
+ * One cluster over HTTP as an operator uses it, with answers unchecked: for tests that end processes, and for
+ * benchmarks, which run without the test runner. Tests of the HTTP interface use checked-cluster.ts.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "../../src/contract/event.ts";
@@ -10,7 +10,7 @@ import { Stream } from "./stream.ts";
 export type ClusterAnswer<Body> = { status: number; headers: Headers; body: Body };
 export type CallOptions = { token?: string; headers?: Record<string, string> };
 
-/** One cluster of a server, as an operator reaches it. */
+/** One cluster of a server, as an operator uses it. */
 export class ClusterClient {
   readonly name: string;
   readonly #server: Server;
@@ -43,7 +43,7 @@ export class ClusterClient {
     return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
   }
 
-  /** The body of an answer that is a success; any other answer is an error. */
+  /** The body of a success; any other answer is thrown. */
   async ask<Body>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Body> {
     const answer = await this.call<Body>(method, path, body, options);
     if (answer.status >= 300) {
@@ -74,10 +74,10 @@ export class ClusterClient {
 /** By the clock of this process, which on one machine is the coordinator's too. */
 export type Arrival = { event: Event; arrivedAtMs: number };
 
-/** Pause before another try while the server is away. */
+/** Pause before another try while the server is down. */
 const REFOLLOW_MS = 50;
 
-/** The event stream of a cluster, taken up again where it broke off. */
+/** The event stream of a cluster, resumed after each break. */
 export class Follower implements AsyncDisposable {
   readonly #cluster: ClusterClient;
   readonly #arrivals = new Stream<Arrival>();
@@ -94,7 +94,7 @@ export class Follower implements AsyncDisposable {
     return this.#arrivals.items;
   }
 
-  /** The first event that fits, arrived already or yet to arrive. */
+  /** The first event that matches, now or later. */
   event(type: string, fits: (event: Event) => boolean = () => true): Promise<Arrival> {
     return this.#arrivals.first(({ event }) => event.type === type && fits(event));
   }
@@ -116,7 +116,7 @@ export class Follower implements AsyncDisposable {
         });
         if (response.body !== null) await this.#read(response.body);
       } catch {
-        // It broke off, or nobody is there.
+        // The stream broke off, or the server is down.
       }
       if (!this.#ending.signal.aborted) await delay(REFOLLOW_MS);
     }

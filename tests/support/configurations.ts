@@ -1,14 +1,14 @@
-/** Arbitrary legal configurations, and the places in a configuration. */
+/** Arbitrary legal configurations, and the paths of their keys. */
 import fc from "fast-check";
 import { Config } from "../../src/contract/config.ts";
 
-/** What a configuration says instead of a secret: the name of it. */
+/** A reference to a secret by its name, which a configuration holds instead of the secret. */
 export const reference = (name: string) => `$\{${name}}`;
 
 const messages = "abcdefghijklmnopqrstuvwxyz0123456789";
 const word = fc.string({ unit: fc.constantFrom(...messages), minLength: 1, maxLength: 12 });
 
-/** Agent ids, names among them that every object inherits. */
+/** Agent ids, among them names that every object inherits. */
 export const agentId = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom("agent1", "agent2", "robot.7:arm-a", "a_b", "X") },
   { weight: 3, arbitrary: word },
@@ -17,7 +17,7 @@ export const agentId = fc.oneof(
 
 const seconds = (min: number, max: number) => fc.double({ min, max, noNaN: true, noDefaultInfinity: true });
 const nullable = <Value>(arbitrary: fc.Arbitrary<Value>) => fc.option(arbitrary, { nil: null });
-/** Any of the keys, so that the defaults fill in the rest. */
+/** Any subset of the keys; the defaults fill in the rest. */
 const section = <Shape extends object>(shape: { [Key in keyof Shape]: fc.Arbitrary<Shape[Key]> }) =>
   fc.record(shape, { requiredKeys: [] });
 
@@ -92,7 +92,7 @@ export const configuration: fc.Arbitrary<Config> = section({
   safe_mode_config: section({ enabled: fc.boolean(), min_agents: fc.integer({ min: 1, max: 100 }) }),
 }).map((input) => Config.parse(input));
 
-/** The path of every section and of every key right in a section. */
+/** The path of every section and of every key in a section. */
 export const configPaths: readonly (readonly [string] | readonly [string, string])[] = Object.entries(
   Config.parse({}),
 ).flatMap(([name, keys]) => [[name] as const, ...Object.keys(keys).map((key) => [name, key] as const)]);

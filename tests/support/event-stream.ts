@@ -1,4 +1,4 @@
-/** One connection to an event stream, as it came: nothing is taken up again that broke off. */
+/** One connection to an event stream, which is not resumed when it breaks off. */
 import { Event } from "../../src/contract/event.ts";
 import { Stream } from "./stream.ts";
 
@@ -22,7 +22,7 @@ export class EventStream implements AsyncDisposable {
     return this.#events.items;
   }
 
-  /** The first event that is wanted, of all that came and come. */
+  /** The first event that matches, of all that have arrived and will arrive. */
   async first(isWanted: (event: Event) => boolean, what: string): Promise<Event> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

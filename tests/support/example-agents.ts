@@ -1,10 +1,10 @@
-/** The agents of examples/ that are not in TypeScript, and what each needs on this machine. */
+/** The agents of examples/ that are not in TypeScript, and the programs that each needs on this machine. */
 import { execFileSync } from "node:child_process";
 
 export type Language = {
   readonly file: string;
   readonly interpreter: string;
-  /** Each fails where something is missing or too old. */
+  /** Each command fails where its program is missing or too old. */
   readonly probes: readonly (readonly [string, ...string[]])[];
 };
 

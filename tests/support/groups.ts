@@ -1,5 +1,5 @@
 /**
- * Process groups of the tests: what lives of them, how they end, and that none outlives the run that started it.
+ * Process groups of the tests: which processes of them are alive, how they end, and that none outlives its run.
  */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,20 +8,20 @@ import { listProcesses, type Process } from "../../scripts/server/process-tree.t
 import { until } from "./until.ts";
 
 /**
- * The folder of a test run: data folders, and notes of the groups that run, for whoever clears up after a
- * worker of the test runner that died.
+ * The folder of a test run: data folders, and notes of the running groups for the process that cleans up after a
+ * crashed worker of the test runner.
  */
 const RUN_DIR_VARIABLE = "TEST_RUN_DIR";
 
-/** A new folder, which goes with the run at the latest. @param prefix of its name */
+/** A new folder, which is removed with the run at the latest. @param prefix of its name */
 export const temporaryFolder = (prefix: string): string =>
   mkdtempSync(join(process.env[RUN_DIR_VARIABLE] ?? tmpdir(), prefix));
 
-/** All that lives in a process group. A zombie has ended, and may wait long to be noticed by a careless init. */
+/** The live processes of a group. A zombie has ended, although its parent may not have noticed yet. */
 export const groupMembers = (groupId: number): Process[] =>
   groupId === 0 ? [] : listProcesses().filter((entry) => entry.groupId === groupId);
 
-/** Resolves when no more than `left` processes of a group live. */
+/** Resolves when at most `left` processes of a group are alive. */
 export async function groupEnd(groupId: number, left = 0): Promise<void> {
   await until(() => groupMembers(groupId).length <= left, "the group to end");
 }
@@ -49,7 +49,7 @@ process.once("exit", () => {
   for (const groupId of running) signalGroup(groupId, "SIGKILL");
 });
 
-/** Has it ended when the test run ends, however that comes. */
+/** Ends the group when the test run ends, also after a crash. */
 export function register(groupId: number): void {
   running.add(groupId);
   const note = noteOf(groupId);
@@ -67,7 +67,7 @@ function noteOf(groupId: number): string | null {
   return runDir === undefined ? null : join(runDir, `${groupId}.group`);
 }
 
-/** From now on, also in workers of the test runner started later, all that processes leave lies in `runDir`. */
+/** From now on all files that processes leave are in `runDir`, also those of workers started later. */
 export function keepGroupsIn(runDir: string): void {
   process.env[RUN_DIR_VARIABLE] = runDir;
 }

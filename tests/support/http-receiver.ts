@@ -1,6 +1,6 @@
 /**
- * A web server on loopback that answers as it is told and keeps what it was sent. `await using` ends it
- * with every connection it has.
+ * A web server on loopback that gives prepared answers and keeps the requests. `await using` ends it with all its
+ * connections.
  */
 import { once } from "node:events";
 import {
@@ -20,14 +20,14 @@ export type ReceivedRequest = {
   /** Path and query. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  /** As it came. */
+  /** The body as received. */
   readonly body: string;
   readonly atMs: number;
-  /** When the answer was sent whole, or the sender went away. */
+  /** Resolves when the answer was sent completely, or the sender closed the connection. */
   readonly endedAtMs: Promise<number>;
 };
 
-/** What is done with one request. */
+/** The handling of one request. */
 export type Reply = (response: ServerResponse) => void;
 
 export const answer =
@@ -41,7 +41,7 @@ export const redirectTo = (location: string): Reply => answer(307, { Location: l
 /** Never answers. */
 export const hang: Reply = () => {};
 
-/** Ends the connection without a word. */
+/** Closes the connection without an answer. */
 export const hangUp: Reply = (response) => {
   response.destroy();
 };
@@ -56,7 +56,7 @@ function* pages() {
   for (;;) yield "endless ".repeat(1000);
 }
 
-/** Begins an answer and says no more. */
+/** Begins an answer and never finishes it. */
 export const stall: Reply = (response) => {
   response.writeHead(200).write("to be continued");
 };
@@ -67,10 +67,10 @@ export const breakOff: Reply = (response) => {
   response.write("to be continued", () => response.destroy());
 };
 
-/** Longer than any of them waits to send. */
+/** Longer than any sender waits. */
 const LIMIT_MS = 20_000;
 
-/** @param replies to the first requests, one each; the last is for all that follow. None: `200` to all */
+/** @param replies to the first requests, one each; the last one repeats. None: `200` to all */
 export async function startHttpReceiver(...replies: readonly Reply[]): Promise<HttpReceiver> {
   const receiver = new HttpReceiver(replies);
   await receiver.listen();
@@ -87,7 +87,7 @@ export class HttpReceiver implements AsyncDisposable {
   constructor(replies: readonly Reply[]) {
     this.#replies = replies;
     this.#server = createServer((request, response) => void this.#take(request, response));
-    // A connection that is closed just as it is used again would look like a fault of the sender.
+    // Closing a connection that the sender is about to reuse would look like an error of the sender.
     this.#server.keepAliveTimeout = 0;
     this.#server.on("connection", () => this.#connections++);
   }
@@ -109,17 +109,17 @@ export class HttpReceiver implements AsyncDisposable {
     return this.#requests.items;
   }
 
-  /** How many came, whether or not they asked for anything. */
+  /** The number of connections so far, used or not. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** From now on. */
+  /** The replies from now on. */
   reply(...replies: readonly Reply[]): void {
     this.#replies = replies;
   }
 
-  /** The request of that number, from 1, come already or yet to come. */
+  /** The request of that number, from 1, now or later. */
   async nth(number: number): Promise<ReceivedRequest> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -132,7 +132,7 @@ export class HttpReceiver implements AsyncDisposable {
     return Promise.race([wanted, late]).finally(() => clearTimeout(timer));
   }
 
-  /** The first one that this has not answered with yet. */
+  /** The first request that this call has not returned yet. */
   next(): Promise<ReceivedRequest> {
     this.#taken += 1;
     return this.nth(this.#taken);
@@ -153,7 +153,7 @@ export class HttpReceiver implements AsyncDisposable {
     try {
       body = await text(request);
     } catch {
-      // It broke off: nobody is there to be answered.
+      // The sender has closed the connection.
       return;
     }
     const [reply = answer(200), ...others] = this.#replies;

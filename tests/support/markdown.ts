@@ -1,4 +1,4 @@
-/** What a Markdown document holds that a test can check: fenced blocks, inline code, links, headings. */
+/** Parts of a Markdown document that tests check: fenced blocks, inline code, links, headings. */
 
 export type FencedBlock = { language: string; text: string; line: number };
 
@@ -33,7 +33,7 @@ export function linkTargets(markdown: string): string[] {
   return [...prose(markdown).matchAll(/\]\(([^()\s]+)\)/g)].map((match) => match[1] ?? "");
 }
 
-/** What stands behind `#` in a link to a heading, as the usual renderers make it. */
+/** The fragment of a link to a heading, as the usual renderers make it. */
 export function anchors(markdown: string): string[] {
   return [...prose(markdown).matchAll(/^#+ (.+)$/gm)].map((match) =>
     (match[1] ?? "")

@@ -1,14 +1,14 @@
-/** Figures of what a test measured, the noise of the machine in them, and random numbers that a seed repeats. */
+/** Statistics of measurements, the delay that the machine itself adds, and random numbers from a seed. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** One line: how many, least, median and most. */
+/** Count, minimum, median and maximum in one line. */
 export function figures(what: string, values: readonly number[], unit = "ms"): string {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN).toFixed(0);
   return `${what}: n ${sorted.length}, min ${at(0)}, median ${at(0.5)}, max ${at(1)} ${unit}`;
 }
 
-/** How much too late this process was woken at worst: what the machine alone did to any figure. */
+/** The longest delay in waking this process: an error that the machine adds to every figure. */
 export class Noise implements Disposable {
   readonly #delays = monitorEventLoopDelay({ resolution: 5 });
 

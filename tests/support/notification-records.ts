@@ -1,4 +1,4 @@
-/** Failures that are told to people, and what became of each message. */
+/** Failures that are notified, and the deliveries of each notification. */
 import { type Failure, FailureAnswer } from "../../src/contract/failure.ts";
 import type { Notification } from "../../src/contract/notification.ts";
 import type { CheckedCluster } from "./checked-cluster.ts";
@@ -11,7 +11,7 @@ export async function fail(cluster: CheckedCluster, agentId: string): Promise<Fa
   return reported.as(201, FailureAnswer).failure;
 }
 
-/** The newest message about a failure, once it has this state and so many tries. */
+/** The newest notification of a failure, once it has this state and so many tries. */
 export const messageOnce = (
   cluster: CheckedCluster,
   { id }: Failure,
@@ -23,6 +23,6 @@ export const messageOnce = (
     return message?.state === state && message.tries.length >= tries && message;
   }, `a message to be ${state}`);
 
-/** How long each try took, in milliseconds. */
+/** How long each attempt took, in milliseconds. */
 export const durationsOf = ({ tries }: Notification): number[] =>
   tries.map(({ duration_seconds }) => 1000 * duration_seconds);

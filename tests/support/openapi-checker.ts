@@ -1,7 +1,8 @@
 /**
- * Checks answers against the OpenAPI document that the server itself gives out: the operation, the status, the
- * content type and the body's schema must all be in it. An object may hold nothing that its schema does not
- * name, and a keyword this checker does not know is an error, so that nothing passes unchecked.
+ * Checks answers against the server's own OpenAPI document: the operation, the status, the content type and the
+ * body's
+ * schema must all be in it. An object may hold only fields that its schema names, and a keyword that
+ * this checker does not know is an error, so that every part of an answer is checked.
  */
 import * as z from "zod";
 
@@ -56,7 +57,7 @@ export class OpenApiChecker {
     return this.operations.find((known) => known.method === method && patternOf(known.path).test(path));
   }
 
-  /** What is wrong with an answer; nothing if it is as documented. */
+  /** The deviations of an answer from the document; empty if there are none. */
   complaints(method: string, path: string, answer: CheckedAnswer): string[] {
     const operation = this.operation(method, path);
     if (operation === undefined) {

@@ -1,5 +1,5 @@
 /**
- * A bundle with a Worker that shows what it was given, to test the run commands without the product:
+ * A bundle with a Worker that shows its environment, to test the run commands without the product:
  * `/variables`, `/configuration`, `/count` (kept in an object of each class), `/fetch?url=`, `/log`,
  * `/hang` (never answers).
  */
@@ -55,7 +55,7 @@ export default {
 };
 `;
 
-/** @param worker another source, such as one that does not start. */
+/** @param worker another source, such as one that does not start */
 export function writeProbeBundle(dir: string, worker = WORKER): string {
   const facts: BundleFacts = {
     compatibility_date: "2026-11-02",

@@ -1,6 +1,6 @@
 /**
- * A program as a process group of its own, with what it said so far. `await using` ends the whole group however the
- * test ends; so does the end of the test run, should a worker of the test runner die.
+ * A program as a process group of its own, with its output so far. `await using` ends the whole group however the
+ * test ends; so does the end of the test run if a worker of the test runner crashes.
  */
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,19 +8,19 @@ import { groupEnd, killGroup, register, unregister } from "./groups.ts";
 import { PROJECT_ROOT } from "./server.ts";
 import { Stream } from "./stream.ts";
 
-/** For a program that has to start and to be answered, on a busy machine. */
-const PATIENCE_MS = 30_000;
+/** For a program that has to start and answer on a busy machine. */
+const TIME_LIMIT_MS = 30_000;
 
 export type ProcessGroupOptions = {
-  /** The project, unless told otherwise. */
+  /** The working directory, by default the project. */
   readonly cwd?: string;
   readonly env: NodeJS.ProcessEnv;
 };
 
 export class ProcessGroup implements AsyncDisposable {
-  /** Of its main process, and so of its group. */
+  /** The id of the main process, and so of the group. */
   readonly pid: number;
-  /** Its exit code, null after a signal; once all that it said was read. */
+  /** The exit code, null after a signal; resolves once all output was read. */
   readonly ended: Promise<number | null>;
   readonly #exited: Promise<number | null>;
   readonly #chunks = new Stream<string>();
@@ -37,7 +37,7 @@ export class ProcessGroup implements AsyncDisposable {
     this.ended = new Promise((resolve) => child.once("close", (code) => resolve(code)));
   }
 
-  /** On stdout and stderr. */
+  /** The output on stdout and stderr. */
   output(): string {
     return this.#chunks.items.join("");
   }
@@ -46,27 +46,27 @@ export class ProcessGroup implements AsyncDisposable {
     return [...this.output().matchAll(new RegExp(text, `${text.flags}g`))].length;
   }
 
-  /** Resolves when it has said that so many times. */
+  /** Resolves when the output contains that text so many times. */
   async said(text: RegExp, times = 1): Promise<void> {
     const hasSaid = () => this.count(text) >= times;
     const over = new AbortController();
-    const late = delay(PATIENCE_MS, null, { signal: over.signal }).catch(() => null);
+    const late = delay(TIME_LIMIT_MS, null, { signal: over.signal }).catch(() => null);
     await Promise.race([this.#chunks.first(hasSaid), this.ended, late]);
     over.abort();
     if (!hasSaid()) throw new Error(`it did not say ${text}; it said:\n${this.output()}`);
   }
 
-  /** To its main process alone. */
+  /** Sends a signal to the main process alone. */
   signal(name: NodeJS.Signals): void {
     process.kill(this.pid, name);
   }
 
-  /** To all of it, as a terminal does it. */
+  /** Sends a signal to the whole group, as a terminal does. */
   signalAll(name: NodeJS.Signals): void {
     process.kill(-this.pid, name);
   }
 
-  /** @returns its exit code, once nothing of it is left */
+  /** @returns the exit code, once the whole group has ended */
   async gone(): Promise<number | null> {
     await this.#exited;
     await groupEnd(this.pid);

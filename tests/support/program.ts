@@ -1,6 +1,6 @@
 /**
- * A program of the tests as a process of its own: told what to do by one line of JSON on its stdin, it says what it
- * did, one JSON line each. It ends when its stdin does. `await using` ends it however the test ends.
+ * A program of the tests as a process of its own: it reads one line of JSON from stdin, and reports what it
+ * did, one JSON line each. The process ends when its stdin ends. `await using` ends it however the test ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export class Program<Said> implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #closed: Promise<null>;
 
-  /** @param file in this folder @param settings for its stdin: of any length, as arguments are not */
+  /** @param file in this folder @param settings for its stdin, of any length, unlike arguments */
   constructor(file: string, settings: unknown) {
     this.#child = spawn(process.execPath, [join(import.meta.dirname, file)], {
       stdio: ["pipe", "pipe", "inherit"],
@@ -21,13 +21,13 @@ export class Program<Said> implements AsyncDisposable {
     const { stdin, stdout } = this.#child;
     if (stdin === null || stdout === null) throw new Error("the program has no pipes");
     stdin.on("error", () => {
-      // It ended before it was told everything.
+      // The process ended before it had read its settings.
     });
     stdin.write(`${JSON.stringify(settings)}\n`);
     createInterface(stdout).on("line", (line) => this.said.add(JSON.parse(line) as Said));
   }
 
-  /** The first thing said that fits, said already or yet to come. */
+  /** The first report that matches, now or later. */
   async hear(fits: (said: Said) => boolean): Promise<Said> {
     const found = await Promise.race([this.said.first(fits), this.#closed]);
     if (found === null) throw new Error("the program ended before it said that");
@@ -38,7 +38,7 @@ export class Program<Said> implements AsyncDisposable {
     this.#child.kill(name);
   }
 
-  /** SIGKILL; resolves when it has ended and all it said was read. */
+  /** SIGKILL; resolves when the process has ended and all its output was read. */
   async kill(): Promise<void> {
     this.signal("SIGKILL");
     await this.#closed;
@@ -49,7 +49,7 @@ export class Program<Said> implements AsyncDisposable {
   }
 }
 
-/** What this process was told by whoever started it; ends it when they do. */
+/** The settings that the parent process sent to this one, which ends with its parent. */
 export async function settingsOfThisProgram<Settings>(): Promise<Settings> {
   const lines = createInterface(process.stdin);
   lines.on("close", () => process.exit(0));

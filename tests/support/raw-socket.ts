@@ -1,4 +1,4 @@
-/** A WebSocket's opening handshake by hand: any headers, any answer, and an end without a word. */
+/** A WebSocket's opening handshake by hand: any headers, any answer, and an abrupt end. */
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
 
@@ -7,9 +7,9 @@ export type Handshake = {
   headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Of an answer that is no upgrade. */
   body: string;
-  /** The connection, of which nothing was read yet; null if there is none. */
+  /** The connection, still unread; null if there is none. */
   wire: Duplex | null;
-  /** Ends the connection as the death of its process would. Does nothing when there is none. */
+  /** Ends the connection as a crash of the process would. Does nothing when there is none. */
   destroy: () => void;
 };
 
@@ -23,7 +23,7 @@ export function textFrame(text: string): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** @param url as the registration told it */
+/** @param url the socket URL in the answer to the registration */
 export function shakeHands(url: string, headers: Readonly<Record<string, string>>): Promise<Handshake> {
   const target = url.replace(/^ws/, "http");
   return new Promise((resolve, reject) => {

@@ -1,9 +1,9 @@
-/** Records of the coordinator for tests, with what a test does not care about filled in. */
+/** Records of the coordinator for tests, with defaults for the fields that a test does not need. */
 import type { AgentRecord } from "../../src/domain/agent.ts";
 import { newHistory, type ReliabilityHistory } from "../../src/domain/reliability.ts";
 import { newTask, type TaskRecord } from "../../src/domain/task.ts";
 
-/** An active agent that does nothing yet and can do `resize`. */
+/** An active agent without tasks that can do `resize`. */
 export function agentRecord(overrides: Partial<AgentRecord> = {}): AgentRecord {
   return {
     id: "a",
@@ -59,7 +59,7 @@ export function taskRecord(overrides: Partial<TaskRecord> = {}): TaskRecord {
 const SAMPLES = 1024 - 5;
 const PRIOR_WEIGHT = 0.9 * 5;
 
-/** A history that is estimated at exactly this reliability at that instant. */
+/** A history with exactly this estimated reliability at that instant. */
 export function historyOf(reliability: number, atMs: number): ReliabilityHistory {
   const goodWeight = reliability * 1024 - PRIOR_WEIGHT;
   return { goodWeight, badWeight: SAMPLES - goodWeight, atMs };

@@ -12,9 +12,9 @@ import { freshPort } from "./ports.ts";
 import { until } from "./until.ts";
 
 export type ServerOptions = {
-  /** On top of settings that make it independent of the machine; an empty value unsets one. */
+  /** Added to settings that make the server independent of the machine; an empty value unsets one. */
   env?: Readonly<Record<string, string>>;
-  /** Kept at the end; without it, a temporary one is made and removed. */
+  /** Kept at the end; without it, a temporary folder is created and removed. */
   dataDir?: string;
   script?: "start" | "dev";
   /** Another copy of the project. */
@@ -28,20 +28,20 @@ export interface Server extends AsyncDisposable {
   readonly adminToken: string;
   readonly signingKey: string;
   readonly dataDir: string;
-  /** Of the command, and so of its process group. */
+  /** The process id of the command, and so of its group. */
   readonly pid: number;
-  /** All that lives of the group: the command and its children. */
+  /** The live processes of the group: the command and its children. */
   processes(): Process[];
-  /** Everything said on stdout and stderr so far, restarts included. */
+  /** All output on stdout and stderr so far, restarts included. */
   output(): string;
-  /** SIGKILL to the whole group; resolves when all are gone. */
+  /** SIGKILL to the whole group; resolves when all have ended. */
   kill(): Promise<void>;
   /** SIGTERM to the command alone; resolves with its exit code. */
   stop(): Promise<number | null>;
-  /** SIGSTOP to the whole group; resolves when all stand still. */
+  /** SIGSTOP to the whole group; resolves when all are stopped. */
   pause(): Promise<void>;
   resume(): void;
-  /** The same again on the same port and data folder; after `kill` or `stop`. */
+  /** Starts the server again on the same port and data folder, after `kill` or `stop`. */
   restart(): Promise<void>;
 }
 
@@ -60,7 +60,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
-/** The environment of a command that depends on nothing but what is given: an empty value unsets one. */
+/** The environment of a command that depends on the given values only: an empty value unsets one. */
 export function commandEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const ambient = new Set<string>([
     ...SETTINGS.map(({ name }) => name),
@@ -73,7 +73,7 @@ export function commandEnvironment(env: Readonly<Record<string, string>> = {}): 
     HOST: "127.0.0.1",
     ADMIN_TOKEN: TEST_ADMIN_TOKEN,
     SIGNING_KEY: TEST_SIGNING_KEY,
-    // Made once for a whole run by bundle-once.ts; without it, each server builds its own.
+    // Built once per run by bundle-once.ts; without it, each server builds its own.
     BUNDLE_DIR: process.env.BUNDLE_DIR ?? "",
     ...env,
   };
@@ -88,7 +88,7 @@ class RunningServer implements Server {
   readonly #env: NodeJS.ProcessEnv;
   #output = "";
   #exited: Promise<number | null> = Promise.resolve(null);
-  /** Later than `#exited` by what was still to be read, and by whoever else holds the pipes. */
+  /** Later than `#exited`: the output is read to its end, also while another process holds the pipes. */
   #closed: Promise<unknown> = Promise.resolve();
 
   constructor(options: ServerOptions) {

@@ -1,6 +1,7 @@
 /**
- * Mail servers on loopback that behave, and some that do not. All take whatever port is free; `await using`
- * ends one with every connection it has.
+ * Mail servers on loopback, correct ones and faulty ones. All listen on a free port; `await using` ends one with all
+ * its
+ * connections.
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
@@ -13,30 +14,30 @@ export const MAIL_PASSWORD = "correct horse battery staple";
 export type ReceivedMail = {
   readonly from: string;
   readonly to: readonly string[];
-  /** As it came: headers, an empty line, the body. */
+  /** The mail as received: headers, an empty line, the body. */
   readonly raw: string;
   readonly isSecure: boolean;
-  /** Null if nobody signed in. */
+  /** Null if the client did not sign in. */
   readonly username: string | null;
 };
 
 export type ReceiverOptions = {
   readonly certificates: TestCertificates;
-  /** `starttls`: in the clear at first. `tls`: from the first byte. */
+  /** `starttls`: plain text at first. `tls`: from the first byte. */
   readonly security: "starttls" | "tls";
-  /** Without one nobody can sign in, and nobody has to. */
+  /** Without it no client can sign in, and none has to. */
   readonly hasSignIn?: boolean;
-  /** The reply to a recipient, such as `550`, by address; all others are taken. */
+  /** The reply to a recipient by address, such as `550`; all others are accepted. */
   readonly refusals?: Readonly<Record<string, number>>;
   /** The reply to each mail, such as `452`. */
   readonly mailRefusal?: number;
-  /** Its text, with all refusals of mails. */
+  /** The text of that reply, with all rejections of mails. */
   readonly refusalText?: string;
-  /** Where it ends the connection without a word. */
-  readonly hangsUpAt?: "signIn" | "recipient" | "data";
-  /** Asks for the mail and does not read it, until `hearAgain`. */
+  /** The step at which the server closes the connection without a reply. */
+  readonly closesAt?: "signIn" | "recipient" | "data";
+  /** Asks for the mail and does not read it until `resumeReading` is called. */
   readonly isDeaf?: boolean;
-  /** Takes the mail, and never says so. */
+  /** Reads the mail, and never acknowledges it. */
   readonly isSilentAfterData?: boolean;
 };
 
@@ -45,21 +46,21 @@ export interface MailReceiver extends AsyncDisposable {
   readonly mails: readonly ReceivedMail[];
   /** How many clients have come. */
   connections(): number;
-  /** How many times somebody has sent a password. */
+  /** How many times a client has sent a password. */
   signIns(): number;
-  hearAgain(): void;
-  /** Resolves when a mail has arrived whole, whether or not that is said to the client. */
+  resumeReading(): void;
+  /** Resolves when a mail has arrived completely, acknowledged or not. */
   mailArrived(): Promise<unknown>;
-  /** Takes no more clients, and resolves when none is connected any more. */
+  /** Accepts no more clients, and resolves when none is connected. */
   allGone(): Promise<unknown>;
 }
 
-/** A server that speaks SMTP as it should, and refuses what it is told to. */
+/** A correct SMTP server that rejects what the options name. */
 export async function startMailReceiver(options: ReceiverOptions): Promise<MailReceiver> {
   const { certificates, hasSignIn = true, refusals = {} } = options;
   const mails: ReceivedMail[] = [];
   const arrival = Promise.withResolvers<void>();
-  const deaf = Promise.withResolvers<void>();
+  const unread = Promise.withResolvers<void>();
   let signIns = 0;
   const settings: SMTPServerOptions = {
     key: certificates.key,
@@ -71,20 +72,20 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
     logger: false,
     onAuth({ username, password }, _session, callback) {
       signIns++;
-      if (options.hangsUpAt === "signIn") return hangUpOnAll();
+      if (options.closesAt === "signIn") return closeAll();
       if (username === MAIL_USERNAME && password === MAIL_PASSWORD) callback(null, { user: username });
-      // What an unkind server says to everybody who can read its replies.
+      // The greeting of a server that sends text for readers of its replies.
       else callback(new Error(`no ${username} with ${password}`));
     },
     onRcptTo({ address }, _session, callback) {
-      if (options.hangsUpAt === "recipient") return hangUpOnAll();
+      if (options.closesAt === "recipient") return closeAll();
       const code = refusals[address];
       callback(code === undefined ? null : replyError(code, `not ${address}`));
     },
     onData(stream, session, callback) {
-      if (options.hangsUpAt === "data") return hangUpOnAll();
+      if (options.closesAt === "data") return closeAll();
       if (options.isDeaf) {
-        deaf.promise.then(() => stream.resume());
+        unread.promise.then(() => stream.resume());
         return;
       }
       const chunks: Buffer[] = [];
@@ -109,15 +110,15 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
     },
   };
   const smtp = new SMTPServer(settings);
-  // A client that leaves in the middle is what some tests are about.
+  // Some tests are about a client that closes the connection in the middle.
   smtp.on("error", () => {});
   const connections = new Connections(smtp.server);
-  // TLS first: cut from below, it would not notice.
-  const hangUpOnAll = () => {
+  // TLS first: it would not notice that the TCP connection below is closed.
+  const closeAll = () => {
     for (const { _socket } of smtp.connections as Set<{ _socket: Socket }>) _socket.destroy();
   };
   const end = async () => {
-    hangUpOnAll();
+    closeAll();
     await connections.end();
   };
   smtp.listen(0, "127.0.0.1");
@@ -127,7 +128,7 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
     mails,
     connections: () => connections.count,
     signIns: () => signIns,
-    hearAgain: () => deaf.resolve(),
+    resumeReading: () => unread.resolve(),
     mailArrived: () => arrival.promise,
     allGone: () => connections.allGone(),
     [Symbol.asyncDispose]: end,
@@ -136,16 +137,16 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
 
 export interface RawReceiver extends AsyncDisposable {
   readonly port: number;
-  /** Everything that clients have sent, in the order in which it came. */
-  heard(): string;
+  /** Everything that clients have sent, in the order of arrival. */
+  received(): string;
   connected(): Promise<unknown>;
   allGone(): Promise<unknown>;
 }
 
-/** What a raw server does with a client. */
-export type Conduct = (client: Socket, heard: (callback: (line: string) => void) => void) => void;
+/** How a raw server treats a client. */
+export type Conduct = (client: Socket, onLine: (callback: (line: string) => void) => void) => void;
 
-/** A server that follows no protocol but its own; whatever it is sent is kept. */
+/** A server without a protocol; it keeps everything that clients send. */
 export async function startRawReceiver(conduct: Conduct): Promise<RawReceiver> {
   const chunks: Buffer[] = [];
   const connection = Promise.withResolvers<void>();
@@ -167,53 +168,53 @@ export async function startRawReceiver(conduct: Conduct): Promise<RawReceiver> {
   await once(server, "listening");
   return {
     port: portOf(server),
-    heard: () => Buffer.concat(chunks).toString("latin1"),
+    received: () => Buffer.concat(chunks).toString("latin1"),
     connected: () => connection.promise,
     allGone: () => connections.allGone(),
     [Symbol.asyncDispose]: () => connections.end(),
   };
 }
 
-/** Accepts and says nothing. */
+/** Accepts the connection and sends nothing. */
 export const silence: Conduct = () => {};
 
-/** Says nothing but good-bye. */
+/** Sends a farewell only. */
 export const hangUp: Conduct = (client) => {
   client.end();
 };
 
-/** Talks without ever coming to the end of a sentence. */
+/** Sends text without ever ending the line. */
 export const endless: Conduct = (client) => {
   client.write("x".repeat(1_000_000));
 };
 
-/** Greets, then hangs up. */
+/** Greets, then closes the connection. */
 export const hangUpAfterGreeting: Conduct = (client) => {
   client.end("220 localhost ESMTP\r\n");
 };
 
-/** A whole conversation in the clear, for whoever takes part: STARTTLS was taken out of it on the way. */
-export const stripped: Conduct = (client, heard) => {
+/** A complete dialogue in plain text without STARTTLS, as after an attack that removed it. */
+export const stripped: Conduct = (client, onLine) => {
   client.write("220 localhost ESMTP\r\n");
-  heard((line) => {
+  onLine((line) => {
     if (/^EHLO/i.test(line)) client.write("250-localhost\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n");
     else if (/^AUTH/i.test(line)) client.write("235 welcome\r\n");
     else if (/^DATA/i.test(line)) client.write("354 go on\r\n");
-    else if (/^STARTTLS/i.test(line)) client.write("502 never heard of it\r\n");
+    else if (/^STARTTLS/i.test(line)) client.write("502 command not implemented\r\n");
     else client.write("250 yes\r\n");
   });
 };
 
-/** Offers STARTTLS and answers it with `answer`; then it does nothing more, or hangs up. */
+/** Offers STARTTLS and answers it with `answer`; then it does nothing more, or closes the connection. */
 export const answerToStartTls =
-  (answer: string, hangsUp = false): Conduct =>
-  (client, heard) => {
+  (answer: string, closes = false): Conduct =>
+  (client, onLine) => {
     client.write("220 localhost ESMTP\r\n");
-    heard((line) => {
+    onLine((line) => {
       if (/^EHLO/i.test(line)) client.write("250-localhost\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n");
       if (line !== "STARTTLS") return;
       client.write(answer);
-      if (hangsUp) client.end();
+      if (closes) client.end();
     });
   };
 
@@ -227,7 +228,7 @@ class Connections {
     server.on("connection", (client) => this.#clients.add(client));
   }
 
-  /** Since the beginning. */
+  /** Since the start. */
   get count(): number {
     return this.#clients.size;
   }

@@ -1,5 +1,5 @@
 /**
- * Agents that have a socket and nothing else, any number in one process: they beat by `ping`, and start the tasks that
+ * Agents that have a socket and nothing else, any number in one process: they send `ping`, and start the tasks that
  * say so. A program, see program.ts.
  */
 import { say, settingsOfThisProgram } from "./program.ts";
@@ -11,11 +11,11 @@ export type SocketAgentsSettings = {
 export type SocketAgentsSaid =
   /** All are connected, and each has had an answer to its first `ping`. */
   | { what: "connected" }
-  /** One has the word of the server that its task runs. */
+  /** The server has confirmed that the task runs. */
   | { what: "started"; taskId: string }
   | { what: "closed"; url: string; code: number };
 
-/** Data of a task that is to be started at once; others stay as they were assigned. */
+/** The data of a task that is to be started at once; other tasks stay assigned. */
 export type ToStart = { isToStart: boolean };
 
 type Frame =
@@ -23,10 +23,10 @@ type Frame =
   | { type: "ack"; request_id: string }
   | { type: "other" };
 
-/** Connections opened at the same time: a server has a queue of its own for those it has not accepted yet. */
+/** Connections opened at the same time: a server's queue of unaccepted connections is limited. */
 const OPENED_AT_ONCE = 50;
 
-/** Not when this module is only read for its types. */
+/** Skipped when this module is imported for its types only. */
 if (process.argv[1] === import.meta.filename) await run();
 
 async function run(): Promise<void> {
@@ -40,7 +40,7 @@ async function run(): Promise<void> {
   tell({ what: "connected" });
 }
 
-/** @param phase when in its interval it beats, so that a fleet does so evenly */
+/** @param phase of its heartbeats in the interval, so that a fleet spreads them evenly */
 async function connect(
   { url, protocols }: SocketAgentsSettings["agents"][number],
   beatIntervalMs: number,

@@ -1,4 +1,4 @@
-/** Things that arrive one by one, and how to wait for a certain one. */
+/** Items that arrive one by one, and how to wait for a certain one. */
 
 export class Stream<Item> {
   readonly items: Item[] = [];
@@ -6,20 +6,20 @@ export class Stream<Item> {
 
   add(item: Item): void {
     this.items.push(item);
-    for (const look of [...this.#waiting]) look(item);
+    for (const check of [...this.#waiting]) check(item);
   }
 
-  /** The first that fits, come already or yet to come. */
+  /** The first item that matches, now or later. */
   first(fits: (item: Item) => boolean): Promise<Item> {
     const known = this.items.find(fits);
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve) => {
-      const look = (item: Item) => {
+      const check = (item: Item) => {
         if (!fits(item)) return;
-        this.#waiting.delete(look);
+        this.#waiting.delete(check);
         resolve(item);
       };
-      this.#waiting.add(look);
+      this.#waiting.add(check);
     });
   }
 }

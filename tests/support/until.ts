@@ -1,4 +1,4 @@
-/** Waiting for what no event, answer or output tells: a record or a table of the kernel is read at short intervals. */
+/** Waiting for a condition without a signal: a record or a table of the kernel is read at short intervals. */
 import { setTimeout as delay } from "node:timers/promises";
 
 const INTERVAL_MS = 20;
@@ -6,17 +6,17 @@ const INTERVAL_MS = 20;
 const LIMIT_MS = 20_000;
 
 /**
- * Looks until there is something. Where there is a signal, wait for the signal instead.
+ * Checks until there is a result. Where there is a signal, wait for the signal instead.
  * @returns the first result that is neither undefined nor false
  */
 export async function until<Value>(
-  look: () => Promise<Value | undefined | false> | Value | undefined | false,
+  check: () => Promise<Value | undefined | false> | Value | undefined | false,
   what: string,
   limitMs = LIMIT_MS,
 ): Promise<Value> {
   const untilMs = performance.now() + limitMs;
   for (;;) {
-    const found = await look();
+    const found = await check();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > untilMs) throw new Error(`waited too long for ${what}`);
     await delay(INTERVAL_MS);

@@ -9,7 +9,7 @@ const COMMAND = join(import.meta.dirname, "..", "..", "benchmarks", "run.ts");
 const run = (...words: string[]) => spawnSync(process.execPath, [COMMAND, ...words], { encoding: "utf8" });
 
 describe("npm run bench", () => {
-  it("says what there is to measure", () => {
+  it("lists the benchmarks", () => {
     const { status, stdout } = run("--help");
     expect(status).toBe(0);
     for (const { name, summary } of BENCHMARKS) {
@@ -18,7 +18,7 @@ describe("npm run bench", () => {
     }
   });
 
-  it("refuses a name it does not know, before it runs any", () => {
+  it("refuses an unknown name before any benchmark runs", () => {
     const { status, stdout, stderr } = run("strategies", "strategy");
     expect(status).toBe(2);
     expect(stdout).toBe("");
@@ -28,12 +28,12 @@ describe("npm run bench", () => {
 });
 
 describe("a benchmark", () => {
-  it("has a name of its own and a summary", () => {
+  it("has a unique name and a summary", () => {
     expect(BENCHMARKS.map(({ name }) => name)).toEqual(["strategies", "http", "failover", "notifications"]);
     for (const { summary } of BENCHMARKS) expect(summary).not.toBe("");
   });
 
-  it("compares each round with the baseline of that round, and holds the median against the bound", () => {
+  it("compares each round with the baseline of that round, and the median with the bound", () => {
     const values = {
       what: "work",
       unit: "ms",

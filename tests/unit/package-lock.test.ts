@@ -1,4 +1,4 @@
-/** The lock file serves every machine: `npm ci` refuses one that leaves out other platforms' packages. */
+/** The lock file serves every platform: `npm ci` refuses one without the packages of other platforms. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -10,7 +10,7 @@ const lock = JSON.parse(readFileSync(join(import.meta.dirname, "../../package-lo
 };
 
 describe("the lock file", () => {
-  it("has an entry for every optional dependency, whatever platform it is for", () => {
+  it("has an entry for every optional dependency of any platform", () => {
     const missing = Object.entries(lock.packages).flatMap(([path, { optionalDependencies = {} }]) =>
       Object.keys(optionalDependencies).filter(
         (name) =>

@@ -274,7 +274,7 @@ describe("mail by SMTP", () => {
         failure(/does not offer STARTTLS, so nothing was sent/, false),
       );
       await receiver.allGone();
-      expect(receiver.heard()).toBe("EHLO [127.0.0.1]\r\n");
+      expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\n");
     });
 
     it("refuses STARTTLS, sends nothing and keeps the password", async () => {
@@ -283,7 +283,7 @@ describe("mail by SMTP", () => {
         failure(/refused STARTTLS, so nothing was sent: 554 no/, false),
       );
       await receiver.allGone();
-      expect(receiver.heard()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
+      expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
     });
 
     it("speaks on in the clear after STARTTLS, is not taken for the server", async () => {
@@ -291,7 +291,7 @@ describe("mail by SMTP", () => {
       await using receiver = await startRawReceiver(answerToStartTls(injected));
       expect(await send({ port: receiver.port })).toEqual(failure(/in the clear/, false));
       await receiver.allGone();
-      expect(receiver.heard()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
+      expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
     });
 
     it("refuses everything, does not keep the mail from being tried again", async () => {
@@ -361,9 +361,9 @@ describe("mail by SMTP", () => {
       ["signIn", /failed while signing in/],
       ["recipient", /failed while sending the mail/],
       ["data", /failed while sending the mail/],
-    ] as const)("because it hangs up at %s, goes on with other things", async (hangsUpAt, reason) => {
+    ] as const)("because it hangs up at %s, goes on with other things", async (closesAt, reason) => {
       for (const security of ["starttls", "tls"] as const) {
-        await using receiver = await startMailReceiver({ certificates, security, hangsUpAt });
+        await using receiver = await startMailReceiver({ certificates, security, closesAt });
         expect(await send({ port: receiver.port, security })).toEqual(failure(reason, false));
         await receiver.allGone();
         await expectPing();
@@ -418,7 +418,7 @@ describe("mail by SMTP", () => {
         expect(await send({ port: receiver.port, security }, { text }, 2 * SOON_MS)).toEqual(
           failure(/gave up after 2000 ms while sending the mail/, false),
         );
-        receiver.hearAgain();
+        receiver.resumeReading();
         await receiver.allGone();
       },
     );

@@ -1,6 +1,6 @@
 /**
- * The agent of every runtime that is tried: the client as it is published beside it, and nothing of this project.
- * Told what to be by its one argument, or by the page's query.
+ * The agent that runs in every tested runtime: the published client beside it, and no other file of this project.
+ * Its settings are its one argument, or the page's query.
  */
 import { Agent } from "./index.js";
 

@@ -1,6 +1,7 @@
 /**
- * The runtimes that are tried beside the one that runs the tests. Each is taken from this machine; the whole check
- * (`CI`) installs what is missing, anybody else goes without.
+ * The runtimes that are tested beside the one that runs the tests. Each is taken from this machine; the complete
+ * check
+ * (`CI`) installs the missing ones, a developer's run skips them.
  */
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
@@ -8,7 +9,7 @@ import { delimiter, join } from "node:path";
 
 const MAY_INSTALL = process.env.CI === "true";
 
-/** For a download, on a slow line. */
+/** For a download over a slow connection. */
 const INSTALL_LIMIT_MS = 300_000;
 
 /** The programs of that name, in the order of the path. */
@@ -24,7 +25,7 @@ function onPath(name: string): string[] {
   });
 }
 
-/** @returns whether it went well; what it said is shown if it did not */
+/** @returns whether the command succeeded; its output is shown if it did not */
 function attempt(command: string, words: readonly string[]): boolean {
   try {
     execFileSync(command, words, { stdio: "pipe", timeout: INSTALL_LIMIT_MS });
@@ -49,14 +50,15 @@ export function fromNpm(name: "deno" | "bun", root: string): string | null {
   const dir = join(root, name);
   const words = ["install", "--prefix", dir, "--no-audit", "--no-fund", "--loglevel", "error"];
   const file = join(dir, "node_modules", ".bin", name);
-  // Its script fetches the program for this platform, if the registry did not bring it; without either it does not run.
+  // Its script fetches the program for this platform if the registry did not deliver it; without either it does not
+  // run.
   const allowed = JSON.stringify({ private: true, allowScripts: { [name]: true } });
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, "package.json"), allowed);
   return attempt("npm", [...words, name]) && attempt(file, ["--version"]) ? file : null;
 }
 
-/** A browser that can be run without a screen. */
+/** A browser that runs without a screen. */
 export function chromium(): string | null {
   const names = ["chromium", "chromium-browser", "google-chrome"];
   const found = () => names.flatMap(onPath)[0] ?? null;

@@ -1,4 +1,4 @@
-/** A Worker that submits a task and waits for its end: the client as it is published, in workerd. */
+/** A Worker that submits a task and waits for its end, with the published client in workerd. */
 import { DistributedCoordinator, isFinished } from "./index.js";
 
 export default {

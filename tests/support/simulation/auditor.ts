@@ -95,7 +95,7 @@ export class Auditor {
     }
   }
 
-  /** No accepted task is lost, each is completed, and an acknowledged result stands. */
+  /** No accepted task is lost, each is completed, and an acknowledged result stays. */
   checkTasks(
     cluster: SimulatedCluster,
     accepted: readonly string[],
@@ -144,7 +144,7 @@ export class Auditor {
       });
       const done = attempts.filter(({ outcome }) => outcome === "completed");
       if (done.length > 1) this.findings.push(`task ${id} was completed twice`);
-      // A late result may have completed it, and then later attempts were given.
+      // A late result may have completed the task, and later attempts may exist then.
       if ((done[0] ?? attempts.at(-1))?.attempt !== tasks.get(id)?.attempt)
         this.findings.push(`task ${id} does not agree with its attempts`);
     }
@@ -189,13 +189,13 @@ export class Auditor {
     )) {
       if (records.length > 1) this.findings.push(`${key} has ${records.length} records of one failure`);
     }
-    // One that died before its registration was answered was never accepted.
+    // An agent that crashed before its registration was answered was never accepted.
     for (const agent of agents.filter(({ isAlive, lastSignMs }) => !isAlive && lastSignMs.size > 0)) {
       const incarnation = Math.max(...agent.lastSignMs.keys());
       const isRecorded = timeouts.some(
         (failure) => failure.agent_id === agent.id && Number(failure.details.incarnation) >= incarnation,
       );
-      if (!isRecorded) this.findings.push(`${agent.id} died and nobody noticed`);
+      if (!isRecorded) this.findings.push(`${agent.id} crashed and has no failure record`);
     }
     this.#checkNotified(cluster, failures);
   }

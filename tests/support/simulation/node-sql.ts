@@ -1,4 +1,4 @@
-/** Node's own SQLite as the storage layer wants it. */
+/** Node's own SQLite behind the interface of the storage layer. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Sql, SqlValue } from "../../../src/storage/sql.ts";
 
@@ -15,7 +15,7 @@ export class Crash extends Error {
 export class NodeSql implements Sql {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  /** Asked once for each outermost transaction that is about to commit. */
+  /** Asked at each outermost transaction that is about to commit. */
   readonly #fateOf: () => Fate;
   readonly #onCommit: () => void;
   #isDead = false;

@@ -106,7 +106,7 @@ export class ScriptedCluster {
     );
   }
 
-  /** By an operator, unless the agent itself asks for it. */
+  /** By an operator unless the agent itself asks for it. */
   drain(id: string, request: Partial<DrainRequest> = {}, isItself = false): Outcome<Agent> {
     return this.cluster.coordinator.serve((service) =>
       service.drain(id, { mode: "finish", ...request }, isItself ? this.#principalOf(id) : ADMIN),
@@ -171,20 +171,20 @@ export class ScriptedCluster {
   }
 }
 
-/** The value of an outcome that has to be good. */
+/** The value of an outcome that must be a success. */
 export function good<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`refused: ${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;
 }
 
-/** The lock of an acquisition that has to be granted at once. */
+/** The lock of an acquisition that must be granted at once. */
 export function granted(outcome: Outcome<LockAnswer>): Lock {
   const { lock } = good(outcome);
   if (lock === null) throw new Error("queued, not granted");
   return lock;
 }
 
-/** Why it was refused. */
+/** The problem of an outcome that must be a refusal. */
 export function bad(outcome: Outcome<unknown>): Problem {
   if (outcome.ok) throw new Error(`not refused: ${JSON.stringify(outcome.value)}`);
   return outcome.problem;

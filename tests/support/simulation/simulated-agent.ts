@@ -30,7 +30,7 @@ export class SimulatedAgent {
   readonly id: string;
   readonly group: string;
   readonly timeoutMs: number;
-  /** When each incarnation's last sign of life was processed by its group. */
+  /** When the group processed the last sign of life of each incarnation. */
   readonly lastSignMs = new Map<number, number>();
   readonly results: AcknowledgedResult[] = [];
   readonly grants: { resource: string; token: number }[] = [];

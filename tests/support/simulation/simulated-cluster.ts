@@ -21,7 +21,7 @@ import type { World } from "./world.ts";
 
 export type ClusterOptions = {
   config?: ConfigInput;
-  /** The probability that a commit of any object is its instance's last act. */
+  /** The probability that a commit of any object crashes its instance. */
   crashesPerCommit?: number;
   onGroupCommit?(group: string, database: DatabaseSync): void;
 };
@@ -32,11 +32,11 @@ export class SimulatedCluster {
   readonly notifier: SimulatedObject<Notifier>;
   /** The notifications of the channel `log`. */
   readonly logged: Record<string, unknown>[] = [];
-  /** Attempts in wake-ups as taken from their agents, delivered or not. */
+  /** Attempts that wake-ups named as revoked, delivered or not. */
   readonly revoked: (Revocation & { agentId: string })[] = [];
   /** The messages that arrived at the receiver of webhooks, repeats included. */
   readonly received: { id: string; body: unknown }[] = [];
-  /** What that receiver answers. */
+  /** The receiver's answer. */
   answers: () => { status: number; retryAfter: string | null } = () => ({ status: 200, retryAfter: null });
   crashesPerCommit: number;
   readonly #groups = new Map<string, SimulatedObject<AgentGroup>>();

@@ -8,7 +8,7 @@ import { type Fate, NodeSql } from "./node-sql.ts";
 import { SimulatedSockets } from "./simulated-sockets.ts";
 import type { World } from "./world.ts";
 
-/** After a throwing alarm the platform tries again in this time. */
+/** The platform retries an alarm that throws after this time. */
 const ALARM_RETRY_MS = 2000;
 
 export type ObjectOptions<Service> = {
@@ -41,7 +41,7 @@ export class SimulatedObject<Service extends object> {
     this.#options = options;
   }
 
-  /** Runs a call on the instance, starting one if need be. A crash inside ends the instance. */
+  /** Runs a call on the instance, starting one if needed. A crash inside ends the instance. */
   serve<Result>(call: (service: Service) => Result): Result {
     if (!this.#options.isUp()) throw new Error("the server is down");
     const live = this.#ensureLive();
@@ -154,7 +154,7 @@ export class SimulatedObject<Service extends object> {
         if (hasAlarm(service)) service.onAlarm(dueMs);
       });
     } catch {
-      // At least once: a failed alarm comes again, unless a new one was set before the crash.
+      // At least once: a failed alarm runs again, unless a new one was set before the crash.
       if (this.#alarmMs === null) this.#store(this.#world.nowMs + ALARM_RETRY_MS);
     }
   }

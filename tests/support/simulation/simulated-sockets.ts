@@ -73,7 +73,7 @@ export class SimulatedSockets implements Sockets {
     this.#sockets.delete(socket.connection.number);
   }
 
-  /** The process is gone, and all its sockets with it. */
+  /** The process has crashed, and all its sockets are closed. */
   cut(): void {
     for (const socket of this.#sockets.values()) socket.closed ??= { code: 1006, reason: "" };
     this.#sockets.clear();

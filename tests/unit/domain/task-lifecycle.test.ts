@@ -23,7 +23,7 @@ import { taskRecord } from "../../support/records.ts";
 
 const NEW = taskRecord({ timeoutMs: 10_000, progressTimeoutMs: 3000, startTimeoutMs: 2000 });
 
-/** What may happen next, given where the task stands; the coordinator asks for nothing else. */
+/** The moves that are possible in the task's state; the coordinator makes no others. */
 const MOVES: Record<string, (task: TaskRecord, nowMs: number) => TaskRecord> = {
   assign: (task, nowMs) => (isFinished(task.status) ? task : assigned(task, `agent-${nowMs % 3}`, nowMs)),
   begin: (task, nowMs) => (isHeld(task.status) ? started(task, nowMs) : task),
@@ -56,20 +56,20 @@ const walks = fc.array(fc.record({ move: fc.constantFrom(...Object.keys(MOVES)),
 
 function walk(
   moves: { move: string; afterMs: number }[],
-  look: (before: TaskRecord, after: TaskRecord, move: string) => void,
+  check: (before: TaskRecord, after: TaskRecord, move: string) => void,
 ): void {
   let nowMs = 1000;
   let task = NEW;
   for (const { move, afterMs } of moves) {
     nowMs += afterMs;
     const next = MOVES[move]?.(task, nowMs) ?? task;
-    look(task, next, move);
+    check(task, next, move);
     task = next;
   }
 }
 
 describe("a task", () => {
-  it("has an attempt that no assignment before had, the next in number, and otherwise keeps it or ends with it", () => {
+  it("has an attempt that no earlier assignment had, the next in number, and otherwise keeps it or ends with it", () => {
     fc.assert(
       fc.property(walks, (moves) => {
         let given = 0;
@@ -78,7 +78,7 @@ describe("a task", () => {
             given += 1;
             expect(after.attempt).toBe(given);
           } else if (after.attempt !== before.attempt) {
-            // A late result: the attempt is the one that did the task, and none follows.
+            // A late result: the attempt is the one that did the task, and no attempt follows.
             expect(after).toMatchObject({ status: "completed", holder: "late" });
             expect(after.attempt).toBeLessThan(before.attempt);
           }
@@ -88,7 +88,7 @@ describe("a task", () => {
     );
   });
 
-  it("leaves an end only by a retry or a late result, and has an instant of ending exactly when it has ended", () => {
+  it("leaves an end only by a retry or a late result, and has an end time exactly when it has ended", () => {
     fc.assert(
       fc.property(walks, (moves) => {
         walk(moves, (before, after) => {
@@ -103,7 +103,7 @@ describe("a task", () => {
     );
   });
 
-  it("has a deadline only while it is held, and the one its time-outs give", () => {
+  it("has a deadline only while it is held, and it is the one of its time-outs", () => {
     fc.assert(
       fc.property(walks, (moves) => {
         walk(moves, (_, after) => {
@@ -114,7 +114,7 @@ describe("a task", () => {
     );
   });
 
-  it("avoids each earlier holder once, however often it had it", () => {
+  it("avoids each earlier holder once, however often the holder had it", () => {
     fc.assert(
       fc.property(walks, (moves) => {
         walk(moves, (_, { previousAgents }) => {
@@ -124,7 +124,7 @@ describe("a task", () => {
     );
   });
 
-  it("takes reports of the attempt it is in, and of no other agent or attempt", () => {
+  it("accepts reports of its current attempt, and of no other agent or attempt", () => {
     const held = started(assigned(NEW, "a", 1), 2);
     expect(attemptStateOf(held, "a", 1)).toBe("current");
     expect(attemptStateOf(held, "b", 1)).toBe("stale");
@@ -133,7 +133,7 @@ describe("a task", () => {
     expect(attemptStateOf(completed(held, null, 3), "a", 1)).toBe("settled");
   });
 
-  it("that is given back is as it was when its attempt was given, however it was lost", () => {
+  it("that is given back is as it was when its attempt was assigned, in any way it was lost", () => {
     const given = assigned({ ...NEW, priority: 1, reassignmentCount: 2, previousAgents: ["b"] }, "a", 1);
     const asItWas = { ...given, assignedAtMs: 1 };
     const { priority, reassignmentCount, previousAgents, attempt, holder } = given;
@@ -154,7 +154,7 @@ describe("a task", () => {
     });
   });
 
-  it("waits in an order that the passing of time alone never changes", () => {
+  it("has a place in the order of urgency that time alone never changes", () => {
     const urgent = urgencyOf(8, 100_000, 600_000);
     const patient = urgencyOf(3, 0, 600_000);
     expect(urgent).toBeLessThan(patient);

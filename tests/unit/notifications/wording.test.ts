@@ -1,4 +1,4 @@
-/** What people are told of an incident, in words. */
+/** The texts about an incident. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fitted } from "../../../src/notifications/webhook/truncation.ts";
@@ -20,17 +20,17 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2
 const anyText = fc.string({ unit: "binary", maxLength: 400 });
 
 describe("printable text", () => {
-  it("is one line without controls, and without what turns its direction", () => {
+  it("is one line without control characters, and without characters that change its direction", () => {
     expect(printable("a\r\nb\tc\u0000\u001b[31m\u202egpj\u2066.exe\u2028d", 100)).toBe("a b c[31mgpj.exe d");
   });
 
-  it("is cut with a sign that it was, never within a character", () => {
+  it("is cut with a mark, never within a character", () => {
     expect(printable("abcdef", 4)).toBe("abc…");
     expect(printable("ab😀😀", 4)).toBe("ab…");
     expect(printable("abc", 0)).toBe("");
   });
 
-  it("is both for any text, and stays as it is the second time", () => {
+  it("is both for any text, and is not changed a second time", () => {
     fc.assert(
       fc.property(anyText, fc.nat(500), (text, maxCharacters) => {
         const line = printable(text, maxCharacters);
@@ -43,7 +43,7 @@ describe("printable text", () => {
 });
 
 describe("small words", () => {
-  it("list names, and count those they leave out", () => {
+  it("list names, and count the omitted ones", () => {
     expect(listed([])).toBe("");
     expect(listed(["a"])).toBe("a");
     expect(listed(["a", "b"])).toBe("a and b");
@@ -53,7 +53,7 @@ describe("small words", () => {
     expect(listed([], 3)).toBe("3");
   });
 
-  it("say how long in the two largest units", () => {
+  it("give a duration in its two largest units", () => {
     expect(durationInWords(0)).toBe("less than a second");
     expect(durationInWords(1000)).toBe("1 second");
     expect(durationInWords(31_900)).toBe("31 seconds");
@@ -62,13 +62,13 @@ describe("small words", () => {
     expect(durationInWords(93_600_000)).toBe("1 day 2 hours");
   });
 
-  it("say when to the second", () => {
+  it("give a time to the second", () => {
     expect(momentInWords("2026-01-31T09:05:00.123Z")).toBe("2026-01-31 09:05:00 UTC");
   });
 });
 
-describe("an incident in words", () => {
-  it("says at a glance what failed, what moved where, what is stranded and what to do", () => {
+describe("the text of an incident", () => {
+  it("summarizes what failed, what moved where, what is stranded and what to do", () => {
     const incident = incidentWith();
     expect(headline(incident)).toBe("Error: worker-7 failed");
     expect(timing(incident)).toBe("since 2026-01-31 09:05:00 UTC");
@@ -93,7 +93,7 @@ describe("an incident in words", () => {
     ]);
   });
 
-  it("says who is back after how long, and asks for nothing once it is over", () => {
+  it("says which agents are back after how long, and asks for no action once it is resolved", () => {
     const incident = resolvedIncident();
     expect(headline(incident)).toBe("Resolved: worker-7 failed");
     expect(timing(incident)).toBe("from 2026-01-31 09:05:00 UTC to 2026-01-31 09:07:00 UTC, 2 minutes");
@@ -104,7 +104,7 @@ describe("an incident in words", () => {
     });
   });
 
-  it("tells every end of a failure apart", () => {
+  it("differs for every end of a failure", () => {
     const at = "2026-01-31T09:05:10.000Z";
     const endings = [
       entryWith({ status: "recovered", recovered_at: at, ended_by: "unregistered" }),
@@ -172,13 +172,13 @@ describe("an incident in words", () => {
     });
   });
 
-  it("falls back to its numbers where it has no summary", () => {
+  it("uses its numbers where it has no summary", () => {
     expect(headline(incidentWith({ summary: "\u0000 \n" }))).toContain(
       "Error: worker-7 failed, 2 tasks moved",
     );
   });
 
-  it("has only bounded and printable lines, whatever agents write", () => {
+  it("has only bounded and printable lines for any text of agents", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const incident = largestIncident(text);
@@ -200,7 +200,7 @@ describe("an incident in words", () => {
 describe("fitted lines", () => {
   const doubled = (text: string) => text.replaceAll("*", "\\*");
 
-  it("say how many are left out", () => {
+  it("count the omitted ones", () => {
     expect(fitted(["one", "two", "three"], 100, doubled)).toBe("one\ntwo\nthree");
     expect(fitted(["one", "two", "three"], 17, doubled)).toBe("one\n… and 2 more");
     expect(fitted(["******", "two"], 19, doubled)).toBe("\\*\\*…\ntwo");

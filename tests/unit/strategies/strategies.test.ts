@@ -1,6 +1,6 @@
 /**
- * Choosing the next agent. The first part holds for every strategy in the registry: a new one
- * is held to it by being registered.
+ * The strategies. The first part holds for every strategy in the registry: a new one is tested by
+ * being registered.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -69,7 +69,7 @@ function context(overrides: Partial<DecisionContext> = {}): DecisionContext {
   };
 }
 
-/** A decision of this strategy, in the given context otherwise. */
+/** A decision of this strategy, in the given context. */
 function decide(
   strategy: Strategy,
   given: PlaceableTask,
@@ -128,7 +128,7 @@ const anyTask = fc.record({
 describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
   "every strategy: %s",
   (_, strategy: Strategy) => {
-    it("chooses somebody eligible if there is anybody, and nobody otherwise", () => {
+    it("chooses an eligible agent if there is one, and none otherwise", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, (candidates, given) => {
           const verdict = decide(strategy, given, candidates, context());
@@ -140,7 +140,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
-    it("does not care for the order of candidates", () => {
+    it("does not depend on the order of candidates", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, fc.infiniteStream(fc.nat()), (candidates, given, chance) => {
           const shuffled = candidates
@@ -155,7 +155,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
-    it("is not swayed by somebody who cannot take the task", () => {
+    it("does not depend on agents that cannot take the task", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, anyCandidate("stranger"), (candidates, given, stranger) => {
           fc.pre(hardExclusion(given, stranger) !== null);
@@ -188,7 +188,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
-    it("accounts for every candidate, as one of those compared or by the reason it was not", () => {
+    it("lists every candidate, as compared or with the reason for its exclusion", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, (candidates, given) => {
           const { candidateCount, excludedCounts, excluded } = decide(strategy, given, candidates, context());
@@ -200,7 +200,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
-    it("never ranks somebody lower for being better in one thing and alike in all others", () => {
+    it("never ranks an agent lower for being better in one factor and equal in all others", () => {
       fc.assert(
         fc.property(anyTask, anyCandidate("a"), (given, one) => {
           fc.pre(hardExclusion(given, one) === null && one.maxConcurrentTasks > 1);
@@ -241,7 +241,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
       );
     });
 
-    it("chooses the same again when its decision is replayed over the candidates it shows", () => {
+    it("chooses the same again when its decision is replayed over the candidates that it shows", () => {
       fc.assert(
         fc.property(someCandidates, anyTask, (candidates, given) => {
           const verdict = decide(strategy, given, candidates, context());
@@ -263,7 +263,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
   },
 );
 
-describe("whom every strategy passes over", () => {
+describe("every strategy excludes", () => {
   const chosen = (candidates: Candidate[], given = task(), given2 = context()) =>
     decide(basic, given, candidates, given2);
 
@@ -292,7 +292,7 @@ describe("whom every strategy passes over", () => {
     ]);
   });
 
-  it("but takes the best of those who failed lately when there is nobody else, and says so", () => {
+  it("no agent that failed lately when it is the only one left, and says so", () => {
     const verdict = chosen([
       candidate("a", { cooldownUntilMs: NOW_MS + 1000, openTasks: 5 }),
       candidate("b", { cooldownUntilMs: NOW_MS + 1000 }),
@@ -332,13 +332,13 @@ describe("whom every strategy passes over", () => {
     expect(verdict.selected).toBe("b");
   });
 
-  it("but takes an earlier holder when there is nobody else, and says so", () => {
+  it("no earlier holder when it is the only one left, and says so", () => {
     const verdict = chosen([candidate("a")], task({ previousAgents: ["a"] }));
     expect(verdict.selected).toBe("a");
     expect(verdict.explanation).toContain("tried before");
   });
 
-  it("nobody it does not know: without agents it says that none is registered", () => {
+  it("no unknown agent: without agents it says that none is registered", () => {
     expect(chosen([]).explanation).toContain("no agent is registered");
   });
 });
@@ -356,12 +356,12 @@ describe("basic", () => {
     expect(decide(basic, task(), agents, backups({ dead: "second" })).selected).toBe("second");
   });
 
-  it("asks nobody who is not eligible, designated or not", () => {
+  it("takes no backup that is not eligible", () => {
     const agents = [candidate("first", { status: "inactive" }), candidate("idle")];
     expect(decide(basic, task(), agents, backups({ dead: ["first"] })).selected).toBe("idle");
   });
 
-  it("else takes who is least loaded for its size", () => {
+  it("takes the least loaded agent for its size when there is no backup", () => {
     const agents = [
       candidate("small", { openTasks: 1, maxConcurrentTasks: 2 }),
       candidate("large", { openTasks: 4, maxConcurrentTasks: 100 }),
@@ -369,7 +369,7 @@ describe("basic", () => {
     expect(decide(basic, task(), agents, context()).selected).toBe("large");
   });
 
-  it("spreads tasks over equals", () => {
+  it("spreads tasks over equal agents", () => {
     const agents = Array.from({ length: 10 }, (_, index) => candidate(`agent-${index}`));
     const counts = new Map<string | null, number>();
     for (let index = 0; index < 1000; index++) {
@@ -380,7 +380,7 @@ describe("basic", () => {
     expect(Math.max(...counts.values())).toBeLessThan(200);
   });
 
-  it("is not led astray by agents named like properties of every object", () => {
+  it("is correct for agents named like properties of every object", () => {
     expect(decide(basic, task(), [candidate("a")], context({ fromAgent: "constructor" })).selected).toBe("a");
   });
 });
@@ -393,11 +393,11 @@ describe("failover", () => {
   const choose = (priority: number, among = agents, given = context()) =>
     decide(failover, task({ priority }), among, given).selected;
 
-  it("gives a high-priority task to the most reliable capable agent even when it is busier", () => {
+  it("gives a high-priority task to the most reliable capable agent even when that agent is busier", () => {
     expect(choose(9)).toBe("reliable");
   });
 
-  it("gives a low-priority task to the least loaded", () => {
+  it("gives a low-priority task to the least loaded agent", () => {
     expect(choose(1)).toBe("idle");
     expect(
       choose(1, [
@@ -407,7 +407,7 @@ describe("failover", () => {
     ).toBe("idle");
   });
 
-  it("gives a medium task to one that does the type well and has room", () => {
+  it("gives a medium task to an agent that does the type well and has room", () => {
     const good = {
       resize: { reliability: { goodWeight: 20, badWeight: 0, atMs: NOW_MS }, meanMs: 1000, samples: 20 },
     };
@@ -423,7 +423,7 @@ describe("failover", () => {
     ).toBe("good with room");
   });
 
-  it("passes over an agent that failed two minutes ago while another exists", () => {
+  it("avoids an agent that failed two minutes ago while another exists", () => {
     const failedLately = candidate("failed", { cooldownUntilMs: NOW_MS + 180_000, reliability: 1 });
     expect(choose(9, [failedLately, candidate("other", { reliability: 0.81 })])).toBe("other");
   });
@@ -453,7 +453,7 @@ describe("failover", () => {
     expect(excludedAt(NOW_MS + 30 * 86_400_000)).toEqual({});
   });
 
-  it("prefers the faster of two alike, and takes who never did the type for typical", () => {
+  it("prefers the faster of two equal agents, and takes an agent without durations for typical", () => {
     const took = (meanMs: number) => ({
       resize: { reliability: { goodWeight: 10, badWeight: 0, atMs: NOW_MS }, meanMs, samples: 10 },
     });
@@ -467,7 +467,7 @@ describe("failover", () => {
     ).toBe("fast");
   });
 
-  it("goes by configured weights", () => {
+  it("uses configured weights", () => {
     const config = {
       ...defaultConfig().failover_config,
       weights: { high: { reliability: 0, capability: 0, load: 1, performance: 0 }, medium: null, low: null },
@@ -478,7 +478,7 @@ describe("failover", () => {
     );
   });
 
-  it("puts backups named for the task, or for the failed agent, before everything else, at a failover and not at first", () => {
+  it("prefers backups named for the task or for the failed agent at a failover, and not at the first assignment", () => {
     const named = task({ priority: 9, backups: ["idle"], hasOwnBackups: true });
     expect(decide(failover, named, agents, context()).selected).toBe("reliable");
     expect(decide(failover, named, agents, context({ fromAgent: "gone" })).selected).toBe("idle");
@@ -492,12 +492,12 @@ describe("failover", () => {
 describe("backup_agent", () => {
   const agents = ["a", "b", "c", "d"].map((id, index) => candidate(id, { reliability: 0.99 - index * 0.01 }));
 
-  it("names the next best as backups when it places a task", () => {
+  it("names the next best agents as backups when it places a task", () => {
     const verdict = decide(backupAgent, task({ priority: 9 }), agents, context());
     expect([verdict.selected, ...verdict.runnersUp]).toEqual(["a", "b", "c"]);
   });
 
-  it("takes the first of the list who can, in the order of the list", () => {
+  it("takes the first eligible agent of the list", () => {
     const listed = task({ priority: 9, backups: ["d", "c", "b"] });
     const given = context({ fromAgent: "a" });
     expect(decide(backupAgent, listed, agents.slice(1), given).selected).toBe("d");

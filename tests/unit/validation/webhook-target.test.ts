@@ -1,4 +1,4 @@
-/** Which addresses are refused, however they are written. */
+/** Addresses that are refused, in any spelling. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { refuseHost, refuseTarget } from "../../../src/validation/webhook-target.ts";
@@ -42,7 +42,7 @@ const LOCAL_NAMES = [
   "db.corp",
 ];
 
-describe("an address to send to", () => {
+describe("the URL of a webhook", () => {
   it("may be a public name over https", () => {
     for (const url of [
       "https://hooks.example/T0/B0/secret",

@@ -1,4 +1,4 @@
-/** What a mail says and how it reads: on a phone, in a conversation, and with hostile text in it. */
+/** The content of an email and its layout: on a phone, in a conversation, and with hostile text in it. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Incident, IncidentEntry } from "../../../../src/contract/incident.ts";
@@ -7,7 +7,7 @@ import { html } from "../../../../src/notifications/email/html-escape.ts";
 import type { NotificationMessage } from "../../../../src/notifications/notification-message.ts";
 
 const RUNS = { numRuns: 300 };
-/** Gmail hides what comes after. */
+/** Gmail hides the text beyond this size. */
 const GMAIL_SHOWS_BYTES = 102_400;
 const MAX_LINE_CHARACTERS = 78;
 
@@ -117,7 +117,7 @@ const resolvedNotice = noticeOf({ status: "resolved", incidents: [RESOLVED] });
 const digestNotice = noticeOf({ kind: "digest", incidents: [incidentOf(), RESOLVED] });
 const testNotice = noticeOf({ kind: "test", severity: "info" });
 
-/** Lines too long, but for one word that is an id or a link. */
+/** Lines that are too long, except a word that is an id or a link. */
 function tooLong(text: string): string[] {
   return text
     .split("\n")
@@ -131,12 +131,12 @@ const tagsOf = (page: string) => page.match(/<[^>]*>/g) ?? [];
 
 const titlesOf = (text: string) => text.split("\n").filter((line) => /^[A-Z][A-Z ]+$/.test(line));
 
-describe("the subject of a mail", () => {
-  it("says how grave it is, how many failed, and where", () => {
+describe("the subject of an email", () => {
+  it("has the severity, the number of failures, and the cluster", () => {
     expect(mailBody(noticeOf()).subject).toBe("[critical] 3 agents failed in cluster default");
   });
 
-  it("stays the same but for its tag when the incident is over, so that the two are one conversation", () => {
+  it("changes only its tag when the incident is resolved, so that both are one conversation", () => {
     expect(mailBody(resolvedNotice).subject).toBe("[resolved] 3 agents failed in cluster default");
   });
 
@@ -158,7 +158,7 @@ describe("the subject of a mail", () => {
     );
   });
 
-  it("tells a digest and a test from an incident", () => {
+  it("differs for a digest and a test", () => {
     expect(mailBody(digestNotice).subject).toBe("[digest] 2 incidents in cluster default, up to critical");
     expect(mailBody({ ...digestNotice, status: "resolved" }).subject).toBe(
       "[digest] 2 incidents in cluster default, all resolved",
@@ -166,7 +166,7 @@ describe("the subject of a mail", () => {
     expect(mailBody(testNotice).subject).toBe("[test] Notifications of cluster default");
   });
 
-  it("is one line of at most 150 characters whatever the names are", () => {
+  it("is one line of at most 150 characters for names of any length", () => {
     fc.assert(
       fc.property(
         fc.string({
@@ -185,10 +185,10 @@ describe("the subject of a mail", () => {
   });
 });
 
-describe("the text of a mail", () => {
+describe("the text of an email", () => {
   const { text } = mailBody(noticeOf());
 
-  it("tells what failed, since when, what moved, what is stranded and what to do, in this order", () => {
+  it("lists what failed, since when, what moved, what is stranded and what to do, in this order", () => {
     expect(titlesOf(text)).toEqual([
       "WHAT FAILED",
       "SINCE WHEN",
@@ -210,7 +210,7 @@ describe("the text of a mail", () => {
     expect(text).toContain("SINCE WHEN\n- 2026-11-22 17:03:11 UTC\n");
   });
 
-  it("ends with the dashboard, the key of the incident and where it comes from", () => {
+  it("ends with the dashboard, the key of the incident and its origin", () => {
     expect(text.trimEnd().split("\n").slice(-4)).toEqual([
       "Dashboard: https://failover.company.org/",
       "",
@@ -219,21 +219,21 @@ describe("the text of a mail", () => {
     ]);
   });
 
-  it("of an incident that is over says who is back, and asks for nothing", () => {
+  it("of a resolved incident says which agents are back, and asks for no action", () => {
     const over = mailBody(resolvedNotice).text;
     expect(titlesOf(over)).toEqual(["WHEN", "WHO IS BACK", "WHAT MOVED WHERE", "LOCKS"]);
     expect(over).toContain("from 2026-11-22 17:03:11 UTC to 2026-11-22 17:31:00 UTC");
     expect(over).toContain("- planner-1 is back after 25 minutes");
   });
 
-  it("of a test says so first, and what works", () => {
+  it("of a test starts with saying so", () => {
     const ofTest = mailBody(testNotice).text;
     expect(ofTest).toMatch(/^This is a test\. Nothing failed\.\n/);
     expect(titlesOf(ofTest)).toEqual(["WHAT WORKS", "WHAT TO DO"]);
     expect(ofTest).not.toContain("planner-1");
   });
 
-  it("of a digest begins with a table of contents and has a section an incident", () => {
+  it("of a digest begins with a table of contents and has a section for each incident", () => {
     const ofDigest = mailBody(digestNotice).text;
     expect(ofDigest).toMatch(
       /^IN THIS MAIL\n1\. Critical: 3 agents failed .*\n2\. Resolved: 3 agents failed /,
@@ -243,13 +243,13 @@ describe("the text of a mail", () => {
     expect(ofDigest.match(/^Dedup key: /gm)).toHaveLength(2);
   });
 
-  it("has no line that a phone or a terminal would break, save for ids and links", () => {
+  it("has no line that a phone or a terminal would break, except ids and links", () => {
     for (const notice of [noticeOf(), resolvedNotice, digestNotice, testNotice]) {
       expect(tooLong(mailBody(notice).text)).toEqual([]);
     }
   });
 
-  it("keeps long ids and links whole, and breaks what has no spaces", () => {
+  it("keeps long ids and links whole, and breaks other text without spaces", () => {
     const id = `agent-${"x".repeat(122)}`;
     const link = `https://failover.company.org/${"path/".repeat(30)}`;
     const entry = entryOf({ agent_id: id, message: "停".repeat(200) });
@@ -259,7 +259,7 @@ describe("the text of a mail", () => {
     expect(tooLong(body.text)).toEqual([]);
   });
 
-  it("shows fifty entries, says how many more there are, and stays within what Gmail shows", () => {
+  it("shows fifty entries, counts the others, and stays within the size that Gmail shows", () => {
     const entries = Array.from({ length: 50 }, (_, at) =>
       entryOf({
         agent_id: `worker-${at}`,
@@ -279,7 +279,7 @@ describe("the text of a mail", () => {
     expect(new TextEncoder().encode(body.html).length).toBeLessThan(GMAIL_SHOWS_BYTES);
   });
 
-  it("of a digest of very many incidents is bounded, and says what it leaves out", () => {
+  it("of a digest of many incidents is bounded, and counts the omitted ones", () => {
     const entries = Array.from({ length: 50 }, (_, at) => entryOf({ agent_id: `worker-${at}` }));
     const incidents = Array.from({ length: 300 }, () => incidentOf({ agents_failed: 50, entries }));
     const { text: ofDigest } = mailBody(noticeOf({ kind: "digest", incidents }));
@@ -291,8 +291,8 @@ describe("the text of a mail", () => {
   });
 });
 
-describe("the page of a mail", () => {
-  it("says the same as the text", () => {
+describe("the HTML of an email", () => {
+  it("has the same content as the text", () => {
     for (const notice of [noticeOf(), resolvedNotice, digestNotice, testNotice]) {
       const { text, html: page } = mailBody(notice);
       const words = (value: string) =>
@@ -310,7 +310,7 @@ describe("the page of a mail", () => {
     }
   });
 
-  it("fits a phone and the dark, and fetches nothing", () => {
+  it("fits a phone and dark mode, and loads no external resource", () => {
     const page = mailBody(noticeOf()).html;
     expect(page).toContain("max-width:600px");
     expect(page).toContain('<meta name="color-scheme" content="light dark">');
@@ -318,7 +318,7 @@ describe("the page of a mail", () => {
     expect(page.match(/https?:\/\/[^"]*/g)).toEqual(["https://failover.company.org/"]);
   });
 
-  it("escapes all that it is given", () => {
+  it("escapes all values", () => {
     const message = `<img src=x onerror="alert(1)"> & 'quoted' </li></ul><script>`;
     const incidents = [incidentOf({ entries: [entryOf({ message })], summary: "<b>bold</b>" })];
     const page = mailBody(noticeOf({ incidents, cluster: "<i>" })).html;
@@ -328,7 +328,7 @@ describe("the page of a mail", () => {
     );
   });
 
-  it("links to nothing but http", () => {
+  it("links to http and https addresses only", () => {
     for (const dashboardUrl of ["javascript:alert(1)", "data:text/html,x", "not an address", null]) {
       const body = mailBody(noticeOf({ dashboardUrl }));
       expect(body.html).not.toContain("<a ");
@@ -338,7 +338,7 @@ describe("the page of a mail", () => {
     expect(page).toContain('<a href="https://a.org/%22onclick=%22x" style=');
   });
 
-  it("has the same tags whatever the texts of agents are, and no line of theirs looks like a title", () => {
+  it("has the same tags for any text of agents, and no such text looks like a title", () => {
     const hostile = fc.string({
       unit: fc.constantFrom(
         "<",
@@ -382,7 +382,7 @@ describe("the page of a mail", () => {
   });
 });
 
-/** One text in every place where an agent's words may stand. */
+/** One text in every field that an agent can write. */
 function hostileEntry(text: string): IncidentEntry {
   return entryOf({
     agent_id: text,
@@ -396,8 +396,8 @@ function hostileEntry(text: string): IncidentEntry {
   });
 }
 
-describe("a mail", () => {
-  it("is the same each time, since a provider compares what comes twice under one id", () => {
+describe("an email", () => {
+  it("is the same for each attempt, since a provider compares requests with the same id", () => {
     expect(mailBody(noticeOf())).toEqual(mailBody(structuredClone(noticeOf())));
   });
 });

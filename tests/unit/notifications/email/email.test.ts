@@ -1,4 +1,4 @@
-/** The channel `email`: which way a mail goes, when it does not go, and what an operator reads then. */
+/** The channel `email`: the transport of an email, the errors that prevent sending, and their texts. */
 import { describe, expect, it } from "vitest";
 import { EmailNotificationConfig } from "../../../../src/contract/config/notification.ts";
 import { defaultConfig } from "../../../../src/contract/config.ts";
@@ -32,7 +32,7 @@ const notice: NotificationMessage = {
 const ready = { recipients: ["ops@company.org"], from: "alerts@company.org", api_key: "key-1" };
 const bySmtp = { ...ready, provider: "smtp", smtp_server: "smtp.company.org" } as const;
 
-/** Carriers that keep what they are given and answer as told. */
+/** Transports that record their calls and give prepared answers. */
 class Post {
   readonly requests: HttpRequest[] = [];
   readonly mails: { server: SmtpServer | null; mail: Mail; timeoutMs: number }[] = [];
@@ -90,9 +90,9 @@ async function refusalOf(config: Partial<EmailNotificationConfig>, post = new Po
   return delivery.error;
 }
 
-describe("a mail that is not set up", () => {
+describe("an email without a complete configuration", () => {
   it.each([
-    ["nobody to send it to", { ...bySmtp, recipients: [] }, "email_notification.recipients"],
+    ["no recipients", { ...bySmtp, recipients: [] }, "email_notification.recipients"],
     ["no sender", { ...bySmtp, from: "" }, "email_notification.from"],
     [
       "a user name that is no address",
@@ -135,25 +135,25 @@ describe("a mail that is not set up", () => {
       ],
     ]),
   ] satisfies [string, Partial<EmailNotificationConfig>, string][])(
-    "fails for good with %s, and names the key to set",
+    "fails permanently with %s, and names the key to set",
     async (_, config, key) => {
       expect(await refusalOf(config)).toContain(key);
     },
   );
 
-  it("fails for good without Cloudflare's binding, and says which", async () => {
+  it("fails permanently without Cloudflare's binding, and names the binding", async () => {
     const post = new Post();
     post.hasBinding = false;
     expect(await refusalOf({ ...ready, provider: "cloudflare" }, post)).toContain("send_email binding EMAIL");
   });
 
-  it("never says what the key is", async () => {
+  it("never shows the key", async () => {
     expect(await refusalOf({ ...ready, provider: "resend", api_key: "sesame\n" })).not.toContain("sesame");
   });
 });
 
-describe("a mail by SMTP", () => {
-  it("goes to the configured server in its time", async () => {
+describe("an email over SMTP", () => {
+  it("goes to the configured server within its time limit", async () => {
     const post = new Post();
     const config = { ...bySmtp, username: "robot", password: "pw-1", timeout_seconds: 2.5 };
     expect(await post.deliver(config)).toEqual(DELIVERED);
@@ -171,13 +171,13 @@ describe("a mail by SMTP", () => {
     ["auto", undefined],
     ["tls", "tls"],
     ["starttls", "starttls"],
-  ] as const)("with the security %s tells the carrier %s", async (smtp_security, security) => {
+  ] as const)("with the security %s tells the transport %s", async (smtp_security, security) => {
     const post = new Post();
     await post.deliver({ ...bySmtp, smtp_security });
     expect(post.mails[0]?.server?.security).toBe(security);
   });
 
-  it("is sent by whoever signs in, if that is an address and no sender is set", async () => {
+  it("has the SMTP user as its sender if that is an address and no sender is set", async () => {
     const post = new Post();
     await post.deliver({ ...bySmtp, from: "", username: "robot@company.org" });
     expect(post.mails[0]?.mail.from).toBe("robot@company.org");
@@ -206,7 +206,7 @@ describe("a mail by SMTP", () => {
   });
 
   it.each([true, false])(
-    "that is refused says why, and for good if the server means it so: %s",
+    "that is rejected has the reason, and fails permanently if the server's reply is permanent: %s",
     async (isPermanent) => {
       const post = new Post();
       post.mailOutcome = { isAccepted: false, reason: "the server said\r\n550 no", isPermanent };
@@ -221,8 +221,8 @@ describe("a mail by SMTP", () => {
   );
 });
 
-describe("a mail by Cloudflare's binding", () => {
-  it("needs nothing but a sender and recipients", async () => {
+describe("an email through Cloudflare's binding", () => {
+  it("needs only a sender and recipients", async () => {
     const post = new Post();
     const { recipients, from } = ready;
     expect(await post.deliver({ provider: "cloudflare", recipients, from })).toEqual(DELIVERED);
@@ -232,7 +232,7 @@ describe("a mail by Cloudflare's binding", () => {
   });
 });
 
-describe("a mail by an HTTP API", () => {
+describe("an email through an HTTP API", () => {
   it.each(APIS)("goes to %s in one request", async (provider) => {
     const post = new Post();
     post.httpOutcome = { isAnswered: true, status: 202, retryAfter: null, bodyStart: "" };
@@ -241,7 +241,7 @@ describe("a mail by an HTTP API", () => {
     expect(post.mails).toEqual([]);
   });
 
-  it("has the notice's id at Resend, so that no try makes a second mail", async () => {
+  it("has the notification's id at Resend, so that a retry makes no second email", async () => {
     const post = new Post();
     await post.deliver({ ...ready, provider: "resend" });
     await post.deliver({ ...ready, provider: "resend" });
@@ -249,14 +249,14 @@ describe("a mail by an HTTP API", () => {
     expect(post.requests[0]?.headers).toMatchObject({ "Idempotency-Key": "message-1" });
   });
 
-  it("goes to a local place where that is allowed", async () => {
+  it("goes to a local API where that is allowed", async () => {
     const post = new Post();
     const config = { ...ready, provider: "resend", api_base_url: "http://127.0.0.1:8025/" } as const;
     expect(await post.deliver(config, { allowLocalTargets: true })).toEqual(DELIVERED);
     expect(post.requests[0]?.url).toBe("http://127.0.0.1:8025/emails");
   });
 
-  it("that Postmark does not give to all is delivered with a note", async () => {
+  it("that Postmark does not deliver to all is delivered with a note", async () => {
     const post = new Post();
     const bodyStart = `{"ErrorCode":0,"Message":"Message OK, but will not deliver to these inactive addresses: a@b.org"}`;
     post.httpOutcome = { isAnswered: true, status: 200, retryAfter: null, bodyStart };
@@ -281,15 +281,18 @@ describe("a mail by an HTTP API", () => {
     ...more,
   });
 
-  it.each([401, 403, 408, 409, 425, 429, 500, 502, 503, 504])("is tried again after %i", async (status) => {
-    expect((await failureOf(answer(status))).isPermanent).toBe(false);
-  });
+  it.each([401, 403, 408, 409, 425, 429, 500, 502, 503, 504])(
+    "is retried after status %i",
+    async (status) => {
+      expect((await failureOf(answer(status))).isPermanent).toBe(false);
+    },
+  );
 
-  it.each([301, 307, 400, 404, 410, 413, 422])("is given up after %i", async (status) => {
+  it.each([301, 307, 400, 404, 410, 413, 422])("fails permanently after status %i", async (status) => {
     expect(await failureOf(answer(status))).toMatchObject({ isPermanent: true, isGone: false });
   });
 
-  it("is tried again when nobody answers", async () => {
+  it("is retried when there is no answer", async () => {
     expect(await failureOf({ isAnswered: false, reason: "no answer within 30 s" })).toEqual({
       isDelivered: false,
       error: "sendgrid did not answer: no answer within 30 s",
@@ -299,7 +302,7 @@ describe("a mail by an HTTP API", () => {
     });
   });
 
-  it("waits as long as it is asked to", async () => {
+  it("is retried after the time that the provider asks for", async () => {
     expect((await failureOf(answer(429, { retryAfter: "120" }))).retryAfterMs).toBe(120_000);
     expect((await failureOf(answer(503, { retryAfter: "Sun, 22 Nov 2026 17:04:16 GMT" }))).retryAfterMs).toBe(
       59_100,
@@ -307,7 +310,7 @@ describe("a mail by an HTTP API", () => {
     expect((await failureOf(answer(503))).retryAfterMs).toBeNull();
   });
 
-  it("that fails says who answered what, in one bounded line", async () => {
+  it("that fails has the provider and its answer in one bounded line", async () => {
     expect((await failureOf(answer(422, { bodyStart: '{"error":\n"no \u202esuch sender"}' }))).error).toBe(
       'sendgrid answered 422: {"error": "no such sender"}',
     );

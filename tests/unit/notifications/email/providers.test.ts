@@ -1,4 +1,4 @@
-/** The requests to mail providers, field by field as their documentation has them. */
+/** The requests to email providers, field by field as in their documentation. */
 import { describe, expect, it } from "vitest";
 import { EmailNotificationConfig } from "../../../../src/contract/config/notification.ts";
 import { endpoint } from "../../../../src/notifications/email/endpoint.ts";
@@ -21,7 +21,7 @@ const configOf = (more: Partial<EmailNotificationConfig> = {}) =>
   EmailNotificationConfig.parse({ api_key: "key-1", ...more });
 
 describe("Resend", () => {
-  it("gets one mail with all recipients, under an id that stays the same", () => {
+  it("gets one email with all recipients, under a stable id", () => {
     const { body, ...rest } = resendRequest(mail, configOf(), "message-1");
     expect(rest).toEqual({
       url: "https://api.resend.com/emails",
@@ -37,7 +37,7 @@ describe("Resend", () => {
 });
 
 describe("Postmark", () => {
-  it("gets the token in its own header, recipients in one text, and the message stream", () => {
+  it("gets the token in its own header, all recipients in one text, and the message stream", () => {
     const { body, ...rest } = postmarkRequest(mail, configOf({ postmark_message_stream: "alerts" }));
     expect(rest).toEqual({
       url: "https://api.postmarkapp.com/email",
@@ -58,7 +58,7 @@ describe("Postmark", () => {
     });
   });
 
-  it("says which recipients it leaves out", () => {
+  it("is reported with the recipients that it leaves out", () => {
     const answer = (message: string) => JSON.stringify({ To: "a@b.c", ErrorCode: 0, Message: message });
     expect(postmarkRefused(answer("OK"))).toEqual([]);
     expect(
@@ -72,7 +72,7 @@ describe("Postmark", () => {
 });
 
 describe("SendGrid", () => {
-  it("gets the recipients as objects, and plain text before the page", () => {
+  it("gets the recipients as objects, and plain text before HTML", () => {
     const { body, ...rest } = sendgridRequest(mail, configOf());
     expect(rest).toEqual({
       url: "https://api.sendgrid.com/v3/mail/send",
@@ -112,12 +112,12 @@ describe("Mailgun", () => {
     expect(body).toContain("night%2Beu%40company.org");
   });
 
-  it("sends from the domain of the sender where none is named", () => {
+  it("uses the domain of the sender where no sending domain is set", () => {
     expect(mailgunRequest(mail, configOf()).url).toBe("https://api.mailgun.net/v3/company.org/messages");
   });
 });
 
-describe("the place of an API", () => {
+describe("the base URL of an API", () => {
   it.each([
     ["https://api.eu.mailgun.net", "https://api.eu.mailgun.net/v3/x"],
     ["https://api.eu.mailgun.net/", "https://api.eu.mailgun.net/v3/x"],
@@ -128,7 +128,7 @@ describe("the place of an API", () => {
     expect(endpoint(base, "/v3/x")).toBe(url);
   });
 
-  it("is replaced for every provider", () => {
+  it("can be replaced for every provider", () => {
     const config = configOf({ api_base_url: "https://proxy.company.org/mail/" });
     const urls = Object.values(MAIL_APIS).map((api) => api.request(mail, config, "message-1").url);
     expect(urls).toEqual([

@@ -1,4 +1,4 @@
-/** The bodies of the presets, held against what their receivers document. */
+/** The bodies of the presets, checked against the documentation of their receivers. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cloudEvent, MAX_INCIDENTS } from "../../../../src/notifications/webhook/cloud-event.ts";
@@ -41,7 +41,7 @@ const hostileText = fc.oneof(
     maxLength: 900,
   }),
 );
-/** The largest notices of every kind, with this text wherever an agent writes. */
+/** The largest notifications of every kind, with this text in every field that an agent can write. */
 const largestNotices = (text: string) => {
   const largest = largestIncident(text);
   const incidents = Array.from({ length: 60 }, () => largest);
@@ -54,7 +54,7 @@ const largestNotices = (text: string) => {
 };
 
 describe("a CloudEvents body", () => {
-  it("has the required attributes, and tells of the incident", () => {
+  it("has the required attributes, and describes the incident", () => {
     const notice = noticeWith();
     expect(cloudEvent(notice)).toEqual({
       specversion: "1.0",
@@ -75,7 +75,7 @@ describe("a CloudEvents body", () => {
     });
   });
 
-  it("says by its type what it is", () => {
+  it("has a type for each kind and status", () => {
     expect(cloudEvent(noticeWith({ incidents: [resolvedIncident()] })).type).toBe(
       "failover.incident.resolved",
     );
@@ -83,7 +83,7 @@ describe("a CloudEvents body", () => {
     expect(cloudEvent(digest(2)).type).toBe("failover.digest");
   });
 
-  it("lists the incidents of a digest, has no subject then, and counts those it leaves out", () => {
+  it("lists the incidents of a digest, has no subject then, and counts the omitted ones", () => {
     const event = cloudEvent(digest(MAX_INCIDENTS + 7));
     expect(event).not.toHaveProperty("subject");
     expect(event.data).not.toHaveProperty("incident");
@@ -91,7 +91,7 @@ describe("a CloudEvents body", () => {
     expect("incidents" in event.data && event.data.incidents).toHaveLength(MAX_INCIDENTS);
   });
 
-  it("has attributes that are strings and not empty, as the specification asks", () => {
+  it("has attributes that are non-empty strings, as the specification requires", () => {
     for (const notice of [noticeWith(), noticeWith({ kind: "test" }), digest(3), digest(0)]) {
       const { data, ...attributes } = cloudEvent(notice);
       expect(data).toBeTypeOf("object");
@@ -135,7 +135,7 @@ describe("a Slack message", () => {
     });
   });
 
-  it("shows at once that it is over", () => {
+  it("begins with the fact that an incident is resolved", () => {
     const { text, blocks } = slackMessage(noticeWith({ incidents: [resolvedIncident()] }));
     expect(text).toContain("Resolved:");
     expect(JSON.stringify(blocks[0])).toContain("🟢 Resolved: worker-7 failed");
@@ -145,14 +145,14 @@ describe("a Slack message", () => {
     expect(JSON.stringify(slackMessage(noticeWith({ kind: "test" })).blocks[1])).toContain("This is a test");
   });
 
-  it("of a digest has a section for each incident, and counts those it leaves out", () => {
+  it("of a digest has a section for each incident, and counts the omitted ones", () => {
     const { blocks } = slackMessage(digest(20));
     expect(blocks[1]).toMatchObject({ text: { text: expect.stringContaining("*Error: summary 0*\nsince") } });
     expect(JSON.stringify(blocks.at(-2))).toContain("and 5 more incidents");
     expect(JSON.stringify(slackMessage(digest(15)))).not.toContain("more incident");
   });
 
-  it("calls nobody and links nothing that an agent wrote", () => {
+  it("mentions no person and links nothing in a text of an agent", () => {
     const message = slackMessage(
       noticeWith({
         incidents: [incidentWith({ summary: HOSTILE, entries: [entryWith({ message: HOSTILE })] })],
@@ -169,7 +169,7 @@ describe("a Slack message", () => {
     expect(message.text).toContain("&amp;lt;!channel&amp;gt;");
   });
 
-  it("stays within Slack's limits, whatever agents write", () => {
+  it("stays within Slack's limits for any text of agents", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         for (const notice of largestNotices(text)) {
@@ -193,7 +193,7 @@ describe("a Slack message", () => {
 });
 
 describe("a Discord message", () => {
-  it("is one embed with a title, what happened in fields, and a colour", () => {
+  it("is one embed with a title, fields for what happened, and a colour", () => {
     const { content, embeds, allowed_mentions } = discordMessage(noticeWith());
     expect(content).toBe("");
     expect(allowed_mentions).toEqual({ parse: [] });
@@ -221,7 +221,7 @@ describe("a Discord message", () => {
     ]);
   });
 
-  it("has a colour for each severity, and one for what is over", () => {
+  it("has a colour for each severity, and one for resolved", () => {
     const notices = [
       ...(["info", "warning", "error", "critical"] as const).map((severity) => noticeWith({ severity })),
       noticeWith({ incidents: [resolvedIncident()] }),
@@ -239,7 +239,7 @@ describe("a Discord message", () => {
     expect(discordMessage(noticeWith({ kind: "test" })).embeds[0]?.description).toContain("This is a test");
   });
 
-  it("makes no link, no mention and no formatting of what an agent wrote", () => {
+  it("makes no link, mention or formatting of a text of an agent", () => {
     const [embed] = discordMessage(
       noticeWith({
         incidents: [incidentWith({ summary: HOSTILE, entries: [entryWith({ message: HOSTILE })] })],
@@ -253,7 +253,7 @@ describe("a Discord message", () => {
     }
   });
 
-  it("stays within Discord's limits, whatever agents write", () => {
+  it("stays within Discord's limits for any text of agents", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         for (const notice of largestNotices(text)) {
@@ -281,7 +281,7 @@ describe("a Discord message", () => {
 });
 
 describe("PagerDuty events", () => {
-  it("trigger an alert that says what happened", () => {
+  it("trigger an alert that describes the incident", () => {
     const link = "https://coordinator.example/?a=1&b=2";
     expect(pagerDutyEvents(noticeWith(), ROUTING)).toEqual([
       {
@@ -328,14 +328,14 @@ describe("PagerDuty events", () => {
     ]);
   });
 
-  it("of a test open an alert without alarm, and close it again", () => {
+  it("of a test open an alert of the lowest severity, and resolve it", () => {
     const events = pagerDutyEvents(noticeWith({ kind: "test", subject: "A test" }), ROUTING);
     expect(events.map(({ event_action }) => event_action)).toEqual(["trigger", "resolve"]);
     expect(new Set(events.map(({ dedup_key }) => dedup_key)).size).toBe(1);
     expect(events[0]?.payload).toMatchObject({ summary: "A test", severity: "info" });
   });
 
-  it("keep long keys apart, and within the limit", () => {
+  it("keep long keys distinct, and within the limit", () => {
     const keyOf = (dedup_key: string) =>
       pagerDutyEvents(noticeWith({ incidents: [incidentWith({ dedup_key })] }), ROUTING)[0]?.dedup_key ?? "";
     const [one, other] = [keyOf(`${"k".repeat(300)}1`), keyOf(`${"k".repeat(300)}2`)];
@@ -344,7 +344,7 @@ describe("PagerDuty events", () => {
     expect(keyOf("k".repeat(255))).toBe("k".repeat(255));
   });
 
-  it("stay within PagerDuty's limits, whatever agents write", () => {
+  it("stay within PagerDuty's limits for any text of agents", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         for (const notice of largestNotices(text)) {

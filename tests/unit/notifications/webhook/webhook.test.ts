@@ -1,4 +1,4 @@
-/** The channel `webhook`: what it sends, how it signs, and what it makes of each answer. */
+/** The channel `webhook`: its requests, its signatures, and its handling of each answer. */
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
@@ -11,7 +11,7 @@ import { signedHeaders } from "../../../../src/notifications/webhook/signature.t
 import { webhookChannel } from "../../../../src/notifications/webhook/webhook.ts";
 import { incidentWith, noticeWith, resolvedIncident } from "../../../support/notices.ts";
 
-// The independent verifier looks at the real clock.
+// The independent verifier reads the real clock.
 const NOW_MS = Date.now();
 const URL_WITH_SECRET = "https://hooks.example/services/T0/B0/hidden-in-the-path?token=hidden-too";
 
@@ -26,7 +26,7 @@ const answered = (status: number, retryAfter: string | null = null): HttpOutcome
   bodyStart: "what the receiver says, hidden-in-the-answer",
 });
 
-/** A world that answers as told, and keeps what was sent. */
+/** An environment that gives prepared answers and keeps the requests. */
 function world(
   webhook: Partial<WebhookNotificationConfig>,
   answers: readonly HttpOutcome[] = [],
@@ -71,7 +71,7 @@ describe("a webhook's request", () => {
     expect(() => verified(KEY, { ...request, body: `${request.body} ` })).toThrow();
   });
 
-  it("carries both signatures while keys change", async () => {
+  it("carries both signatures during a key change", async () => {
     const { sent, deliver } = world({ url: URL_WITH_SECRET, secret: KEY, previous_secret: OLD_KEY });
     await deliver();
     const request = sent[0]?.request;
@@ -81,7 +81,7 @@ describe("a webhook's request", () => {
     expect(request.headers["webhook-signature"]).toMatch(/^v1,[A-Za-z0-9+/]{43}= v1,[A-Za-z0-9+/]{43}=$/);
   });
 
-  it("has the method, address, time-out and headers of the configuration", async () => {
+  it("has the method, URL, time-out and headers of the configuration", async () => {
     const { sent, deliver } = world({
       url: URL_WITH_SECRET,
       method: "PUT",
@@ -113,7 +113,7 @@ describe("a webhook's request", () => {
     ]);
   });
 
-  it("says without any configured header what it is and who sends it", async () => {
+  it("has a content type and a user agent without any configured header", async () => {
     const { sent, deliver } = world({ url: URL_WITH_SECRET, headers: {} });
     await deliver();
     expect(sent[0]?.request.headers).toMatchObject({
@@ -122,7 +122,7 @@ describe("a webhook's request", () => {
     });
   });
 
-  it("keeps its id over tries, and has the time of each", async () => {
+  it("keeps its id over retries, and has the time of each", async () => {
     const first = world({ url: URL_WITH_SECRET, secret: KEY });
     const later = world({ url: URL_WITH_SECRET, secret: KEY }, [], { nowMs: NOW_MS + 61_000 });
     await first.deliver();
@@ -134,7 +134,7 @@ describe("a webhook's request", () => {
     expect(one?.body).toBe(other?.body);
   });
 
-  it("has the shape that the preset says", async () => {
+  it("has the shape of the preset", async () => {
     for (const [preset, field] of [
       ["cloudevents", "specversion"],
       ["slack", "blocks"],
@@ -148,7 +148,7 @@ describe("a webhook's request", () => {
   });
 });
 
-describe("several requests for one notice", () => {
+describe("several requests for one notification", () => {
   const pagerduty = { preset: "pagerduty", routing_key: "r".repeat(32) } as const;
   const digest = noticeWith({
     kind: "digest",
@@ -157,7 +157,7 @@ describe("several requests for one notice", () => {
   const keysOf = (sent: { request: HttpRequest }[]) =>
     sent.map(({ request }) => (JSON.parse(request.body) as { dedup_key: string }).dedup_key);
 
-  it("go to PagerDuty itself when no address is set, in order, each with an id of its own", async () => {
+  it("go to PagerDuty itself when no URL is set, in order, each with an id of its own", async () => {
     const { sent, deliver } = world({ ...pagerduty, url: "" });
     expect(await deliver(digest)).toMatchObject({ isDelivered: true });
     expect(new Set(sent.map(({ request }) => request.url))).toEqual(
@@ -171,7 +171,7 @@ describe("several requests for one notice", () => {
     ]);
   });
 
-  it("stop where the receiver fails, and say where", async () => {
+  it("stop at the first failure, and name it", async () => {
     const { sent, deliver } = world(pagerduty, [answered(202), answered(503, "7")]);
     expect(await deliver(digest)).toMatchObject({
       isDelivered: false,
@@ -181,7 +181,7 @@ describe("several requests for one notice", () => {
     expect(sent).toHaveLength(2);
   });
 
-  it("go on after one whose body the receiver does not like", async () => {
+  it("continue after a request whose body the receiver rejects", async () => {
     const { sent, deliver } = world(pagerduty, [answered(400), answered(202), answered(202)]);
     expect(await deliver(digest)).toMatchObject({
       isDelivered: false,
@@ -190,18 +190,18 @@ describe("several requests for one notice", () => {
     expect(keysOf(sent)).toEqual(["demo/1", "demo/2", "demo/3"]);
   });
 
-  it("open and close the alert of a test", async () => {
+  it("open and resolve the alert of a test", async () => {
     const { sent, deliver } = world(pagerduty);
     await deliver(noticeWith({ kind: "test" }));
     expect(sent.map(({ request }) => JSON.parse(request.body).event_action)).toEqual(["trigger", "resolve"]);
   });
 });
 
-describe("what a webhook makes of an answer", () => {
+describe("the answer to a webhook request", () => {
   const outcomeOf = async (outcome: HttpOutcome) => world({ url: URL_WITH_SECRET }, [outcome]).deliver();
   const failure = { isDelivered: false, isPermanent: false, isGone: false, retryAfterMs: null };
 
-  it("is delivery for 2xx alone", async () => {
+  it("is a delivery for 2xx only", async () => {
     for (const status of [200, 201, 202, 204, 299]) {
       expect(await outcomeOf(answered(status))).toEqual({ isDelivered: true, note: null });
     }
@@ -210,18 +210,18 @@ describe("what a webhook makes of an answer", () => {
     }
   });
 
-  it("is no second request for a redirect", async () => {
+  it("causes no second request for a redirect", async () => {
     expect(await outcomeOf(answered(302))).toEqual({
       ...failure,
       error: "answered 302: redirects are not followed; set the final address",
     });
   });
 
-  it("is the end for 410", async () => {
+  it("fails the webhook permanently for 410", async () => {
     expect(await outcomeOf(answered(410))).toMatchObject({ isGone: true, isPermanent: true });
   });
 
-  it("is the wait that the receiver asks for", async () => {
+  it("can ask for a delay", async () => {
     expect(await outcomeOf(answered(429, "120"))).toEqual({
       ...failure,
       error: "answered 429",
@@ -232,7 +232,7 @@ describe("what a webhook makes of an answer", () => {
     expect(await outcomeOf(answered(503, "soon"))).toMatchObject({ retryAfterMs: null });
   });
 
-  it("is another try when nothing was answered", async () => {
+  it("is retried when it is missing", async () => {
     expect(await outcomeOf({ isAnswered: false, reason: "no answer within 10 s" })).toEqual({
       ...failure,
       error: "no answer within 10 s",
@@ -240,7 +240,7 @@ describe("what a webhook makes of an answer", () => {
   });
 });
 
-describe("a webhook that is not set up", () => {
+describe("a webhook without a complete configuration", () => {
   const refused = async (webhook: Partial<WebhookNotificationConfig>, more: Partial<ChannelTools> = {}) => {
     const { sent, deliver } = world(webhook, [], more);
     const delivery = await deliver();
@@ -249,13 +249,13 @@ describe("a webhook that is not set up", () => {
     return delivery.isDelivered ? "" : delivery.error;
   };
 
-  it("says what to set", async () => {
+  it("is told which key to set", async () => {
     expect(await refused({ url: "" })).toContain("webhook_notification.url");
     expect(await refused({ url: "", preset: "slack" })).toContain("webhook_notification.url");
     expect(await refused({ url: "", preset: "pagerduty" })).toContain("webhook_notification.routing_key");
   });
 
-  it("reaches no place it may not, and says why", async () => {
+  it("calls no forbidden address, and says why", async () => {
     expect(await refused({ url: "https://127.0.0.1/hidden" })).toBe(
       "webhook_notification.url is refused: its host is an IP address, not a name (ALLOW_LOCAL_TARGETS=true allows it)",
     );
@@ -264,7 +264,7 @@ describe("a webhook that is not set up", () => {
     expect(await local.deliver()).toMatchObject({ isDelivered: true });
   });
 
-  it("names the key that is not usable, never its value", async () => {
+  it("names the unusable key, never its value", async () => {
     const short = Buffer.alloc(15, 1).toString("base64");
     for (const bad of ["whsec_", "whsec_not-base64!", "whsec_Zm9vY", short]) {
       const error = await refused({ url: URL_WITH_SECRET, secret: bad });
@@ -278,7 +278,7 @@ describe("a webhook that is not set up", () => {
 });
 
 describe("an error of a webhook", () => {
-  it("leaks neither address, headers, keys nor what was answered", async () => {
+  it("shows neither URL, headers, keys nor the answer", async () => {
     const webhook: Partial<WebhookNotificationConfig> = {
       url: URL_WITH_SECRET,
       headers: { Authorization: "Bearer hidden-in-a-header" },
@@ -336,7 +336,7 @@ describe("Standard Webhooks signatures", () => {
     });
   });
 
-  it("are by the previous key alone when that is all there is", async () => {
+  it("are made by the previous key alone when only that is set", async () => {
     const { sent, deliver } = world({ url: URL_WITH_SECRET, previous_secret: OLD_KEY });
     await deliver(noticeWith({ incidents: [resolvedIncident()] }));
     const request = sent[0]?.request;
@@ -362,7 +362,7 @@ describe("the header Retry-After", () => {
     expect(retryAfterMs("Sun, 06 Nov 1995 08:49:37 GMT", nowMs)).toBe(86_400_000);
   });
 
-  it("asks for nothing when it is past, negative or no such thing", () => {
+  it("means no delay when it is past, negative or malformed", () => {
     for (const header of [
       null,
       "",
@@ -380,7 +380,7 @@ describe("the header Retry-After", () => {
     }
   });
 
-  it("is read from every date as it is written by a server", () => {
+  it("is read from every date that a server can write", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 86_400 }),
@@ -393,7 +393,7 @@ describe("the header Retry-After", () => {
     );
   });
 
-  it("takes two digits of a year for the nearest such year that is not far ahead", () => {
+  it("reads two digits of a year as the nearest such year that is not far ahead", () => {
     const in2070Ms = Date.UTC(2070, 0, 1);
     expect(retryAfterMs("Wednesday, 01-Jan-70 00:00:09 GMT", in2070Ms)).toBe(9000);
     expect(retryAfterMs("Sunday, 06-Nov-94 08:49:37 GMT", Date.UTC(2026, 0, 1))).toBeNull();

@@ -1,9 +1,9 @@
-/** Long work in slices. */
+/** Long work in batches. */
 import { describe, expect, it } from "vitest";
 import { BackgroundWork } from "../../../../src/services/coordinator/background-work.ts";
 import type { UnitOfWork } from "../../../../src/services/unit-of-work.ts";
 
-/** Work of that many slices each, and the events in which it runs. */
+/** Work of that many batches each, and the events in which it runs. */
 function newWork(slices: { failover: number; slots: number }) {
   const deferred: (() => void)[] = [];
   const done: string[] = [];
@@ -29,7 +29,7 @@ function newWork(slices: { failover: number; slots: number }) {
 }
 
 describe("background work", () => {
-  it("runs one slice now and each further one in an event of its own, failover first", () => {
+  it("runs one batch now and each further one in an event of its own, failover first", () => {
     const { work, deferred, done } = newWork({ failover: 2, slots: 1 });
     work.run();
     expect(done).toEqual(["failover"]);
@@ -38,7 +38,7 @@ describe("background work", () => {
     expect(work.hasWork).toBe(false);
   });
 
-  it("is deferred once, however often it is asked for", () => {
+  it("is deferred once, however often it is requested", () => {
     const { work, deferred } = newWork({ failover: 9, slots: 0 });
     work.continueLater();
     work.run();
@@ -46,7 +46,7 @@ describe("background work", () => {
     expect(deferred).toHaveLength(1);
   });
 
-  it("does nothing when there is nothing to do", () => {
+  it("does nothing when there is no work", () => {
     const { work, deferred, done } = newWork({ failover: 0, slots: 0 });
     work.run();
     expect([deferred.length, done.length]).toEqual([0, 0]);

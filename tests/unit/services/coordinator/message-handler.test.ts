@@ -1,4 +1,4 @@
-/** Messages of groups and of the notifier. */
+/** Messages of groups and of the notifier to the coordinator. */
 import { describe, expect, it } from "vitest";
 import type { AgentRecord } from "../../../../src/domain/agent.ts";
 import { MessageHandler } from "../../../../src/services/coordinator/message-handler.ts";
@@ -29,7 +29,7 @@ function newHandler(agents: AgentRecord[] = [], groups: string[] = []) {
 }
 
 describe("a message to the coordinator", () => {
-  it("saves a load for the incarnation that lives, and for no other", () => {
+  it("saves a load for the live incarnation, and for no other", () => {
     const agent = agentRecord({ incarnation: 2 });
     const { calls, handler } = newHandler([agent]);
     const load = { cpu: 0.5, memory: 0.5 };
@@ -64,7 +64,7 @@ describe("a message to the coordinator", () => {
     ]);
   });
 
-  it("is refused for good if it is for another kind of object", () => {
+  it("is refused permanently if it is for another kind of object", () => {
     const { calls, handler } = newHandler();
     expect(handler.apply({ type: "forget_agent", agentId: "a" }, 0)).toContain("forget_agent");
     expect(calls).toEqual([]);

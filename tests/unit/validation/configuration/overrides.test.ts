@@ -1,4 +1,4 @@
-/** What a cluster says otherwise than the file, and how PUT and PATCH change it. */
+/** The overrides of a cluster over the file, and how PUT and PATCH change them. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Config, defaultConfig } from "../../../../src/contract/config.ts";
@@ -266,7 +266,7 @@ describe("a patch", () => {
     [[], ""],
     ["text", ""],
     [undefined, ""],
-  ])("that is %j is refused, since nobody knows the key or it is no patch", (body, path) => {
+  ])("that is %j is refused, since the key is unknown or it is no patch", (body, path) => {
     expect(errorPaths(patchConfig(file, [], body))).toEqual([path]);
     expect(errorPaths(replaceConfig(file, [], body))).toEqual([path]);
   });

@@ -1,4 +1,4 @@
-/** The agents of a cluster in memory: what a placement sees of them. */
+/** The agents of a cluster in memory, as a placement sees them. */
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { AgentRegistry } from "../../../../../src/services/coordinator/agents/agent-registry.ts";
@@ -23,7 +23,7 @@ describe("a candidate", () => {
     expect(candidate?.reliabilityHistory).toBe(agent.reliabilityHistory);
   });
 
-  it("counts the tasks that were given out since it was read", () => {
+  it("counts the tasks that were assigned since it was read", () => {
     const registry = newRegistry();
     registry.save(agentRecord());
     const candidate = registry.candidate("a");
@@ -31,7 +31,7 @@ describe("a candidate", () => {
     expect(candidate?.openTasks).toBe(1);
   });
 
-  it("is silent until that instant in this incarnation alone, and a reload keeps that", () => {
+  it("is silent until that instant in this incarnation alone, also after a reload", () => {
     const registry = newRegistry();
     registry.save(agentRecord({ incarnation: 1 }));
     registry.markSilent("a", 2, 500);

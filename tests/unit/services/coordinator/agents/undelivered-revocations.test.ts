@@ -1,4 +1,4 @@
-/** Revocations that are to be told again: their number is bounded, and they end with their incarnation. */
+/** Revocations that are to be delivered again: their number is bounded, and they end with their incarnation. */
 import { describe, expect, it } from "vitest";
 import { UndeliveredRevocations } from "../../../../../src/services/coordinator/agents/undelivered-revocations.ts";
 
@@ -11,7 +11,7 @@ const revocations = (count: number) =>
   }));
 
 describe("revocations that were not delivered", () => {
-  it("are kept up to 10,000 of all agents, and there is room again for as many as are taken out", () => {
+  it("are kept up to 10,000 of all agents, and each removal makes room for another", () => {
     const undelivered = new UndeliveredRevocations();
     undelivered.add(agent("a"), { revoked: revocations(9_999), before: null }, 0);
     undelivered.add(agent("b"), { revoked: revocations(5), before: null }, 0);
@@ -24,7 +24,7 @@ describe("revocations that were not delivered", () => {
     expect(undelivered.nextWorkMs()).toBeNull();
   });
 
-  it("are of one incarnation alone", () => {
+  it("belong to one incarnation", () => {
     const undelivered = new UndeliveredRevocations();
     undelivered.add(agent("a", 1), { revoked: revocations(2), before: null }, 0);
     undelivered.add(agent("a", 2), { revoked: revocations(1), before: null }, 0);
@@ -34,7 +34,7 @@ describe("revocations that were not delivered", () => {
     expect(undelivered.nextWorkMs()).toBeNull();
   });
 
-  it("are told again after 1 s, 2 s, 4 s and so on, and given up after an hour or so; what came meanwhile is kept", () => {
+  it("are retried after 1 s, 2 s, 4 s and so on, and dropped after about an hour; newer ones are kept", () => {
     const undelivered = new UndeliveredRevocations();
     const find = () => agent("a");
     const waits: number[] = [];

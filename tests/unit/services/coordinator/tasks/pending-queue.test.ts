@@ -23,7 +23,7 @@ function storeOf(urgencies: readonly number[]) {
 const count = (length: number) => Array.from({ length }, (_, index) => index);
 
 describe("a pending queue", () => {
-  it("has every task once, in order, and reads no further than it is asked for", () => {
+  it("has every task once, in order, and reads no further than needed", () => {
     const store = storeOf(count(25));
     const queue = new PendingQueue(store, "resize");
     expect(queue.headUrgency(0)).toBe(0);

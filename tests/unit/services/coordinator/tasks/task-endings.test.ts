@@ -17,7 +17,7 @@ function newEndings() {
 }
 
 describe("the end of a task", () => {
-  it("is in the log with holder and attempt, wakes waiting callers, and fills the holder's slot", () => {
+  it("is in the event log with holder and attempt, wakes waiting callers, and fills the holder's slot", () => {
     const { calls, endings } = newEndings();
     const task = taskRecord({ status: "completed", holder: "a", attempt: 2 });
     endings.announce(task, { type: "task.completed", data: { late: true } }, 7);

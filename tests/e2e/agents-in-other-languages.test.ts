@@ -1,6 +1,6 @@
 /**
- * The agents of examples/ that are not in TypeScript, against a real server: what an agent owes the coordinator, and
- * that nothing of them is left behind.
+ * The agents of examples/ that are not in TypeScript, against a real server: they follow the protocol of agents, and
+ * leave no process or file behind.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { until } from "../support/until.ts";
 
 /** Long enough that a busy machine does not make an agent late. */
 const TIMEOUT_SECONDS = 4;
-/** Several servers' and agents' lives in one test. */
+/** Several lifetimes of servers and agents in one test. */
 const TEST_LIMIT_MS = 120_000;
 
 const api = apiOfThisFile();
@@ -37,19 +37,19 @@ class Program extends ProcessGroup {
     this.#folder = ownFolder;
   }
 
-  /** Files that it has not removed. */
+  /** Files that the agent has not removed. */
   leftFiles(): string[] {
     return readdirSync(this.#folder);
   }
 
-  /** @returns its exit code, once nothing of it is left */
+  /** @returns its exit code, once its whole process group has ended */
   async terminate(): Promise<number | null> {
     this.signal("SIGTERM");
     return this.gone();
   }
 }
 
-/** A lock that the test holds, and that a task waits for: so the test says when the task ends. */
+/** A lock that the test holds and that a task waits for, so that the test decides when the task ends. */
 async function closedGate(cluster: CheckedCluster) {
   const keeper = await cluster.register("keeper", { capabilities: [], heartbeat_timeout_seconds: 3600 });
   const { fencing_token } = await keeper.acquire("gate", { ttl_seconds: 600 });
@@ -95,7 +95,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     }
   }
 
-  it("does its tasks, several at a time, and leaves nothing behind when it is told to end", async () => {
+  it("does its tasks, several at a time, and leaves no process or file behind when it is terminated", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
@@ -105,7 +105,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     await cluster.submit({ id: "steps", type: "take_steps", data: { steps: 3, step_seconds: 0.1 } });
     expect((await cluster.taskOnce("words", isDone, "the words")).result).toEqual({ words: 6 });
     expect((await cluster.taskOnce("steps", isDone, "the steps")).result).toEqual({ steps: 3 });
-    // Done beside one that still runs.
+    // Completed while another task is still running.
     expect(await cluster.task("gated")).toMatchObject({ status: "running", attempt: 1 });
     await gate.open();
     await cluster.taskOnce("gated", isDone, "the gated one");
@@ -116,7 +116,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(agent.leftFiles()).toEqual([]);
   });
 
-  it("says of a task that it cannot be done, and goes on", async () => {
+  it("fails a task of an unknown type, and continues with others", async () => {
     const cluster = api.cluster();
     await using agent = await start(cluster, "a");
     await cluster.submit({ id: "t", type: "count_words", data: { txt: "" } });
@@ -127,7 +127,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect((await cluster.taskOnce("next", isDone, "the next one")).result).toEqual({ words: 0 });
   });
 
-  it("holds a lock as long as it needs it, and nobody else gets it", async () => {
+  it("holds a lock as long as it needs it, and no other agent gets it meanwhile", async () => {
     const cluster = api.cluster();
     const other = await cluster.register("other", { capabilities: [], heartbeat_timeout_seconds: 3600 });
     await using agent = await start(cluster, "a");
@@ -136,7 +136,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     const lock = () => until(async () => (await cluster.locks()).items[0], "the lock to be held");
     const granted = await lock();
     expect(granted).toMatchObject({ resource: "db/orders é", holder: "a" });
-    // A second task of the same agent has to wait like anybody else.
+    // A second task of the same agent has to wait like any other.
     await cluster.submit({ id: "second", type: "use_lock", data: { ...data, steps: 1 } });
     await cluster.taskOnce("second", isRunning, "the second to run");
 
@@ -155,7 +155,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(agent.output()).not.toContain("lost");
   });
 
-  it("fails a task whose lock was taken away", async () => {
+  it("fails a task that has lost its lock", async () => {
     const cluster = api.cluster();
     await using agent = await start(cluster, "a");
     const data = { resource: "disk", steps: 9000, step_seconds: 0.1 };
@@ -168,7 +168,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
   });
 
   it(
-    "goes on working while the server is dead, and what it did counts once",
+    "keeps working while the server is down, and its results count once",
     async () => {
       const cluster = api.cluster();
       const gate = await closedGate(cluster);
@@ -198,13 +198,13 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     TEST_LIMIT_MS,
   );
 
-  it("registers again when its incarnation is over, and keeps what it works on", async () => {
+  it("registers again when its incarnation has ended, and keeps its running tasks", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
     await gate.task("gated");
     await cluster.taskOnce("gated", isRunning, "the gated one to run");
-    // Somebody takes its place, and leaves everything as it is.
+    // Another process replaces the agent and then changes nothing.
     const running_tasks = [{ task_id: "gated", attempt: 1 }];
     const { incarnation } = await cluster.register("a", { capabilities: ["count_words"], running_tasks });
     await until(async () => (await cluster.agent("a")).incarnation > incarnation, "the next incarnation");
@@ -217,7 +217,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(await agent.terminate(), agent.output()).toBe(0);
   });
 
-  it("declared failed, leaves its task to whoever has it now, and begins it anew when it comes back", async () => {
+  it("leaves its task to the new holder after it was declared failed, and gets it under a new attempt when it is back", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
@@ -233,12 +233,12 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     await gate.open();
     expect(await cluster.taskOnce("gated", isDone, "the gated one")).toMatchObject({ attempt: 3 });
     await agent.said(/gave up gated, attempt 1/);
-    // It may have got the lock first: what it did then does not count.
+    // The agent may have got the lock first: its result does not count then.
     await other.said(/gave up gated, attempt 2|complete of gated, attempt 2, was refused/);
     for (const one of [agent, other]) expect(await one.terminate(), one.output()).toBe(0);
   });
 
-  it("gives up what is no longer its own", async () => {
+  it("stops a task that it no longer holds", async () => {
     const cluster = api.cluster();
     await using agent = await start(cluster, "a");
     await cluster.submit({ id: "long", type: "take_steps", data: { steps: 9000, step_seconds: 0.1 } });
@@ -250,7 +250,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(await cluster.task("long")).toMatchObject({ status: "cancelled" });
   });
 
-  it("told to end, finishes what runs within its grace", async () => {
+  it("finishes its running tasks within its grace when it is terminated", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
@@ -266,7 +266,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect((await cluster.agents()).items.map(({ id }) => id)).toEqual(["keeper"]);
   });
 
-  it("told to end, gives back what takes too long", async () => {
+  it("gives back a task that takes longer than its grace when it is terminated", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a", { GRACE_SECONDS: "0" });
@@ -282,7 +282,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect((await cluster.failures()).items).toEqual([]);
   });
 
-  it("killed with -9, loses its task to another, and nothing of it stays", async () => {
+  it("loses its task to another agent after kill -9, and leaves no process or file behind", async () => {
     const cluster = api.cluster();
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
@@ -301,7 +301,7 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(agent.leftFiles()).toEqual([]);
   });
 
-  it("explains itself with --help, and says what is missing", async () => {
+  it("explains its arguments with --help, and names a missing setting", async () => {
     await using help = new Program(language, {}, ["--help"]);
     expect(await help.gone()).toBe(0);
     await help.said(/HEARTBEAT_INTERVAL_SECONDS|heartbeat-interval-seconds/);

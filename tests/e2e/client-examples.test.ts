@@ -1,4 +1,4 @@
-/** Every example in the client's comments compiles, and does what it shows against a real server. */
+/** Every example in the client's comments compiles, and works against a real server. */
 import { execFile } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ const examples: Example[] = globSync("**/*.ts", { cwd: SOURCE })
   )
   .map(({ place, text }, at) => ({ name: `${place}-${at + 1}`, text }));
 
-/** What every example finds: two agents, a task that one of them holds, and a lock. */
+/** The set-up of every example: two agents, a task that one of them holds, and a lock. */
 const programOf = ({ name, text }: Example) => `
 import * as client from "${join(SOURCE, "index.ts")}";
 const { Agent, DistributedCoordinator, NotFoundError, isFinished } = client;
@@ -68,13 +68,13 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-it("every public method has one", () => {
+it("every public method has an example", () => {
   for (const file of ["agent/agent.ts", ...globSync("coordinator/*.ts", { cwd: SOURCE })]) {
     const text = readFileSync(join(SOURCE, file), "utf8");
     const bare = [...text.matchAll(PUBLIC)]
       .filter(([, comment]) => comment?.includes("@example") !== true)
       .map(([, , name]) => name);
-    // The second line of an overload, a function inside, the class of an internal constructor.
+    // The second line of an overload, an inner function, the class of an internal constructor.
     expect(
       [...new Set(bare)].filter((name) => !["registerAgent", "constructor", "listOf"].includes(name ?? "")),
       file,
@@ -82,7 +82,7 @@ it("every public method has one", () => {
   }
 });
 
-it("all compile", async () => {
+it("all examples compile", async () => {
   const words = [
     "--ignoreConfig",
     "--noEmit",
@@ -110,7 +110,7 @@ it("all compile", async () => {
 });
 
 describe("running", () => {
-  it("finds them all", () => {
+  it("finds all examples", () => {
     const written = globSync("**/*.ts", { cwd: SOURCE }).map((file) =>
       readFileSync(join(SOURCE, file), "utf8"),
     );

@@ -1,4 +1,4 @@
-/** The client as it is published: what is in the package, and that it works where nothing else is. */
+/** The published client: the content of the package, and that it works in an empty project. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,13 +16,13 @@ import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");
-/** Of the whole package, as the registry would hand it out: library 11, command 7.5, types 10.5, README 2.5. */
+/** Limit of the whole package as the registry delivers it: library 11, command 7.5, types 10.5, README 2.5. */
 const PACKAGE_LIMIT_BYTES = 31.5 * 1024;
-/** Of the library alone, as a browser would load it. */
+/** Limit of the library alone, as a browser loads it. */
 const LIBRARY_LIMIT_BYTES = 11.5 * 1024;
 
 let server: Server;
-/** An empty project with the package in it, and nothing else. */
+/** An empty project that contains only the package. */
 let project = "";
 let tarball = "";
 let env: NodeJS.ProcessEnv;
@@ -41,7 +41,7 @@ afterAll(async () => {
   rmSync(project, { recursive: true, force: true });
 });
 
-/** `failover-coordinator`, as npx would run it, in a cluster of its own. */
+/** `failover-coordinator`, as npx runs it, in a cluster of its own. */
 async function command(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const bin = join(project, "node_modules", ".bin", "failover-coordinator");
   try {
@@ -58,10 +58,10 @@ const jsonLines = (stdout: string): unknown[] =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
-/** To the cluster of the command. */
+/** Options for the cluster of the command. */
 const access = () => ({ url: server.url, token: server.adminToken, cluster: "command" });
 
-/** What an agent says of its task there. */
+/** The output of an agent about its task in that cluster. */
 async function report(token: string, path: string, body: object): Promise<unknown> {
   const response = await fetch(`${server.url}/v1/clusters/command/tasks/${path}`, {
     method: "POST",
@@ -71,7 +71,7 @@ async function report(token: string, path: string, body: object): Promise<unknow
   return response.json();
 }
 
-/** Of a port that was free just now. */
+/** A port that was free just now. */
 async function urlOfNobody(): Promise<string> {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
@@ -80,7 +80,7 @@ async function urlOfNobody(): Promise<string> {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Something that answers every call with 200 and this, and is no coordinator. */
+/** A server that answers every call with 200 and this body, and is not a coordinator. */
 async function impostor(type: string, body: string): Promise<{ url: string } & Disposable> {
   const http = createWebServer((_, response) => {
     response.writeHead(200, { "Content-Type": type }).end(body);
@@ -99,7 +99,7 @@ const [tenLines = "", locksAndMessages = "", producer = ""] = fencedBlocks(readm
   .filter(({ language }) => language === "js")
   .map(({ text }) => text);
 
-/** Runs a program of the project until it says `until`, or ends. */
+/** Runs a program of the project until it prints `until`, or ends. */
 function start(name: string, text: string) {
   writeFileSync(join(project, name), text);
   const child = spawn(process.execPath, [name], { cwd: project, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -114,7 +114,7 @@ function start(name: string, text: string) {
 }
 
 describe("the package", () => {
-  it("is small, and brings nothing along", async () => {
+  it("is small, and has no dependencies", async () => {
     expect(readFileSync(tarball).byteLength).toBeLessThan(PACKAGE_LIMIT_BYTES);
     expect(readdirSync(join(project, "node_modules")).filter((name) => !name.startsWith("."))).toEqual([
       "failover-coordinator",
@@ -137,7 +137,7 @@ describe("the package", () => {
     expect(manifest).toMatchObject({ version: root.version });
   });
 
-  it("has declarations that need nothing else, and a library that needs no Node", () => {
+  it("has declarations without imports, and a library without Node", () => {
     const declarations = readFileSync(
       join(project, "node_modules/failover-coordinator/dist/index.d.ts"),
       "utf8",
@@ -146,11 +146,11 @@ describe("the package", () => {
     const library = readFileSync(join(project, "node_modules/failover-coordinator/dist/index.js"), "utf8");
     expect(gzipSync(library, { level: 9 }).byteLength).toBeLessThan(LIBRARY_LIMIT_BYTES);
     expect(library).not.toMatch(/\bimport\b\s*[{"'(]|\brequire\(|node:/);
-    // Node shows the line of an error that nobody caught.
+    // Node prints the line of an uncaught error.
     expect(Math.max(...library.split("\n").map((line) => line.length))).toBeLessThan(1000);
   });
 
-  it("is typed: a program that uses it well compiles, one that does not does not", async () => {
+  it("is typed: a correct program compiles, a wrong one does not", async () => {
     const tsc = join(PROJECT_ROOT, "node_modules", ".bin", "tsc");
     const words = [
       "--ignoreConfig",
@@ -201,7 +201,7 @@ describe("the package", () => {
 });
 
 describe("the README", () => {
-  it("shows an agent in some ten lines that works", async () => {
+  it("shows an agent of about ten lines that works", async () => {
     const coordinator = new DistributedCoordinator({ url: server.url, token: server.adminToken });
     const agent = start("agent.js", tenLines);
     const { task } = await coordinator.tasks.submit({ type: "task_type1", data: { input: "data1" } });
@@ -225,7 +225,7 @@ describe("the README", () => {
     await agent.closed;
   });
 
-  it("names every command there is", async () => {
+  it("names every command", async () => {
     const { stdout } = await command("--help");
     const names = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map((match) => match[1] ?? "");
     expect(names.length).toBeGreaterThan(12);
@@ -234,7 +234,7 @@ describe("the README", () => {
 });
 
 describe("the command", () => {
-  it("tells a whole story", async () => {
+  it("follows a task from submission to failover and result", async () => {
     expect(
       await command("submit", "paint", "--id", "p1", "--data", '{"colour":"red"}', "--priority", "8"),
     ).toMatchObject({
@@ -260,7 +260,7 @@ describe("the command", () => {
     expect((await command("notifications", "--json")).code).toBe(0);
   });
 
-  it("takes an agent out of service and back, and says what hangs on it", async () => {
+  it("drains and resumes an agent, and lists the tasks that only this agent can run", async () => {
     const cluster = "command";
     const coordinator = new DistributedCoordinator({ url: server.url, token: server.adminToken, cluster });
     await coordinator.registerAgent("a1", "worker", ["plumb"]);
@@ -280,7 +280,7 @@ describe("the command", () => {
     expect(await command("drain", "a1", "--mode", "slowly")).toMatchObject({ code: 2, stdout: "" });
   });
 
-  it("cancels tasks, and goes on after one that is refused", async () => {
+  it("cancels tasks, and continues after a refused one", async () => {
     for (const id of ["c1", "c2", "c3"]) await command("submit", "cancelled", "--id", id);
     expect(await command("cancel", "c1")).toEqual({ code: 0, stdout: "c1 cancelled -\n", stderr: "" });
     expect(await command("cancel", "c2", "no-such-task", "c3")).toEqual({
@@ -305,7 +305,7 @@ describe("the command", () => {
     expect((await command("cancel")).code).toBe(2);
   });
 
-  it("stops where the other tasks would fare the same", async () => {
+  it("stops where the other tasks would be refused for the same reason", async () => {
     await command("submit", "stopped", "--id", "s1");
     const refused = await command("cancel", "s1", "s2", "s3", "--token", "wrong");
     expect(refused).toEqual({
@@ -319,7 +319,7 @@ describe("the command", () => {
     expect((await command("tasks", "--type", "stopped", "--json")).stdout).toContain('"status":"pending"');
   });
 
-  it("puts failed tasks back in line: those named, those of a type, or all", async () => {
+  it("retries failed tasks: those named, those of a type, or all", async () => {
     const coordinator = new DistributedCoordinator(access());
     const { token } = await coordinator.registerAgent("clumsy", "worker", ["juggle", "climb"]);
     const error = { message: "fell", retryable: false };
@@ -401,7 +401,7 @@ describe("the command", () => {
     expect((await command("late-results", "no-such-task")).code).toBe(3);
   });
 
-  it("shows what changes until it is ended", async () => {
+  it("shows changes until it is interrupted", async () => {
     const child = spawn(
       join(project, "node_modules/.bin/failover-coordinator"),
       ["watch", "--after", "0", "--json", "--cluster", "command"],
@@ -417,7 +417,7 @@ describe("the command", () => {
     });
   });
 
-  it("says by its code what became of the task that it waited for", async () => {
+  it("exits with a code for the outcome of the task that it waited for", async () => {
     const wait = (type: string, ...more: string[]) => command("submit", type, "--wait", "10", ...more);
     const worker = new Agent({ ...access(), id: "judge", handleSignals: false });
     worker.on("goes_well", () => "well");
@@ -439,7 +439,7 @@ describe("the command", () => {
     await worker.stop();
   });
 
-  it("says that nobody answers what it watches, and goes on", async () => {
+  it("reports an unreachable server while watching, and continues", async () => {
     const url = await urlOfNobody();
     const child = spawn(join(project, "node_modules/.bin/failover-coordinator"), ["watch", "--url", url], {
       env,
@@ -455,7 +455,7 @@ describe("the command", () => {
     child.kill("SIGINT");
   });
 
-  it("waits for the end of a task, and says by its code what became of it", async () => {
+  it("waits for the end of a task, and exits with a code for its outcome", async () => {
     const { token } = await new DistributedCoordinator(access()).registerAgent("baker", "worker", ["bake"]);
     const holder = { agent_id: "baker", attempt: 1 };
     for (const id of ["w1", "w2", "w3", "w4"]) await command("submit", "bake", "--id", id);
@@ -492,7 +492,7 @@ describe("the command", () => {
     for (const code of [5, 6]) expect(readme).toMatch(new RegExp(`\\b${code} `));
   });
 
-  it("ends with 2 after words that the coordinator calls invalid", async () => {
+  it("exits with 2 after an argument that the coordinator calls invalid", async () => {
     for (const words of [
       ["tasks", "--status", "nope"],
       ["tasks", "--limit", "99999"],
@@ -508,7 +508,7 @@ describe("the command", () => {
       });
   });
 
-  it("says which argument is not valid, which value is allowed, and what to do", async () => {
+  it("names the invalid argument, the allowed values, and what to do", async () => {
     const LIST = "Run failover-coordinator --help for the list.\n";
     const told = async (...words: string[]) => {
       const { code, stderr } = await command(...words);
@@ -528,7 +528,7 @@ describe("the command", () => {
     expect((await command("submit", "paint", "--data", "-1", "--json")).stdout).toContain('"data":-1');
   });
 
-  it("says of a cluster in which nothing is that nothing is there", async () => {
+  it("says of an empty cluster that it is empty", async () => {
     const empty = await command("status", "--cluster", "nope");
     expect(empty).toMatchObject({ code: 0, stderr: "" });
     expect(empty.stdout).toMatch(/^cluster nope is empty: no agents and no tasks\. Check --cluster/);
@@ -538,7 +538,7 @@ describe("the command", () => {
     });
   });
 
-  it("names where the token goes when it is missing or refused", async () => {
+  it("names where to set the token when it is missing or refused", async () => {
     for (const token of ["", "wrong"])
       expect(await command("status", "--token", token)).toMatchObject({
         code: 4,
@@ -550,7 +550,7 @@ describe("the command", () => {
     });
   });
 
-  it("tells an answer that is none of a coordinator in one line", async () => {
+  it("reports in one line that a server is not a coordinator", async () => {
     const calls = [
       ...[["status"], ["agents"], ["tasks"], ["locks"], ["failures"], ["notifications"], ["readiness"]],
       ...[
@@ -597,13 +597,13 @@ describe("the command", () => {
     }
   });
 
-  it("shows a part of the configuration as JSON that can be read", async () => {
+  it("shows a part of the configuration as valid JSON", async () => {
     const { stdout } = await command("config", "get", "heartbeat_config");
     expect(JSON.parse(stdout)).toMatchObject({ timeout_seconds: expect.any(Number) });
     expect(stdout).toContain('\n  "timeout_seconds": ');
   });
 
-  it("ends with a code that says how", async () => {
+  it("exits with a code for each kind of outcome", async () => {
     expect((await command()).code).toBe(2);
     expect((await command("fly")).code).toBe(2);
     expect((await command("tasks", "--colour", "red")).code).toBe(2);
@@ -629,12 +629,12 @@ describe("the command", () => {
     expect((await command("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  it("says so when nobody answers", async () => {
+  it("reports an unreachable server", async () => {
     const { code, stderr } = await command("submit", "paint", "--url", await urlOfNobody(), "--id", "x");
     expect([code, stderr]).toEqual([1, expect.stringContaining("ECONNREFUSED")]);
   });
 
-  it("has help for each", async () => {
+  it("has help for each command", async () => {
     const { stdout } = await command("--help");
     for (const [, name = ""] of stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)) {
       expect(await command(name, "--help")).toMatchObject({
@@ -646,10 +646,10 @@ describe("the command", () => {
 });
 
 describe("Node 20", () => {
-  /** The oldest that is promised, if it is installed beside the one that runs the tests. */
+  /** The oldest promised version, if it is installed on this machine. */
   const old = ["/usr/bin/node", "/usr/local/bin/node"].find((path) => existsSync(path));
 
-  it("runs it, without the socket that it does not have", async () => {
+  it("runs the client without a socket, which Node 20 does not have", async () => {
     const node = old ?? process.execPath;
     const text = `import { Agent, DistributedCoordinator } from "failover-coordinator";
       const access = { url: process.env.FAILOVER_URL, token: process.env.FAILOVER_TOKEN, cluster: "old" };

@@ -1,4 +1,4 @@
-/** The published client where it says that it runs: an older Node, Deno, Bun, a browser, a Worker. */
+/** The published client in every runtime that it promises: an older Node, Deno, Bun, a browser, a Worker. */
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -15,7 +15,7 @@ import { until } from "../support/until.ts";
 
 /** The client, and the programs that use it. */
 const dir = temporaryFolder("failover-runtimes-");
-/** Runtimes that were installed for this. */
+/** Runtimes that this run has installed. */
 const installed = temporaryFolder("failover-installed-");
 const PROGRAMS = join(PROJECT_ROOT, "tests", "support", "runtimes");
 
@@ -24,7 +24,7 @@ const DENO = fromNpm("deno", installed);
 const BUN = fromNpm("bun", installed);
 const CHROMIUM = chromium();
 
-/** Where pages come from: another origin than the coordinator's. */
+/** The origin of the pages, which differs from the coordinator's. */
 const pages = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? "/", "http://pages");
   if (pathname === "/") {
@@ -125,7 +125,7 @@ describe.each([
     death: "connection_lost",
   },
 ])("in $runtime", ({ name, start, says, transport, death }) => {
-  it.skipIf(!start)("an agent works, holds a lock, and is missed when it is killed", async () => {
+  it.skipIf(!start)("an agent works, holds a lock, and is failed over when it is killed", async () => {
     if (!start) throw new Error("skipped");
     const { group, coordinator } = await begin(name, start);
     await using _ = group;
@@ -147,7 +147,7 @@ describe.each([
     await until(async () => (await coordinator.tasks.get("stay")).status === "running", "it works on it");
     await coordinator.config.patch({ heartbeat_config: { reconnect_grace_seconds: 0 } });
     group.signalAll("SIGKILL");
-    // Beside it there is a record that nobody is left to take the task.
+    // The other record says that no agent is left to take the task.
     const itsFailure = async () =>
       (await coordinator.getFailureHistory()).find(
         ({ failure_type }) => failure_type !== "no_suitable_agent",

@@ -48,7 +48,7 @@ async function connected(agent: Agent): Promise<Agent> {
 }
 
 describe("an agent with a socket", () => {
-  it("lives by its pings, and completes what is pushed", async () => {
+  it("stays active by its pings, and completes the tasks that are pushed", async () => {
     const { access, coordinator, agent } = freshCluster();
     const worker = await connected(agent("a").on<number>("work", ({ data }) => data * 2));
     await silentAgentFails(suite.clusterOf(access), TIMING);
@@ -64,7 +64,7 @@ describe("an agent with a socket", () => {
     expect((await coordinator.agents.list()).items.map(({ id }) => id)).toEqual([SILENT_AGENT]);
   });
 
-  it("is told at once that a task was cancelled", async () => {
+  it("aborts a task at once when it is cancelled", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = agent("a", { heartbeatIntervalSeconds: 60, heartbeatTimeoutSeconds: 180 });
     worker.on("work", (_, { signal }) => delay(60_000, undefined, { signal }));
@@ -76,7 +76,7 @@ describe("an agent with a socket", () => {
     expect(await revoked).toMatchObject({ task: { id: "t1" }, reason: "cancelled" });
   });
 
-  it("is told of a drain, and of its end", async () => {
+  it("is notified of a drain, and of its end", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = await connected(agent("a").on("work", () => "done"));
     const told = next(worker, "drain");
@@ -91,7 +91,7 @@ describe("an agent with a socket", () => {
     expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
   });
 
-  it("takes messages that are pushed", async () => {
+  it("handles messages that are pushed", async () => {
     const { coordinator, agent } = freshCluster();
     const got = Promise.withResolvers<unknown>();
     await connected(agent("a").onMessage(({ content }) => got.resolve(content)));
@@ -99,7 +99,7 @@ describe("an agent with a socket", () => {
     expect(await got.promise).toEqual({ n: 1 });
   });
 
-  it("registers again when its incarnation is over", async () => {
+  it("registers again when its incarnation has ended", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = await connected(agent("a").on("work", () => "done"));
     const registered = next(worker, "registered");
@@ -109,11 +109,11 @@ describe("an agent with a socket", () => {
     expect((await coordinator.tasks.wait("t1")).status).toBe("completed");
   });
 
-  it("has a result that came too late kept, for somebody to accept", async () => {
+  it("has a late result kept until an operator accepts it", async () => {
     const { coordinator, agent } = freshCluster();
     const done = Promise.withResolvers<void>();
     const worker = agent("a").on("work", async (_, { attempt, signal }) => {
-      // The first attempt is deaf to its signal, as work that cost much may be.
+      // The first attempt ignores its signal, as expensive work may.
       await (attempt === 1 ? done.promise : delay(30_000, undefined, { signal }));
       return `of attempt ${attempt}`;
     });
@@ -135,7 +135,7 @@ describe("an agent with a socket", () => {
 });
 
 describe("a process with a socket", () => {
-  it("killed with -9 is noticed long before its timeout", async () => {
+  it("that is killed with -9 is noticed long before its timeout", async () => {
     const { coordinator, process } = freshCluster();
     await using first = await process("a", 60_000, {
       heartbeatIntervalSeconds: 20,
@@ -153,7 +153,7 @@ describe("a process with a socket", () => {
     ]);
   });
 
-  it("outlives a server that is killed and comes back: every task is done once", async () => {
+  it("survives a server that is killed and restarted: every task is done once", async () => {
     const { coordinator, process } = freshCluster();
     await using first = await process("a", 800);
     await using second = await process("b", 800);
@@ -162,7 +162,7 @@ describe("a process with a socket", () => {
     await coordinator.tasks.submitAll(tasks);
     await Promise.all([first.hear("began"), second.hear("began")]);
     await suite.server.kill();
-    // Both have a result that they cannot report yet.
+    // Both hold a result that they cannot report yet.
     await Promise.all([first.hear("ended"), second.hear("ended")]);
     await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));

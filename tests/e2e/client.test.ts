@@ -18,7 +18,7 @@ const suite = clientSuite("client");
 
 const TIMING = { heartbeat_interval_seconds: 0.5, heartbeat_timeout_seconds: 2 };
 
-/** A cluster that nobody has touched. */
+/** A cluster that no other test uses. */
 function freshCluster() {
   const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
@@ -45,8 +45,8 @@ function freshCluster() {
   return { access, coordinator, agent, process };
 }
 
-describe("the document's own example", () => {
-  it("works as it is written there, in TypeScript's spelling", async () => {
+describe("the example of docs/origin.md", () => {
+  it("works as written there, with the names of the TypeScript client", async () => {
     const { coordinator } = freshCluster();
     await coordinator.registerAgent("agent1", "worker", ["task_type1", "task_type2"], "http://agent1");
     await coordinator.registerAgent("agent2", "worker", ["task_type1", "task_type3"], "http://agent2");
@@ -97,7 +97,7 @@ describe("a producer", () => {
     expect((await coordinator.tasks.list({ status: "cancelled" })).items.map(({ id }) => id)).toEqual(["t3"]);
   });
 
-  it("submits many at once, and each has its outcome", async () => {
+  it("submits many tasks at once, and gets an outcome for each", async () => {
     const { coordinator } = freshCluster();
     const results = await coordinator.tasks.submitAll([{ type: "work" }, { type: "" }, { type: "work" }]);
     expect(results.map(({ task, error }) => task?.status ?? error?.code)).toEqual([
@@ -110,7 +110,7 @@ describe("a producer", () => {
     expect(ids).toHaveLength(2);
   });
 
-  it("hears what happens", async () => {
+  it("receives the events", async () => {
     const { coordinator } = freshCluster();
     await coordinator.registerAgent({ id: "a", type: "worker", capabilities: ["work"] });
     await coordinator.assignTask({ id: "t1", type: "work" });
@@ -123,7 +123,7 @@ describe("a producer", () => {
     expect(heard).toContain("task.assigned t1");
   });
 
-  it("asks what would happen, and what is missing", async () => {
+  it("simulates a failover, and reads the readiness", async () => {
     const { coordinator } = freshCluster();
     await coordinator.registerAgent({ id: "a", type: "worker", capabilities: ["work"] });
     await coordinator.assignTask({ id: "t1", type: "work" });
@@ -136,7 +136,7 @@ describe("a producer", () => {
     expect((await coordinator.agents.list({ status: "inactive" })).items.map(({ id }) => id)).toEqual(["a"]);
   });
 
-  it("changes the configuration as long as it is what it knows", async () => {
+  it("changes the configuration only if it has not changed since it was read", async () => {
     const { coordinator } = freshCluster();
     const { etag, config } = await coordinator.config.get();
     expect(config.failover_config.enabled).toBe(true);
@@ -156,7 +156,7 @@ describe("a producer", () => {
 });
 
 describe("an agent", () => {
-  it("completes what it is given, and leaves without a failure", async () => {
+  it("completes its tasks, and unregisters without a failure", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = agent("a").on<{ input: number }>("work", ({ data }, { attempt }) => ({
       output: data.input * 2,
@@ -177,7 +177,7 @@ describe("an agent", () => {
     expect(await coordinator.getClusterStatus()).toMatchObject({ total_agents: 0, failure_count: 0 });
   });
 
-  it("lives while a handler works for longer than its timeout", async () => {
+  it("stays active while a handler works for longer than its timeout", async () => {
     const { access, coordinator, agent } = freshCluster();
     const [began, done] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()];
     const worker = agent("a").on("work", () => {
@@ -197,7 +197,7 @@ describe("an agent", () => {
     expect(await coordinator.getFailureHistory()).toMatchObject([{ agent_id: SILENT_AGENT }]);
   });
 
-  it("gives up a task that was cancelled", async () => {
+  it("aborts a task that was cancelled", async () => {
     const { coordinator, agent } = freshCluster();
     const aborted = Promise.withResolvers<string>();
     const worker = agent("a").on("work", async (_, { signal }) => {
@@ -211,7 +211,7 @@ describe("an agent", () => {
     expect(await aborted.promise).toContain("reassigned");
   });
 
-  it("holds a lock for one of its tasks at a time, for as long as that takes", async () => {
+  it("holds a lock for one of its tasks at a time, for as long as the task takes", async () => {
     const { coordinator, agent } = freshCluster();
     const [first, second] = [agent("a"), agent("b")];
     await Promise.all([first.start(), second.start()]);
@@ -243,7 +243,7 @@ describe("an agent", () => {
     await held;
   });
 
-  it("that gives up waiting for a lock leaves the line, and whoever comes after it has the lock at once", async () => {
+  it("that stops waiting for a lock leaves the queue, and the next waiter gets the lock at once", async () => {
     const { coordinator, agent } = freshCluster();
     const [holder, quitter, next] = [agent("a"), agent("b"), agent("c")];
     await Promise.all([holder, quitter, next].map((one) => one.start()));
@@ -276,7 +276,7 @@ describe("an agent", () => {
     const releasedAtMs = performance.now();
     done.resolve();
     await held;
-    // Nobody was granted it in between: b took no token.
+    // No other grant happened in between: b took no token.
     expect(await granted.promise).toBe(2);
     expect(performance.now() - releasedAtMs).toBeLessThan(5000);
     expect(await isInLine()).toBe("c");
@@ -285,7 +285,7 @@ describe("an agent", () => {
     expect((await coordinator.locks.list()).items).toEqual([]);
   });
 
-  it("loses a lock that an operator breaks, and is told so", async () => {
+  it("loses a lock that an operator breaks, and is notified", async () => {
     const { coordinator, agent } = freshCluster();
     const worker = agent("a");
     await worker.start();
@@ -296,7 +296,7 @@ describe("an agent", () => {
     await expect(held).rejects.toThrow();
   });
 
-  it("takes messages in order, each until it was handled", async () => {
+  it("handles messages in order, and acknowledges each after it was handled", async () => {
     const { coordinator, agent } = freshCluster();
     const got: unknown[] = [];
     const reader = agent("a").onMessage(({ from, content }) => got.push([from, content]));
@@ -311,7 +311,7 @@ describe("an agent", () => {
     ]);
   });
 
-  it("registers again after it was declared failed, and keeps what has not moved", async () => {
+  it("registers again after it was declared failed, and keeps the tasks that have not moved", async () => {
     const { coordinator, agent } = freshCluster();
     const done = Promise.withResolvers<string>();
     const worker = agent("a").on("work", () => done.promise);
@@ -326,8 +326,8 @@ describe("an agent", () => {
   });
 });
 
-describe("a process that is an agent", () => {
-  it("killed with -9 loses its task to another", async () => {
+describe("a process with an agent", () => {
+  it("that is killed with -9 loses its task to another agent", async () => {
     const { coordinator, process } = freshCluster();
     await using first = await process("a", 60_000);
     await coordinator.assignTask({ id: "t1", type: "work" });
@@ -346,12 +346,12 @@ describe("a process that is an agent", () => {
     ]);
   });
 
-  it("told to end finishes what runs, gives back the rest, and ends", async () => {
+  it("that is terminated finishes running tasks, gives back the others, and exits", async () => {
     const { coordinator, process } = freshCluster();
     await using agent = await process("a", 500);
     await coordinator.assignTask({ id: "t1", type: "work" });
     await agent.hear("began", "t1");
-    // By the signal itself, as if nobody had listened.
+    // Ended by the signal itself, as without a handler.
     expect(await agent.terminate()).toBeNull();
     expect(agent.said.items.map(({ what }) => what)).toContain("stopped");
     expect(await coordinator.tasks.get("t1")).toMatchObject({ status: "completed", result: { by: "a" } });
@@ -359,8 +359,8 @@ describe("a process that is an agent", () => {
   });
 });
 
-describe("a server that is killed and comes back while tasks run", () => {
-  it("finds every task done once", async () => {
+describe("a server that is killed and restarted while tasks run", () => {
+  it("has every task done once", async () => {
     const { coordinator, process } = freshCluster();
     await using first = await process("a", 800);
     await using second = await process("b", 800);
@@ -368,7 +368,7 @@ describe("a server that is killed and comes back while tasks run", () => {
     await coordinator.tasks.submitAll(tasks);
     await Promise.all([first.hear("began"), second.hear("began")]);
     await suite.server.kill();
-    // Both have a result that they cannot report yet.
+    // Both hold a result that they cannot report yet.
     await Promise.all([first.hear("ended"), second.hear("ended")]);
     await suite.server.restart();
     const ended = await Promise.all(tasks.map(({ id }) => coordinator.tasks.wait(id, { waitSeconds: 30 })));

@@ -1,4 +1,4 @@
-/** `npm start` and `npm run dev` as processes: what they print, keep, refuse, and leave behind. */
+/** `npm start` and `npm run dev` as processes: their output, their data, their errors, and a clean end. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -50,7 +50,7 @@ const LOCAL_SECRETS = { ADMIN_TOKEN: "", SIGNING_KEY: "" };
 
 type Ended = { code: number | null; stdout: string; stderr: string };
 
-/** A command that is expected to end by itself. */
+/** A command that is expected to end without a signal. */
 function run(
   env: Record<string, string>,
   words: readonly string[] = [],
@@ -85,7 +85,7 @@ const getText = async (url: string): Promise<string> => (await fetch(url)).text(
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
 describe("npm start", () => {
-  it("builds the Worker, says ready once it answers, and ends with 0 on SIGTERM", async () => {
+  it("builds the Worker, prints `ready` once it answers, and exits with 0 on SIGTERM", async () => {
     await using server = await startServer({ env: { BUNDLE_DIR: "" } });
     expect(server.output()).toContain(`ready http://127.0.0.1:${server.port}\n`);
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
@@ -114,7 +114,7 @@ describe("npm start", () => {
     expect(existsSync(join(dataDir, "lock.json"))).toBe(false);
   });
 
-  it("ends within its limit though a request is never answered", async () => {
+  it("ends within its limit although a request is never answered", async () => {
     await using server = await startProbe();
     const hanging = fetch(`${server.url}/hang`).catch(() => "cut off");
     await getText(`${server.url}/healthz`);
@@ -140,7 +140,7 @@ describe("npm start", () => {
     expect(after.BOOT_ID).not.toBe(before.BOOT_ID);
   });
 
-  it("stands still between pause and resume", async () => {
+  it("answers nothing between pause and resume", async () => {
     await using server = await startProbe();
     await server.pause();
     expect(server.processes().map(({ stopped }) => stopped)).toEqual([true, true]);
@@ -149,14 +149,14 @@ describe("npm start", () => {
     expect((await answer).status).toBe(200);
   });
 
-  it("passes on what the Worker logs", async () => {
+  it("prints the logs of the Worker", async () => {
     await using server = await startProbe();
     await getText(`${server.url}/log`);
     await server.stop();
     expect(server.output()).toContain('{"event":"asked_to_log"}\n');
   });
 
-  it("ends with 1 and the last words of workerd when workerd ends", async () => {
+  it("exits with 1 and the last output of workerd when workerd ends", async () => {
     const broken = writeProbeBundle(freshFolder(), "throw new Error('broken on purpose');");
     const { code, stderr } = await run({ BUNDLE_DIR: broken });
     expect(code).toBe(1);
@@ -170,7 +170,7 @@ describe("npm start", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  it("gives the Worker its secrets and those that are named, and nothing else", async () => {
+  it("gives the Worker its own secrets and the named ones, and no other variables", async () => {
     const root = copyProject();
     writeFileSync(join(root, ".dev.vars"), "FROM_FILE='a \"b\" $c'\nBOTH=file\nPORT=1\n");
     writeConfiguration(root, `{ "email_notification": { "password": "\${MAIL_PASSWORD}" } }`);
@@ -195,7 +195,7 @@ describe("npm start", () => {
     expect(readFileSync(join(server.dataDir, "workerd.capnp"), "utf8")).not.toContain(TEST_ADMIN_TOKEN);
   });
 
-  it("lets the Worker reach this machine only if that is allowed", async () => {
+  it("lets the Worker reach this machine only where that is allowed", async () => {
     await using target = await startProbe();
     for (const [allowed, answer] of [
       ["false", /Error/],
@@ -238,7 +238,7 @@ describe("npm start", () => {
 });
 
 describe("local secrets", () => {
-  it("are made on first use, kept for the owner alone, shown as a link, and used again", async () => {
+  it("are made on first use, readable by the owner only, shown as a link, and used again", async () => {
     const dataDir = freshFolder();
     await using server = await startProbe({ dataDir, env: LOCAL_SECRETS });
     const variables = (await getJson(`${server.url}/variables`)) as Record<string, string>;
@@ -259,7 +259,7 @@ describe("local secrets", () => {
     expect(server.output().split(link)).toHaveLength(3);
   });
 
-  it("are neither kept nor shown when they were given", async () => {
+  it("are neither stored nor shown when they are given", async () => {
     await using server = await startProbe();
     expect(existsSync(join(server.dataDir, "secrets.json"))).toBe(false);
     expect(server.output()).not.toContain("sign in");
@@ -279,7 +279,7 @@ describe("local secrets", () => {
 });
 
 describe("a data folder", () => {
-  it("in use is refused, naming who uses it", async () => {
+  it("in use is refused with the name of the process that uses it", async () => {
     await using server = await startProbe();
     const { code, stdout, stderr } = await run({ DATA_DIR: server.dataDir });
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
@@ -290,7 +290,7 @@ describe("a data folder", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  it("in use by an orphan is refused, naming the orphan, and free when the orphan is ended", async () => {
+  it("in use by an orphan is refused with the orphan's pid, and free when the orphan has ended", async () => {
     await using server = await startProbe();
     const workerd = server.processes().find(({ pid }) => pid !== server.pid)?.pid ?? 0;
     process.kill(server.pid, "SIGKILL");
@@ -309,7 +309,7 @@ describe("a data folder", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  it("whose lock names a pid that was given to another process is free", async () => {
+  it("whose lock names a pid that now belongs to another process is free", async () => {
     const dataDir = freshFolder();
     await using server = await startProbe({ dataDir });
     const lock = JSON.parse(readFileSync(join(dataDir, "lock.json"), "utf8"));
@@ -320,7 +320,7 @@ describe("a data folder", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  it("goes to one of many that start at once, also over a stale lock", async () => {
+  it("is locked by one of many commands that start at once, also over a stale lock", async () => {
     const dataDir = freshFolder();
     await using before = await startProbe({ dataDir });
     await before.kill();
@@ -336,7 +336,7 @@ describe("a data folder", () => {
 });
 
 describe("a port", () => {
-  it("in use is refused, naming who listens there", async () => {
+  it("in use is refused with the name of the process that listens", async () => {
     await using server = await startProbe();
     const { code, stderr } = await run({ PORT: String(server.port) });
     expect(code).toBe(3);
@@ -407,7 +407,7 @@ describe("the command line and the environment", () => {
 });
 
 describe("npm run dev", () => {
-  it("serves the Worker, and leaves nothing behind when it ends", async () => {
+  it("serves the Worker, and leaves no process behind when it ends", async () => {
     await using server = await startServer({ script: "dev" });
     expect(server.output()).toContain(`ready http://127.0.0.1:${server.port}\n`);
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);

@@ -1,6 +1,6 @@
 /**
- * A server that is killed with SIGKILL and started again under connected agents that work: all of them come back, none
- * is failed, and every task is done once. LONG=1: two hundred agents, three times.
+ * A server that is killed with SIGKILL and restarted while connected agents work: all of them reconnect, none
+ * is declared failed, and every task is done once. LONG=1: two hundred agents, three restarts.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
@@ -15,13 +15,13 @@ import { until } from "../support/until.ts";
 const { AGENTS, PROCESSES, RESTARTS } = process.env.LONG
   ? { AGENTS: 200, PROCESSES: 4, RESTARTS: 3 }
   : { AGENTS: 40, PROCESSES: 2, RESTARTS: 1 };
-/** Submitted before each restart: some run, some wait, and some are submitted while the server dies. */
+/** Submitted before each restart: some run, some wait, and some are submitted during the kill. */
 const TASKS = AGENTS * 5;
 const TASKS_IN_THE_ACT = AGENTS;
 const SLOTS = 2;
 const SHORTEST_WORK_MS = 300;
 const LONGEST_WORK_MS = 3000;
-/** Half of the default timeout: whoever was back by then was never in danger. */
+/** Half of the default timeout: an agent that is back by then was never close to a failure. */
 const BACK_LIMIT_MS = 15_000;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 
@@ -42,7 +42,7 @@ it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all ar
     return stack.use(new Program<ClientAgentsSaid>("client-agents.ts", settings));
   });
   const said = () => programs.flatMap((program) => program.said.items);
-  /** The first time each was connected by a socket since then, one entry an agent. */
+  /** The first connection of each agent since then, one entry per agent. */
   const connectedSince = (sinceMs: number) => {
     const first = new Map<string, number>();
     for (const one of said()) {
@@ -118,7 +118,7 @@ it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all ar
     running: 0,
     assigned: 0,
   });
-  // By the agents' own account: what each task was begun, done and reported.
+  // By the reports of the agents: which attempts began, ended and were reported.
   await until(
     async () => said().filter(({ what }) => what === "reported").length >= submitted.length,
     "the last word of the agents",

@@ -1,4 +1,4 @@
-/** `npm run demo` as a user runs it: what it shows, how it ends, and that it leaves nothing behind. */
+/** `npm run demo` as a user runs it: its output, its exit code, and that it leaves no process or file behind. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** With temporary files in our folder. */
+/** The environment of the demo, with temporary files in our folder. */
 const runDemo = (env: Record<string, string> = {}, words: readonly string[] = []) =>
   new ProcessGroup("npm", ["run", "demo", "--", ...words], {
     env: commandEnvironment({ URL: "", CLUSTER: "", TMPDIR: folder, ...env }),
@@ -25,7 +25,7 @@ const runDemo = (env: Record<string, string> = {}, words: readonly string[] = []
 
 const leftFolders = () => readdirSync(folder).filter((name) => name.startsWith("failover-demo-"));
 
-/** A port that nobody listens on. */
+/** A port on which no server listens. */
 async function unusedPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -36,7 +36,7 @@ async function unusedPort(): Promise<number> {
 
 describe("npm run demo", () => {
   it(
-    "tells a whole failover on a server of its own, exits 0 and leaves nothing behind",
+    "shows a whole failover on a server of its own, exits 0 and leaves no process or file behind",
     async () => {
       await using demo = runDemo();
       const code = await demo.ended;
@@ -58,7 +58,7 @@ describe("npm run demo", () => {
       );
       expect(output).toMatch(/active agents: 3, inactive agents: 0/);
       expect(output).toMatch(/Every step was seen/);
-      // No colours where nobody sees them.
+      // No colours, since the output is no terminal.
       expect(output).not.toContain("\u001b[");
       expect(groupMembers(demo.pid)).toEqual([]);
       expect(leftFolders()).toEqual([]);
@@ -67,7 +67,7 @@ describe("npm run demo", () => {
   );
 
   it(
-    "uses a coordinator that runs already, in a cluster of its own",
+    "uses a running coordinator, in a cluster of its own",
     async () => {
       await using server = await startServer();
       await using demo = runDemo({ URL: server.url, ADMIN_TOKEN: server.adminToken });
@@ -80,20 +80,20 @@ describe("npm run demo", () => {
     DEMO_TIMEOUT_MS,
   );
 
-  it("says so and exits 1 when there is nothing at the URL", async () => {
+  it("exits 1 with a message when there is no server at the URL", async () => {
     await using demo = runDemo({ URL: `http://127.0.0.1:${await unusedPort()}` });
     expect(await demo.gone()).toBe(1);
     expect(demo.output()).toMatch(/no coordinator at http:\/\/127\.0\.0\.1:\d+: .*ECONNREFUSED/);
   });
 
-  it("says so and exits 1 when the token is wrong", async () => {
+  it("exits 1 with a message when the token is wrong", async () => {
     await using server = await startServer();
     await using demo = runDemo({ URL: server.url, ADMIN_TOKEN: "not-the-token-of-that-server" });
     expect(await demo.gone()).toBe(1);
     expect(demo.output()).toContain("401 unauthorized");
   });
 
-  it("ends all it started when it is interrupted in the middle", async () => {
+  it("ends all its processes when it is interrupted in the middle", async () => {
     await using demo = runDemo();
     await demo.said(/agent2/);
     expect(groupMembers(demo.pid).length).toBeGreaterThan(2);
@@ -103,7 +103,7 @@ describe("npm run demo", () => {
     expect(leftFolders()).toEqual([]);
   });
 
-  it("explains itself with --help, and refuses what it does not know", async () => {
+  it("explains itself with --help, and refuses unknown arguments", async () => {
     await using help = runDemo({}, ["--help"]);
     expect(await help.ended).toBe(0);
     expect(help.output()).toContain("usage: npm run demo");

@@ -1,6 +1,6 @@
 /**
- * The documents say what is: every shell command in them is run or checked, every snippet is parsed, and every
- * file, link, route and setting they name exists.
+ * The documents are true: every shell command in them is run or checked, every snippet is parsed, and every
+ * file, link, route and setting that they name exists.
  */
 import { execFile } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -17,14 +17,14 @@ import { anchors, fencedBlocks, inlineCode, linkTargets, prose } from "../suppor
 import { ProcessGroup } from "../support/process-group.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
-/** All of the project; not those of its dependencies and of hidden folders. */
+/** All documents of the project, without dependencies and hidden folders. */
 const DOCUMENTS = globSync("**/*.md", {
   cwd: PROJECT_ROOT,
   exclude: (path) => /^(?:node_modules|\..+)$/.test(basename(path)),
 }).sort();
-/** What every document may have blocks of, since they are checked here. */
+/** Languages of blocks that every document may have, since they are checked here. */
 const LANGUAGES = ["sh", "json", "text"];
-/** All other blocks, in their order. Whoever adds one has it run somewhere. */
+/** All other blocks, in order. A new block must be added here and run by a test. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   // The same as the first one of client/README.md.
   "README.md": ["js"],
@@ -33,9 +33,9 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   // By tests/docs/notifications.test.ts.
   "docs/notifications.md": ["js", "python", "bash"],
 };
-/** Its shell blocks want two terminals more. */
+/** Its shell blocks need two more terminals. */
 const EXAMPLES = "examples/README.md";
-/** What a document's shell blocks print when they do what it says. */
+/** The output of a document's shell blocks when they work. */
 const PRINTED: Readonly<Record<string, readonly string[]>> = {
   // Register, beat, submit, complete, lock, and read the failures.
   "README.md": [
@@ -81,7 +81,7 @@ function shellBlocks(name: string): { commands: string[]; scripts: string[] } {
   };
 }
 
-/** Null if the command is one that works here, else what is wrong with it. */
+/** Null if the command works here, else what is wrong with it. */
 async function wrongWith(command: string): Promise<string | null> {
   const [, program, rest = ""] = COMMAND.exec(command) ?? [];
   const words = [...rest.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? "");
@@ -95,7 +95,7 @@ async function wrongWith(command: string): Promise<string | null> {
 
 const { scripts } = JSON.parse(readDocument("package.json")) as { scripts: Record<string, string> };
 
-/** What npm makes of the folder `client/`. */
+/** The files that npm publishes from the folder `client/`. */
 const CLIENT_FILE = (() => {
   const { name, version } = JSON.parse(readDocument("client/package.json")) as {
     name: string;
@@ -123,7 +123,7 @@ function wrongWithVitest(words: string[]): string | null {
   return readDocument(file).includes(title) ? null : `no test of ${file} is called ${title}`;
 }
 
-/** Its help for a command that does not exist is an error. */
+/** Its help for an unknown command is an error. */
 async function wrongWithWrangler(words: string[]): Promise<string | null> {
   try {
     await promisify(execFile)(process.execPath, [WRANGLER_SCRIPT, ...words, "--help"], {
@@ -138,7 +138,7 @@ async function wrongWithWrangler(words: string[]): Promise<string | null> {
 
 type Ran = { code: number | null; output: string };
 
-/** As somebody would paste it, but any call that is answered with an error ends it. */
+/** Runs the block as a reader would paste it, but ends at any call that is answered with an error. */
 async function runInBash(script: string, cwd: string, env: Record<string, string>): Promise<Ran> {
   const strict = `curl() { command curl --fail-with-body --show-error --max-time 20 "$@"; }\n${script}`;
   await using bash = new ProcessGroup("bash", ["-e", "-u", "-o", "pipefail", "-c", strict], {
@@ -149,7 +149,7 @@ async function runInBash(script: string, cwd: string, env: Record<string, string
   return { code, output: bash.output() };
 }
 
-/** A server whose secrets it made itself, in `.data` of a folder, as after `npm start`. */
+/** A server that made its own secrets, in `.data` of a folder, as after `npm start`. */
 async function startInFolder(name: string): Promise<{ server: Server; cwd: string; adminToken: string }> {
   const cwd = join(folder, name);
   const dataDir = join(cwd, ".data");
@@ -179,11 +179,11 @@ describe.each(DOCUMENTS)("%s", (name) => {
   it("has only blocks that are run or checked", () => {
     const others = fencedBlocks(text).filter(({ language }) => !LANGUAGES.includes(language));
     expect(others.map(({ language }) => language)).toEqual(PROGRAMS[name] ?? []);
-    // Nothing here would see a block in a list.
+    // No check here sees a block inside a list.
     expect(text).not.toMatch(/^[ \t>]+```/m);
   });
 
-  it("links to what exists", () => {
+  it("links to existing files", () => {
     for (const target of linkTargets(text)) {
       if (/^https?:/.test(target)) continue;
       const [path = "", anchor] = target.split("#");
@@ -193,15 +193,15 @@ describe.each(DOCUMENTS)("%s", (name) => {
     }
   });
 
-  it("names files that exist", () => {
+  it("names existing files", () => {
     for (const code of inlineCode(text)) {
-      // The document this grew from had tests in Python.
+      // The origin document describes an earlier project with tests in Python.
       if (!new RegExp(`^(?:${FOLDERS})/[^\\s{}*]+$`).test(code) || code.endsWith(".py")) continue;
       expect(inProject(code), code).toBe(true);
     }
   });
 
-  it("has commands that exist", async () => {
+  it("has existing commands", async () => {
     const inline = inlineCode(text).filter((code) => COMMAND.test(code) && !/\b[A-Z]{4,}$/.test(code));
     const commands = new Set([...shellBlocks(name).commands, ...inline]);
     const wrong = await Promise.all(
@@ -216,7 +216,7 @@ describe.each(DOCUMENTS)("%s", (name) => {
     }
   });
 
-  it("names nothing of the machine it was written on", () => {
+  it("names nothing of the author's machine", () => {
     expect(text).not.toMatch(/(?:^|[\s"'(`])\/(?:work|root|home|tmp|Users)\//);
   });
 });
@@ -229,14 +229,14 @@ describe("shell scripts in the documents", () => {
     await using _ = server;
     const given = { ADMIN_TOKEN: adminToken, TOKEN: adminToken };
     const script = shellBlocks(name).scripts.join("\n");
-    // A document that says where the token comes from is taken at its word.
+    // A document that says where the token comes from has to be right about it.
     const env = { URL: server.url, ...(/^ADMIN_TOKEN=/m.test(script) ? {} : given) };
     const { code, output } = await runInBash(script, cwd, env);
     expect(code, output).toBe(0);
     for (const printed of PRINTED[name] ?? []) expect(output).toContain(printed);
   });
 
-  it("docs/agents.md: shows the same to a reader who comes from README.md", async () => {
+  it("docs/agents.md: works the same for a reader who comes from README.md", async () => {
     const { server, cwd, adminToken } = await startInFolder("readme-then-agents");
     await using _ = server;
     const env = { URL: server.url, ADMIN_TOKEN: adminToken };
@@ -339,8 +339,8 @@ describe("shell scripts in the documents", () => {
   });
 });
 
-describe("what the documents name", () => {
-  it("every route exists", async () => {
+describe("in all documents", () => {
+  it("every named route exists", async () => {
     await using server = await startServer();
     const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
       paths: Record<string, Record<string, unknown>>;
@@ -369,7 +369,7 @@ describe("what the documents name", () => {
     expect(rows).toEqual(SETTINGS.map(({ name }) => name));
   });
 
-  it("the picture is one that any page may show", () => {
+  it("the picture is valid SVG without scripts or external resources", () => {
     const picture = readDocument("docs/overview.svg");
     expect(picture).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox=/);
     expect(picture).toContain("prefers-color-scheme: dark");

@@ -1,6 +1,6 @@
 /**
- * The origin document's example from end to end over HTTP: two agents, a task, a failure, its
- * history, the status of the cluster; and failures tried before they happen.
+ * The example of docs/origin.md from end to end over HTTP: two agents, a task, a failure, its
+ * history, the status of the cluster; and simulated failures.
  */
 import { describe, expect, it } from "vitest";
 import { Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
@@ -9,10 +9,10 @@ import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
-/** Short, so that a death is noticed within a test. */
+/** Short, so that a failure is noticed within a test. */
 const QUICK = { heartbeat_interval_seconds: 0.3, heartbeat_timeout_seconds: 1 };
 
-/** The agents of the document's example. */
+/** The agents of the example. */
 async function exampleOf(cluster: CheckedCluster): Promise<{ agent1: TestAgent; agent2: TestAgent }> {
   const agent1 = await cluster.register("agent1", {
     ...QUICK,
@@ -32,15 +32,15 @@ const TASK = { id: "task1", type: "task_type1", priority: 5, data: { input: "dat
 
 /** The task of the example, held by agent1. */
 async function givenToAgent1(cluster: CheckedCluster): Promise<void> {
-  // Whoever the strategy likes best at first: agent2 takes tasks until one goes to agent1.
+  // The strategy chooses the first holder: agent2 gets tasks until one goes to agent1.
   for (let index = 0; ; index++) {
     const { task } = await cluster.submit({ ...TASK, id: `task1-${index}` });
     if (task.assigned_to === "agent1") return;
   }
 }
 
-describe("the origin document's example", () => {
-  it("assigns the task, moves it when its agent dies, and tells the history and the status", async () => {
+describe("the example of docs/origin.md", () => {
+  it("assigns the task, moves it when its agent fails, and shows the history and the status", async () => {
     const cluster = api.cluster();
     await exampleOf(cluster);
     const { task, decision } = await cluster.submit(TASK);
@@ -76,7 +76,7 @@ describe("the origin document's example", () => {
     ["failover", { use_failover_strategy: true, failover_strategy_type: "failover" }],
     ["backup_agent", { use_failover_strategy: true, failover_strategy_type: "backup_agent" }],
     ["basic", { use_failover_strategy: false }],
-  ])("decides by %s as soon as the configuration says so", async (strategy, failover_config) => {
+  ])("decides by %s as soon as the configuration names it", async (strategy, failover_config) => {
     const cluster = api.cluster();
     await exampleOf(cluster);
     await cluster.configure({ failover_config });
@@ -88,7 +88,7 @@ describe("the origin document's example", () => {
 });
 
 describe("POST simulations/failover", () => {
-  it("says what would happen, and then the real failure does just that", async () => {
+  it("predicts exactly what the real failure does", async () => {
     const cluster = api.cluster();
     const { agent1 } = await exampleOf(cluster);
     await cluster.submit({ id: "special", type: "task_type2" });
@@ -108,7 +108,7 @@ describe("POST simulations/failover", () => {
     }
   });
 
-  it("refuses agents and groups that nobody knows, and an empty question", async () => {
+  it("refuses unknown agents and groups, and an empty request", async () => {
     const cluster = api.cluster();
     await exampleOf(cluster);
     (await cluster.post("/simulations/failover", { agents: ["nobody"] })).problem(404, "not_found");
@@ -118,7 +118,7 @@ describe("POST simulations/failover", () => {
 });
 
 describe("GET readiness", () => {
-  it("lists what hangs by one thread", async () => {
+  it("lists tasks and capabilities that depend on a single agent", async () => {
     const cluster = api.cluster();
     await exampleOf(cluster);
     const found = (await cluster.get("/readiness")).as(200, Readiness);

@@ -1,7 +1,9 @@
 /**
- * What was acknowledged is kept: a server under load is killed with SIGKILL at a random moment, again and again on
- * the same data folder, and everything it ever acknowledged is looked for after each start. What was under way and
- * not acknowledged may have happened or not. FAULT_SEED repeats the moments, FAULT_ROUNDS says how many.
+ * Acknowledged changes are durable: a server under load is killed with SIGKILL at a random moment, again and again
+ * on
+ * the same data folder, and everything that it ever acknowledged is read after each start. A call that was in flight
+ * and
+ * not acknowledged may have happened or not. FAULT_SEED repeats the moments, FAULT_ROUNDS sets their number.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
@@ -22,7 +24,7 @@ const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 const SUBMITTERS = 3;
 const WORKERS = 3;
 const LOCKERS = 2;
-/** Agents that do nothing, so that those that fail are never a large part of the cluster. */
+/** Idle agents, so that the failed ones are never a large part of the cluster. */
 const CROWD = 60;
 const FAILURES_A_ROUND = 5;
 const FAILURE_PACE_MS = 60;
@@ -32,13 +34,13 @@ const DECISIONS_READ = 40;
 
 afterEach(expectNobodyLeft);
 
-/** What the server has acknowledged so far. */
+/** The changes that the server has acknowledged so far. */
 class Acknowledged {
   /** By task: the data it was submitted with. */
   readonly submitted = new Map<string, unknown>();
   /** By task: how it was completed. */
   readonly completed = new Map<string, { attempt: number; result: unknown }>();
-  /** By resource: the grant that holds, or null if it was released; without those with a call under way. */
+  /** By resource: the last grant, or null if it was released; without those that have a call in flight. */
   readonly locks = new Map<string, Pick<Lock, "holder" | "fencing_token"> | null>();
   /** By failure: the agent. */
   readonly failures = new Map<string, string>();
@@ -46,7 +48,7 @@ class Acknowledged {
   readonly #tokens = new Set<number>();
   #latestTokenBefore = 0;
 
-  /** Fencing tokens are given once, and only grow from one start of the server to the next. */
+  /** Fencing tokens are unique, and grow from one start of the server to the next. */
   noteToken(token: number): void {
     expect(token).toBeGreaterThan(this.#latestTokenBefore);
     expect(this.#tokens).not.toContain(token);
@@ -66,7 +68,7 @@ class Acknowledged {
   }
 }
 
-it("loses nothing that it acknowledged, however often it is killed in the middle of it", {
+it("loses nothing that it acknowledged, however often it is killed under load", {
   timeout: 60_000 + ROUNDS * 5000,
 }, async () => {
   await using server = await startServer();
@@ -77,13 +79,13 @@ it("loses nothing that it acknowledged, however often it is killed in the middle
   const hands = await registerHands(cluster);
   const crowd = Array.from({ length: CROWD }, (_, index) => `crowd-${index}`);
   await Promise.all(crowd.map((id) => registerIdleAgent(cluster, id, { capabilities: [] })));
-  // So that every round begins with a change that was acknowledged.
+  // So that every round begins with an acknowledged change.
   await changeConfig(cluster, acknowledged);
 
   for (let round = 0; round < ROUNDS; round++) {
     const load = runLoad(cluster, acknowledged, round, hands);
     const killAfterMs = 300 + chance() * 900;
-    // The random moment of the kill is what is tested.
+    // The random moment of the kill is the subject of the test.
     await delay(killAfterMs);
     await server.kill();
     await load;
@@ -98,7 +100,7 @@ it("loses nothing that it acknowledged, however often it is killed in the middle
 
 type Worker = { id: string; token: string };
 
-/** All kinds of change at once, until there is no answer any more. */
+/** All kinds of change at once, until there is no answer. */
 function runLoad(
   cluster: ClusterClient,
   acknowledged: Acknowledged,
@@ -136,7 +138,7 @@ async function registerHands(cluster: ClusterClient): Promise<Hands> {
   };
 }
 
-/** Acts again and again until there is no answer. An answer that is an error ends the test. */
+/** Repeats the call until there is no answer. An error as an answer ends the test. */
 async function untilCutOff(
   act: (count: number) => Promise<void>,
   limit = Number.POSITIVE_INFINITY,
@@ -144,12 +146,12 @@ async function untilCutOff(
   try {
     for (let count = 0; count < limit; count++) await act(count);
   } catch (error) {
-    // So fetch says that a connection failed, or broke off within an answer.
+    // `fetch` reports like this that a connection failed, or broke off within an answer.
     if (!(error instanceof TypeError)) throw error;
   }
 }
 
-/** One task, or every tenth time a batch of them. */
+/** One task, or every tenth time a batch. */
 async function submit(cluster: ClusterClient, acknowledged: Acknowledged, name: string): Promise<void> {
   const tasks = Array.from({ length: name.endsWith("0") ? 10 : 1 }, (_, index) => ({
     id: `${name}-${index}`,
@@ -161,7 +163,7 @@ async function submit(cluster: ClusterClient, acknowledged: Acknowledged, name: 
   for (const { id, data } of tasks) acknowledged.submitted.set(id, data);
 }
 
-/** Completes what it holds, one by one. */
+/** Completes the tasks that the agent holds, one by one. */
 async function workOff(
   cluster: ClusterClient,
   acknowledged: Acknowledged,
@@ -200,7 +202,7 @@ async function lock(
   acknowledged.locks.set(resource, null);
 }
 
-/** Counts up, so that the value tells which change it was. */
+/** Counts up, so that the value identifies the change. */
 async function changeConfig(cluster: ClusterClient, acknowledged: Acknowledged): Promise<void> {
   const value = acknowledged.config.value + 1;
   const { headers, body } = await cluster.call<Config>("PATCH", "/config", {
@@ -210,7 +212,7 @@ async function changeConfig(cluster: ClusterClient, acknowledged: Acknowledged):
   acknowledged.config = { version: versionOf(headers), value };
 }
 
-/** An agent comes, gets tasks, and is reported as failed. */
+/** An agent registers, gets tasks, and is reported as failed. */
 async function failAgent(cluster: ClusterClient, acknowledged: Acknowledged, id: string): Promise<void> {
   await registerIdleAgent(cluster, id, { max_concurrent_tasks: 20 });
   // A pace that spreads the failovers over the round, so that the kill may come in the middle of one.
@@ -226,7 +228,7 @@ async function expectAllKept(
   follower: Follower,
   acknowledged: Acknowledged,
 ): Promise<void> {
-  // A failover that was interrupted comes to its end.
+  // An interrupted failover is completed.
   for (const failureId of acknowledged.failures.keys()) {
     await follower.event("failure.failed_over", ({ subject }) => subject === failureId);
   }
@@ -239,7 +241,7 @@ async function expectAllKept(
 
   const { headers, body } = await cluster.call<Config>("GET", "/config");
   const isOneFurther = versionOf(headers) > acknowledged.config.version;
-  // One change may have been under way.
+  // One change may have been in flight.
   const { version, value } = acknowledged.config;
   acknowledged.config = isOneFurther ? { version: version + 1, value: value + 1 } : { version, value };
   expect(versionOf(headers)).toBe(acknowledged.config.version);
@@ -269,7 +271,7 @@ async function expectTasksKept(cluster: ClusterClient, acknowledged: Acknowledge
   }
 }
 
-/** Every attempt comes from one decision, and the last one says who holds it. */
+/** Every attempt has one decision, and the last decision names the holder. */
 async function expectOneAttemptEach(cluster: ClusterClient, task: Task): Promise<void> {
   const decisions = await cluster.all<Decision>(`/tasks/${task.id}/decisions`);
   const given = decisions.filter(({ selected }) => selected !== null);
@@ -289,5 +291,5 @@ async function expectLocksKept(cluster: ClusterClient, acknowledged: Acknowledge
   expect(new Set(tokens).size).toBe(tokens.length);
 }
 
-/** The version that an ETag names. */
+/** The version in an ETag. */
 const versionOf = (headers: Headers) => Number(/^"(\d+)-/.exec(headers.get("ETag") ?? "")?.[1]);

@@ -1,7 +1,8 @@
 /**
- * An agent alone in its group, whose object is gone from memory between any two of its heartbeats: it lives as long
- * as it beats, and is found when it stops. `npm start` keeps objects in memory, so this runs under `npm run dev`,
- * where they go after 10 s without a request, as they do on Cloudflare. LONG=1 beats for two minutes.
+ * A single agent in its group, whose object is evicted between any two of its heartbeats: the agent stays active
+ * while it sends heartbeats, and is declared failed when it stops. `npm start` keeps objects in memory, so this test
+ * uses `npm run dev`,
+ * which evicts them after 10 s without a request, as Cloudflare does. LONG=1 runs for two minutes.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
@@ -15,12 +16,12 @@ const INTERVAL_SECONDS = 10;
 const { BEATS, TIMEOUT_SECONDS } = process.env.LONG
   ? { BEATS: 12, TIMEOUT_SECONDS: 30 }
   : { BEATS: 2, TIMEOUT_SECONDS: 20 };
-/** What a start cannot know counts in the agent's favour, and an alarm takes its time. */
+/** Time that a new instance cannot know counts in the agent's favour, and an alarm may be late. */
 const LATENESS_LIMIT_SECONDS = 2;
 
 afterEach(expectNobodyLeft);
 
-it("keeps an agent alive whose object is evicted between its heartbeats, and finds its death in time", {
+it("keeps an agent active whose object is evicted between its heartbeats, and notices its failure in time", {
   timeout: (BEATS * INTERVAL_SECONDS + TIMEOUT_SECONDS + 60) * 1000,
 }, async () => {
   await using server = await startServer({ script: "dev" });
@@ -38,7 +39,7 @@ it("keeps an agent alive whose object is evicted between its heartbeats, and fin
   for (let beat = 0; beat < BEATS; beat++) {
     lastBeatSentAtMs = Date.now();
     await cluster.ask("POST", "/groups/alone/agents/agent/heartbeat", {}, { token });
-    // The interval of its heartbeats. No request may reach the group meanwhile, so nothing can be asked.
+    // The heartbeat interval. No request may reach the group meanwhile, so the test cannot poll.
     await delay(INTERVAL_SECONDS * 1000);
     if (await isStartedSinceLastBeat(cluster)) evictions += 1;
   }
@@ -59,8 +60,8 @@ it("keeps an agent alive whose object is evicted between its heartbeats, and fin
 });
 
 /**
- * A new instance does not know what the one before heard since it last stored it, and grants that time on top of the
- * timeout. An operator's look is no sign of life.
+ * A new instance does not know the signs of life that the last one had not stored, and adds that time to the
+ * timeout. A read by an operator is no sign of life.
  */
 async function isStartedSinceLastBeat(cluster: ClusterClient): Promise<boolean> {
   const { agent } = await cluster.ask<{ agent: Agent }>("GET", "/agents/agent");

@@ -1,6 +1,7 @@
 /**
- * Agents that come back from the dead: a process that was stopped for longer than its timeout and then goes on, and
- * one whose supervisor has replaced it meanwhile. Neither changes anything any more.
+ * Agents that are declared failed and run again: a process that was stopped for longer than its timeout and then
+ * continues,
+ * and one that its supervisor has replaced meanwhile. Neither can change anything.
  */
 import { afterEach, expect, it } from "vitest";
 import type { Decision } from "../../src/contract/decision.ts";
@@ -17,7 +18,7 @@ afterEach(expectNobodyLeft);
 const LOCK = "the only printer";
 const LOCK_PATH = `/groups/default/locks/${encodeURIComponent(LOCK)}`;
 
-it("refuses everything of a process that was stopped past its timeout, and the new holder's result stands", async () => {
+it("refuses every call of a process that was stopped past its timeout, and the new holder's result stays", async () => {
   await using server = await startServer();
   const cluster = new ClusterClient(server, "zombie");
   await using follower = cluster.follow();
@@ -49,7 +50,7 @@ it("refuses everything of a process that was stopped past its timeout, and the n
   );
   expect(lock.fencing_token).toBeGreaterThan(fencingToken);
 
-  // Waits for it until it goes on: the first thing it does then is to finish its work.
+  // Waits until the process continues: it finishes its task first.
   zombie.signal("SIGUSR2");
   zombie.signal("SIGCONT");
   await zombie.said("answered", ({ call }) => call === "release");
@@ -78,7 +79,7 @@ it("refuses everything of a process that was stopped past its timeout, and the n
   console.log(`a zombie was told: ${answers.map(({ call, code }) => `${call} ${code}`).join(", ")}`);
 });
 
-it("leaves an agent that its supervisor restarted its tasks under new attempts, and its old process none", async () => {
+it("gives a restarted agent its tasks under new attempts, and refuses the old process", async () => {
   await using server = await startServer();
   const cluster = new ClusterClient(server, "restarted");
   await using old = await AgentProcess.start(cluster, {
@@ -92,7 +93,7 @@ it("leaves an agent that its supervisor restarted its tasks under new attempts, 
     await cluster.ask("POST", "/tasks", { id, type: "work" });
     await old.said("started", ({ taskId }) => taskId === id);
   }
-  // Somebody else could do them now, and is not given them.
+  // Another agent could do the tasks now, and does not get them.
   await registerIdleAgent(cluster, "idle");
 
   await using renewed = await AgentProcess.start(cluster, { id: "agent", takesUpTasks: true });

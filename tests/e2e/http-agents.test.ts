@@ -1,4 +1,4 @@
-/** Agents: registration and its incarnations, heartbeats, the tasks they hold, leaving, and lists of them. */
+/** Agents: registration and incarnations, heartbeats, their tasks, unregistration, and lists of them. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { RegistrationAnswer } from "../../src/contract/agent.ts";
@@ -13,7 +13,7 @@ const lastDecision = async (cluster: CheckedCluster, taskId: string) =>
   (await cluster.decisions(taskId)).items.at(-1);
 
 describe("registration", () => {
-  it("answers 201 to a new agent and 200 to a known one, with all that was said", async () => {
+  it("answers 201 to a new agent and 200 to a known one, with all submitted fields", async () => {
     const cluster = api.cluster();
     const said = {
       type: "gpu-worker",
@@ -52,7 +52,7 @@ describe("registration", () => {
     expect(Date.parse(deadline_at ?? "") - Date.parse(last_heartbeat_at ?? "")).toBe(20_000);
   });
 
-  it("is told of a socket over TLS when a proxy with TLS stands before the server", async () => {
+  it("is answered with a TLS socket URL behind a proxy with TLS", async () => {
     const response = await fetch(`${api.server.url}/v1/clusters/behind-a-proxy/groups/default/agents/a1`, {
       method: "PUT",
       headers: {
@@ -67,7 +67,7 @@ describe("registration", () => {
     );
   });
 
-  it("takes what was left out from the configuration and the contract", async () => {
+  it("takes omitted fields from the configuration and the contract", async () => {
     const cluster = api.cluster();
 
     const { registered } = await cluster.register("a1");
@@ -81,7 +81,7 @@ describe("registration", () => {
     });
   });
 
-  it("gives durations back as they were sent", async () => {
+  it("returns durations as they were sent", async () => {
     const { registered } = await api.cluster().register("a1", {
       heartbeat_interval_seconds: 1.001,
       heartbeat_timeout_seconds: 4.111,
@@ -91,7 +91,7 @@ describe("registration", () => {
     expect(registered.heartbeat_timeout_seconds).toBe(4.111);
   });
 
-  it("lists a capability once that was named twice", async () => {
+  it("lists a capability once that was sent twice", async () => {
     const { registered } = await api.cluster().register("a1", { capabilities: ["b", "a", "b"] });
 
     expect(registered.capabilities).toEqual(["b", "a"]);
@@ -114,7 +114,7 @@ describe("registration", () => {
     expect((await cluster.status()).total_agents).toBe(0);
   });
 
-  it("starts a new incarnation each time, and the one before is over", async () => {
+  it("starts a new incarnation each time, and ends the one before", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     await first.acquire("disk");
@@ -134,7 +134,7 @@ describe("registration", () => {
     expect((await cluster.locks()).items).toEqual([]);
   });
 
-  it("is refused to a token whose incarnation gave way to another that lives", async () => {
+  it("is refused to a token whose incarnation was replaced by a live one", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     const second = await cluster.register("a1");
@@ -154,7 +154,7 @@ describe("registration", () => {
     expect((await cluster.agent("a1")).capabilities).toEqual(["else"]);
   });
 
-  it("has incarnations that grow through leaving, and across groups", async () => {
+  it("has incarnations that grow across unregistrations and groups", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1", { group: "north" });
     await first.unregister();
@@ -179,7 +179,7 @@ describe("registration", () => {
     expect((await cluster.agent("a1")).group).toBe("south");
   });
 
-  it("refuses another agent's token while the agent lives, and says how long that is certain", async () => {
+  it("refuses another agent's token while the agent is live, and says for how long it certainly is", async () => {
     const cluster = api.cluster();
     const victim = await cluster.register("a1");
     const other = await cluster.register("a2");
@@ -190,7 +190,7 @@ describe("registration", () => {
     expect((await victim.heartbeat()).status).toBe("active");
   });
 
-  it("refuses another agent's token an id that nobody has, or that failed", async () => {
+  it("refuses another agent's token for an id that is unknown or failed", async () => {
     const cluster = api.cluster();
     const other = await cluster.register("a2");
     await cluster.register("a1");
@@ -202,7 +202,7 @@ describe("registration", () => {
     expect((await cluster.status()).total_agents).toBe(2);
   });
 
-  it("leaves the tasks it names as running alone, and gives it the others anew", async () => {
+  it("leaves the tasks that the agent claims as running alone, and gives it the others anew", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     await cluster.submit({ id: "kept" });
@@ -215,7 +215,7 @@ describe("registration", () => {
       running_tasks: [
         { task_id: "kept", attempt: 1 },
         { task_id: "misremembered", attempt: 7 },
-        { task_id: "unheard-of", attempt: 1 },
+        { task_id: "unknown", attempt: 1 },
       ],
     });
 
@@ -241,7 +241,7 @@ describe("registration", () => {
     expect((await second.reported("complete", "kept")).status).toBe("completed");
   });
 
-  it("gives back the tasks of an agent that failed and whose tasks could not move", async () => {
+  it("gives back the tasks of a failed agent that could not move", async () => {
     const cluster = api.cluster();
     await cluster.configure({ failover_config: { enabled: false } });
     await cluster.register("a1");
@@ -253,7 +253,7 @@ describe("registration", () => {
     expect(await cluster.task("t1")).toMatchObject({ status: "assigned", assigned_to: "a1", attempt: 1 });
   });
 
-  it("gives back what the agent still works on, and nobody else was given since it failed", async () => {
+  it("gives back the tasks that the agent still runs and no other agent has got since the failure", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     await cluster.submit({ id: "t1" });
@@ -272,7 +272,7 @@ describe("registration", () => {
     expect((await second.reported("complete", "t1")).status).toBe("completed");
   });
 
-  it("lets a task submitted after its answer go to the agent at once", async () => {
+  it("allows the assignment of a task that is submitted right after its answer", async () => {
     const cluster = api.cluster();
     for (let n = 0; n < 5; n++) {
       await cluster.register(`a${n}`, { capabilities: [`job-${n}`] });
@@ -283,7 +283,7 @@ describe("registration", () => {
 });
 
 describe("a heartbeat", () => {
-  it("moves the deadline, and tells what there is to do", async () => {
+  it("moves the deadline, and its answer says whether there are tasks and messages", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     const before = await cluster.agent("a1");
@@ -303,7 +303,7 @@ describe("a heartbeat", () => {
     expect(Date.parse(beat.deadline_at) - Date.parse(after.last_heartbeat_at ?? "")).toBe(30_000);
   });
 
-  it("hints at new tasks until the list is read", async () => {
+  it("reports new tasks until the list is read", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     await cluster.submit();
@@ -318,14 +318,14 @@ describe("a heartbeat", () => {
     await hintOnce(false);
   });
 
-  it("can be an operator's, who beats for whichever incarnation lives", async () => {
+  it("can be sent by an operator for the live incarnation", async () => {
     const cluster = api.cluster();
     const { path } = await cluster.register("a1");
 
     expect((await cluster.post(`${path}/heartbeat`)).status).toBe(200);
   });
 
-  it("is refused to an agent that was reported as failed or that left", async () => {
+  it("is refused to an agent that was reported as failed or has unregistered", async () => {
     const cluster = api.cluster();
     const failed = await cluster.register("a1");
     const gone = await cluster.register("a2");
@@ -337,8 +337,8 @@ describe("a heartbeat", () => {
   });
 });
 
-describe("the tasks an agent holds", () => {
-  it("are those that wait to be started, most urgent first, unless it asks for others", async () => {
+describe("the tasks of an agent", () => {
+  it("are the unstarted ones, most urgent first, unless other statuses are requested", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     await cluster.submit({ id: "low", priority: 1 });
@@ -352,7 +352,7 @@ describe("the tasks an agent holds", () => {
     (await agent.tryPoll("?status=assigned,lost")).problem(400, "invalid_request");
   });
 
-  it("come to a waiting poll as soon as there is one", async () => {
+  it("reach a long poll as soon as there is one", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", {
       heartbeat_interval_seconds: 20,
@@ -367,7 +367,7 @@ describe("the tasks an agent holds", () => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
-  it("are an empty list when a waiting poll's time is over, at the latest after the heartbeat interval", async () => {
+  it("are an empty list when a long poll ends, at the latest after the heartbeat interval", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { heartbeat_interval_seconds: 0.3 });
 
@@ -378,7 +378,7 @@ describe("the tasks an agent holds", () => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
-  it("end a waiting poll with 410 when the agent is replaced meanwhile", async () => {
+  it("end a long poll with 410 when the agent is replaced meanwhile", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { heartbeat_interval_seconds: 15 });
 
@@ -388,7 +388,7 @@ describe("the tasks an agent holds", () => {
     (await waiting).problem(410, "session_expired");
   });
 
-  it("can be polled by several at once, each of whom is woken", async () => {
+  it("can be polled by several callers at once, each of whom is woken", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { heartbeat_interval_seconds: 15 });
 
@@ -399,8 +399,8 @@ describe("the tasks an agent holds", () => {
   });
 });
 
-describe("leaving", () => {
-  it("moves the tasks, frees the locks and records no failure", async () => {
+describe("unregistering", () => {
+  it("moves the tasks, releases the locks and records no failure", async () => {
     const cluster = api.cluster();
     const leaving = await cluster.register("a1");
     await cluster.submit({ id: "t1" });
@@ -429,7 +429,7 @@ describe("leaving", () => {
     expect(ids((await cluster.agents()).items)).toEqual(["a2"]);
   });
 
-  it("can be an operator's doing, also of an agent that has failed", async () => {
+  it("can be done by an operator, also for a failed agent", async () => {
     const cluster = api.cluster();
     const live = await cluster.register("a1");
     const failed = await cluster.register("a2");
@@ -460,7 +460,7 @@ describe("the list of agents", () => {
     expect(await list({ type: "none" })).toEqual([]);
   });
 
-  it("comes page by page, each agent once", async () => {
+  it("is read page by page, each agent once", async () => {
     const cluster = api.cluster();
     for (const id of ["a3", "a1", "a5", "a2", "a4"]) await cluster.register(id);
 
@@ -476,7 +476,7 @@ describe("the list of agents", () => {
     expect(third.next_cursor).toBeNull();
   });
 
-  it("can be read by an agent of itself, and of no other", async () => {
+  it("can be read by an agent for itself, and for no other", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     await cluster.register("a2");

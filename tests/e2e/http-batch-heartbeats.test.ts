@@ -14,7 +14,7 @@ const Results = z.object({
 const HEARTBEATS = "/groups/default/heartbeats";
 
 describe("heartbeats in a batch", () => {
-  it("show that each of the agents lives, with its load, and answer each in order", async () => {
+  it("show that each agent is live, with its load, and are answered in order", async () => {
     const cluster = api.cluster();
     const one = await cluster.register("a1");
     const other = await cluster.register("a2");
@@ -40,7 +40,7 @@ describe("heartbeats in a batch", () => {
     expect(Date.parse(agent.last_heartbeat_at ?? "")).toBeGreaterThan(before);
   });
 
-  it("keep agents alive past their timeout", async () => {
+  it("keep agents active past their timeout", async () => {
     const cluster = api.cluster();
     const timing = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 1 };
     const { incarnation } = await cluster.register("a1", timing);
@@ -79,7 +79,7 @@ describe("heartbeats in a batch", () => {
     expect(errors?.map((error) => error.path)).toEqual([path]);
   });
 
-  it("are the administrator's alone: an agent speaks for itself", async () => {
+  it("are refused to agents: only an administrator may send them", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     const agents = [{ id: "a1", incarnation: agent.incarnation }];

@@ -1,20 +1,20 @@
-/** The configuration over HTTP: reading it, changing it, secrets in it, and that a change takes effect. */
+/** The configuration over HTTP: reading it, changing it, its secrets, and the effect of a change. */
 import { describe, expect, it } from "vitest";
 import { Config } from "../../src/contract/config.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
-/** The configuration as it is before anybody changed it. */
+/** The configuration before any change. */
 const untouched = async () => (await api.cluster().config()).config;
 
-/** All that can be read of a cluster, as text. */
+/** Everything that can be read of a cluster, as text. */
 async function everything(cluster: CheckedCluster): Promise<string> {
   return JSON.stringify([await cluster.snapshot(), await cluster.eventsSoFar(), api.server.output()]);
 }
 
 describe("reading", () => {
-  it("shows every key with what the file says, and an ETag", async () => {
+  it("shows every key with its value from the file, and an ETag", async () => {
     const { config, etag } = await api.cluster().config();
 
     expect(config).toMatchObject({
@@ -30,7 +30,7 @@ describe("reading", () => {
 });
 
 describe("PATCH", () => {
-  it("changes what it names, answers the whole, and counts a version", async () => {
+  it("changes the named keys, answers with the whole configuration, and counts a version", async () => {
     const cluster = api.cluster();
     const before = await cluster.config();
 
@@ -54,7 +54,7 @@ describe("PATCH", () => {
     expect((await cluster.status()).config_version).toBe(2);
   });
 
-  it("takes one entry out of a map, a key or a section back to the file, with null", async () => {
+  it("takes one entry of a map, a key or a section back to the file with null", async () => {
     const cluster = api.cluster();
     await cluster.configure({
       failover_config: { backup_agents: { a1: "a2", a3: "a4" }, max_reassignment_attempts: 9 },
@@ -73,7 +73,7 @@ describe("PATCH", () => {
     expect(changed.lock_config).toEqual((await untouched()).lock_config);
   });
 
-  it("may call itself a merge patch", async () => {
+  it("may have the content type of a merge patch", async () => {
     const cluster = api.cluster();
 
     const answer = await cluster.request("PATCH", "/config", {
@@ -86,7 +86,7 @@ describe("PATCH", () => {
 });
 
 describe("PUT", () => {
-  it("replaces all changes: what it leaves out is as in the file", async () => {
+  it("replaces all changes: omitted keys are as in the file", async () => {
     const cluster = api.cluster();
     await cluster.configure({ failover_config: { max_reassignment_attempts: 9 } });
 
@@ -98,7 +98,7 @@ describe("PUT", () => {
     expect(changed).toEqual({ ...base, lock_config: { ...base.lock_config, default_ttl_seconds: 12 } });
   });
 
-  it("of what was read changes nothing, however often", async () => {
+  it("of the unchanged configuration changes nothing, however often", async () => {
     const cluster = api.cluster();
     await cluster.configure({
       failover_config: { backup_agents: { a1: "a2" } },
@@ -146,7 +146,7 @@ describe("a change that is not valid", () => {
       patch: { webhook_notification: { headers: { "X-Key": "planted-value\r\nEvil: yes" } } },
       path: 'webhook_notification.headers["X-Key"]',
     },
-  ])("is refused with the place of $what, and changes nothing", async ({ patch, path }) => {
+  ])("is refused with the path of $what, and changes nothing", async ({ patch, path }) => {
     const cluster = api.cluster();
     const before = await cluster.snapshot();
 
@@ -160,7 +160,7 @@ describe("a change that is not valid", () => {
     expect(await cluster.snapshot()).toEqual(before);
   });
 
-  it("is told the nearest known key", async () => {
+  it("is answered with the nearest known key", async () => {
     const answer = await api.cluster().tryConfigure("PATCH", { failover_config: { enabeld: true } });
 
     const { errors } = answer.problem(400, "invalid_request");
@@ -169,7 +169,7 @@ describe("a change that is not valid", () => {
 });
 
 describe("If-Match", () => {
-  it("lets a change through that knows the present configuration, and refuses any other", async () => {
+  it("accepts a change of the current version, and refuses any other", async () => {
     const cluster = api.cluster();
     const { etag: first } = await cluster.config();
     const change = (seconds: number, ifMatch: string) =>
@@ -191,7 +191,7 @@ describe("If-Match", () => {
     expect((await cluster.config()).config.lock_config.lock_delay_seconds).toBe(4);
   });
 
-  it("takes a list of tags, as HTTP has it", async () => {
+  it("accepts a list of tags, as HTTP allows", async () => {
     const cluster = api.cluster();
     const { etag } = await cluster.config();
 
@@ -200,7 +200,7 @@ describe("If-Match", () => {
     expect(answer.status).toBe(200);
   });
 
-  it("lets one of two through that change the same version at once", async () => {
+  it("accepts one of two simultaneous changes of the same version", async () => {
     const cluster = api.cluster();
     const { etag } = await cluster.config();
 
@@ -225,7 +225,7 @@ describe("a secret", () => {
   };
   const LITERALS = ["pa55word-literal", "s1gning-literal", "t0ken-literal"];
 
-  it("never comes back, from no answer, event or log", async () => {
+  it("appears in no answer, event or log", async () => {
     const cluster = api.cluster();
 
     const changed = await cluster.configure(SECRETS);
@@ -242,7 +242,7 @@ describe("a secret", () => {
     for (const literal of LITERALS) expect(seen).not.toContain(literal);
   });
 
-  it("stays as it is when its redacted form is sent back, changes when another is, and can be taken back", async () => {
+  it("is kept when its redacted form is sent back, changes with a new value, and can be removed", async () => {
     const cluster = api.cluster();
     await cluster.configure(SECRETS);
     const { config } = await cluster.config();
@@ -260,7 +260,7 @@ describe("a secret", () => {
     });
   });
 
-  it("does not come back in the error of a change that is refused for another reason", async () => {
+  it("does not appear in the error of a change that is refused for another reason", async () => {
     const cluster = api.cluster();
 
     const answer = await cluster.tryConfigure("PUT", {
@@ -274,7 +274,7 @@ describe("a secret", () => {
 });
 
 describe("a change takes effect", () => {
-  it("on the heartbeat of agents that register afterwards", async () => {
+  it("for the heartbeats of agents that register afterwards", async () => {
     const cluster = api.cluster();
     await cluster.register("a1");
     await cluster.configure({ heartbeat_config: { interval_seconds: 2, timeout_seconds: 7 } });
@@ -285,7 +285,7 @@ describe("a change takes effect", () => {
     expect((await cluster.agent("a1")).heartbeat_timeout_seconds).toBe(30);
   });
 
-  it("on locks, in every group, with the answer to the change", async () => {
+  it("for locks in every group, once the change is answered", async () => {
     const cluster = api.cluster();
     const north = await cluster.register("a1", { group: "north" });
     const south = await cluster.register("a2", { group: "south" });
@@ -303,7 +303,7 @@ describe("a change takes effect", () => {
     }
   });
 
-  it("on a lock whose holder failed: it stays closed for the configured time", async () => {
+  it("for a lock whose holder failed: it stays closed for the configured time", async () => {
     const cluster = api.cluster();
     await cluster.configure({ lock_config: { lock_delay_seconds: 60 } });
     const one = await cluster.register("a1");
@@ -320,7 +320,7 @@ describe("a change takes effect", () => {
     expect((await other.acquire("released")).holder).toBe("a2");
   });
 
-  it("on failover: when it is not enabled, tasks stay and locks end by their TTL", async () => {
+  it("for failover: when it is off, tasks stay and locks end by their TTL", async () => {
     const cluster = api.cluster();
     await cluster.configure({
       failover_config: { enabled: false },

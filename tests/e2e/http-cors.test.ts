@@ -1,4 +1,4 @@
-/** Which web pages may call: those whose origin the server's settings name. */
+/** Web pages that may call the API: those whose origin the settings name. */
 import { describe, expect, it } from "vitest";
 import { apiOfThisFile } from "../support/checked-cluster.ts";
 
@@ -7,7 +7,7 @@ const OURS = "https://app.example.org";
 describe("without CORS_ORIGINS", () => {
   const api = apiOfThisFile();
 
-  it("no page is let in, and answers name no origin", async () => {
+  it("no page is allowed, and answers name no origin", async () => {
     const url = `${api.server.url}/v1/clusters/c/status`;
     const asked = await fetch(url, { method: "OPTIONS", headers: { Origin: OURS } });
     expect(asked.ok).toBe(false);
@@ -32,7 +32,7 @@ describe("with CORS_ORIGINS", () => {
       },
     });
 
-  it("a page of ours may ask without a token what it may do", async () => {
+  it("a page of an allowed origin may send a preflight request without a token", async () => {
     const { status, headers } = await ask(OURS);
     expect(status).toBe(204);
     expect(headers.get("Access-Control-Allow-Origin")).toBe(OURS);
@@ -43,7 +43,7 @@ describe("with CORS_ORIGINS", () => {
     expect(headers.get("Vary")).toContain("Origin");
   });
 
-  it("it still needs a token, and may read the refusal", async () => {
+  it("such a page still needs a token, and may read the refusal", async () => {
     const refused = await fetch(status(), { headers: { Origin: OURS } });
     expect(refused.status).toBe(401);
     expect(refused.headers.get("Access-Control-Allow-Origin")).toBe(OURS);
@@ -52,7 +52,7 @@ describe("with CORS_ORIGINS", () => {
   });
 
   it.each(["https://evil.example.org", "https://app.example.org.evil.com", "http://app.example.org", "null"])(
-    "a page of %s is not let in",
+    "a page of %s is not allowed",
     async (origin) => {
       expect((await ask(origin)).headers.get("Access-Control-Allow-Origin")).toBeNull();
       const answer = await fetch(status(), {
@@ -66,7 +66,7 @@ describe("with CORS_ORIGINS", () => {
 describe("with CORS_ORIGINS=*", () => {
   const api = apiOfThisFile({ env: { CORS_ORIGINS: "*" } });
 
-  it("any page is", async () => {
+  it("any page is allowed", async () => {
     const answer = await fetch(`${api.server.url}/healthz`, {
       headers: { Origin: "https://any.example.org" },
     });

@@ -1,4 +1,4 @@
-/** Draining and resuming agents: who may, what is answered, and what becomes of their tasks. */
+/** Draining and resuming agents: permissions, answers, and the effect on tasks. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Agent } from "../../src/contract/agent.ts";
@@ -13,7 +13,7 @@ const api = apiOfThisFile();
 
 const agentIn = (answer: Answer) => answer.as(200, z.object({ agent: Agent })).agent;
 
-/** a1 runs `running` and has not started `waiting`; a2 is there to take over. */
+/** Agent a1 runs `running` and has not started `waiting`; a2 can take over. */
 async function working(): Promise<{ cluster: CheckedCluster; agent: TestAgent }> {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
@@ -25,7 +25,7 @@ async function working(): Promise<{ cluster: CheckedCluster; agent: TestAgent }>
 }
 
 describe("draining", () => {
-  it("is asked for by the agent itself, and answers with the agent", async () => {
+  it("can be requested by the agent itself, and answers with the agent", async () => {
     const { cluster, agent } = await working();
 
     const drained = agentIn(await agent.request("POST", `${agent.path}/drain`));
@@ -47,7 +47,7 @@ describe("draining", () => {
     expect((await cluster.status()).agents_by_status).toMatchObject({ active: 1, draining: 1 });
   });
 
-  it("by an operator takes what it runs at the deadline", async () => {
+  it("by an operator takes the running tasks at the deadline", async () => {
     const { cluster, agent } = await working();
 
     const body = { mode: "move", deadline_seconds: 0.5 };
@@ -63,7 +63,7 @@ describe("draining", () => {
     (await agent.report("progress", "running", { progress: 0.9 })).problem(409, "stale_attempt");
   });
 
-  it("ends with a resumption, by whoever asked for it", async () => {
+  it("ends when the agent resumes, also if an operator requested it", async () => {
     const { cluster, agent } = await working();
     const resume = () => agent.request("POST", `${agent.path}/resume`);
     expect(agentIn(await resume()).status).toBe("active");
@@ -96,7 +96,7 @@ describe("draining", () => {
     expect((await cluster.agent("a1")).status).toBe("active");
   });
 
-  it("is refused to others, for the unknown, in another group, and for who is gone", async () => {
+  it("is refused to other agents, for unknown agents, in another group, and for agents that are not live", async () => {
     const { cluster, agent } = await working();
     const other = await cluster.register("a3");
     for (const verb of ["drain", "resume"]) {

@@ -1,4 +1,4 @@
-/** What a request is told that cannot be served: a problem of its documented kind, and nothing is changed. */
+/** Requests that cannot be served: each gets a problem of its documented kind, and changes nothing. */
 import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/contract/problem.ts";
 import { apiOfThisFile, type CheckedCluster, type RequestOptions } from "../support/checked-cluster.ts";
@@ -11,10 +11,10 @@ const PLANTED = "planted-9f8e7d6c";
 const KB = 1024;
 const MB = 1024 * KB;
 
-/** JSON of at least so many bytes. */
+/** JSON of at least that many bytes. */
 const jsonOfBytes = (bytes: number) => JSON.stringify({ id: "big", type: "work", data: "x".repeat(bytes) });
 
-/** A body that comes piece by piece, so that no header says how long it is. */
+/** A body that is sent in pieces, so that no header has its length. */
 function chunked(text: string): ReadableStream<Uint8Array> {
   const bytes = new TextEncoder().encode(text);
   let sent = 0;
@@ -29,7 +29,7 @@ function chunked(text: string): ReadableStream<Uint8Array> {
 
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
-/** A cluster with a bit of everything in it. */
+/** A cluster with some agents, tasks and a configuration change. */
 async function busyCluster(): Promise<CheckedCluster> {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
@@ -70,7 +70,7 @@ async function expectRefusal({ method = "POST", path, options = {}, status, code
 
 const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 
-describe("a body that is not as it should be", () => {
+describe("an invalid body", () => {
   it.each<Refusal>([
     {
       what: "is cut off",
@@ -316,7 +316,7 @@ describe("a body that is not as it should be", () => {
     },
   ])("is refused with $status $code when it $what", expectRefusal);
 
-  it("is told which fields are wrong, and where", async () => {
+  it("is answered with the wrong fields and their paths", async () => {
     const answer = await api.cluster().request("PUT", "/groups/default/agents/a1", {
       json: { type: "", capabilities: ["ok", 7], labels: { tier: 1 }, max_concurrent_tasks: 0 },
     });
@@ -327,7 +327,7 @@ describe("a body that is not as it should be", () => {
     );
   });
 
-  it("is told the nearest known key of an unknown one", async () => {
+  it("is answered with the nearest known key of an unknown one", async () => {
     const answer = await api.cluster().post("/tasks", { type: "work", prioritty: PLANTED });
 
     const { errors } = answer.problem(400, "invalid_request");
@@ -335,7 +335,7 @@ describe("a body that is not as it should be", () => {
     expect(answer.text).not.toContain(PLANTED);
   });
 
-  it("has an unknown key shown escaped and cut to 64 characters", async () => {
+  it("is answered with an unknown key escaped and cut to 64 characters", async () => {
     const answer = await api.cluster().post("/tasks", { type: "work", [`\u0000"${"k".repeat(500)}`]: 1 });
 
     const { errors } = answer.problem(400, "invalid_request");
@@ -344,7 +344,7 @@ describe("a body that is not as it should be", () => {
     expect(answer.text).not.toContain("k".repeat(64));
   });
 
-  it("is taken at exactly 256 KB, and at exactly 64 levels", async () => {
+  it("is accepted at exactly 256 KB, and at exactly 64 levels", async () => {
     const cluster = api.cluster();
     const task = { id: "largest", type: "work", data: "" };
     const room = 256 * KB - JSON.stringify(task).length;
@@ -359,7 +359,7 @@ describe("a body that is not as it should be", () => {
     expect(deepest.status).toBe(201);
   });
 
-  it("may be left out, empty or an empty object where it is optional, whatever the type says", async () => {
+  it("may be missing, empty or an empty object where it is optional, with any content type", async () => {
     const cluster = api.cluster();
     const { path } = await cluster.register("a1");
     const beat = (options: RequestOptions) => cluster.request("POST", `${path}/heartbeat`, options);
@@ -369,7 +369,7 @@ describe("a body that is not as it should be", () => {
     expect((await beat({ json: {} })).status).toBe(200);
   });
 
-  it("may come piece by piece, and with a charset", async () => {
+  it("may be sent in pieces, and with a charset", async () => {
     const answer = await api.cluster().request("POST", "/tasks", {
       raw: chunked(JSON.stringify({ type: "work" })),
       headers: { "Content-Type": "application/json; charset=utf-8" },
@@ -379,7 +379,7 @@ describe("a body that is not as it should be", () => {
   });
 });
 
-describe("a path or query that is not as it should be", () => {
+describe("an invalid path or query", () => {
   it.each<Refusal>([
     { what: "names no route", method: "GET", path: `/${PLANTED}`, status: 404, code: "not_found" },
     {
@@ -665,7 +665,7 @@ describe("a path or query that is not as it should be", () => {
     },
   ])("is refused with $status $code when it $what", expectRefusal);
 
-  it("is told the nearest known parameter of an unknown one", async () => {
+  it("is answered with the nearest known parameter of an unknown one", async () => {
     const { errors } = (await api.cluster().get("/tasks", { statuss: "pending" })).problem(
       400,
       "invalid_request",
@@ -683,14 +683,14 @@ describe("a method that a route does not have", () => {
     { method: "GET", path: "/groups/default/locks/db%2Forders/acquire", allow: "POST" },
     { method: "PATCH", path: "/groups/default/locks/db%2Forders", allow: "DELETE, GET" },
     { method: "OPTIONS", path: "/status", allow: "GET" },
-  ])("is refused at $method $path, and told what is allowed", async ({ method, path, allow }) => {
+  ])("is refused at $method $path, with the allowed methods", async ({ method, path, allow }) => {
     const answer = await api.cluster().request(method, path);
 
     answer.problem(405, "method_not_allowed");
     expect(answer.headers.get("Allow")).toBe(allow);
   });
 
-  it("is refused outside of /v1 without a token too", async () => {
+  it("is refused outside of /v1 without a token", async () => {
     const answer = await api.request("POST", "/healthz", { token: null });
 
     answer.problem(405, "method_not_allowed");
@@ -698,12 +698,12 @@ describe("a method that a route does not have", () => {
   });
 });
 
-it("answers a route that is not there with a problem, also outside of /v1", async () => {
+it("a missing route is answered with a problem, also outside of /v1", async () => {
   (await api.request("GET", `/${PLANTED}`, { token: null })).problem(404, "not_found");
   (await api.request("GET", "/v2/clusters", { token: null })).problem(404, "not_found");
 });
 
-it("stores nothing of a cluster that is only read", async () => {
+it("reading a cluster stores nothing", async () => {
   const cluster = api.cluster();
 
   const first = await cluster.snapshot();
@@ -720,7 +720,7 @@ it("stores nothing of a cluster that is only read", async () => {
   expect(events.map(({ id, type }) => ({ id, type }))).toEqual([{ id: 1, type: "config.changed" }]);
 });
 
-it("gives every request an id of its own", async () => {
+it("every request gets an id of its own", async () => {
   const cluster = api.cluster();
   const ids = await Promise.all(
     Array.from(

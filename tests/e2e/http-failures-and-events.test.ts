@@ -1,4 +1,4 @@
-/** Failures on record, the stream of events, the log of what was told, and the numbers of the status. */
+/** Recorded failures, the event stream, the delivery log, and the figures of the status. */
 import { describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
 import { FailureAnswer } from "../../src/contract/failure.ts";
@@ -14,7 +14,7 @@ import { until } from "../support/until.ts";
 
 const api = apiOfThisFile();
 
-/** Falls silent soon unless it beats. */
+/** An agent that fails soon unless it sends heartbeats. */
 const BRIEF = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 1 };
 
 const report = async (cluster: CheckedCluster, agentId: string, body: JsonObject = {}): Promise<Failure> =>
@@ -23,7 +23,7 @@ const report = async (cluster: CheckedCluster, agentId: string, body: JsonObject
     FailureAnswer,
   ).failure;
 
-/** The failures once there are so many, newest first. */
+/** The failures, newest first, once there are that many. */
 const failuresOnce = (cluster: CheckedCluster, count: number) =>
   until(async () => {
     const { items } = await cluster.failures();
@@ -34,7 +34,7 @@ const agentsOf = (failures: readonly Failure[]) => failures.map(({ agent_id }) =
 const typesOf = (failures: readonly Failure[]) => failures.map(({ failure_type }) => failure_type);
 
 describe("an agent that falls silent", () => {
-  it("is on record with all that was known of it, and its tasks go to others", async () => {
+  it("is recorded with everything known about it, and its tasks move to others", async () => {
     const cluster = api.cluster();
     await using events = await cluster.events();
     const agent = await cluster.register("a1", { ...BRIEF, type: "gpu", capabilities: ["work", "draw"] });
@@ -93,7 +93,7 @@ describe("an agent that falls silent", () => {
     (await agent.tryHeartbeat()).problem(410, "session_expired");
   });
 
-  it("leaves a second record of the tasks that nobody can take", async () => {
+  it("causes a second record of the tasks that no agent can take", async () => {
     const cluster = api.cluster();
     await cluster.register("a1");
     await cluster.submit({ id: "t1" });
@@ -108,7 +108,7 @@ describe("an agent that falls silent", () => {
     });
   });
 
-  it("is not declared failed as long as it beats", async () => {
+  it("is not declared failed while it sends heartbeats", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", BRIEF);
 
@@ -120,7 +120,7 @@ describe("an agent that falls silent", () => {
     expect((await cluster.agent("a1")).status).toBe("active");
   });
 
-  it("is not declared failed while its poll waits, nor as long as it reports on tasks", async () => {
+  it("is not declared failed during a long poll, nor while it reports on tasks", async () => {
     const cluster = api.cluster();
     const timing = { heartbeat_interval_seconds: 0.9, heartbeat_timeout_seconds: 1.8 };
     const poller = await cluster.register("a1", timing);
@@ -148,7 +148,7 @@ describe("a sign of life", () => {
           results: [{ task_id: "nowhere", agent_id: "a1", attempt: 1, result: 1 }],
         }),
     },
-  ])("is any call of an agent: one that only $what has not failed", async ({ call }) => {
+  ])("is any call of an agent: one that only $what is not declared failed", async ({ call }) => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", BRIEF);
     await cluster.submit({ id: "t1" });
@@ -187,7 +187,7 @@ describe("a reported failure", () => {
     expect((await cluster.task("t1")).assigned_to).toBe("a2");
   });
 
-  it("counts only for the incarnation it names, if it names one", async () => {
+  it("counts only for the incarnation that it names, if any", async () => {
     const cluster = api.cluster();
     const first = await cluster.register("a1");
     const second = await cluster.register("a1");
@@ -210,7 +210,7 @@ describe("a reported failure", () => {
     expect((await report(cluster, "a1")).severity).toBe("critical");
   });
 
-  it("lets the agent cool down: it is chosen only when nobody else can", async () => {
+  it("starts a cool-down: the agent is chosen only when no other can", async () => {
     const cluster = api.cluster();
     await cluster.register("a1");
     await report(cluster, "a1");
@@ -251,7 +251,7 @@ describe("the list of failures", () => {
     expect(await list({ until: first?.at ?? "" })).toContain("task_failure");
   });
 
-  it("comes page by page, each failure once", async () => {
+  it("is read page by page, each failure once", async () => {
     const cluster = api.cluster();
     for (let n = 0; n < 5; n++) {
       await cluster.register(`a${n}`);
@@ -270,7 +270,7 @@ describe("the list of failures", () => {
   });
 });
 
-/** Told at once, and nothing told twice. */
+/** Notifies at once, without grouping or repeats. */
 const AT_ONCE = { notification_types: ["log"], group_wait_seconds: 0 };
 
 describe("the log of notifications", () => {
@@ -299,12 +299,12 @@ describe("the log of notifications", () => {
     expect((await cluster.notifications()).items).toEqual(told);
   });
 
-  it("stays empty when nobody is to be told", async () => {
+  it("stays empty when notification is off", async () => {
     const cluster = api.cluster();
     await cluster.configure({ failure_notification: { ...AT_ONCE, enabled: false } });
     await cluster.register("a1");
     const first = await report(cluster, "a1");
-    // The notifier hears in order: once it knows this failure, it has heard of the first.
+    // The notifier receives in order: once it has this failure, it has received the first.
     await cluster.configure({ failure_notification: { enabled: true } });
     await cluster.register("a2");
     const second = await report(cluster, "a2");
@@ -316,7 +316,7 @@ describe("the log of notifications", () => {
 });
 
 describe("the stream of events", () => {
-  it("tells of everything that changes, as it changes, in order", async () => {
+  it("has every change as it happens, in order", async () => {
     const cluster = api.cluster();
     await using events = await cluster.events(null);
 
@@ -346,7 +346,7 @@ describe("the stream of events", () => {
     expect(heardIds).toEqual([...new Set(heardIds)].toSorted((a, b) => a - b));
   });
 
-  it("is resumed where it broke off, each event once and in order", async () => {
+  it("is resumed after the last event, each event once and in order", async () => {
     const cluster = api.cluster();
     const submitted: string[] = [];
     const submit = async () => {
@@ -358,7 +358,7 @@ describe("the stream of events", () => {
     const heard: { id: number; type: string; subject: string }[] = [];
     for (let round = 0; round < 5; round++) {
       const stream = await cluster.events(heard.at(-1)?.id ?? 0);
-      // Some come while it is read, some while nobody reads.
+      // Some arrive while it is read, some while it is not.
       await submit();
       await stream.first(({ subject }) => subject === submitted.at(-1), "the newest task");
       await stream.close();
@@ -387,7 +387,7 @@ describe("the stream of events", () => {
     expect(events.heard.map(({ id }) => id)).toEqual(Array.from({ length: 900 }, (_, n) => n + 1));
   });
 
-  it("reaches everybody who follows it, and starts with what is new unless asked for more", async () => {
+  it("reaches every reader, and starts with new events unless older ones are requested", async () => {
     const cluster = api.cluster();
     await cluster.submit({ id: "before" });
     await using one = await cluster.events(null);
@@ -438,7 +438,7 @@ describe("the status", () => {
     expect(recent_failures[0]).toEqual(failure);
   });
 
-  it("shows the newest ten failures at most", async () => {
+  it("lists the newest ten failures at most", async () => {
     const cluster = api.cluster();
     for (let n = 0; n < 12; n++) {
       await cluster.register("a1");

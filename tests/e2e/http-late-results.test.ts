@@ -1,11 +1,11 @@
-/** Results that come when their attempt is over: kept, listed, accepted. */
+/** Results that arrive after their attempt has ended: kept, listed, accepted. */
 import { describe, expect, it } from "vitest";
 import { LateResultPage, TaskAnswer } from "../../src/contract/task.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
 
-/** `t1` was a1's and is a2's now, under attempt 2. */
+/** Agent a1 had `t1`; a2 has it now, under attempt 2. */
 async function moved(task: JsonObject = {}) {
   const cluster = api.cluster();
   const old = await cluster.register("a1");
@@ -50,7 +50,7 @@ describe("a late result", () => {
     expect(ends).toMatchObject([{ subject: "t1", data: { agent_id: "a1", attempt: 1, late: true } }]);
   });
 
-  it("completes the task by itself if the task wants it so", async () => {
+  it("completes the task at once if the task's policy allows it", async () => {
     const { cluster, old } = await moved({ late_result_policy: "accept_if_unfinished" });
 
     const task = await old.reported("complete", "t1", { result: "in the end" });
@@ -60,7 +60,7 @@ describe("a late result", () => {
     expect(await cluster.agent("a2")).toMatchObject({ task_count: 0 });
   });
 
-  it("is thrown away if the configuration says so for tasks that do not", async () => {
+  it("is dropped if the configuration says so for tasks without a policy", async () => {
     const cluster = api.cluster();
     await cluster.configure({ task_config: { late_result_policy: "reject" } });
     const old = await cluster.register("a1");
@@ -75,7 +75,7 @@ describe("a late result", () => {
     expect((await cluster.task("t1")).late_results).toBe(0);
   });
 
-  it("in a batch is kept, and the others of the batch count", async () => {
+  it("in a batch is kept, and the other results of the batch count", async () => {
     const { cluster, holder } = await moved();
     await cluster.submit({ id: "t2" });
     const answer = await cluster.post("/results", {
@@ -94,7 +94,7 @@ describe("a late result", () => {
     expect((await cluster.agent(holder.id)).tasks_completed).toBe(1);
   });
 
-  it("is not accepted of a task that is completed or cancelled, nor where there is none", async () => {
+  it("cannot be accepted for a completed or cancelled task, nor where there is none", async () => {
     const { cluster, old, holder } = await moved();
     (await accept(cluster, 1)).problem(404, "not_found");
     (await cluster.post("/tasks/nothing/late-results/1/accept")).problem(404, "not_found");
@@ -112,7 +112,7 @@ describe("a late result", () => {
     expect((await cluster.task("t1")).result).toBe("in time");
   });
 
-  it("is for the administrator to see and accept, not for agents", async () => {
+  it("can be read and accepted by the administrator, not by agents", async () => {
     const { old } = await moved();
     (await old.request("GET", "/tasks/t1/late-results")).problem(403, "forbidden");
     (await old.request("POST", "/tasks/t1/late-results/1/accept")).problem(403, "forbidden");

@@ -1,4 +1,4 @@
-/** Locks: who holds what, until when, and with which fencing token. */
+/** Locks: their holders, their ends, and their fencing tokens. */
 import { describe, expect, it } from "vitest";
 import { LockAnswer } from "../../src/contract/lock.ts";
 import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
@@ -12,7 +12,7 @@ async function rivals() {
   return { cluster, one: await cluster.register("a1"), other: await cluster.register("a2") };
 }
 
-/** Waits until nobody holds the lock. */
+/** Waits until no agent holds the lock. */
 const freed = (cluster: CheckedCluster, resource: string) =>
   until(
     async () => (await cluster.get(`/groups/default/locks/${resource}`)).status === 404,
@@ -20,7 +20,7 @@ const freed = (cluster: CheckedCluster, resource: string) =>
   );
 
 describe("acquiring", () => {
-  it("gives a free lock, for the configured TTL unless one is asked for", async () => {
+  it("grants a free lock for the configured TTL unless another is requested", async () => {
     const { cluster, one } = await rivals();
 
     const lock = await one.acquire("disk");
@@ -40,7 +40,7 @@ describe("acquiring", () => {
     expect((await cluster.status()).locked_resources).toBe(2);
   });
 
-  it("refuses a held one, and says who holds it until when", async () => {
+  it("refuses a held one with its holder and its end", async () => {
     const { one, other } = await rivals();
     const lock = await one.acquire("disk");
 
@@ -49,7 +49,7 @@ describe("acquiring", () => {
     expect(problem).toMatchObject({ holder: "a1", expires_at: lock.expires_at });
   });
 
-  it("gives the holder its own lock again, with the same token and the TTL renewed", async () => {
+  it("renews the holder's own lock under the same token", async () => {
     const { one } = await rivals();
     const first = await one.acquire("disk", { ttl_seconds: 10 });
 
@@ -63,7 +63,7 @@ describe("acquiring", () => {
     expect(Date.parse(second.expires_at ?? "")).toBeGreaterThan(Date.parse(first.expires_at ?? ""));
   });
 
-  it("gives one lock to one of many that ask at once", async () => {
+  it("grants a lock to one of many agents that ask at once", async () => {
     const cluster = api.cluster();
     const agents = await Promise.all(Array.from({ length: 10 }, (_, n) => cluster.register(`a${n}`)));
 
@@ -84,7 +84,7 @@ describe("acquiring", () => {
     { what: "256 characters", encoded: "x".repeat(256), name: "x".repeat(256) },
     { what: "a word that is a verb elsewhere", encoded: "acquire", name: "acquire" },
     { what: "an object's own words", encoded: "__proto__", name: "__proto__" },
-  ])("takes a name with $what", async ({ encoded, name }) => {
+  ])("accepts a name with $what", async ({ encoded, name }) => {
     const { cluster, one } = await rivals();
 
     const { resource, fencing_token } = await one.acquire(encoded);
@@ -102,7 +102,7 @@ describe("acquiring", () => {
     (await one.tryAcquire("x".repeat(257))).problem(400, "invalid_request");
   });
 
-  it("knows a lock of the same name in another group as another lock", async () => {
+  it("treats a lock of the same name in another group as another lock", async () => {
     const cluster = api.cluster();
     const north = await cluster.register("a1", { group: "north" });
     const south = await cluster.register("a2", { group: "south" });
@@ -117,7 +117,7 @@ describe("acquiring", () => {
     ).problem(403, "forbidden");
   });
 
-  it("is refused to an agent that is not live, and to one that speaks for another", async () => {
+  it("is refused to an agent that is not live, and to one that names another agent", async () => {
     const { cluster, one, other } = await rivals();
     await one.unregister();
 
@@ -130,7 +130,7 @@ describe("acquiring", () => {
     expect((await cluster.locks()).items).toEqual([]);
   });
 
-  it("can be an operator's doing for an agent", async () => {
+  it("can be done by an operator for an agent", async () => {
     const { cluster, one } = await rivals();
 
     const { lock } = (await cluster.post("/groups/default/locks/disk/acquire", { agent_id: "a1" })).as(
@@ -143,7 +143,7 @@ describe("acquiring", () => {
 });
 
 describe("renewing", () => {
-  it("starts the TTL again", async () => {
+  it("restarts the TTL", async () => {
     const { one } = await rivals();
     const first = await one.acquire("disk", { ttl_seconds: 20 });
 
@@ -153,7 +153,7 @@ describe("renewing", () => {
     expect(Date.parse(lock.expires_at ?? "")).toBeGreaterThanOrEqual(Date.parse(first.expires_at ?? ""));
   });
 
-  it("is refused with a token that is not the current one, and with another's token", async () => {
+  it("is refused with a stale token, and with another agent's token", async () => {
     const { one, other } = await rivals();
     const { fencing_token } = await one.acquire("disk");
 
@@ -162,7 +162,7 @@ describe("renewing", () => {
     (await one.proof("renew", "never-locked", 1)).problem(409, "stale_fencing_token");
   });
 
-  it("keeps a lock for longer than its TTL", async () => {
+  it("keeps a lock for longer than its first TTL", async () => {
     const { cluster, one } = await rivals();
     const { fencing_token, acquired_at } = await one.acquire("disk", { ttl_seconds: 1 });
 
@@ -176,7 +176,7 @@ describe("renewing", () => {
 });
 
 describe("releasing", () => {
-  it("frees the lock, and is answered alike when repeated, also once it is another's", async () => {
+  it("frees the lock, and a repeated call has the same answer, also once another agent holds the lock", async () => {
     const { cluster, one, other } = await rivals();
     const { fencing_token } = await one.acquire("disk");
     const release = async () => (await one.proof("release", "disk", fencing_token)).as(200, LockAnswer).lock;
@@ -190,7 +190,7 @@ describe("releasing", () => {
     expect((await cluster.locks()).items).toEqual([next]);
   });
 
-  it("is refused with a token that is not the current one, and with another's token", async () => {
+  it("is refused with a stale token, and with another agent's token", async () => {
     const { cluster, one, other } = await rivals();
     const first = await one.acquire("disk");
     await one.proof("release", "disk", first.fencing_token);
@@ -218,7 +218,7 @@ describe("a lock ends", () => {
     expect((await other.acquire("disk")).fencing_token).toBeGreaterThan(fencing_token);
   });
 
-  it("when its holder leaves", async () => {
+  it("when its holder unregisters", async () => {
     const { cluster, one, other } = await rivals();
     await one.acquire("disk");
 
@@ -246,7 +246,7 @@ describe("a lock ends", () => {
     expect((await cluster.locks()).items.map(({ resource }) => resource)).toEqual(["kept"]);
   });
 
-  it("when its holder falls silent, never before", async () => {
+  it("when its holder falls silent, not before its timeout", async () => {
     const cluster = api.cluster();
     const silent = await cluster.register("a1", {
       heartbeat_interval_seconds: 0.2,
@@ -280,7 +280,7 @@ describe("a lock ends", () => {
   });
 });
 
-it("has fencing tokens that grow with every grant, whatever ended the one before", async () => {
+it("and the next grant has a greater fencing token, for any kind of end", async () => {
   const cluster = api.cluster();
   let agent = await cluster.register("a1");
   const tokens: number[] = [];
@@ -304,7 +304,7 @@ it("has fencing tokens that grow with every grant, whatever ended the one before
 });
 
 describe("the list of locks", () => {
-  it("shows the held ones of a group, page by page, by name", async () => {
+  it("shows the held locks of a group, page by page, by name", async () => {
     const { cluster, one, other } = await rivals();
     for (const resource of ["e", "a%2Fb", "d", "c", "b"]) await one.acquire(resource);
     const { fencing_token } = await other.acquire("gone");

@@ -1,4 +1,4 @@
-/** Message boxes: sending to an agent, reading, waiting, acknowledging. */
+/** Mailboxes: sending to an agent, reading, waiting, acknowledging. */
 import { describe, expect, it } from "vitest";
 import { type AgentMessage, MessageAnswer } from "../../src/contract/message.ts";
 import { apiOfThisFile } from "../support/checked-cluster.ts";
@@ -15,7 +15,7 @@ async function pair() {
 }
 
 describe("sending", () => {
-  it("puts a message into an agent's box, from an operator unless it says otherwise", async () => {
+  it("puts a message into an agent's mailbox, from `operator` unless another sender is named", async () => {
     const { cluster, one } = await pair();
 
     const sent = await cluster.tell("a1", { message_type: "stop work", content: { job: [1, "x", null] } });
@@ -32,7 +32,7 @@ describe("sending", () => {
     expect((await cluster.messages(one)).items).toEqual([sent, named]);
   });
 
-  it("is an agent's too, to any agent of its cluster, in its own name", async () => {
+  it("is allowed to an agent, to any agent of its cluster, under its own id", async () => {
     const { one, other } = await pair();
 
     const { message } = (await one.tryTell("a2", { message_type: "hello", content: 1 })).as(
@@ -50,7 +50,7 @@ describe("sending", () => {
     expect(contents(await one.readMessages())).toEqual([3]);
   });
 
-  it("is refused in another's name", async () => {
+  it("is refused under another agent's id", async () => {
     const { cluster, one, other } = await pair();
 
     for (const from of ["a2", "operator", "nobody"]) {
@@ -61,7 +61,7 @@ describe("sending", () => {
     expect((await cluster.messages(one)).items).toEqual([]);
   });
 
-  it("is refused to an incarnation that is over", async () => {
+  it("is refused to an ended incarnation", async () => {
     const { cluster, one, other } = await pair();
     await cluster.register("a1", { group: "north" });
 
@@ -70,7 +70,7 @@ describe("sending", () => {
     expect(await other.readMessages()).toEqual([]);
   });
 
-  it("shows that the sender lives", async () => {
+  it("counts as a sign of life of the sender", async () => {
     const { cluster, one } = await pair();
     const before = (await cluster.agent("a1")).last_heartbeat_at ?? "";
 
@@ -80,14 +80,14 @@ describe("sending", () => {
     expect(Date.parse(after)).toBeGreaterThan(Date.parse(before));
   });
 
-  it("is refused to an agent that nobody knows", async () => {
+  it("is refused to an unknown agent", async () => {
     const { cluster, one } = await pair();
 
     (await one.tryTell("a3", { message_type: "note" })).problem(404, "not_found");
     (await cluster.post("/agents/a3/messages", { message_type: "note" })).problem(404, "not_found");
   });
 
-  it("takes 64 KB of content, and names the field of one that is larger", async () => {
+  it("accepts 64 KB of content, and names the field of a larger one", async () => {
     const { cluster } = await pair();
     const room = 64 * 1024 - 2;
 
@@ -143,7 +143,7 @@ describe("reading", () => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
-  it("waits no longer than the heartbeat interval, and shows that the agent lives at both ends", async () => {
+  it("waits no longer than the heartbeat interval, and counts as a sign of life at both ends", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { heartbeat_interval_seconds: 0.3 });
 
@@ -169,7 +169,7 @@ describe("reading", () => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
-  it("is refused of another's box", async () => {
+  it("is refused for another agent's mailbox", async () => {
     const { cluster, one, other } = await pair();
     const { id } = await cluster.tell("a2", { message_type: "secret" });
 
@@ -186,7 +186,7 @@ describe("reading", () => {
 });
 
 describe("acknowledging", () => {
-  it("takes a message out of the box, and is answered alike when repeated", async () => {
+  it("removes a message from the mailbox, and a repeated call has the same answer", async () => {
     const { cluster, one } = await pair();
     const first = await cluster.tell("a1", { message_type: "note" });
     const second = await cluster.tell("a1", { message_type: "note" });
@@ -200,13 +200,13 @@ describe("acknowledging", () => {
     }
   });
 
-  it("of a message that never was is no error", async () => {
+  it("of an unknown message is no error", async () => {
     const { one } = await pair();
 
     for (const id of ["1", "999999999", "nothing"]) expect((await one.acknowledge(id)).status).toBe(204);
   });
 
-  it("is refused to an incarnation that is over", async () => {
+  it("is refused to an ended incarnation", async () => {
     const { cluster, one } = await pair();
     const { id } = await cluster.tell("a1", { message_type: "note" });
     const again = await cluster.register("a1", { group: "north" });
@@ -216,7 +216,7 @@ describe("acknowledging", () => {
     expect(await again.readMessages()).toHaveLength(1);
   });
 
-  it("can be an operator's doing for an agent, also for one that is not live", async () => {
+  it("can be done by an operator for an agent, also for one that is not live", async () => {
     const { cluster, one } = await pair();
     const { id } = await cluster.tell("a1", { message_type: "note" });
     await cluster.post("/agents/a1/failures", { failure_type: "reported" });
@@ -227,8 +227,8 @@ describe("acknowledging", () => {
   });
 });
 
-describe("a box", () => {
-  it("outlives its agent's incarnations and failures", async () => {
+describe("a mailbox", () => {
+  it("survives its agent's incarnations and failures", async () => {
     const { cluster } = await pair();
     await cluster.tell("a1", { message_type: "note", content: "to the first" });
     await cluster.register("a1", { group: "north" });
@@ -257,7 +257,7 @@ describe("a box", () => {
     }
   });
 
-  it("outlives a kill of the server", async () => {
+  it("survives a kill of the server", async () => {
     const { cluster, one } = await pair();
     const first = await cluster.tell("a1", { message_type: "note", content: 1 });
     const second = await cluster.tell("a1", { message_type: "note", content: 2 });

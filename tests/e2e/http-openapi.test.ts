@@ -1,4 +1,4 @@
-/** The OpenAPI document: it is valid, it is complete, and nobody passes it without a token. */
+/** The OpenAPI document: it is valid and complete, and every operation in it needs a token. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { apiOfThisFile } from "../support/checked-cluster.ts";
@@ -8,7 +8,7 @@ const api = apiOfThisFile();
 const CLUSTER = "/v1/clusters/{cluster}";
 const GROUP = `${CLUSTER}/groups/{group}`;
 
-/** What the contract promises of what is built. */
+/** The routes that the contract promises. */
 const PROMISED = [
   `PUT ${GROUP}/agents/{agent}`,
   `DELETE ${GROUP}/agents/{agent}`,
@@ -62,7 +62,7 @@ const METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 /** A path with an id in place of each of its parameters. */
 const filled = (path: string) => path.replace(/\{[^}]+\}/g, "x1");
 
-/** Every value under a key, wherever it is. */
+/** Every value under a key, at any depth. */
 function everyValueOf(key: string, value: unknown): unknown[] {
   if (Array.isArray(value)) return value.flatMap((item) => everyValueOf(key, item));
   if (typeof value !== "object" || value === null) return [];
@@ -73,7 +73,7 @@ function everyValueOf(key: string, value: unknown): unknown[] {
 }
 
 describe("the document", () => {
-  it("is OpenAPI 3.1, and its references lead somewhere", () => {
+  it("is OpenAPI 3.1, and its references resolve", () => {
     const { document } = api.checker;
 
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
@@ -111,13 +111,13 @@ describe("the document", () => {
     }
   });
 
-  it("has every route that the contract promises of what is built", () => {
+  it("has every route that the contract promises", () => {
     const served = api.checker.operations.map(({ method, path }) => `${method} ${path}`);
 
     expect(served).toEqual(expect.arrayContaining(PROMISED));
   });
 
-  it("says of every key of the configuration what it means", () => {
+  it("describes every key of the configuration", () => {
     const Section = z.object({ properties: z.record(z.string(), z.looseObject({})) });
     const config = Section.parse(api.checker.component("Config"));
 
@@ -129,7 +129,7 @@ describe("the document", () => {
     }
   });
 
-  it("is given to anybody, and the same each time", async () => {
+  it("is served without a token, and is the same each time", async () => {
     const first = await api.request("GET", "/openapi.json", { token: null });
     const second = await api.request("GET", "/openapi.json", { token: null });
 
@@ -139,7 +139,7 @@ describe("the document", () => {
 });
 
 describe("every documented operation", () => {
-  it("is served: with a token it is not called unknown", async () => {
+  it("exists: with a token it is not answered with 404 for an unknown route", async () => {
     for (const { method, path } of api.checker.operations) {
       if (path.endsWith("/events")) continue;
       const answer = await api.request(method, filled(path));
@@ -158,7 +158,7 @@ describe("every documented operation", () => {
     }
   });
 
-  it("is all that its path serves, as `Allow` says", async () => {
+  it("is allowed by its path's `Allow` header, with no others", async () => {
     const { operations } = api.checker;
     for (const { path } of operations) {
       const answer = await api.request("OPTIONS", filled(path));
@@ -172,7 +172,7 @@ describe("every documented operation", () => {
 });
 
 describe("outside of /v1", () => {
-  it("the service says that it is alive, to anybody", async () => {
+  it("the health check answers without a token", async () => {
     const answer = await api.request("GET", "/healthz", { token: null });
 
     expect(answer.as(200, z.object({ status: z.literal("ok") }))).toEqual({ status: "ok" });

@@ -1,4 +1,4 @@
-/** Who is let in, and what an agent's token reaches: its own agent, and nothing of another's. */
+/** Authentication, and the reach of an agent's token: its own agent, and no other. */
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
@@ -87,7 +87,7 @@ const FORGERIES: Forgery[] = [
   },
 ];
 
-describe("a token that is not ours", () => {
+describe("a token that the server has not issued", () => {
   it.each(FORGERIES)("is refused when it $what", async ({ forge }) => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
@@ -139,13 +139,13 @@ describe("a token that is not ours", () => {
     expect(answer.text).not.toContain(api.server.adminToken);
   });
 
-  it("is told the same whether the route is there or not", async () => {
+  it("has the same answer for existing and missing routes", async () => {
     for (const path of ["/v1", "/v1/nothing", "/v1/clusters/c/tasks/t1", "/v1/clusters/~"]) {
       (await api.request("GET", path, { token: null })).problem(401, "unauthorized");
     }
   });
 
-  it("is refused before its body is looked at", async () => {
+  it("is refused before its body is read", async () => {
     const { path } = api.cluster();
 
     const answer = await api.request("POST", `${path}/tasks`, {
@@ -158,7 +158,7 @@ describe("a token that is not ours", () => {
   });
 });
 
-it("takes the scheme in any case, as HTTP has it", async () => {
+it("the scheme may be in any case, as HTTP allows", async () => {
   const { path } = api.cluster();
   const headers = { Authorization: `bearer ${api.server.adminToken}` };
 
@@ -226,7 +226,7 @@ describe("an agent's token", () => {
     expect(await cluster.snapshot()).toEqual(before);
   });
 
-  it("reaches its agent in its own cluster alone", async () => {
+  it("is valid for its agent in its own cluster only", async () => {
     const home = api.cluster();
     const abroad = api.cluster();
     const agent = await home.register("a1");
@@ -248,7 +248,7 @@ describe("an agent's token", () => {
     expect((await abroad.task("t1")).status).toBe("assigned");
   });
 
-  it("sees the tasks it holds, also once they are done", async () => {
+  it("allows reading the tasks of its agent, also when they are done", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     await cluster.submit({ id: "t1" });
@@ -258,7 +258,7 @@ describe("an agent's token", () => {
     expect((await agent.request("GET", "/tasks/t1")).status).toBe(200);
   });
 
-  it("tells nothing of the secrets, and is another one each time", async () => {
+  it("reveals no secret, and differs each time", async () => {
     const cluster = api.cluster();
     const tokens = [
       await cluster.register("a1"),
@@ -275,7 +275,7 @@ describe("an agent's token", () => {
   });
 });
 
-it("writes no token and no data into its log", async () => {
+it("appears in no log, nor does data of a task", async () => {
   const cluster = api.cluster();
   const agent = await cluster.register("a1");
   await cluster.submit({ id: "t1", data: "planted-data" });

@@ -1,4 +1,4 @@
-/** What the holder of a task reports: start, progress, completion, failure; whose report counts; time-outs. */
+/** Reports on a task by its holder: start, progress, completion, failure; which reports count; time-outs. */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import {
@@ -10,7 +10,7 @@ import {
 
 const api = apiOfThisFile();
 
-/** Reported as failed: the quickest way to lose an agent. */
+/** Reported as failed, which is the fastest failover. */
 const lose = (cluster: CheckedCluster, agentId: string) =>
   cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" });
 
@@ -22,7 +22,7 @@ async function holding(task: JsonObject = {}): Promise<{ cluster: CheckedCluster
   return { cluster, agent };
 }
 
-/** `t1` was a1's and is a2's now, under attempt 2. */
+/** Agent a1 had `t1`; a2 has it now, under attempt 2. */
 async function moved() {
   const { cluster, agent: old } = await holding();
   await old.reported("start", "t1");
@@ -87,7 +87,7 @@ describe("a task's life", () => {
     expect((await cluster.task("t1")).result).toEqual(result.result ?? null);
   });
 
-  it("answers every report that is repeated as the first time", async () => {
+  it("answers every repeated report like the first one", async () => {
     const { agent } = await holding();
     const twice = async (...report: Parameters<TestAgent["reported"]>) => {
       const first = await agent.reported(...report);
@@ -102,7 +102,7 @@ describe("a task's life", () => {
     (await agent.report("fail", "t1", FAILURE)).problem(409, "invalid_transition");
   });
 
-  it("is credited to the agent once, however often the report comes", async () => {
+  it("is counted once for the agent, however often the report is repeated", async () => {
     const { cluster, agent } = await holding();
     await cluster.submit({ id: "t2" });
 
@@ -116,7 +116,7 @@ describe("a task's life", () => {
   });
 });
 
-describe("a report that is too late, or another's", () => {
+describe("a report that is late or another agent's", () => {
   it.each([
     { verb: "start", body: {} },
     { verb: "progress", body: { progress: 0.9 } },
@@ -133,7 +133,7 @@ describe("a report that is too late, or another's", () => {
     expect(await cluster.task("t1")).toEqual({ ...before, late_results });
   });
 
-  it("is refused when its attempt is yet to come", async () => {
+  it("is refused when its attempt does not exist yet", async () => {
     const { agent } = await holding();
 
     const problem = (await agent.report("complete", "t1", { attempt: 2 })).problem(409, "stale_attempt");
@@ -141,7 +141,7 @@ describe("a report that is too late, or another's", () => {
     expect(problem).toMatchObject({ attempt: 1, assigned_to: "a1" });
   });
 
-  it("is refused to an agent that never had the task, and to one that speaks for another", async () => {
+  it("is refused to an agent that never had the task, and to one that names another agent", async () => {
     const { cluster } = await holding();
     const other = await cluster.register("a2");
 
@@ -211,7 +211,7 @@ describe("a failed task", () => {
     expect(first?.selected).toBe("a1");
   });
 
-  it("goes back to the same agent when there is no other, which is said", async () => {
+  it("goes back to the same agent when there is no other, and the decision says so", async () => {
     const { cluster, agent } = await holding();
     await agent.reported("fail", "t1", FAILURE);
 
@@ -222,7 +222,7 @@ describe("a failed task", () => {
     expect(items.at(-1)?.explanation).toContain("tried before");
   });
 
-  it("answers a repeated report as the task stands, and counts it once", async () => {
+  it("answers a repeated report with the current task, and counts it once", async () => {
     const { cluster, agent } = await holding();
     await agent.reported("fail", "t1", FAILURE);
     await cluster.taskOnce("t1", ({ status }) => status === "assigned", "the next try");
@@ -248,7 +248,7 @@ describe("a failed task", () => {
     expect(waits[1]).toBeGreaterThanOrEqual(2000);
   });
 
-  it("is failed for good when it must not be retried", async () => {
+  it("is failed for good when the failure is not retryable", async () => {
     const { cluster, agent } = await holding();
     await cluster.register("a2");
 
@@ -265,7 +265,7 @@ describe("a failed task", () => {
     (await agent.report("complete", "t1")).problem(409, "invalid_transition");
   });
 
-  it("frees its slot for the next one", async () => {
+  it("frees its slot for the next task", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { max_concurrent_tasks: 1 });
     await cluster.submit({ id: "t1" });
@@ -276,7 +276,7 @@ describe("a failed task", () => {
     expect((await cluster.task("t2")).assigned_to).toBe("a1");
   });
 
-  it("may say why in any characters", async () => {
+  it("may have an error text with any characters", async () => {
     const { cluster, agent } = await holding();
 
     const message = "tab\t nul\u0000 half\ud800 <b>&";
@@ -289,7 +289,7 @@ describe("a failed task", () => {
 });
 
 describe("a task that moved too often", () => {
-  it("is failed, on record, and can be retried by hand", async () => {
+  it("is failed, recorded, and can be retried by an operator", async () => {
     const cluster = api.cluster();
     await cluster.configure({ failover_config: { max_reassignment_attempts: 2 } });
     for (const id of ["a1", "a2", "a3", "a4"]) await cluster.register(id);
@@ -317,7 +317,7 @@ describe("a task that moved too often", () => {
     expect(await cluster.task("t1")).toMatchObject({ status: "assigned", attempt: 4, reassignment_count: 0 });
   });
 
-  it("loses a step of priority at each move if it is configured so", async () => {
+  it("loses a step of priority at each move if that is configured", async () => {
     const cluster = api.cluster();
     await cluster.configure({ failover_config: { preserve_task_priority: false } });
     await cluster.register("a1");
@@ -354,7 +354,7 @@ describe("a task with a time-out", () => {
       },
       words: "no progress in time",
     },
-  ])("is taken from an agent that lives but $what", async ({ task, begin, words }) => {
+  ])("is taken from an active agent that $what", async ({ task, begin, words }) => {
     const { cluster, agent } = await holding(task);
     await cluster.register("a2", { labels: { spare: "yes" } });
     await begin(agent);
@@ -384,7 +384,7 @@ describe("a task with a time-out", () => {
     expect(await cluster.task("t1")).toMatchObject({ status: "running", attempt: 1 });
   });
 
-  it("has none while it waits", async () => {
+  it("has no deadline while it is pending", async () => {
     const { task } = await api.cluster().submit({ start_timeout_seconds: 0.1, timeout_seconds: 0.1 });
 
     expect(task).toMatchObject({ status: "pending", deadline_at: null });
@@ -396,7 +396,7 @@ describe("results in a batch", () => {
     results: z.array(z.object({ task_id: z.string(), ok: z.boolean(), code: z.string().optional() })),
   });
 
-  it("are taken one by one, in order, and can be repeated", async () => {
+  it("are processed one by one, in order, and can be repeated", async () => {
     const { cluster, agent } = await holding();
     for (const id of ["t2", "t3", "t4"]) await cluster.submit({ id });
     await cluster.post("/tasks/t4/cancel");
@@ -428,7 +428,7 @@ describe("results in a batch", () => {
     expect((await cluster.agent("a1")).tasks_completed).toBe(2);
   });
 
-  it("are refused as a whole when one has both a result and an error", async () => {
+  it("are refused completely when one has both a result and an error", async () => {
     const { cluster, agent } = await holding();
     const holder = { agent_id: "a1", attempt: 1 };
 

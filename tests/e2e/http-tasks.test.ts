@@ -30,7 +30,7 @@ async function failedTask(cluster: CheckedCluster): Promise<void> {
 }
 
 describe("submitting", () => {
-  it("gives a task to an agent that can do it, and says why", async () => {
+  it("assigns a task to a capable agent, and explains the decision", async () => {
     const cluster = api.cluster();
     await cluster.register("a1");
     await cluster.register("a2", { capabilities: ["other"] });
@@ -86,7 +86,7 @@ describe("submitting", () => {
     expect(decision?.explanation).toMatch(/^a1 takes t1 .*\.$/);
   });
 
-  it("makes an id where none is given, another each time", async () => {
+  it("creates a unique id where none is given", async () => {
     const cluster = api.cluster();
 
     const first = (await cluster.post("/tasks", { type: "work" })).as(201, Placement);
@@ -96,7 +96,7 @@ describe("submitting", () => {
     expect(await cluster.task(first.task.id)).toEqual(first.task);
   });
 
-  it("takes what was left out from the configuration and the contract", async () => {
+  it("takes omitted fields from the configuration and the contract", async () => {
     const cluster = api.cluster();
     await cluster.configure({ task_config: { default_timeout_seconds: 77, late_result_policy: "reject" } });
 
@@ -114,7 +114,7 @@ describe("submitting", () => {
     });
   });
 
-  it("lets a task wait that nobody can take now, and says for what", async () => {
+  it("keeps a task pending that no agent can take now, with the reason", async () => {
     const cluster = api.cluster();
     await cluster.register("a1", { max_concurrent_tasks: 1, labels: { zone: "eu" } });
     await cluster.register("a2", { group: "south", labels: { zone: "us" } });
@@ -135,7 +135,7 @@ describe("submitting", () => {
     });
   });
 
-  it("answers the same task again as it stands, and refuses other content under its id", async () => {
+  it("answers a repeated submission with the current task, and refuses other content under its id", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     const task = { id: "t1", type: "work", data: { b: 1, a: [2] } };
@@ -167,7 +167,7 @@ describe("submitting", () => {
     expect((await cluster.submit({ id: "t1", data: "other" })).task.attempt).toBe(1);
   });
 
-  it("keeps to the task's group and labels", async () => {
+  it("respects the task's group and labels", async () => {
     const cluster = api.cluster();
     await cluster.register("a1", { group: "north", labels: { zone: "eu" } });
     await cluster.register("a2", { group: "south", labels: { zone: "eu", gpu: "yes" } });
@@ -192,7 +192,7 @@ describe("submitting", () => {
 });
 
 describe("a batch of tasks", () => {
-  it("answers each in order, and one that is wrong does not harm the others", async () => {
+  it("answers each in order, and accepts the valid ones beside an invalid one", async () => {
     const cluster = api.cluster();
     await cluster.register("a1");
     await cluster.submit({ id: "known" });
@@ -230,7 +230,7 @@ describe("a batch of tasks", () => {
     expect(ids((await cluster.tasks()).items)).toEqual(["b3", "b1", "known"]);
   });
 
-  it("may hold a thousand", async () => {
+  it("may hold a thousand tasks", async () => {
     const cluster = api.cluster();
     for (const id of ["a1", "a2"]) await cluster.register(id, { max_concurrent_tasks: 600 });
 
@@ -260,7 +260,7 @@ describe("waiting for a task", () => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
-  it("ends when it is cancelled", async () => {
+  it("ends when the task is cancelled", async () => {
     const cluster = api.cluster();
     await cluster.submit({ id: "t1" });
 
@@ -270,7 +270,7 @@ describe("waiting for a task", () => {
     expect((await waiting).status).toBe("cancelled");
   });
 
-  it("ends with the task as it stands when the time is over", async () => {
+  it("ends with the current task when the time is over", async () => {
     const cluster = api.cluster();
     await cluster.submit({ id: "t1" });
 
@@ -282,8 +282,8 @@ describe("waiting for a task", () => {
   });
 });
 
-describe("a waiting task", () => {
-  it("is placed when an agent that can do it registers", async () => {
+describe("a pending task", () => {
+  it("is assigned when a capable agent registers", async () => {
     const cluster = api.cluster();
     await cluster.submit({ id: "t1" });
     await cluster.register("a0", { capabilities: ["other"] });
@@ -299,7 +299,7 @@ describe("a waiting task", () => {
     ]);
   });
 
-  it("is placed when a slot is freed, the most urgent first and then the oldest", async () => {
+  it("is assigned when a slot becomes free, the most urgent first and then the oldest", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { max_concurrent_tasks: 1 });
     await cluster.submit({ id: "first" });
@@ -317,12 +317,12 @@ describe("a waiting task", () => {
     expect(order).toEqual(["first", "high", "older", "younger", "low"]);
   });
 
-  it("gains on more urgent ones by its age", async () => {
+  it("becomes more urgent with age", async () => {
     const cluster = api.cluster();
     await cluster.configure({ task_config: { priority_aging_seconds: 1 } });
     await cluster.submit({ id: "old", priority: 4 });
     const { task: old } = await cluster.submit({ id: "mark", priority: 0 });
-    // Nothing happens when a task is a step older: its age is computed when tasks are compared.
+    // No event happens when a task becomes a step older: its age is computed when tasks are compared.
     await delay(Date.parse(old.created_at) + 1100 - Date.now());
     await cluster.submit({ id: "young", priority: 5 });
 
@@ -333,7 +333,7 @@ describe("a waiting task", () => {
 });
 
 describe("cancelling", () => {
-  it("ends a task wherever it is, can be repeated, and frees its slot", async () => {
+  it("ends a task in any state, can be repeated, and frees its slot", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1", { max_concurrent_tasks: 1 });
     await cluster.submit({ id: "running" });
@@ -353,7 +353,7 @@ describe("cancelling", () => {
     expect((await cluster.failures()).items).toEqual([]);
   });
 
-  it("is refused to a task that has ended otherwise", async () => {
+  it("is refused to a task that has ended in another way", async () => {
     const cluster = api.cluster();
     const agent = await cluster.register("a1");
     await cluster.submit({ id: "t1" });
@@ -366,7 +366,7 @@ describe("cancelling", () => {
 });
 
 describe("retrying", () => {
-  it("puts a failed task back in line, counts anew and lets the attempt grow on", async () => {
+  it("makes a failed task pending, resets its counts and continues its attempt numbers", async () => {
     const cluster = api.cluster();
     await failedTask(cluster);
 
@@ -394,7 +394,7 @@ describe("retrying", () => {
   });
 });
 
-describe("backups set by hand", () => {
+describe("backups that an operator set", () => {
   it("are kept in order, can be set again, and are refused to a task that has ended", async () => {
     const cluster = api.cluster();
     await cluster.submit({ id: "t1" });
@@ -442,7 +442,7 @@ describe("lists", () => {
     expect(await list({ type: "none" })).toEqual([]);
   });
 
-  it("of tasks come page by page, each task once, also while new ones arrive", async () => {
+  it("of tasks are read page by page, each task once, also while new ones arrive", async () => {
     const cluster = api.cluster();
     const all = Array.from({ length: 125 }, (_, n) => `b${n}`);
     await cluster.post("/tasks/batch", { tasks: all.map((id) => ({ id, type: "work" })) });
@@ -463,7 +463,7 @@ describe("lists", () => {
     expect((await cluster.tasks({ limit: 500 })).items).toHaveLength(128);
   });
 
-  it("of decisions come oldest first, page by page, and every score is the sum of its parts", async () => {
+  it("of decisions are read oldest first, page by page, and every score is the sum of its parts", async () => {
     const cluster = api.cluster();
     for (let n = 0; n < 8; n++) {
       await cluster.register(`a${n}`, { max_concurrent_tasks: n + 1, labels: { n: String(n) } });

@@ -1,4 +1,4 @@
-/** Waiting for locks over HTTP and over sockets, in order, also while the server dies and comes back. */
+/** Waiting for locks over HTTP and over sockets, in order, also while the server is killed and restarted. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type Lock, LockAnswer } from "../../src/contract/lock.ts";
@@ -18,7 +18,7 @@ async function agents(cluster: CheckedCluster, count: number): Promise<TestAgent
 }
 
 describe("a call that waits", () => {
-  it("gets the lock when it is released, first come first served, under a new token", async () => {
+  it("is granted the lock when it is released, first come first served, under a new token", async () => {
     const cluster = api.cluster();
     const { holder, first, second, held } = await holderAndWaiters(cluster);
     const one = first.acquire("disk", { wait_seconds: 30 });
@@ -30,14 +30,14 @@ describe("a call that waits", () => {
     const granted = await one;
     expect(granted).toMatchObject({ holder: "a1", waiters: ["a2"] });
     expect(granted.fencing_token).toBeGreaterThan(held.fencing_token);
-    // Nobody overtakes.
+    // The order is kept.
     (await holder.tryAcquire("disk")).problem(409, "lock_held");
     await first.proof("release", "disk", granted.fencing_token);
     expect(await other).toMatchObject({ holder: "a2", waiters: [] });
   });
 
   it.each(["failure", "unregistering", "expiry", "breaking"])(
-    "gets it after its holder's %s",
+    "is granted the lock after its holder's %s",
     async (end) => {
       const cluster = api.cluster();
       const [holder, waiter] = await agents(cluster, 2);
@@ -53,7 +53,7 @@ describe("a call that waits", () => {
     },
   );
 
-  it("is told when its agent's incarnation ends", async () => {
+  it("is answered with session_expired when its agent's incarnation ends", async () => {
     const cluster = api.cluster();
     const { first } = await holderAndWaiters(cluster);
     const call = first.tryAcquire("disk", { wait_seconds: 30 });
@@ -69,7 +69,7 @@ describe("a call that waits", () => {
   });
 });
 
-it("a frame and a call wait in one line", async () => {
+it("and a waiting frame share one queue", async () => {
   const cluster = api.cluster();
   const { holder, first, second, held } = await holderAndWaiters(cluster);
   using socket = await AgentSocket.open(
@@ -92,7 +92,7 @@ it("a frame and a call wait in one line", async () => {
   expect(await call).toMatchObject({ holder: "a2" });
 });
 
-/** What the waiters of the long test share. */
+/** Shared by the waiters of the long test. */
 type Race = {
   order: string[];
   inside: Set<string>;
@@ -101,7 +101,7 @@ type Race = {
   serverIsBack: Promise<void>;
 };
 
-it(`${WAITERS} waiters have a lock in the order in which they came, one at a time, while the server is killed ${RESTARTS} times`, {
+it(`${WAITERS} waiters get a lock in the order in which they came, one at a time, while the server is killed ${RESTARTS} times`, {
   timeout: 120_000,
 }, async () => {
   const cluster = api.cluster();
@@ -126,7 +126,7 @@ it(`${WAITERS} waiters have a lock in the order in which they came, one at a tim
     back.resolve();
     return performance.now() - fromMs;
   };
-  // Before anybody had it, and in the middle.
+  // Before the first grant, and in the middle.
   const awayMs = [await restart()];
   await release(holder, held, race);
   for (let round = 1; round < RESTARTS; round++) {
@@ -142,7 +142,7 @@ it(`${WAITERS} waiters have a lock in the order in which they came, one at a tim
   expect(new Set(race.tokens).size).toBe(WAITERS);
 });
 
-/** As a careful agent does: asks again when the server was away, and repeats its release until it is answered. */
+/** Repeats the request while the server is down, and the release until it is answered, as a careful agent does. */
 async function waitItsTurn(agent: TestAgent, race: Race): Promise<void> {
   let lock: Lock | null = null;
   while (lock === null) {
@@ -157,7 +157,7 @@ async function waitItsTurn(agent: TestAgent, race: Race): Promise<void> {
   race.inside.add(agent.id);
   race.order.push(agent.id);
   race.tokens.push(lock.fencing_token);
-  // Time for another to come in as well, if the lock let it.
+  // Time for a second holder, if the lock allowed one.
   await delay(5);
   race.inside.delete(agent.id);
   await release(agent, lock, race);
@@ -174,7 +174,10 @@ async function release(agent: TestAgent, { resource, fencing_token }: Lock, race
   }
 }
 
-/** Waits for the server if it is away. @param error of a call: so fetch says that a connection failed or broke off */
+/**
+ * Waits for the server if it is down. @param error of a call: `fetch` reports like this that a connection failed or
+ * broke off
+ */
 async function returnAfter(error: unknown, race: Race): Promise<void> {
   if (!(error instanceof TypeError)) throw error;
   await race.serverIsBack;

@@ -1,4 +1,4 @@
-/** What is told together of failures that come together, how often, and to whom, by the real clock. */
+/** Grouping of simultaneous failures into notifications, their frequency and their channels, by the real clock. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Failure } from "../../src/contract/failure.ts";
@@ -34,7 +34,7 @@ describe("two hundred agents that fail together", () => {
   const AGENTS = Array.from({ length: 200 }, (_, index) => `agent-${index}`);
   const AT_A_TIME = 10;
 
-  /** In the end the last sign of life of all is the same heartbeat, however long this took. */
+  /** In the end all agents have the same last heartbeat, however long this took. */
   async function registerAll(cluster: CheckedCluster, timing: JsonObject): Promise<void> {
     const registered: { id: string; incarnation: number }[] = [];
     for (let index = 0; index < AGENTS.length; index += AT_A_TIME) {
@@ -47,12 +47,12 @@ describe("two hundred agents that fail together", () => {
     }
   }
 
-  it("are one message and one mail with all of them, and one more under the same key when all are back", async () => {
+  it("are one webhook message and one email, and one more of each under the same key when all are back", async () => {
     await using receiver = await startHttpReceiver();
     await using mailbox = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({
-      // Longer than it takes to declare all of them.
+      // Longer than declaring all of them failed takes.
       failure_notification: { ...SOON, notification_types: ["webhook", "email"], group_wait_seconds: 2 },
       webhook_notification: { url: receiver.url },
       email_notification: {
@@ -109,7 +109,7 @@ describe("an agent that flaps", () => {
   const FLAPS = 20;
   const INTERVAL_SECONDS = 2;
 
-  it("is told once, and once more an interval at most, and every failure is covered", async () => {
+  it("is notified once, then at most once per interval, and every failure is covered", async () => {
     await using receiver = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({
@@ -125,7 +125,7 @@ describe("an agent that flaps", () => {
     for (let flap = 0; flap < FLAPS; flap++) {
       await cluster.register("flapper");
       failures.push(await report(cluster, "flapper"));
-      // Spread over the two intervals: the pace is what this test is about.
+      // Spread over the two intervals: the pace is the subject of this test.
       const nextMs = startMs + ((flap + 1) * 2000 * INTERVAL_SECONDS) / FLAPS;
       await delay(Math.max(0, nextMs - performance.now()));
     }
@@ -154,7 +154,7 @@ describe("an agent that flaps", () => {
 });
 
 describe("the channel system", () => {
-  /** Unread messages that tell of failures. */
+  /** Unread messages about failures. */
   const toldTo = async (agent: TestAgent): Promise<JsonObject[]> =>
     (await agent.readMessages())
       .filter(({ message_type }) => message_type === "failure_notification")
@@ -177,7 +177,7 @@ describe("the channel system", () => {
     return { cluster, north, south, failure: await report(cluster, "victim") };
   }
 
-  it("puts a message into the box of every active agent of every group", async () => {
+  it("puts a message into the mailbox of every active agent of every group", async () => {
     const { cluster, north, south, failure } = await twoGroups("all");
 
     const contents = await Promise.all([north, south].map((agent) => toldOnce(agent, "incident")));
@@ -193,11 +193,11 @@ describe("the channel system", () => {
     expect(contents).toMatchObject([said, said]);
   });
 
-  it("reaches the groups alone in which something failed, if it is told so", async () => {
+  it("reaches only the groups with a failure, if configured so", async () => {
     const { cluster, north, south } = await twoGroups("affected");
     await toldOnce(north, "incident");
 
-    // A test goes to everybody, and comes after what was said before.
+    // A test reaches all agents, and comes after earlier notifications.
     await cluster.post("/notifications/test");
     await toldOnce(south, "test");
 
@@ -240,7 +240,7 @@ describe("the list of incidents", () => {
 });
 
 describe("a channel's own threshold", () => {
-  it("keeps what is below it from this channel alone", async () => {
+  it("keeps lower severities from this channel alone", async () => {
     await using receiver = await startHttpReceiver();
     const cluster = api.cluster();
     await cluster.configure({

@@ -1,4 +1,4 @@
-/** Mail of `npm start`: by SMTP to real servers, with verified certificates, and by the HTTP APIs. */
+/** Email of `npm start`: over SMTP to real servers, with verified certificates, and through the HTTP APIs. */
 import { describe, expect, it } from "vitest";
 import { NotificationTestAnswer, type NotificationTestResult } from "../../src/contract/notification.ts";
 import { certificatesOfThisFile, makeCertificates } from "../support/certificates.ts";
@@ -15,7 +15,7 @@ import {
 
 const RECIPIENT = "oncall@example.org";
 
-/** Long enough for a mail on a busy machine, short enough to wait for one that hangs. */
+/** Long enough for an email on a busy machine, short enough to wait for one that hangs. */
 const TIMEOUT_SECONDS = 3;
 
 const { certificates, caFile } = await certificatesOfThisFile();
@@ -53,9 +53,9 @@ async function test(cluster: CheckedCluster): Promise<NotificationTestResult> {
   return result;
 }
 
-describe("mail by SMTP", () => {
+describe("an email over SMTP", () => {
   it.each(["starttls", "tls"] as const)(
-    "of a failure arrives over %s, signed in, from the user name",
+    "about a failure arrives over %s, signed in, from the user name",
     async (security) => {
       await using receiver = await startMailReceiver({ certificates, security });
       const cluster = await bySmtp(receiver.port, { smtp_security: security });
@@ -84,7 +84,7 @@ describe("mail by SMTP", () => {
     expect(receiver.mails).toMatchObject([{ from: "failover@example.org", username: MAIL_USERNAME }]);
   });
 
-  it("is not sent, and the password does not leave, where STARTTLS was taken out", async () => {
+  it("is not sent, nor is the password, where STARTTLS is missing", async () => {
     await using receiver = await startRawReceiver(stripped);
     const result = await test(await bySmtp(receiver.port));
     expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("STARTTLS") });
@@ -93,7 +93,7 @@ describe("mail by SMTP", () => {
     expect(receiver.received()).not.toContain(btoa(MAIL_PASSWORD));
   });
 
-  it("is not sent to a server whose certificate nobody trusts", async () => {
+  it("is not sent to a server with an untrusted certificate", async () => {
     const strangers = await makeCertificates();
     await using receiver = await startMailReceiver({ certificates: strangers, security: "tls" });
     const result = await test(await bySmtp(receiver.port, { smtp_security: "tls" }));
@@ -103,7 +103,7 @@ describe("mail by SMTP", () => {
     expect(receiver.signIns()).toBe(0);
   });
 
-  it("to a recipient that the server refuses is an error that says so, at once", async () => {
+  it("to a rejected recipient fails at once with the reason", async () => {
     await using receiver = await startMailReceiver({
       certificates,
       security: "tls",
@@ -116,7 +116,7 @@ describe("mail by SMTP", () => {
     expect(receiver.mails).toEqual([]);
   });
 
-  it("with a wrong password says so without the password", async () => {
+  it("with a wrong password fails without showing the password", async () => {
     await using receiver = await startMailReceiver({ certificates, security: "tls" });
     const result = await test(
       await bySmtp(receiver.port, { smtp_security: "tls", password: "not-the-word" }),
@@ -126,10 +126,10 @@ describe("mail by SMTP", () => {
   });
 });
 
-describe("mail by an HTTP API", () => {
+describe("an email through an HTTP API", () => {
   const API = { api_key: "key-4711-of-the-tests", from: "failover@example.org" };
 
-  /** The one request that a test message makes, and its body. */
+  /** The one request that a test notification makes, and its body. */
   async function requestOf(provider: string, receiver: HttpReceiver, more: JsonObject = {}) {
     const api_base_url = `http://127.0.0.1:${receiver.port}`;
     const result = await test(await clusterMailing({ provider, api_base_url, ...API, ...more }));
@@ -139,7 +139,7 @@ describe("mail by an HTTP API", () => {
     return { ...request, notificationId: result.notification_id };
   }
 
-  it("goes to Resend as it wants it", async () => {
+  it("goes to Resend in its format", async () => {
     await using receiver = await startHttpReceiver(answer(200));
     const { method, url, headers, body, notificationId } = await requestOf("resend", receiver);
     expect([method, url]).toEqual(["POST", "/emails"]);
@@ -157,7 +157,7 @@ describe("mail by an HTTP API", () => {
     });
   });
 
-  it("goes to Postmark as it wants it", async () => {
+  it("goes to Postmark in its format", async () => {
     await using receiver = await startHttpReceiver(answer(200));
     const { method, url, headers, body } = await requestOf("postmark", receiver);
     expect([method, url]).toEqual(["POST", "/email"]);
@@ -172,7 +172,7 @@ describe("mail by an HTTP API", () => {
     });
   });
 
-  it("goes to SendGrid as it wants it", async () => {
+  it("goes to SendGrid in its format", async () => {
     await using receiver = await startHttpReceiver(answer(202));
     const { method, url, headers, body } = await requestOf("sendgrid", receiver);
     expect([method, url]).toEqual(["POST", "/v3/mail/send"]);
@@ -188,7 +188,7 @@ describe("mail by an HTTP API", () => {
     });
   });
 
-  it("goes to Mailgun as it wants it", async () => {
+  it("goes to Mailgun in its format", async () => {
     await using receiver = await startHttpReceiver(answer(200));
     const { method, url, headers, body } = await requestOf("mailgun", receiver);
     expect([method, url]).toEqual(["POST", "/v3/example.org/messages"]);
@@ -206,7 +206,7 @@ describe("mail by an HTTP API", () => {
     });
   });
 
-  it("by Cloudflare's binding says what is missing where there is none", async () => {
+  it("through Cloudflare's binding names the missing binding", async () => {
     const result = await test(await clusterMailing({ provider: "cloudflare", ...API }));
     expect(result).toMatchObject({ delivered: false, error: expect.stringContaining("EMAIL") });
   });

@@ -1,6 +1,6 @@
 /**
  * Planted secrets, named and written out, through every channel, every route and every line of the
- * log: none comes out again, as it is or as it travels.
+ * log: none appears anywhere, plain or encoded.
  */
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ import { until } from "../support/until.ts";
 
 const plant = (name: string) => `planted-${name}-7f3a9c1e5b`;
 
-/** By the names under which the configuration refers to them. */
+/** The names under which the configuration refers to them. */
 const NAMED = {
   SMTP_PASSWORD: plant("smtp-password"),
   MAIL_API_KEY: plant("mail-api-key"),
@@ -37,7 +37,7 @@ const WRITTEN_OUT = {
 
 const SECRETS = [...Object.values(NAMED), ...Object.values(WRITTEN_OUT)];
 
-/** How a secret may look on its way, the key behind a signing secret included. */
+/** The encodings of a secret, also those of the key behind a signing secret. */
 const FORMS = SECRETS.flatMap((secret) => {
   const bare = secret.replace(/^whsec_/, "");
   return [bare, encodeURIComponent(bare), btoa(bare).replace(/=+$/, ""), btoa(`api:${bare}`)];
@@ -54,7 +54,7 @@ beforeAll(async () => {
   symlinkSync(join(PROJECT_ROOT, "node_modules"), join(root, "node_modules"));
   const lines = Object.entries(NAMED).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(join(root, ".dev.vars"), lines.join(""));
-  // An unkind receiver: whatever it is sent, it sends back, with a refusal.
+  // A receiver that sends every request back in its refusal.
   receiver = await startHttpReceiver((response) => {
     const { authorization, ...headers } = response.req.headers;
     response.writeHead(500, { "X-Echo": String(authorization) });
@@ -107,7 +107,7 @@ const writtenOut = (): JsonObject => ({
   },
 });
 
-/** Fails an agent and waits until every channel has tried to tell of it. */
+/** Fails an agent and waits until every channel has tried to notify of it. */
 async function tellOfAFailure(cluster: CheckedCluster, agentId: string): Promise<string> {
   await cluster.register(agentId);
   const { failure } = (await cluster.post(`/agents/${agentId}/failures`, { failure_type: "reported" })).as(
@@ -147,7 +147,7 @@ async function configure(cluster: CheckedCluster, sections: JsonObject): Promise
 }
 
 describe("a secret", () => {
-  it("that is named or written out comes out of no route, event or line of the log", async () => {
+  it("that is named or written out appears in no route, event or log line", async () => {
     const cluster = api.cluster();
     await using events = await cluster.events();
     const ids: Record<string, string> = { cluster: cluster.id, group: "default", agent: "a1", resource: "r" };
@@ -173,7 +173,7 @@ describe("a secret", () => {
       const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? "x");
       for (const method of Object.keys(operations)) {
         if (filled.endsWith("/events") || filled.endsWith("/connect")) continue;
-        // A body that is wrong in every place, so that whatever is repeated of it is seen.
+        // An invalid body at every key, so that any repeated value is seen.
         const body = method === "get" ? undefined : { ...writtenOut(), nonsense: WRITTEN_OUT.password };
         const response = await api.fetch(
           method.toUpperCase(),
@@ -190,7 +190,7 @@ describe("a secret", () => {
     await events.first(({ type }) => type === "config.changed", "the events to be heard");
     expectNoSecret(JSON.stringify(events.heard), "the events");
     expectNoSecret(api.server.output(), "the log");
-    // What was to be kept secret did go where it was meant to go.
+    // The secrets did reach their receivers.
     const gone = receiver.requests
       .map(({ headers, url, body }) => JSON.stringify(headers) + url + body)
       .join();
@@ -204,7 +204,7 @@ describe("a secret", () => {
     }
   });
 
-  it("that a mail server repeats is not repeated by us", async () => {
+  it("that a mail server repeats is removed from the error", async () => {
     await using echo = await startRawReceiver((client, heard) => {
       client.write(`220 we know ${NAMED.SMTP_PASSWORD}\r\n`);
       heard((line) => {
@@ -225,7 +225,7 @@ describe("a secret", () => {
     const answer = await cluster.post("/notifications/test");
     const { results } = answer.as(200, NotificationTestAnswer);
     const { error } = results.find(({ channel }) => channel === "email") ?? { error: null };
-    // The rest of what it said is told.
+    // The rest of the server's reply is shown.
     expect(error).toContain("refused STARTTLS, so nothing was sent: 550 … and … after STARTTLS");
     expectNoSecret(answer.text, "the outcome of a test");
     expectNoSecret((await cluster.get("/notifications")).text, "the delivery log");

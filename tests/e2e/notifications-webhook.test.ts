@@ -1,4 +1,4 @@
-/** Webhooks of `npm start` to real receivers that take what they are sent, or do not. */
+/** Webhooks of `npm start` to real receivers that accept requests, or do not. */
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ const keyOf = (byte: number) => `whsec_${Buffer.alloc(32, byte).toString("base64
 const KEY = keyOf(7);
 const OLD_KEY = keyOf(9);
 
-/** A project whose `.dev.vars` name the secrets: the configuration as shipped names none. */
+/** A project whose `.dev.vars` name the secrets: the shipped configuration names none. */
 const root = mkdtempSync(join(tmpdir(), "failover-webhook-"));
 for (const part of ["scripts", "src", "configs", "package.json", "wrangler.toml"]) {
   cpSync(join(PROJECT_ROOT, part), join(root, part), { recursive: true });
@@ -50,8 +50,8 @@ const SOON = {
   repeat_interval_seconds: 60,
 };
 
-/** A cluster that tells this address alone, and soon. */
-async function clusterTelling(
+/** A cluster that notifies only this URL, without a group wait. */
+async function clusterNotifying(
   url: string,
   webhook: JsonObject = {},
   more: JsonObject = {},
@@ -80,10 +80,10 @@ const idOf = ({ headers }: ReceivedRequest) => headers["webhook-id"];
 const bodyOf = ({ body }: ReceivedRequest) => JSON.parse(body);
 
 describe("a webhook", () => {
-  it("is tried by the schedule under one id, each try signed anew, and the log has every try", async () => {
+  it("is retried on the schedule under one id, each attempt signed anew, and the log has every attempt", async () => {
     await using receiver = await startHttpReceiver(answer(500), answer(500), answer(200));
-    // More than a second: a timestamp has no smaller unit.
-    const cluster = await clusterTelling(receiver.url, { retry_schedule_seconds: [1.1, 0.2] });
+    // More than a second, the smallest unit of a timestamp.
+    const cluster = await clusterNotifying(receiver.url, { retry_schedule_seconds: [1.1, 0.2] });
     const failure = await fail(cluster, "a1");
 
     const requests = [await receiver.next(), await receiver.next(), await receiver.next()];
@@ -124,9 +124,9 @@ describe("a webhook", () => {
     expect(gaps[1]).toBeGreaterThanOrEqual(200);
   });
 
-  it("carries a signature by the new key and one by the old while keys change", async () => {
+  it("carries a signature by the new key and one by the old during a key change", async () => {
     await using receiver = await startHttpReceiver();
-    const cluster = await clusterTelling(receiver.url, {
+    const cluster = await clusterNotifying(receiver.url, {
       previous_secret: reference("WEBHOOK_SECRET_BEFORE"),
     });
     await fail(cluster, "a1");
@@ -136,10 +136,10 @@ describe("a webhook", () => {
     expect(verified(KEY, request)).toEqual(verified(OLD_KEY, request));
   });
 
-  it("takes a key that is written out, and says which named one is not set", async () => {
+  it("uses a key that is written out, and reports a named one that is not set", async () => {
     await using receiver = await startHttpReceiver();
-    const literal = await clusterTelling(receiver.url, { secret: keyOf(11) });
-    const unset = await clusterTelling(receiver.url, { secret: reference("NOBODY_SET_THIS") });
+    const literal = await clusterNotifying(receiver.url, { secret: keyOf(11) });
+    const unset = await clusterNotifying(receiver.url, { secret: reference("NOBODY_SET_THIS") });
     const failure = await fail(unset, "a1");
     await fail(literal, "a1");
 
@@ -150,11 +150,11 @@ describe("a webhook", () => {
     expect(receiver.requests).toHaveLength(1);
   });
 
-  it("has the method and headers that are configured, and no secret of it is shown anywhere", async () => {
+  it("has the configured method and headers, and no secret of it is shown anywhere", async () => {
     await using receiver = await startHttpReceiver(answer(500), answer(200));
     const token = "token-that-nobody-else-sees";
     const headers = { Authorization: `Bearer ${token}`, "Webhook-Id": "forged" };
-    const cluster = await clusterTelling(receiver.url, { method: "PUT", headers });
+    const cluster = await clusterNotifying(receiver.url, { method: "PUT", headers });
     const failure = await fail(cluster, "a1");
 
     const request = await receiver.next();
@@ -170,10 +170,10 @@ describe("a webhook", () => {
     for (const hidden of [token, KEY, KEY.slice("whsec_".length)]) expect(shown).not.toContain(hidden);
   });
 
-  it("is not redirected: that is a failure, and nobody asks the other address", async () => {
+  it("follows no redirect: that is a failure, and the other URL gets no request", async () => {
     await using other = await startHttpReceiver();
     await using receiver = await startHttpReceiver(redirectTo(other.url));
-    const cluster = await clusterTelling(receiver.url, { retry_schedule_seconds: [] });
+    const cluster = await clusterNotifying(receiver.url, { retry_schedule_seconds: [] });
 
     const message = await messageOnce(cluster, await fail(cluster, "a1"), "dead");
 
@@ -182,13 +182,13 @@ describe("a webhook", () => {
     expect(other.connections).toBe(0);
   });
 
-  it("fails when the receiver hangs up without an answer, or is not there", async () => {
+  it("fails when the receiver closes the connection without an answer, or is down", async () => {
     await using rude = await startHttpReceiver(hangUp);
     const gone = await startHttpReceiver();
     const { url } = gone;
     await gone[Symbol.asyncDispose]();
     const errorOf = async (address: string) => {
-      const cluster = await clusterTelling(address, { retry_schedule_seconds: [] });
+      const cluster = await clusterNotifying(address, { retry_schedule_seconds: [] });
       return (await messageOnce(cluster, await fail(cluster, "a1"), "dead")).last_error;
     };
 
@@ -202,7 +202,7 @@ describe("a webhook", () => {
 
   it("waits as long as the receiver asks if that is longer than the schedule", async () => {
     await using receiver = await startHttpReceiver(answer(503, { "Retry-After": "2" }), answer(200));
-    const cluster = await clusterTelling(receiver.url);
+    const cluster = await clusterNotifying(receiver.url);
     const failure = await fail(cluster, "a1");
 
     const [first, second] = [await receiver.next(), await receiver.next()];
@@ -212,9 +212,9 @@ describe("a webhook", () => {
     expect((await messageOnce(cluster, failure, "delivered")).try_count).toBe(2);
   });
 
-  it("is dead after its last try, and redelivered by a call under the same id", async () => {
+  it("is dead after its last attempt, and can be redelivered under the same id", async () => {
     await using receiver = await startHttpReceiver(answer(500));
-    const cluster = await clusterTelling(receiver.url);
+    const cluster = await clusterNotifying(receiver.url);
     await using events = await cluster.events();
     const failure = await fail(cluster, "a1");
     const dead = await messageOnce(cluster, failure, "dead");
@@ -241,9 +241,9 @@ describe("a webhook", () => {
 });
 
 describe("a receiver that answers 410", () => {
-  it("is left alone until a redelivery reaches it", async () => {
+  it("gets no more requests until a redelivery reaches it", async () => {
     await using receiver = await startHttpReceiver(answer(410));
-    const cluster = await clusterTelling(receiver.url);
+    const cluster = await clusterNotifying(receiver.url);
     await using events = await cluster.events();
     const gone = await messageOnce(cluster, await fail(cluster, "a1"), "dead");
     expect(gone).toMatchObject({ try_count: 1, last_error: expect.stringContaining("410") });
@@ -262,10 +262,10 @@ describe("a receiver that answers 410", () => {
     expect(receiver.requests).toHaveLength(3);
   });
 
-  it("is forgotten with its address", async () => {
+  it("is forgotten when the URL changes", async () => {
     await using gone = await startHttpReceiver(answer(410));
     await using other = await startHttpReceiver();
-    const cluster = await clusterTelling(gone.url);
+    const cluster = await clusterNotifying(gone.url);
     await messageOnce(cluster, await fail(cluster, "a1"), "dead");
 
     await cluster.configure({ webhook_notification: { url: other.url } });
@@ -276,17 +276,17 @@ describe("a receiver that answers 410", () => {
   });
 });
 
-describe("a newer message about the same incident", () => {
-  /** Both messages about one failure, the older first, once the newer one has arrived. */
+describe("a newer notification of the same incident", () => {
+  /** Both notifications of one failure, the older first, once the newer one has arrived. */
   const bothOnce = (cluster: CheckedCluster, { id }: Failure) =>
     until(async () => {
       const { items } = await cluster.notifications({ failure_id: id });
       return items.length === 2 && items[0]?.state === "delivered" && items.toReversed();
     }, "the newer message to arrive");
 
-  it("takes the place of one that waits for its next try", async () => {
+  it("supersedes one that waits for its retry", async () => {
     await using receiver = await startHttpReceiver(answer(500), answer(200));
-    const cluster = await clusterTelling(receiver.url, { retry_schedule_seconds: [60] });
+    const cluster = await clusterNotifying(receiver.url, { retry_schedule_seconds: [60] });
     const failure = await fail(cluster, "a1");
     await messageOnce(cluster, failure, "pending", 1);
     await cluster.register("a1");
@@ -298,9 +298,12 @@ describe("a newer message about the same incident", () => {
     expect(receiver.requests.map(idOf)).toEqual([older?.id, newer?.id]);
   });
 
-  it("waits for one that is on its way, which is not tried again after it", async () => {
+  it("waits for one that is being sent, which is not retried afterwards", async () => {
     await using receiver = await startHttpReceiver(hang, answer(200));
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: 2, retry_schedule_seconds: [0.3] });
+    const cluster = await clusterNotifying(receiver.url, {
+      timeout_seconds: 2,
+      retry_schedule_seconds: [0.3],
+    });
     const failure = await fail(cluster, "a1");
     const first = await receiver.next();
     await cluster.register("a1");
@@ -315,25 +318,26 @@ describe("a newer message about the same incident", () => {
   });
 });
 
-describe("a digest that failed", () => {
-  /** What fails later than this after another is an incident of its own. */
+describe("a failed digest", () => {
+  /** Failures further apart than this are incidents of their own. */
   const GROUP_WAIT_SECONDS = 0.1;
 
-  it("is not tried again once a part of it is told anew: the rest comes by itself", async () => {
+  it("is not retried once a part of it is notified anew: the other parts are notified separately", async () => {
     await using receiver = await startHttpReceiver(answer(200), answer(500), answer(200));
-    const cluster = await clusterTelling(
+    const cluster = await clusterNotifying(
       receiver.url,
       { retry_schedule_seconds: [60] },
       { group_wait_seconds: GROUP_WAIT_SECONDS, group_interval_seconds: 1.5, max_messages_per_interval: 1 },
     );
-    // The first takes the room of this interval. The others are apart, so that each is an incident of its own.
+    // The first failure uses the limit of this interval. The others are apart, so that each is an incident of its
+    // own.
     await messageOnce(cluster, await fail(cluster, "a1"), "delivered");
     const back = await fail(cluster, "a2");
     const opened = await until(async () => {
       const { items } = (await cluster.get("/incidents")).as(200, IncidentPage);
       return items.find(({ entries }) => entries.some(({ agent_id }) => agent_id === "a2"));
     }, "its incident");
-    // Nothing is sent or shown when the wait of an incident is over.
+    // No request or record marks the end of an incident's group wait.
     await delay(Math.max(0, Date.parse(opened.opened_at) + 2000 * GROUP_WAIT_SECONDS - Date.now()));
     const stillDown = await fail(cluster, "a3");
     const digest = await messageOnce(cluster, back, "pending", 1);
@@ -356,16 +360,16 @@ describe("a digest that failed", () => {
   });
 });
 
-describe("a test message", () => {
-  it("goes through every channel that is asked for, and each outcome is told", async () => {
+describe("a test notification", () => {
+  it("goes through every requested channel, and reports each outcome", async () => {
     await using receiver = await startHttpReceiver();
-    const cluster = await clusterTelling(
+    const cluster = await clusterNotifying(
       receiver.url,
       {},
       { notification_types: ["log", "email", "webhook", "system"] },
     );
     const agent = await cluster.register("a1");
-    // Only once the notifier has heard of it does the configuration hold.
+    // The configuration is in force once the notifier has received it.
     await messageOnce(cluster, await fail(cluster, "a2"), "delivered").then(() => receiver.next());
 
     const { results } = (await cluster.post("/notifications/test")).as(200, NotificationTestAnswer);
@@ -389,9 +393,9 @@ describe("a test message", () => {
     expect(told.content).toMatchObject({ notification_id: of("system")?.notification_id });
   });
 
-  it("says at once what is wrong, and is not tried again", async () => {
+  it("fails at once with the reason, and is not retried", async () => {
     await using receiver = await startHttpReceiver(answer(200), answer(500));
-    const cluster = await clusterTelling(receiver.url);
+    const cluster = await clusterNotifying(receiver.url);
     await messageOnce(cluster, await fail(cluster, "a1"), "delivered");
 
     const { results } = (await cluster.post("/notifications/test")).as(200, NotificationTestAnswer);
@@ -405,7 +409,7 @@ describe("a test message", () => {
 describe("the presets", () => {
   it("reach Slack as blocks with a text", async () => {
     await using receiver = await startHttpReceiver();
-    const cluster = await clusterTelling(receiver.url, { preset: "slack" });
+    const cluster = await clusterNotifying(receiver.url, { preset: "slack" });
     await fail(cluster, "a1");
 
     expect(bodyOf(await receiver.next())).toMatchObject({
@@ -416,9 +420,9 @@ describe("the presets", () => {
     });
   });
 
-  it("reach Discord as one embed that calls nobody", async () => {
+  it("reach Discord as one embed that mentions no person", async () => {
     await using receiver = await startHttpReceiver(answer(204));
-    const cluster = await clusterTelling(receiver.url, { preset: "discord" });
+    const cluster = await clusterNotifying(receiver.url, { preset: "discord" });
     const failure = await fail(cluster, "a1");
 
     expect(bodyOf(await receiver.next())).toMatchObject({
@@ -432,7 +436,7 @@ describe("the presets", () => {
 
   it("reach PagerDuty as an event that triggers, and one with the same key that resolves", async () => {
     await using receiver = await startHttpReceiver(answer(202));
-    const cluster = await clusterTelling(receiver.url, {
+    const cluster = await clusterNotifying(receiver.url, {
       preset: "pagerduty",
       routing_key: "routing-key-0123",
     });
@@ -451,15 +455,15 @@ describe("the presets", () => {
   });
 });
 
-describe("a webhook's address", () => {
-  /** What becomes of a message to each address: refused for good, with this reason. */
+describe("the URL of a webhook", () => {
+  /** The outcome of a notification to each URL: refused for good, with this reason. */
   async function expectRefused(
     addresses: Record<string, string>,
     clusterOf: () => CheckedCluster,
     receiver: HttpReceiver,
   ): Promise<void> {
     const outcomes = Object.keys(addresses).map(async (url) => {
-      const cluster = await clusterTelling(url, {}, {}, clusterOf());
+      const cluster = await clusterNotifying(url, {}, {}, clusterOf());
       const { try_count, last_error } = await messageOnce(cluster, await fail(cluster, "a1"), "dead");
       expect(try_count, url).toBe(1);
       return [url, last_error];
@@ -472,7 +476,7 @@ describe("a webhook's address", () => {
     expect(receiver.connections).toBe(0);
   }
 
-  it("is never this server's own", async () => {
+  it("may not be this server itself", async () => {
     await using receiver = await startHttpReceiver();
     const { url, port } = api.server;
     const reason = "it is this server's own address";
@@ -484,10 +488,10 @@ describe("a webhook's address", () => {
     await expectRefused(own, () => api.cluster(), receiver);
   });
 
-  describe("unless ALLOW_LOCAL_TARGETS says otherwise", () => {
+  describe("without ALLOW_LOCAL_TARGETS the URL of a webhook", () => {
     const closed = apiOfThisFile({ root, env: { PUBLIC_URL: "https://failover.example.org" } });
 
-    it("is a public https one of somebody else: nothing is sent to any other", async () => {
+    it("must be public and https: no request goes to any other", async () => {
       await using receiver = await startHttpReceiver();
       const { port, url } = receiver;
       const ip = "its host is an IP address, not a name (ALLOW_LOCAL_TARGETS=true allows it)";
@@ -512,12 +516,12 @@ describe("a webhook's address", () => {
   });
 });
 
-// Last: these end the server of all the others.
+// Last: these tests end the server that all others use.
 describe("a crash", () => {
-  /** Ends the server as it is, and waits until another runs. */
+  /** Kills the server, and waits until another runs. */
   async function crash(receiver: HttpReceiver): Promise<{ atMs: number; requestsBefore: number }> {
     await api.server.kill();
-    // The next one may send before it says that it is ready.
+    // The next server may send before it is ready.
     const before = { atMs: Date.now(), requestsBefore: receiver.requests.length };
     await api.server.restart();
     return before;
@@ -539,9 +543,9 @@ describe("a crash", () => {
     verified(KEY, request);
   }
 
-  it("in the middle of a try repeats it under the same id", async () => {
+  it("in the middle of an attempt repeats it under the same id", async () => {
     await using receiver = await startHttpReceiver(hang, answer(200));
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: 60 });
+    const cluster = await clusterNotifying(receiver.url, { timeout_seconds: 60 });
     const failure = await fail(cluster, "a1");
     await receiver.next();
 
@@ -550,17 +554,17 @@ describe("a crash", () => {
     expect(receiver.requests[0]?.body).toBe(receiver.requests[1]?.body);
   });
 
-  it("right after a failure was recorded, before anybody was told, loses nothing", async () => {
+  it("right after a failure was recorded, before it was notified, loses nothing", async () => {
     await using receiver = await startHttpReceiver();
-    const cluster = await clusterTelling(receiver.url, {}, { group_wait_seconds: 1 });
+    const cluster = await clusterNotifying(receiver.url, {}, { group_wait_seconds: 1 });
     const failure = await fail(cluster, "a1");
 
     await expectToldAfterCrash(cluster, failure, receiver, 0);
   });
 
-  it("between a failed try and the next loses nothing", async () => {
+  it("between a failed attempt and its retry loses nothing", async () => {
     await using receiver = await startHttpReceiver(answer(500), answer(200));
-    const cluster = await clusterTelling(receiver.url, { retry_schedule_seconds: [1] });
+    const cluster = await clusterNotifying(receiver.url, { retry_schedule_seconds: [1] });
     const failure = await fail(cluster, "a1");
     await messageOnce(cluster, failure, "pending", 1);
 

@@ -1,4 +1,4 @@
-/** Agents on sockets: who may connect, what is pushed and answered, and what a break of the connection leads to. */
+/** Agents on sockets: authentication, pushed and answered frames, and the effect of a broken connection. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { SUBPROTOCOL } from "../../src/contract/socket.ts";
@@ -21,7 +21,7 @@ function halfClosed(port: number): number {
 }
 
 describe("connecting", () => {
-  it("takes the token from the subprotocols, and selects the one that is ours", async () => {
+  it("takes the token from the subprotocols, and selects our subprotocol", async () => {
     const { socket } = await connected(api.cluster(), "a1");
     using _ = socket;
     expect(socket.protocol).toBe(SUBPROTOCOL);
@@ -58,7 +58,7 @@ describe("connecting", () => {
     problemOf(await shakeHands(url, filled)).problem(401, "unauthorized");
   });
 
-  it("is another's alone, not an operator's, and not by a subprotocol elsewhere", async () => {
+  it("is refused to other agents, to operators, and with a subprotocol on another route", async () => {
     const cluster = api.cluster();
     const { url } = await registered(cluster, "a1");
     const other = await registered(cluster, "a2");
@@ -72,13 +72,13 @@ describe("connecting", () => {
     elsewhere.problem(401, "unauthorized");
   });
 
-  it("needs a WebSocket client, and says so", async () => {
+  it("needs a WebSocket client, and the refusal says so", async () => {
     const { agent } = await registered(api.cluster(), "a1");
     const problem = (await agent.request("GET", `${agent.path}/connect`)).problem(400, "invalid_request");
     expect(problem.detail).toContain("WebSocket");
   });
 
-  it("is refused to an incarnation that is over", async () => {
+  it("is refused to an ended incarnation", async () => {
     const cluster = api.cluster();
     const { url, token } = await registered(cluster, "a1");
     await cluster.register("a1");
@@ -87,7 +87,7 @@ describe("connecting", () => {
 });
 
 describe("over its socket an agent", () => {
-  it("is given what waits, and what comes", async () => {
+  it("gets waiting tasks and messages, and new ones", async () => {
     const cluster = api.cluster();
     const { agent, url, token } = await registered(cluster, "a1");
     await cluster.submit({ id: "before" });
@@ -112,7 +112,7 @@ describe("over its socket an agent", () => {
     expect(socket.all("task_assigned")).toHaveLength(2);
   });
 
-  it("is told that it drains, and that it does no more", async () => {
+  it("is notified of its drain and its resumption", async () => {
     const cluster = api.cluster();
     const { agent, socket } = await connected(cluster, "a1");
     using _ = socket;
@@ -124,7 +124,7 @@ describe("over its socket an agent", () => {
     expect((await agent.heartbeat()).status).toBe("active");
   });
 
-  it("starts, reports and completes, each answered by name and in order", async () => {
+  it("starts, reports and completes, and gets each answer with its request id and in order", async () => {
     const cluster = api.cluster();
     const { socket } = await connected(cluster, "a1");
     using _ = socket;
@@ -140,7 +140,7 @@ describe("over its socket an agent", () => {
     expect(order).toEqual(["s", "p", "l", "c"]);
     expect(await cluster.task("t1")).toMatchObject({ status: "completed", result: { pages: 7 } });
 
-    // Answers of many agents go together: none may be as large as what its task carries.
+    // The answers of many agents are sent together: none may be as large as its task's data.
     expect(JSON.stringify(await socket.answer("c"))).not.toContain("pages");
 
     await cluster.submit({ id: "t2" });
@@ -186,7 +186,7 @@ describe("over its socket an agent", () => {
     expect((await cluster.status()).tasks.completed).toBe(50);
   });
 
-  it("is told what is wrong with a frame, and stays connected", async () => {
+  it("gets an error for an invalid frame, and stays connected", async () => {
     const { socket } = await connected(api.cluster(), "a1");
     using _ = socket;
     socket.send("{");
@@ -203,12 +203,12 @@ describe("over its socket an agent", () => {
     expect(await socket.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
   });
 
-  it("is cut off when it floods, and nobody else is", async () => {
+  it("is disconnected when it sends too many frames, and no other agent is", async () => {
     const cluster = api.cluster();
     const { socket } = await connected(cluster, "a1");
     const calm = await connected(cluster, "a2");
     using _ = calm.socket;
-    // More within a second than anybody may say, however slow this machine is.
+    // More within a second than an agent may send, however slow this machine is.
     const long = "x".repeat(30_000_000);
     for (let frame = 0; frame < 3; frame++) socket.send(long);
     expect(await socket.closed).toMatchObject({ code: 1008 });
@@ -216,7 +216,7 @@ describe("over its socket an agent", () => {
     expect((await cluster.agent("a1")).status).toBe("active");
   });
 
-  it("is to connect anew when it asks on and on and shows no sign of reading, and costs no more than a bound", async () => {
+  it("is disconnected with `renewed` when it only sends requests and does not read, within a bound on memory", async () => {
     const cluster = api.cluster();
     const holder = await registered(cluster, "a1");
     const resource = '"'.repeat(256);
@@ -230,17 +230,17 @@ describe("over its socket an agent", () => {
     const { wire } = await shakeHands(holder.url, { Authorization: `Bearer ${holder.token}` });
     if (wire === null) throw new Error("not connected");
 
-    // Answers of about 2 KB each, twice as much as it may leave unread; in frames not enough for a flood.
+    // Answers of about 2 KB each, twice as much as may stay unread; in frames too few for the rate limit.
     const ask = { type: "lock_acquire", request_id: "1", resource, ttl_seconds: 60 };
     const batch = textFrame(
       JSON.stringify({ type: "batch", frames: Array.from({ length: 1000 }, () => ask) }),
     );
     for (let sent = 0; sent < 18; sent++) {
       wire.write(batch);
-      // Served in between: others are not kept waiting.
+      // Served in between: other agents do not wait.
       expect(await waiting[0]?.ask({ type: "heartbeat" })).toMatchObject({ type: "ack" });
     }
-    // Now it reads: answers, and at the end the close frame with its code and reason.
+    // Now the client reads: answers, then the close frame with its code and reason.
     let heardBytes = 0;
     for await (const chunk of wire as AsyncIterable<Buffer>) {
       heardBytes += chunk.length;
@@ -252,7 +252,7 @@ describe("over its socket an agent", () => {
     for (const socket of waiting) socket.close();
   });
 
-  it("leaves no connection behind in a storm of newer ones that break before they have said much", async () => {
+  it("leaves no connection behind when many newer ones replace each other quickly", async () => {
     const cluster = api.cluster();
     const { url, token } = await registered(cluster, "a1");
     for (let round = 0; round < 3; round++) {
@@ -280,7 +280,7 @@ describe("over its socket an agent", () => {
   });
 
   it.each(["failure", "unregistering", "registering"])(
-    "is told of the end of its incarnation by %s",
+    "gets session_expired when its incarnation ends by %s",
     async (how) => {
       const cluster = api.cluster();
       const { agent, socket } = await connected(cluster, "a1");
@@ -293,8 +293,8 @@ describe("over its socket an agent", () => {
   );
 });
 
-describe("a process that dies", () => {
-  it("and comes back in time has failed nobody", async () => {
+describe("a crash of an agent's process", () => {
+  it("causes no failure if the agent is back within the grace", async () => {
     const cluster = api.cluster();
     await using events = await cluster.events();
     const { url, token } = await registered(cluster, "a1");
@@ -308,7 +308,7 @@ describe("a process that dies", () => {
     expect((await cluster.failures()).items).toEqual([]);
   });
 
-  it("in good order is given its whole timeout", async () => {
+  it("causes no failure before the whole timeout if the socket closed normally", async () => {
     const cluster = api.cluster();
     await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: 0 } });
     const { socket } = await connected(cluster, "a1", {
@@ -327,7 +327,7 @@ describe("a process that dies", () => {
   });
 });
 
-it("a restart of the server fails nobody whose socket it cut, though the grace is none", async () => {
+it("a restart of the server fails no agent whose socket it cut, even with a grace of 0", async () => {
   const cluster = api.cluster();
   await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: 0 } });
   const agents = await Promise.all(

@@ -1,5 +1,5 @@
 /**
- * Answers that come in time: a wait ends when it should, and nobody is kept waiting while a receiver of notifications
+ * Answers that arrive in time: a wait ends when it should, and no caller waits while a receiver of notifications
  * hangs.
  */
 import { describe, expect, it } from "vitest";
@@ -18,7 +18,7 @@ import {
 
 const api = apiOfThisFile({ env: { ALLOW_LOCAL_TARGETS: "true" } });
 
-it("a call that waits for a lock is refused when its time is over, with who holds the lock until when, and waits no more", async () => {
+it("a call that waits for a lock is refused with the holder and the lock's end when its wait ends, and stops waiting", async () => {
   const cluster = api.cluster();
   const { first, held } = await holderAndWaiters(cluster);
   const fromMs = performance.now();
@@ -31,10 +31,10 @@ it("a call that waits for a lock is refused when its time is over, with who hold
 });
 
 describe("a webhook", () => {
-  /** What a request may take while a webhook hangs; one that waited for it would take longer. */
+  /** Limit for a request while a webhook hangs; a request that waited for it would take longer. */
   const PROMPT_MS = 500;
 
-  async function clusterTelling(url: string, webhook: JsonObject): Promise<CheckedCluster> {
+  async function clusterNotifying(url: string, webhook: JsonObject): Promise<CheckedCluster> {
     const cluster = api.cluster();
     await cluster.configure({
       failure_notification: { notification_types: ["webhook"], group_wait_seconds: 0.2 },
@@ -43,9 +43,12 @@ describe("a webhook", () => {
     return cluster;
   }
 
-  it("is cut off at its time-out, and holds nobody up until then", async () => {
+  it("is cut off at its time-out, and delays no request until then", async () => {
     await using receiver = await startHttpReceiver(hang);
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: 1.5, retry_schedule_seconds: [] });
+    const cluster = await clusterNotifying(receiver.url, {
+      timeout_seconds: 1.5,
+      retry_schedule_seconds: [],
+    });
     const failure = await fail(cluster, "a1");
     const request = await receiver.next();
 
@@ -83,7 +86,7 @@ describe("a webhook", () => {
     { how: "breaks off", reply: breakOff, timeoutSeconds: 60 },
   ])("has arrived with the status 200, even if the answer $how", async ({ reply, timeoutSeconds }) => {
     await using receiver = await startHttpReceiver(reply);
-    const cluster = await clusterTelling(receiver.url, { timeout_seconds: timeoutSeconds });
+    const cluster = await clusterNotifying(receiver.url, { timeout_seconds: timeoutSeconds });
 
     const message = await messageOnce(cluster, await fail(cluster, "a1"), "delivered");
     const request = await receiver.next();
@@ -95,10 +98,10 @@ describe("a webhook", () => {
   });
 });
 
-describe("mail by SMTP", () => {
-  /** Long enough for a mail on a busy machine, short enough to wait for one that hangs. */
+describe("an email over SMTP", () => {
+  /** Long enough for an email on a busy machine, short enough to wait for one that hangs. */
   const TIMEOUT_SECONDS = 3;
-  /** What a request may take while a mail hangs. */
+  /** Limit for a request while an email hangs. */
   const PROMPT_MS = 100;
 
   async function clusterMailing(port: number): Promise<CheckedCluster> {
@@ -123,7 +126,7 @@ describe("mail by SMTP", () => {
     ["hangs up after its greeting", hangUpAfterGreeting],
     ["says nothing", silence],
   ])(
-    "to a server that %s is an error in the delivery log within its time, and holds up nobody",
+    "to a server that %s is an error in the delivery log within its time, and delays no request",
     async (_, conduct) => {
       await using receiver = await startRawReceiver(conduct);
       const cluster = await clusterMailing(receiver.port);
@@ -146,7 +149,7 @@ describe("mail by SMTP", () => {
       expect(message.tries[0]?.error).toBeTruthy();
       expect(message.tries[0]?.duration_seconds).toBeLessThan(TIMEOUT_SECONDS + 1);
       took.sort((a, b) => a - b);
-      // Two requests each; the middle one, since the machine may stall for reasons of its own.
+      // Two requests each; the median, since the machine may stall for other reasons.
       expect(took[took.length >> 1]).toBeLessThan(PROMPT_MS);
     },
   );

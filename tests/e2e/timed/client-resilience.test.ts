@@ -1,6 +1,6 @@
 /**
- * The client's agent under what goes wrong around it: sockets that are cut, swallowed or silent, an event loop that
- * stands still, a coordinator that is away. LONG=1 does it more often, and with longer timeouts.
+ * The client's agent under faults: sockets that are cut, swallowed or silent, a blocked event loop,
+ * a coordinator that is down. LONG=1 runs more rounds, with longer timeouts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from "node:net";
@@ -30,7 +30,7 @@ const HEARTBEAT = IS_LONG
 const TIMEOUT_MS = HEARTBEAT.heartbeatTimeoutSeconds * 1000;
 const BLOCK_MS = 2.5 * TIMEOUT_MS;
 const TEST_LIMIT_MS = IS_LONG ? 600_000 : 60_000;
-/** A new incarnation waits by chance for some hundred milliseconds, then asks what it still has. */
+/** A new incarnation waits a random time of some hundred milliseconds, then reads its tasks. */
 const TOLD_LIMIT_MS = 3000;
 const AT_ONCE_MS = 100;
 
@@ -39,7 +39,7 @@ const suite = clientSuite("resilience");
 function freshCluster(proxy?: WeatherProxy) {
   const access = suite.freshAccess();
   const coordinator = new DistributedCoordinator(access);
-  /** It is for the test to stop it. */
+  /** The test stops it. */
   const loneAgent = (id: string, options: Partial<AgentOptions> = {}) => {
     const url = proxy?.url ?? suite.server.url;
     return new Agent({ ...access, url, ...HEARTBEAT, handleSignals: false, id, ...options });
@@ -48,7 +48,7 @@ function freshCluster(proxy?: WeatherProxy) {
   return { access, coordinator, agent, loneAgent };
 }
 
-/** Events of an agent, with the moment at which each came. */
+/** Events of an agent, each with its time. */
 function heard(agent: Agent) {
   const events = new Stream<{ name: keyof AgentEvents; event: unknown; atMs: number }>();
   for (const name of ["registered", "connected", "disconnected", "outOfTouch", "revoked", "error"] as const)
@@ -56,7 +56,7 @@ function heard(agent: Agent) {
   return {
     events,
     named: (name: keyof AgentEvents) => events.items.filter((item) => item.name === name),
-    /** Milliseconds from then until it is connected in this way. */
+    /** Milliseconds from then until the agent is connected in this way. */
     connected: async (transport: "socket" | "http", sinceMs: number) => {
       const { atMs } = await events.first(
         ({ name, event, atMs }) =>
@@ -69,10 +69,10 @@ function heard(agent: Agent) {
   };
 }
 
-/** What becomes of sockets on their way: they pass, are cut, are never answered, or go silent. */
+/** The treatment of sockets on their way: they pass, are cut, are never answered, or go silent. */
 type Weather = "clear" | "cut" | "swallowed" | "silent";
 
-/** The client's pauses before it opens a socket anew, at their shortest: each is twice as long as the one before. */
+/** The client's shortest pauses before it opens a socket again: each is twice as long as the one before. */
 const SHORTEST_PAUSES_MS = [100, 200, 400];
 /** A timer may fire a little early by another clock. */
 const CLOCKS_APART_MS = 5;
@@ -88,10 +88,10 @@ function expectPausesBetween(openingsMs: readonly number[]): void {
 
 type Upgrade = { agentSide: Socket; serverSide: Socket; firstFrame: string | null; ended: Promise<unknown> };
 
-/** Between agents and the server: HTTP passes, for sockets there is weather. */
+/** A proxy between agents and the server: HTTP passes, sockets may be disturbed. */
 class WeatherProxy implements AsyncDisposable {
   readonly upgrades: Upgrade[] = [];
-  /** Those of which the agent has sent its first frame, so that it takes them for open. */
+  /** Sockets on which the agent has sent its first frame, so that it considers them open. */
   readonly opened = new Stream<Upgrade>();
   /** When each socket was refused. */
   readonly refusedAtMs = new Stream<number>();
@@ -151,7 +151,7 @@ class WeatherProxy implements AsyncDisposable {
         upgrade.firstFrame = textOfFrame(chunk);
         this.opened.add(upgrade);
       } else if (upgrade !== null) {
-        // Only its first frame matters.
+        // Only the first frame matters.
       } else if (/^upgrade: websocket\r$/im.test(chunk.toString("latin1"))) {
         if (this.#weather !== "clear") this.refusedAtMs.add(performance.now());
         if (this.#weather === "swallowed") isSwallowed = true;
@@ -166,7 +166,7 @@ class WeatherProxy implements AsyncDisposable {
   }
 }
 
-/** Of a short frame from a client, which is masked (RFC 6455); a control frame is told by its number. */
+/** Of a short frame from a client, which is masked (RFC 6455); its number identifies a control frame. */
 function textOfFrame(chunk: Buffer): string {
   const opcode = (chunk[0] ?? 0) & 0x0f;
   if (opcode !== 1) return `opcode ${opcode}`;
@@ -189,9 +189,9 @@ async function doMany(coordinator: DistributedCoordinator, name: string): Promis
 }
 
 describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
-  // One that is swallowed is given up after ten seconds: the long form waits for that.
+  // A swallowed socket is given up after ten seconds: only the long form waits for that.
   it.each(IS_LONG ? (["cut", "swallowed", "silent"] as const) : (["cut", "silent"] as const))(
-    "(%s) goes on over HTTP, and returns to the socket when it may",
+    "(%s) continues over HTTP, and returns to the socket when possible",
     async (weather) => {
       await using proxy = await WeatherProxy.start();
       const { coordinator, agent } = freshCluster(proxy);
@@ -208,10 +208,10 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
       const overHttp: number[] = [];
       const overSocket: number[] = [];
       const many: number[] = [];
-      // A socket that is swallowed is given up after 10 s alone.
+      // A swallowed socket is given up after 10 s only.
       const rounds = weather === "swallowed" ? ROUNDS / 2 : ROUNDS;
       for (let round = 0; round < rounds; round++) {
-        // It runs all the while.
+        // The task runs all the while.
         await coordinator.tasks.submit({ id: `long-${round}`, type: "long" });
         await until(
           async () => (await coordinator.tasks.get(`long-${round}`)).status === "running",
@@ -234,14 +234,14 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
         `${weather}: ${figures("in touch over HTTP", overHttp)}; ${figures(`${MANY} tasks over HTTP`, many)}; ` +
           `${figures("back on the socket", overSocket)}; ${proxy.refusedAtMs.items.length} sockets refused`,
       );
-      // Time is left for it: of a socket that says nothing the last sign of life may be an interval old.
+      // Some time is left: the last sign of life of a silent socket may be an interval old.
       expect(Math.max(...overHttp)).toBeLessThan(0.8 * TIMEOUT_MS);
       expect([aborted, named("registered").length]).toEqual([[], 1]);
       expect(await coordinator.getFailureHistory()).toEqual([]);
     },
   );
 
-  it("from the start works over HTTP, and does not hammer at the door", async () => {
+  it("from the start works over HTTP, with few connection attempts", async () => {
     await using proxy = await WeatherProxy.start();
     proxy.weather = "cut";
     const { coordinator, agent } = freshCluster(proxy);
@@ -259,7 +259,7 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
     expect(await coordinator.getFailureHistory()).toEqual([]);
   });
 
-  it("again and again as soon as it is open, does not storm", async () => {
+  it("right after each opening makes few connection attempts", async () => {
     await using proxy = await WeatherProxy.start();
     const { coordinator, agent } = freshCluster(proxy);
     const worker = agent("a", { heartbeatIntervalSeconds: 2, heartbeatTimeoutSeconds: 6 });
@@ -279,7 +279,7 @@ describe("an agent whose socket is blocked", { timeout: TEST_LIMIT_MS }, () => {
   });
 });
 
-it("an agent says ping before all else, so that its connection can end", {
+it("an agent sends a ping first, so that its connection can end", {
   timeout: TEST_LIMIT_MS,
 }, async () => {
   await using proxy = await WeatherProxy.start();
@@ -287,7 +287,7 @@ it("an agent says ping before all else, so that its connection can end", {
   const endedMs: number[] = [];
   for (let opening = 0; opening < OPENINGS; opening++) {
     const worker = agent(`a${opening}`).on("work", () => "done");
-    // Some are stopped while the socket is being opened, some as soon as it is.
+    // Some are stopped while the socket is being opened, some right afterwards.
     if (opening % 2 === 0) {
       const { connected } = heard(worker);
       const beganMs = performance.now();
@@ -307,16 +307,16 @@ it("an agent says ping before all else, so that its connection can end", {
   expect(Math.max(...endedMs)).toBeLessThan(2000);
 });
 
-/** Blocks its event loop, then is deaf to its signal, as work that cost much may be, and says what it saw of it. */
+/** Blocks its event loop, then ignores its signal, as expensive work may, and reports what it saw of the signal. */
 const BLOCKED_AGENT = `
   const [client, json] = process.argv.slice(1);
   const { Agent } = await import(client);
   const { blockMs, isInBeat, ...options } = JSON.parse(json);
-  // Without a share of the processor: other agents may be blocked at the same time.
+  // Without using the processor: other agents may be blocked at the same time.
   const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockMs);
   let beats = 0;
   const load = () => {
-    // A ping has just been sent: its answer will be there, unread, when this ends.
+    // A ping has just been sent: its answer will be unread when this ends.
     if (++beats === 3) {
       block();
       say("stood still");
@@ -375,7 +375,10 @@ class BlockedAgent implements AsyncDisposable {
   }
 }
 
-/** Resolves when the coordinator has heard of the agent more than an interval from now: it has sent heartbeats since. */
+/**
+ * Resolves when the coordinator has received a sign of life more than an interval from now: the agent has sent
+ * heartbeats since.
+ */
 async function beatsOn(coordinator: DistributedCoordinator, id: string, intervalSeconds: number) {
   const fromMs = Date.now() + 1000 * intervalSeconds;
   await until(async () => {
@@ -384,8 +387,8 @@ async function beatsOn(coordinator: DistributedCoordinator, id: string, interval
   }, `${id} to send its heartbeats`);
 }
 
-describe("an agent whose event loop stood still for longer than its timeout", () => {
-  // At the same time, since each waits for the end of a blocked agent's timeout.
+describe("an agent whose event loop was blocked for longer than its timeout", () => {
+  // Concurrently, since each waits for the end of a blocked agent's timeout.
   it.concurrent.each(
     (["keep", "reject", "accept_if_unfinished"] as const).flatMap((policy) =>
       [false, true].map((aborts) => ({
@@ -395,7 +398,7 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
       })),
     ),
   )(
-    "is told $how, and with $policy its late result is treated so",
+    "is notified $how, and its late result is treated by the policy $policy",
     { timeout: TEST_LIMIT_MS },
     async ({ policy, aborts }) => {
       const { access, coordinator, loneAgent } = freshCluster();
@@ -439,7 +442,7 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
         expect(items).toMatchObject(policy === "keep" ? [kept] : []);
         expect(await coordinator.tasks.get("t1")).toMatchObject({ assigned_to: "heir", attempt: 2 });
       }
-      // One incarnation more, and no further one for having been out of touch.
+      // One more incarnation, and no further one for the lost contact.
       await beatsOn(coordinator, "blocked", HEARTBEAT.heartbeatIntervalSeconds);
       const story = blocked.said.items.map(({ what }) => what).join(", ");
       expect(
@@ -450,7 +453,7 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
     },
   );
 
-  it("for less than that keeps its socket and its task", async () => {
+  it("(blocked for less than that) keeps its socket and its task", async () => {
     const { access, coordinator } = freshCluster();
     await using blocked = new BlockedAgent({
       ...access,
@@ -471,8 +474,8 @@ describe("an agent whose event loop stood still for longer than its timeout", ()
   });
 });
 
-describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_MS }, () => {
-  it("has no handler aborted and no task done twice: all are completed", async () => {
+describe("a coordinator that is down for three timeouts", { timeout: TEST_LIMIT_MS }, () => {
+  it("causes no aborted handler and no task done twice: all are completed", async () => {
     const { coordinator, agent } = freshCluster();
     const began: string[] = [];
     const aborted: string[] = [];
@@ -489,7 +492,7 @@ describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_
     const beganMs = performance.now();
     await Promise.all(fleet.map(({ worker }) => worker.start()));
     await Promise.all(fleet.map(({ connected, transport }) => connected(transport, beganMs)));
-    // Some outlast the outage, some end in the middle of it, some have not even begun.
+    // Some tasks outlast the outage, some end in the middle of it, some have not started.
     const tasks = Array.from({ length: 20 }, (_, at) => ({
       id: `t${at}`,
       type: "work",
@@ -499,7 +502,7 @@ describe("a coordinator that is away for three timeouts", { timeout: TEST_LIMIT_
     await until(async () => began.length === 8, "both to be busy");
     const leftMs = performance.now();
     await suite.server.kill();
-    // How long the coordinator is away is what is tested.
+    // The length of the outage is the subject of the test.
     await delay(3 * TIMEOUT_MS);
     await suite.server.restart();
     const backMs = performance.now();

@@ -1,6 +1,6 @@
 /**
- * How soon the tasks of a connected agent are with others after `kill -9` of its process, from the kill to the frame
- * that gives them away. LONG=1 kills fifty with no grace and fifty with the default one, to the bounds that we promise.
+ * The time from `kill -9` of a connected agent's process until other agents get the frames that assign them its
+ * tasks. LONG=1 kills fifty with no grace and fifty with the default one, within the promised bounds.
  */
 import { afterEach, expect, it } from "vitest";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../../src/contract/socket.ts";
@@ -16,26 +16,26 @@ const { KILLS, GRACE_SECONDS, MEDIAN_LIMIT_MS, LATEST_LIMIT_MS } = process.env.L
   ? { KILLS: 50, GRACE_SECONDS: 5, MEDIAN_LIMIT_MS: 100, LATEST_LIMIT_MS: 500 }
   : { KILLS: 10, GRACE_SECONDS: 1, MEDIAN_LIMIT_MS: 250, LATEST_LIMIT_MS: 1000 };
 
-/** More than the victims: half of a cluster gone at once would be taken for a fault of the network. */
+/** More than the victims: a loss of half of a cluster would be treated as a fault of the network. */
 const HEIRS = KILLS + 10;
 const BEAT_INTERVAL_MS = 5000;
-/** Processes of victims, since each takes its time to start. */
+/** Processes of victims, since each takes time to start. */
 const STARTED_AT_ONCE = 10;
-/** Of each victim: those that it started, and one that it did not. */
+/** Tasks of each victim: those that it started, and one that it did not. */
 const RUNNING = 2;
 
 afterEach(expectNobodyLeft);
 
-/** One that runs, with the tasks that it has started and the one that it has not. */
+/** A victim, with its started tasks and the unstarted one. */
 type Victim = { program: Program<SocketAgentsSaid>; running: string[]; unstarted: string };
 type Registered = { id: string; url: string; protocols: string[] };
-/** A task that came to one of the heirs. */
+/** A task that was assigned to one of the heirs. */
 type Arrival = { taskId: string; attempt: number; atMs: number };
 /** From the kill to the last of its tasks with the heirs. */
 type Moved = { runningFirstMs: number; runningLastMs: number; unstartedMs: number };
 
 it.each([0, GRACE_SECONDS])(
-  `after a grace of %d s, never before it, the tasks of a killed process are with others, ${KILLS} times`,
+  `after a grace of %d s, never before it, other agents have the tasks of a killed process, ${KILLS} times`,
   { timeout: 120_000 },
   async (graceSeconds) => {
     await using server = await startServer();
@@ -54,7 +54,7 @@ it.each([0, GRACE_SECONDS])(
       for (const victim of await Promise.all(some.map((registered) => start(registered, stack)))) {
         const { unstartedMoved, moved } = killAndMeasure(victim, arrivals);
         measured.push(moved);
-        // One after the other: the whole of it, where that does not take long.
+        // One after the other: the whole test, where that does not take long.
         await (graceSeconds === 0 ? moved : unstartedMoved);
       }
     }
@@ -93,7 +93,7 @@ async function register(cluster: ClusterClient, id: string, wishes: object): Pro
   return { id, url: websocket_url, protocols: [SUBPROTOCOL, `${BEARER_SUBPROTOCOL}${token}`] };
 }
 
-/** Alone so far in what it can do. */
+/** The only agent with its capability so far. */
 async function victimWithTasks(cluster: ClusterClient, index: number): Promise<Registered> {
   const victim = await register(cluster, `victim-${index}`, {
     capabilities: [typeOf(index)],
@@ -109,7 +109,7 @@ async function victimWithTasks(cluster: ClusterClient, index: number): Promise<R
   return victim;
 }
 
-/** Can do all that the victims can. */
+/** Has the capabilities of all victims. */
 async function heir(cluster: ClusterClient, index: number, arrivals: Stream<Arrival>): Promise<Disposable> {
   const { url, protocols } = await register(cluster, `heir-${index}`, {
     capabilities: Array.from({ length: KILLS }, (_, of) => typeOf(of)),
@@ -135,7 +135,7 @@ async function heir(cluster: ClusterClient, index: number, arrivals: Stream<Arri
   };
 }
 
-/** Resolves when it is connected and has started its tasks. */
+/** Resolves when the agent is connected and has started its tasks. */
 async function start(victim: Registered, stack: AsyncDisposableStack): Promise<Victim> {
   const settings: SocketAgentsSettings = { agents: [victim], beatIntervalMs: BEAT_INTERVAL_MS };
   const program = stack.use(new Program<SocketAgentsSaid>("socket-agents.ts", settings));
@@ -146,7 +146,7 @@ async function start(victim: Registered, stack: AsyncDisposableStack): Promise<V
   return { program, running, unstarted: taskOf(victim.id, RUNNING) };
 }
 
-/** Kills it. The results come when its tasks are with others. */
+/** Kills the process. The results come when its tasks are with others. */
 function killAndMeasure({ program, running, unstarted }: Victim, arrivals: Stream<Arrival>) {
   const killedAtMs = performance.now();
   program.signal("SIGKILL");

@@ -1,7 +1,8 @@
 /**
- * A fleet on sockets that beats by `ping` alone: what that costs on disk, seen from outside, and who is found when some
- * of it goes silent with its sockets open. LONG=1: a thousand at the usual 10 s and 30 s, for a minute. What it costs
- * inside the object is counted in tests/objects/connected-fleet.test.ts.
+ * A fleet on sockets that only sends `ping`: its cost on disk, seen from outside, and which agents are declared
+ * failed when
+ * some of them go silent with open sockets. LONG=1: a thousand at the usual 10 s and 30 s, for a minute. The cost
+ * inside the object is measured in tests/objects/connected-fleet.test.ts.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -31,12 +32,12 @@ const REGISTERED_AT_ONCE = 20;
  * earliest deadline is a timeout less an interval away again.
  */
 const ALARMS_LIMIT = 1 + Math.ceil(BEATING_SECONDS / (TIMEOUT_SECONDS - INTERVAL_SECONDS));
-/** What an alarm writes: the signs of life of all in one row, and when it is due next. */
+/** The writes of an alarm: the signs of life of all in one row, and the time of the next alarm. */
 const COMMITS_OF_ALARM = 2;
 
 afterEach(expectNobodyLeft);
 
-it(`${FLEET} agents live by pings that write nothing, and ${SILENT} that stop are found, and no others`, {
+it(`${FLEET} agents stay active by pings that write nothing, and ${SILENT} that stop are declared failed, and no others`, {
   timeout: (BEATING_SECONDS + TIMEOUT_SECONDS + 60) * 1000,
 }, async () => {
   await using server = await startServer();
@@ -68,7 +69,7 @@ it(`${FLEET} agents live by pings that write nothing, and ${SILENT} that stop ar
     `${FLEET} sockets, about ${beats} pings in ${BEATING_SECONDS} s: ${disk.commits} commits in ${disk.moments} ` +
       `moments (${disk}); at most ${ALARMS_LIMIT} alarms; ${noise}`,
   );
-  // Nobody knows of the pings before an alarm asks: seeing those shows that commits are seen.
+  // The object does not see the pings before an alarm: seeing those shows that commits are seen.
   expect(disk.moments).toBeGreaterThan(0);
   expect(disk.moments).toBeLessThanOrEqual(ALARMS_LIMIT);
   expect(disk.commits).toBeLessThanOrEqual(ALARMS_LIMIT * COMMITS_OF_ALARM);
@@ -83,7 +84,7 @@ it(`${FLEET} agents live by pings that write nothing, and ${SILENT} that stop ar
   stopped.signal("SIGSTOP");
   const stoppedAtMs = Date.now();
   await Promise.all(silent.map((id) => follower.event("agent.inactive", ({ subject }) => subject === id)));
-  // Nobody else fell silent then: all others have been heard since.
+  // No other agent fell silent then: all have been heard since.
   await until(async () => {
     const others = await activeAgents(cluster);
     return others.every(({ last_heartbeat_at }) => Date.parse(last_heartbeat_at ?? "") > stoppedAtMs);
@@ -141,7 +142,7 @@ async function register(cluster: ClusterClient, id: string): Promise<SocketAgent
 }
 
 const LOOK_INTERVAL_MS = 100;
-/** Two commits of one alarm may lie on both sides of a look. */
+/** Two commits of one alarm may be on both sides of a sample. */
 const MOMENT_MS = 500;
 
 /** Counts what is committed to any of the databases in a folder: the commits in their write-ahead logs. */
@@ -166,7 +167,7 @@ class DiskWatch {
     return [...this.#commitsOf.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** What is committed within a time is the figure itself: nothing else could end the watch. */
+  /** The commits within a time are the figure itself: no signal could end the wait. */
   async watch(forMs: number): Promise<void> {
     const untilMs = performance.now() + forMs;
     while (performance.now() < untilMs) {
@@ -184,7 +185,7 @@ class DiskWatch {
       const { name, path, seen } = file;
       if (statSync(path).mtimeMs === seen.changedAtMs) continue;
       file.seen = readLog(path);
-      // A log that was begun anew holds nothing that was seen before.
+      // A log that was restarted holds no frames that were seen before.
       const known = file.seen.salt === seen.salt ? seen.commits : 0;
       this.#commitsOf.set(name, (this.#commitsOf.get(name) ?? 0) + file.seen.commits - known);
       if (performance.now() - this.#lastMs > MOMENT_MS) this.moments += 1;
@@ -204,9 +205,9 @@ function readLog(path: string): Log {
   const salt = log.toString("hex", 16, 24);
   let commits = 0;
   for (let at = 32; at + frameBytes <= log.length; at += frameBytes) {
-    // Frames of a log that was begun anew are followed by what is left of the one before.
+    // Frames of a restarted log are followed by the rest of the log before.
     if (log.toString("hex", at + 8, at + 16) !== salt) break;
-    // The last frame of a commit says how large the database is then.
+    // The last frame of a commit has the size of the database.
     if (log.readUInt32BE(at + 4) > 0) commits += 1;
   }
   return { changedAtMs, salt, commits };

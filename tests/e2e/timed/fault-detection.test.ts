@@ -1,5 +1,5 @@
 /**
- * How soon the death of an agent is found, and that it is never found too soon: processes that are killed with
+ * The time until the failure of an agent is noticed, which is never too early: processes that are killed with
  * SIGKILL, measured by the coordinator's clock and, where that could be wrong, by the agents' own.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,27 +14,27 @@ import { chanceFrom, figures, Noise } from "../../support/measure.ts";
 import { startServer } from "../../support/server.ts";
 
 const TIMEOUT_MS = 1000;
-/** How late the end of a silent agent may be found, its tasks given to others and its locks free. */
+/** The limit for declaring a silent agent failed, reassigning its tasks and releasing its locks. */
 const LATENESS_LIMIT_MS = 250;
 
 const VICTIMS = 20;
-/** More than the victims: half of a cluster gone at once would be taken for a fault of the network. */
+/** More than the victims: a loss of half of a cluster would be treated as a fault of the network. */
 const HEIRS = 24;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 
 afterEach(expectNobodyLeft);
 
-/** How long after the end of its timeout things were so; what must not be early is never negative. */
+/** Delays after the end of its timeout; a delay that must not be early is never negative. */
 type Lateness = {
   declared: number;
   reassigned: number;
   lockGranted: number;
   eventArrived: number;
-  /** From the last heartbeat acknowledged to the agent, by its own account. */
+  /** From the last acknowledged heartbeat, by the agent's own report. */
   byAgentsAccount: number;
 };
 
-it("finds a killed agent, moves its tasks and frees its locks within 250 ms of its timeout, never before it", async () => {
+it("declares a killed agent failed, moves its tasks and releases its locks within 250 ms of its timeout, never before it", async () => {
   await using server = await startServer();
   await using stack = new AsyncDisposableStack();
   const cluster = new ClusterClient(server, "detection");
@@ -54,7 +54,7 @@ it("finds a killed agent, moves its tasks and frees its locks within 250 ms of i
   const chance = chanceFrom(SEED);
   const measured: Promise<Lateness>[] = [];
   for (const victim of victims) {
-    // A kill comes at a random moment between two heartbeats, and while others are being found.
+    // A kill comes at a random moment between two heartbeats, also while other failures are being noticed.
     await delay(20 + chance() * 180);
     measured.push(killAndMeasure(cluster, follower, victim));
   }
@@ -104,7 +104,7 @@ async function killAndMeasure(
   const { failure } = await cluster.ask<{ failure: Failure }>("GET", `/failures/${event.subject}`);
   const lastSignMs = Date.parse(failure.agent?.last_heartbeat_at ?? "");
   const endMs = lastSignMs + TIMEOUT_MS;
-  // What was acknowledged counts.
+  // Acknowledged heartbeats count.
   expect(lastSignMs).toBeGreaterThanOrEqual(acknowledgedMs);
   expect(failure.detection_seconds).toBe((Date.parse(failure.at) - lastSignMs) / 1000);
   expect(failure).toMatchObject({ failure_type: "heartbeat_timeout", locks_released: [lockOf(victim.id)] });
@@ -121,9 +121,9 @@ async function killAndMeasure(
   };
 }
 
-/** Asks for a lock shortly before `endMs`. @returns whether it was refused, or the answer came too late to tell */
+/** Requests a lock shortly before `endMs`. @returns whether it was refused, or the answer came too late to decide */
 async function lockIsHeldUntil(cluster: ClusterClient, agentId: string, endMs: number): Promise<boolean> {
-  // The moment of the question is what is tested.
+  // The moment of the request is the subject of the test.
   await delay(endMs - 50 - Date.now());
   const { status } = await cluster.call("POST", lockPath(agentId, "acquire"), { agent_id: "heir-1" });
   return status === 409 || Date.now() >= endMs;

@@ -1,5 +1,5 @@
 /**
- * Failovers that are hard: agents that fail together, and one with a thousand tasks whose coordinator is killed in
+ * Difficult failovers: agents that fail together, and one with a thousand tasks whose coordinator is killed in
  * the middle of moving them.
  */
 import { afterEach, expect, it } from "vitest";
@@ -16,18 +16,18 @@ afterEach(expectNobodyLeft);
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 const TASKS_OF_BOTH = 20;
 
-it("never hands the tasks of one failing agent to another that is found with it", async () => {
+it("never assigns the tasks of one failing agent to another that is noticed with it", async () => {
   await using server = await startServer();
   const cluster = new ClusterClient(server, "found-together");
   await using follower = cluster.follow();
   await using pair = await Pair.start(cluster);
-  // A return gives both their whole timeout from the same instant.
+  // A restart gives both their whole timeout from the same instant.
   await Promise.all([server.kill(), pair.kill()]);
   await server.restart();
   await pair.expectNothingHandedOver(cluster, follower, "found together");
 });
 
-it("never hands the tasks of one failing agent to another killed with it, though it was heard a little later", {
+it("never assigns the tasks of one failing agent to another killed with it, even one with a slightly later heartbeat", {
   timeout: 60_000 + ROUNDS * 5000,
 }, async () => {
   await using server = await startServer();
@@ -40,7 +40,7 @@ it("never hands the tasks of one failing agent to another killed with it, though
   }
 });
 
-/** Two agents with tasks, and a third that is the last choice while one of them seems alive: it is the busiest. */
+/** Two agents with tasks, and a third that is the last choice while one of them seems live: it is the busiest. */
 class Pair implements AsyncDisposable {
   readonly #agents: readonly [AgentProcess, AgentProcess];
 
@@ -90,7 +90,7 @@ class Pair implements AsyncDisposable {
   }
 }
 
-/** Tasks that differ in their numbers alone. */
+/** Tasks that differ in their numbers only. */
 const numbered = (type: string, count: number) =>
   Array.from({ length: count }, (_, index) => ({ id: `${type}-${index}`, type }));
 
@@ -100,7 +100,7 @@ const HEIRS = 50;
 const SLOTS = 30;
 const READ_AT_ONCE = 20;
 
-it("moves a thousand tasks over fifty agents in slices, and loses none though it is killed in the middle", async () => {
+it("moves a thousand tasks over fifty agents in batches, and loses none although it is killed in the middle", async () => {
   await using server = await startServer();
   const cluster = new ClusterClient(server, "thousand");
   await using follower = cluster.follow();

@@ -1,7 +1,8 @@
 /**
- * When the coordinator itself was away: killed with SIGKILL and started again on the same data folder, or standing
- * still. Its absence is nobody's failure, and hides nobody's death for longer than one timeout. FAULT_ROUNDS says how
- * often it stands still for each time.
+ * Outages of the coordinator itself: killed with SIGKILL and restarted on the same data folder, or
+ * stopped. An outage fails no agent, and delays the notice of a real failure by at most one timeout. FAULT_ROUNDS
+ * sets how
+ * often it is stopped for each duration.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
@@ -12,20 +13,20 @@ import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
 import { figures, Noise } from "../../support/measure.ts";
 import { type Server, startServer } from "../../support/server.ts";
 
-/** How late a death may be found, from a timeout after the coordinator's return. */
+/** The limit for noticing a failure, from a timeout after the coordinator's return. */
 const LATENESS_LIMIT_MS = 250;
 const FLEET = 4;
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 
 afterEach(expectNobodyLeft);
 
-describe("a coordinator that is killed and comes back", () => {
+describe("a coordinator that is killed and restarted", () => {
   it.each([
     { outage: "three times the timeout", timeoutMs: 1000, outageMs: 3000 },
     // As short as a start takes.
     { outage: "a fifth of the timeout", timeoutMs: 3000, outageMs: 0 },
   ])(
-    "fails no living agent after $outage, and finds the dead within one timeout, also one alone in its group",
+    "fails no live agent after $outage, and declares the dead ones failed within one timeout, also one alone in its group",
     async ({ outage, timeoutMs, outageMs }) => {
       await using server = await startServer();
       await using stack = new AsyncDisposableStack();
@@ -34,7 +35,7 @@ describe("a coordinator that is killed and comes back", () => {
       const fleet = await startFleet(cluster, stack, timeoutMs);
       const early = stack.use(await startHolder(cluster, "dies-before", timeoutMs));
       const late = stack.use(await startHolder(cluster, "dies-meanwhile", timeoutMs));
-      // Nobody wakes its group after the return.
+      // No call reaches its group after the return.
       const desert = new ClusterClient(server, "desert");
       const desertFollower = stack.use(desert.follow());
       const alone = stack.use(await startHolder(desert, "alone", timeoutMs));
@@ -66,7 +67,7 @@ describe("a coordinator that is killed and comes back", () => {
   );
 });
 
-it("fails nobody for having stood still itself, says so, and still finds a death", {
+it("fails no agent after it was stopped itself, records the outage, and still notices a failure", {
   timeout: 60_000 + ROUNDS * 10_000,
 }, async () => {
   const timeoutMs = 1000;
@@ -76,12 +77,12 @@ it("fails nobody for having stood still itself, says so, and still finds a death
   const follower = stack.use(cluster.follow());
   const fleet = await startFleet(cluster, stack, timeoutMs);
 
-  /** @returns when it stood still and for how long, and how many pauses it noticed */
+  /** @returns when the server was stopped and for how long, and how many pauses it recorded */
   const standStill = async (share: number) => {
     const known = pausesOf(follower).length;
     await server.pause();
     const fromMs = Date.now();
-    // How long the server stands still is what is tested.
+    // The length of the stop is the subject of the test.
     await delay(share * timeoutMs);
     const untilMs = Date.now();
     server.resume();
@@ -126,7 +127,7 @@ async function startFleet(
   return fleet;
 }
 
-/** An agent that beats four times in its timeout, and holds a task that it alone can do. */
+/** An agent that sends four heartbeats per timeout, and holds a task that only it can do. */
 async function startHolder(cluster: ClusterClient, id: string, timeoutMs: number): Promise<AgentProcess> {
   const agent = await AgentProcess.start(cluster, {
     id,
@@ -139,19 +140,22 @@ async function startHolder(cluster: ClusterClient, id: string, timeoutMs: number
   return agent;
 }
 
-/** The server dies, `meanwhile` happens, and it comes back. */
+/** The server is killed, `meanwhile` happens, and the server restarts. */
 async function beAway(server: Server, outageMs: number, meanwhile: () => Promise<void> = async () => {}) {
   const leftAtMs = Date.now();
   await server.kill();
   await meanwhile();
-  // How long the server is away is what is tested.
+  // The length of the outage is the subject of the test.
   await delay(outageMs);
   const startedAtMs = Date.now();
   await server.restart();
   return { leftAtMs, startedAtMs, readyAtMs: Date.now() };
 }
 
-/** Resolves when all have been heard after `untilMs`; whoever was given up until then would have been told. */
+/**
+ * Resolves when all agents have sent a heartbeat after `untilMs`; an agent declared failed before would get a
+ * refusal.
+ */
 async function expectUnharmed(
   cluster: ClusterClient,
   fleet: readonly AgentProcess[],
@@ -173,7 +177,7 @@ async function failureOf(cluster: ClusterClient, follower: Follower, agent: Agen
   return failure;
 }
 
-/** Without the failures that follow from one: their tasks can be done by nobody else. */
+/** Without failures of tasks that no other agent can do. */
 async function deathsIn(cluster: ClusterClient): Promise<Failure[]> {
   const failures = await cluster.all<Failure>("/failures");
   return failures.filter(({ failure_type }) => failure_type !== "no_suitable_agent");

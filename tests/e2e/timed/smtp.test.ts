@@ -1,4 +1,4 @@
-/** Mail from inside workerd, as `npm start` runs it, to real servers that behave or do not. */
+/** Email from inside workerd, as `npm start` runs it, to correct and faulty servers. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -23,14 +23,14 @@ import {
   stripped,
 } from "../../support/smtp-receiver.ts";
 
-/** Far more than a mail on loopback takes, on a busy machine as well. */
+/** Far more than an email on loopback takes, on a busy machine as well. */
 const PLENTY_MS = 20_000;
-/** Soon enough for a test, and late enough for all that comes before the hang. */
+/** Short enough for a test, and long enough for the steps before the hang. */
 const SOON_MS = 1000;
-/** What a request may take while a mail hangs; one that waited for it would take longer. */
+/** Limit for a request while an email hangs; a request that waited for it would take longer. */
 const PROMPT_MS = 100;
 
-/** The carrier in an object of its own, as the notifier has it. */
+/** The transport in an object of its own, as in the notifier. */
 const PROBE = `
 import { DurableObject } from "cloudflare:workers";
 import { SmtpClient, sendBySmtpApart } from "./src/objects/transports/smtp.ts";
@@ -84,7 +84,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Bundled by esbuild as wrangler does it: what the platform brings stays outside. */
+/** Bundled by esbuild as wrangler does it, without the modules of the platform. */
 async function bundleProbe(): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: PROBE, resolveDir: PROJECT_ROOT, loader: "js" },
@@ -96,7 +96,7 @@ async function bundleProbe(): Promise<string> {
     external: ["cloudflare:*", "node:*"],
   });
   const dir = writeProbeBundle(join(folder, "probe"), outputFiles[0]?.text ?? "");
-  // The flags of the product itself: without them the carrier could not run there either.
+  // The flags of the product itself: without them the transport could not run there either.
   const { unstable_readConfig: readConfig } = await import("wrangler");
   const product = readConfig({ config: join(PROJECT_ROOT, "wrangler.toml") }, { hideWarnings: true });
   const path = join(dir, "bundle.json");
@@ -147,12 +147,12 @@ async function expectPing(): Promise<void> {
   expect(performance.now() - startMs).toBeLessThan(PROMPT_MS);
 }
 
-describe("mail by SMTP", () => {
-  it("speaks TLS at once on port 465 alone", async () => {
+describe("an email over SMTP", () => {
+  it("uses TLS at once on port 465 only", async () => {
     expect(await (await fetch(`${worker.url}/tls-at-once`)).json()).toEqual([465]);
   });
 
-  it("arrives whole over STARTTLS, after signing in", async () => {
+  it("arrives complete over STARTTLS, after signing in", async () => {
     await using receiver = await startMailReceiver({ certificates, security: "starttls" });
     expect(await send({ port: receiver.port })).toEqual({ isAccepted: true, refused: [] });
     const [mail] = receiver.mails;
@@ -175,7 +175,7 @@ describe("mail by SMTP", () => {
     await receiver.allGone();
   });
 
-  it("signs nobody in without a username", async () => {
+  it("needs no sign-in without a username", async () => {
     await using receiver = await startMailReceiver({ certificates, security: "starttls", hasSignIn: false });
     expect(await send({ port: receiver.port, username: "", password: "" })).toMatchObject({
       isAccepted: true,
@@ -183,7 +183,7 @@ describe("mail by SMTP", () => {
     expect(receiver.mails).toMatchObject([{ isSecure: true, username: null }]);
   });
 
-  it("cannot smuggle a command or a header through an address or a subject", async () => {
+  it("carries no command or header in an address or a subject", async () => {
     await using receiver = await startMailReceiver({ certificates, security: "starttls" });
     const address = "ann@example.org>\r\nRCPT TO:<eve@example.org";
     const refused = failure(/control character/, true);
@@ -200,9 +200,9 @@ describe("mail by SMTP", () => {
     expect(mail?.raw).toContain("Subject: agent1 Bcc: eve@example.org is inactive\r\n");
   });
 
-  describe("when the server refuses", () => {
+  describe("an email whose server", () => {
     it.each(["starttls", "tls"] as const)(
-      "a wrong password over %s, is not asked again",
+      "refuses a wrong password over %s is not retried",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates, security });
         const outcome = await send({ port: receiver.port, security, password: "wrong & secret" });
@@ -212,7 +212,7 @@ describe("mail by SMTP", () => {
       },
     );
 
-    it("to let anybody sign in, gets no password and no mail", async () => {
+    it("refuses all sign-ins is not sent, and the password is not sent", async () => {
       await using receiver = await startMailReceiver({
         certificates,
         security: "starttls",
@@ -222,21 +222,21 @@ describe("mail by SMTP", () => {
       expect(receiver.mails).toEqual([]);
     });
 
-    it("some recipients, delivers to the others and names those", async () => {
+    it("rejects some recipients is delivered to the others with a note", async () => {
       const refusals = { "bob@example.org": 550 };
       await using receiver = await startMailReceiver({ certificates, security: "starttls", refusals });
       expect(await send({ port: receiver.port })).toEqual({ isAccepted: true, refused: ["bob@example.org"] });
       expect(receiver.mails).toMatchObject([{ to: ["ann@example.org"] }]);
     });
 
-    it("all recipients for good, says so with its words", async () => {
+    it("rejects all recipients permanently fails with the server's reply", async () => {
       const refusals = { "ann@example.org": 550, "bob@example.org": 553 };
       await using receiver = await startMailReceiver({ certificates, security: "starttls", refusals });
       expect(await send({ port: receiver.port })).toEqual(failure(/55\d not \w+@example.org/, true));
       expect(receiver.mails).toEqual([]);
     });
 
-    it("all recipients but one of them for now, may be asked again", async () => {
+    it("rejects one of the recipients temporarily may be retried", async () => {
       const refusals = { "ann@example.org": 450, "bob@example.org": 550 };
       await using receiver = await startMailReceiver({ certificates, security: "starttls", refusals });
       expect(await send({ port: receiver.port })).toEqual(failure(/450 not ann/, false));
@@ -245,14 +245,14 @@ describe("mail by SMTP", () => {
     it.each([
       [452, false],
       [554, true],
-    ])("the mail with %i, is permanent: %s", async (mailRefusal, isPermanent) => {
+    ])("rejects it with %i fails permanently: %s", async (mailRefusal, isPermanent) => {
       await using receiver = await startMailReceiver({ certificates, security: "starttls", mailRefusal });
       expect(await send({ port: receiver.port })).toEqual(
         failure(new RegExp(`${mailRefusal} not now`), isPermanent),
       );
     });
 
-    it("and repeats what it was told, does not get credentials into the reason", async () => {
+    it("repeats the credentials has an error without them", async () => {
       const echo = `${btoa(`\0${MAIL_USERNAME}\0${MAIL_PASSWORD}`)} ${btoa(MAIL_PASSWORD)} ${MAIL_USERNAME} ${MAIL_PASSWORD}`;
       const refusalText = `${echo} ${"x".repeat(1000)}`;
       await using receiver = await startMailReceiver({
@@ -265,10 +265,10 @@ describe("mail by SMTP", () => {
     });
   });
 
-  describe("when somebody in between", () => {
+  describe("an email with an attacker in between who", () => {
     const UNTRUSTED = failure(/no certificate for this name that is trusted/, false);
 
-    it("takes STARTTLS out, sends nothing and keeps the password", async () => {
+    it("removes STARTTLS is not sent, nor is the password", async () => {
       await using receiver = await startRawReceiver(stripped);
       expect(await send({ port: receiver.port })).toEqual(
         failure(/does not offer STARTTLS, so nothing was sent/, false),
@@ -277,7 +277,7 @@ describe("mail by SMTP", () => {
       expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\n");
     });
 
-    it("refuses STARTTLS, sends nothing and keeps the password", async () => {
+    it("refuses STARTTLS is not sent, nor is the password", async () => {
       await using receiver = await startRawReceiver(answerToStartTls("554 no\r\n"));
       expect(await send({ port: receiver.port })).toEqual(
         failure(/refused STARTTLS, so nothing was sent: 554 no/, false),
@@ -286,7 +286,7 @@ describe("mail by SMTP", () => {
       expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
     });
 
-    it("speaks on in the clear after STARTTLS, is not taken for the server", async () => {
+    it("continues in plain text after STARTTLS is not sent", async () => {
       const injected = "220 go\r\n250-localhost\r\n250 AUTH PLAIN\r\n";
       await using receiver = await startRawReceiver(answerToStartTls(injected));
       expect(await send({ port: receiver.port })).toEqual(failure(/in the clear/, false));
@@ -294,13 +294,13 @@ describe("mail by SMTP", () => {
       expect(receiver.received()).toBe("EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
     });
 
-    it("refuses everything, does not keep the mail from being tried again", async () => {
+    it("rejects every command may be retried", async () => {
       await using receiver = await startRawReceiver((client) => client.end("554 go away\r\n"));
       expect(await send({ port: receiver.port })).toEqual(failure(/greeted with 554 go away/, false));
     });
 
     it.each(["starttls", "tls"] as const)(
-      "has a certificate of another name over %s, gets nothing",
+      "has a certificate of another name over %s is not sent",
       async (security) => {
         const other = await makeCertificates("mail.example.org", certificates);
         await using receiver = await startMailReceiver({ certificates: other, security });
@@ -313,7 +313,7 @@ describe("mail by SMTP", () => {
     );
 
     it.each(["starttls", "tls"] as const)(
-      "has a certificate of nobody that is trusted over %s, gets nothing",
+      "has an untrusted certificate over %s is not sent",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates: await makeCertificates(), security });
         expect(await send({ port: receiver.port, security })).toEqual(UNTRUSTED);
@@ -325,8 +325,8 @@ describe("mail by SMTP", () => {
     );
   });
 
-  describe("when the server is lost", () => {
-    it("because nobody listens, says so", async () => {
+  describe("an email whose server is unreachable", () => {
+    it("fails with the reason when no server listens", async () => {
       const receiver = await startRawReceiver(silence);
       await receiver[Symbol.asyncDispose]();
       expect(await send({ port: receiver.port })).toEqual(failure(/cannot be reached/, false));
@@ -335,7 +335,7 @@ describe("mail by SMTP", () => {
       );
     });
 
-    it("because its name is unknown or none, says so", async () => {
+    it("fails with the reason when the name is unknown or invalid", async () => {
       expect(await send({ host: "mail.invalid", port: 587 })).toEqual(failure(/cannot be reached/, false));
       expect(await send({ host: "not a\r\nname", port: 587 })).toEqual(failure(/cannot be reached/, false));
       expect(await send({ host: "localhost", port: 70_000 })).toEqual(failure(/cannot be reached/, false));
@@ -350,12 +350,15 @@ describe("mail by SMTP", () => {
         /while asking for STARTTLS: it closed the connection/,
       ],
       ["when TLS starts", answerToStartTls("220 go\r\n", true), /could not start TLS/],
-    ])("because it hangs up %s, goes on with other things", async (_when, conduct, reason) => {
-      await using receiver = await startRawReceiver(conduct);
-      expect(await send({ port: receiver.port })).toEqual(failure(reason, false));
-      await receiver.allGone();
-      await expectPing();
-    });
+    ])(
+      "fails when the connection closes %s, and the object serves other calls",
+      async (_when, conduct, reason) => {
+        await using receiver = await startRawReceiver(conduct);
+        expect(await send({ port: receiver.port })).toEqual(failure(reason, false));
+        await receiver.allGone();
+        await expectPing();
+      },
+    );
 
     it.each([
       ["signIn", /failed while signing in/],
@@ -371,8 +374,8 @@ describe("mail by SMTP", () => {
     });
   });
 
-  describe("when the server hangs", () => {
-    // At the same time, since each only waits for its end.
+  describe("an email whose server hangs", () => {
+    // Concurrently, since each only waits for its end.
     it.concurrent.each([
       ["before it greets", "starttls", silence, /greeting/],
       ["in the TLS handshake", "tls", silence, /connecting/],
@@ -385,7 +388,7 @@ describe("mail by SMTP", () => {
       ],
       ["in an endless reply", "starttls", endless, /reply is too long/],
     ] as const)(
-      "%s over %s, ends in time, answers others meanwhile, and leaves no socket",
+      "%s over %s fails in time, other calls are answered meanwhile, and no socket is left",
       async (_when, security, conduct, reason) => {
         await using receiver = await startRawReceiver(conduct);
         const startMs = performance.now();
@@ -399,7 +402,7 @@ describe("mail by SMTP", () => {
     );
 
     it.concurrent.each(["starttls", "tls"] as const)(
-      "with the mail in its hands over %s, ends in time, answers others meanwhile, and leaves no socket",
+      "after accepting the content over %s fails in time, other calls are answered meanwhile, and no socket is left",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates, security, isSilentAfterData: true });
         const outcome = send({ port: receiver.port, security }, {}, SOON_MS);
@@ -411,7 +414,7 @@ describe("mail by SMTP", () => {
     );
 
     it.each(["starttls", "tls"] as const)(
-      "and takes no more of a large mail over %s, ends in time and leaves no socket",
+      "in the middle of a large email over %s fails in time and leaves no socket",
       async (security) => {
         await using receiver = await startMailReceiver({ certificates, security, isDeaf: true });
         const text = `${"x".repeat(70)}\n`.repeat(400_000);
@@ -424,7 +427,7 @@ describe("mail by SMTP", () => {
     );
   });
 
-  it("goes out as ever after all of this, and nothing was thrown that nobody caught", async () => {
+  it("is followed by successful emails, and no exception was left uncaught", async () => {
     await using receiver = await startMailReceiver({ certificates, security: "starttls" });
     await Promise.all(Array.from({ length: 20 }, () => send({ port: receiver.port })));
     expect(receiver.mails).toHaveLength(20);

@@ -1,4 +1,4 @@
-/** How soon the end of an agent on a socket is found, and that it is never found too soon. */
+/** The time until the failure of an agent on a socket is noticed, which is never too early. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,13 +12,13 @@ import { actUntilSilentAgentFails } from "../../support/silent-agent.ts";
 
 const api = apiOfThisFile();
 
-/** How late what is due may be noticed: the second look, and a busy machine. */
+/** The limit for a late notice: the second check, and a busy machine. */
 const LATENESS_LIMIT_MS = 250;
 
 const CRASHES = 10;
 const GRACE_MS = 1000;
 
-it("an agent that only pings lives, and its last ping is shown", async () => {
+it("an agent that only pings stays active, and its last ping is shown", async () => {
   const cluster = api.cluster();
   const timing = { heartbeat_interval_seconds: 0.2, heartbeat_timeout_seconds: 0.6 };
   const { socket } = await connected(cluster, "a1", timing);
@@ -41,7 +41,7 @@ it("an agent that only pings lives, and its last ping is shown", async () => {
   );
 });
 
-it("an agent that falls silent is found though its socket stays open", async () => {
+it("an agent that falls silent is declared failed although its socket stays open", async () => {
   const cluster = api.cluster();
   const { socket } = await connected(cluster, "a1", {
     heartbeat_interval_seconds: 0.2,
@@ -57,10 +57,10 @@ it("an agent that falls silent is found though its socket stays open", async () 
   expect((await cluster.failures()).items).toMatchObject([{ failure_type: "heartbeat_timeout" }]);
 });
 
-it(`an agent whose process dies is suspect at once and inactive after its grace, never before it, ${CRASHES} times`, async () => {
+it(`an agent whose process crashes is suspect at once and inactive after its grace, never before it, ${CRASHES} times`, async () => {
   const cluster = api.cluster();
   await cluster.configure({ heartbeat_config: { reconnect_grace_seconds: GRACE_MS / 1000 } });
-  // More than the victims, so that their end does not look like a fault of the network.
+  // More than the victims, so that their failure does not look like a fault of the network.
   for (let index = 0; index <= CRASHES; index++) await cluster.register(`idle-${index}`);
   await using events = await cluster.events();
   const crashes: Promise<{ suspectedMs: number; declaredMs: number }>[] = [];
@@ -70,7 +70,7 @@ it(`an agent whose process dies is suspect at once and inactive after its grace,
     const kill = await connectedProcess(url, token);
     const killedMs = Date.now();
     await kill();
-    // The grace of one is the life of the next.
+    // The grace of one victim overlaps with the life of the next.
     crashes.push(found(events, id, killedMs));
   }
   const all = await Promise.all(crashes);
@@ -84,7 +84,7 @@ it(`an agent whose process dies is suspect at once and inactive after its grace,
   expect(await failedAgents(cluster)).toHaveLength(CRASHES);
 });
 
-/** When it was suspect, and when it was declared inactive after its grace, both counted from its end. */
+/** When the agent was suspect, and when it was inactive after its grace, both since the crash. */
 async function found(events: EventStream, id: string, killedMs: number) {
   const at = async (type: string) => {
     const event = await events.first(
@@ -99,7 +99,7 @@ async function found(events: EventStream, id: string, killedMs: number) {
 const failedAgents = async (cluster: CheckedCluster) =>
   (await cluster.failures({ failure_type: "connection_lost" })).items.map(({ agent_id }) => agent_id);
 
-/** A process that connects and stays. */
+/** A process that connects and stays connected. */
 const CLIENT = `
   const [url, protocol, bearer] = process.argv.slice(1);
   const socket = new WebSocket(url, [protocol, bearer]);

@@ -1,150 +1,133 @@
-/**
- * The rules of the linter, each shown to fail on code that breaks it. The code is written into a folder of its own,
- * beside copies of `biome.json` and `lint/`, and is linted there in one run.
- */
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+/** The linter fails on code that breaks a rule of biome.json or lint/, one case for each rule that is ours. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { LINT_TIMEOUT_MS, type LintFinding, lintFiles } from "../../support/lint.ts";
 
-const ROOT = join(import.meta.dirname, "../../..");
-const BIOME = join(ROOT, "node_modules/@biomejs/biome/bin/biome");
-const LINT_TIMEOUT_MS = 60_000;
-
-const PURE = ["src/contract", "src/domain", "src/validation", "src/protocol", "src/strategies"];
-/** The contract converts instants of the wire, and for that it knows `Date`. */
-const CLOCKLESS = PURE.filter((name) => name !== "src/contract");
-const BELOW_SERVICES = [...PURE, "src/storage", "src/notifications"];
-
-/** What each folder may import besides itself. */
-const MAY_IMPORT: Record<string, readonly string[]> = {
-  "src/contract": [],
-  "src/domain": ["src/contract"],
-  "src/validation": ["src/contract", "src/domain"],
-  "src/protocol": ["src/contract", "src/domain", "src/validation"],
-  "src/strategies": ["src/contract", "src/domain"],
-  "src/storage": PURE,
-  "src/notifications": PURE,
-  "src/services": BELOW_SERVICES,
-  "src/objects": [...BELOW_SERVICES, "src/services"],
-  worker: [...PURE, "src/notifications", "src/services", "src/objects"],
-  "client/src": ["src/contract"],
+const files: Record<string, string> = {
+  "src/services/part/chance.ts": "export const chance = Math.random();",
+  "src/services/part/clock.ts": "export const now = () => Date.now();",
+  "src/services/part/platform.ts": 'export { DurableObject } from "cloudflare:workers";',
+  "src/objects/part/node.ts": 'export { readFileSync } from "node:fs";',
 };
-const FOLDERS = Object.keys(MAY_IMPORT);
-const LAYERS = FOLDERS.filter((name) => name.startsWith("src/"));
 
-type Finding = { rule: string; file: string; message: string };
-
-let folder = "";
-let findings: readonly Finding[] = [];
-
-const written = new Map<string, string>();
-const write = (file: string, text: string): void => void written.set(file, `${text}\n`);
-const of = (file: string): Finding[] => findings.filter((finding) => finding.file.endsWith(`/${file}`));
-
-/** A file deep in `from` that imports one deep in `to`. */
-const pairFile = (from: string, to: string) => `${from}/part/imports-${to.replace("/", "-")}.ts`;
-const specifier = (from: string, to: string) =>
-  from.startsWith("src/") && to.startsWith("src/")
-    ? `../../${to.slice("src/".length)}/part/target.ts`
-    : `../${"../".repeat(from.split("/").length)}${to}/part/target.ts`;
-
-function lint(): readonly Finding[] {
-  const { stdout } = spawnSync(
-    process.execPath,
-    [BIOME, "lint", "--vcs-enabled=false", "--max-diagnostics=none", "--reporter=github", "."],
-    { cwd: folder, encoding: "utf8" },
-  );
-  return [...stdout.matchAll(/^::error title=([^,]*),file=([^,]*),.*?::(.*)$/gm)].map(
-    ([, rule = "", file = "", message = ""]) => ({ rule, file, message }),
-  );
+/** `src/contract` converts instants of the wire, and for that it knows `Date`. */
+const CLOCKLESS = ["src/domain", "src/validation", "src/protocol", "src/strategies"];
+for (const layer of CLOCKLESS) {
+  files[`${layer}/part/clock.ts`] = "export const now = (at: number) => new Date(at);";
+  files[`${layer}/part/timer.ts`] = "export const wait = setTimeout;";
+  files[`${layer}/part/log.ts`] = 'export const log = () => console.log("text");';
 }
 
-for (const layer of FOLDERS) {
-  write(`${layer}/part/target.ts`, "export const target = 1;\nexport type Target = number;");
-  for (const other of LAYERS) {
-    if (other !== layer)
-      write(pairFile(layer, other), `export { target } from "${specifier(layer, other)}";`);
+const CYCLES: Record<string, string> = {
+  "tests/cycle/one.ts": 'import { two } from "./two.ts";\nexport const one = () => two;',
+  "tests/cycle/two.ts": 'import { one } from "./one.ts";\nexport const two = () => one;',
+  "tests/cycle/one-type.ts": 'import type { Two } from "./two-type.ts";\nexport type One = { two: Two };',
+  "tests/cycle/two-type.ts":
+    'import type { One } from "./one-type.ts";\nexport type Two = { one: One | null };',
+};
+Object.assign(files, CYCLES);
+
+const HOST_FILE = "src/services/promises/host.ts";
+files[HOST_FILE] = `export type Host = { peer: { deliver(count: number): Promise<number> } };
+export async function later(): Promise<void> {}`;
+const FLOATING: Record<string, string> = {
+  "an asynchronous function of another file": "later();",
+  "a method of an interface of another file": "host.peer.deliver(1);",
+  "a private method": "this.#own();",
+  "a promise of which only the value is handled": "later().then(() => this.stop());",
+  "a call of the platform": 'fetch("https://example.com");',
+};
+const floatingFile = (kind: string) => `src/services/promises/${kind.replaceAll(" ", "-")}.ts`;
+for (const [kind, statement] of Object.entries(FLOATING)) {
+  files[floatingFile(kind)] = `import { type Host, later } from "./host.ts";
+export class Example {
+  async #own(): Promise<void> {}
+  stop(): void {}
+  async all(host: Host): Promise<void> {
+    await Promise.all([later(), host.peer.deliver(1), this.#own()]);
   }
+  run(host: Host): void {
+    void host;
+    ${statement}
+  }
+}`;
 }
-const FORMS: Record<string, string> = {
-  "an import": 'import { target } from "SPECIFIER";\nexport const same = target;',
-  "an import of a type": 'import type { Target } from "SPECIFIER";\nexport const same: Target = 1;',
-  "a re-export": 'export * from "SPECIFIER";',
-  "a dynamic import": 'export const later = () => import("SPECIFIER");',
-  "a type of a module": 'export type Same = import("SPECIFIER").Target;',
-};
-const formFile = (form: string) => `src/domain/forms/${form.replaceAll(" ", "-")}.ts`;
-for (const [form, text] of Object.entries(FORMS))
-  write(formFile(form), text.replace("SPECIFIER", "../../services/part/target.ts"));
-for (const layer of CLOCKLESS)
-  write(`${layer}/part/clock.ts`, "export const now = Date.now();\nexport const wait = setTimeout;");
-write("src/services/part/chance.ts", "export const chance = Math.random();");
-write("src/services/part/platform.ts", 'export { DurableObject } from "cloudflare:workers";');
-write("src/objects/part/node.ts", 'export { readFileSync } from "node:fs";');
-write("src/services/part/from-tests.ts", 'export { until } from "../../../tests/support/until.ts";');
+const CONDITION = "src/services/promises/condition.ts";
+files[CONDITION] = 'import { later } from "./host.ts";\nexport const one = () => (later() ? 1 : 2);';
 
+const MANY = "a: number, b: number, c: number, d: number";
+const FUNCTIONS: Record<string, string> = {
+  "a function": `export function sum(${MANY}): number { return a + b + c + d; }`,
+  "an arrow function": `export const sum = (${MANY}): number => a + b + c + d;`,
+  "a constructor": `export class Sum { readonly all: number; constructor(${MANY}) { this.all = a + b + c + d; } }`,
+  "a method": `export class Sum { of(${MANY}): number { return a + b + c + d; } }`,
+  "a method of an object": `export const sums = { of(${MANY}): number { return a + b + c + d; } };`,
+  "a type of a function": `export type Sum = (${MANY}) => number;`,
+};
+const PRODUCT = ["src/domain", "worker", "client/src", "scripts"];
+const functionFile = (kind: string, where: string) => `${where}/functions/${kind.replaceAll(" ", "-")}.ts`;
+for (const [kind, text] of Object.entries(FUNCTIONS)) {
+  for (const where of PRODUCT) files[functionFile(kind, where)] = text;
+}
+const THREE = "src/domain/functions/three.ts";
+files[THREE] = "export const sum = (a: number, b: number, c: number): number => a + b + c;";
+
+let findings: ReadonlyMap<string, readonly LintFinding[]>;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "failover-lint-"));
-  for (const name of ["biome.json", "lint"])
-    cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-  for (const [file, text] of written) {
-    mkdirSync(join(folder, dirname(file)), { recursive: true });
-    writeFileSync(join(folder, file), text);
-  }
-  findings = lint();
+  findings = lintFiles(files);
 }, LINT_TIMEOUT_MS);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe("imports between layers", () => {
-  it("have a row for every folder of src", () => {
-    const folders = readdirSync(join(ROOT, "src")).map((name) => `src/${name}`);
-    expect(folders.filter((name) => !FOLDERS.includes(name))).toEqual([]);
+const rules = (path: string) => findings.get(path)?.map(({ rule }) => rule);
+const messages = (path: string) => findings.get(path)?.map(({ message }) => message);
+
+describe("the platform", () => {
+  it.each(CLOCKLESS)("has no clock, no timer and no console in %s", (layer) => {
+    for (const name of ["clock", "timer", "log"]) {
+      expect(rules(`${layer}/part/${name}.ts`), name).toEqual(["lint/style/noRestrictedGlobals"]);
+    }
   });
 
-  it.each(FOLDERS)("of %s go down only", (from) => {
-    const refused = LAYERS.filter((to) => to !== from && of(pairFile(from, to)).length > 0);
-    const expected = LAYERS.filter((to) => to !== from && !MAY_IMPORT[from]?.includes(to));
-    expect(refused).toEqual(expected);
-  });
-
-  it.each(Object.keys(FORMS))("are seen in %s", (form) => {
-    expect(of(formFile(form))).toEqual([
-      expect.objectContaining({
-        rule: "plugin",
-        message: expect.stringContaining("Take the value as an argument"),
-      }),
+  it("gives the services randomness and time through the host alone", () => {
+    expect(messages("src/services/part/chance.ts")).toEqual([
+      expect.stringContaining("Randomness comes from the host"),
+    ]);
+    expect(messages("src/services/part/clock.ts")).toEqual([
+      expect.stringContaining("The time comes from the host"),
     ]);
   });
 
-  it("do not reach into tests", () => {
-    expect(of("src/services/part/from-tests.ts")).toEqual([
-      expect.objectContaining({ message: expect.stringContaining("The product imports nothing from tests") }),
-    ]);
+  it.each(["src/services/part/platform.ts", "src/objects/part/node.ts"])("is not imported by %s", (path) => {
+    expect(rules(path)).toEqual(["lint/style/noRestrictedImports"]);
   });
 });
 
-describe("the platform", () => {
-  it.each(CLOCKLESS)("has no clock and no timer in %s", (layer) => {
-    expect(of(`${layer}/part/clock.ts`)).toEqual(
-      expect.arrayContaining([
-        expect.objectContaining({
-          rule: "lint/style/noRestrictedGlobals",
-          message: expect.stringContaining("Date"),
-        }),
-        expect.objectContaining({ message: expect.stringContaining("setTimeout") }),
-      ]),
-    );
+describe("an import cycle", () => {
+  it.each(Object.keys(CYCLES))("fails, also one of types alone: %s", (path) => {
+    expect(rules(path)).toEqual(["lint/suspicious/noImportCycles"]);
+  });
+});
+
+describe("a promise", () => {
+  it.each(Object.keys(FLOATING))("fails if nothing handles its error: %s", (kind) => {
+    expect(rules(floatingFile(kind))).toEqual(["lint/nursery/noFloatingPromises"]);
   });
 
-  it("gives the services no randomness", () => {
-    expect(of("src/services/part/chance.ts")).toEqual([
-      expect.objectContaining({ message: expect.stringContaining("Randomness comes from the host") }),
-    ]);
+  it("fails as a condition", () => {
+    expect(rules(CONDITION)).toEqual(["lint/nursery/noMisusedPromises"]);
   });
 
-  it.each(["src/services/part/platform.ts", "src/objects/part/node.ts"])("is not imported by %s", (file) => {
-    expect(of(file)).toEqual([expect.objectContaining({ rule: "lint/style/noRestrictedImports" })]);
+  it("passes if it is awaited", () => {
+    expect(rules(HOST_FILE)).toEqual([]);
+  });
+});
+
+describe("more than three parameters", () => {
+  it.each(Object.keys(FUNCTIONS))("fail in %s, in every folder of the product", (kind) => {
+    for (const where of PRODUCT) {
+      expect(rules(functionFile(kind, where)), where).toEqual(["lint/complexity/useMaxParams"]);
+    }
+  });
+
+  it("pass if they are three", () => {
+    expect(rules(THREE)).toEqual([]);
   });
 });

@@ -1,11 +1,11 @@
 /**
- * What a benchmark is: rounds that measure something and, within the same run, a baseline beside it.
- * Machines are shared and noisy, so what can be compared between two runs is the ratio, not the value.
+ * A benchmark: rounds that measure a figure and, within the same run, a baseline beside it.
+ * Machines are shared and noisy, so only the ratio can be compared between two runs, not the value.
  */
 
 export type Benchmark = {
   readonly name: string;
-  /** One line for people: what it measures. */
+  /** What the benchmark measures, in one line. */
   readonly summary: string;
   measure(): Promise<Figure[]>;
 };
@@ -13,7 +13,7 @@ export type Benchmark = {
 /** Several rounds of one measurement. */
 export type Spread = { readonly median: number; readonly min: number; readonly max: number };
 
-/** A documented promise: the benchmark is failed when the median of the rounds is beyond it. */
+/** A documented bound: the benchmark fails when the median of the rounds is beyond it. */
 export type Bound = { readonly on: "value" | "ratio"; readonly atMost: number };
 
 export type Figure = {
@@ -21,7 +21,7 @@ export type Figure = {
   readonly unit: string;
   readonly value: Spread;
   readonly baseline: Spread & { readonly what: string };
-  /** Value by baseline, round by round: what slows down one of them slows down the other. */
+  /** Value divided by baseline, round by round: a slow machine slows down both. */
   readonly ratio: Spread;
   readonly bound: Bound | null;
 };
@@ -29,9 +29,9 @@ export type Figure = {
 export type Measurement = {
   what: string;
   unit: string;
-  /** One a round. */
+  /** One value per round. */
   values: readonly number[];
-  /** As many, from the same rounds. */
+  /** The same number of values, from the same rounds. */
   baseline: { what: string; values: readonly number[] };
   bound?: Bound;
 };
@@ -56,7 +56,7 @@ export function spread(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
-/** The middle one; of an even number, the mean of the middle two. */
+/** The middle value; of an even number of values, the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;

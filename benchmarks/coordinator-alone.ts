@@ -1,6 +1,6 @@
 /**
- * The real coordinator with nothing around it: its storage is Node's own SQLite in memory, its messages arrive
- * at once, and what it defers runs when told, so that its work can be measured without any waiting.
+ * The real coordinator without its surroundings: its storage is Node's own SQLite in memory, its messages arrive
+ * at once, and deferred work runs on demand, so that its work is measured without any waiting.
  */
 import { DatabaseSync } from "node:sqlite";
 import { Config } from "../src/contract/config.ts";
@@ -57,7 +57,9 @@ export class CoordinatorAlone implements Disposable {
     return good(this.#coordinator.queries.agent(agentId)).task_count;
   }
 
-  /** Reports to the coordinator that an agent failed. @returns the time at work until all its tasks have moved, in ms */
+  /**
+   * Reports to the coordinator that an agent failed. @returns the working time until all its tasks have moved, in ms
+   */
   async failOver(agentId: string): Promise<number> {
     this.#failures += 1;
     const batch = {
@@ -85,7 +87,7 @@ export class CoordinatorAlone implements Disposable {
     let spentMs = msOf(() => this.#coordinator.receive(batch));
     for (let work = this.#deferred.shift(); work !== undefined; work = this.#deferred.shift()) {
       spentMs += msOf(work);
-      // Messages to the notifier come and go in between.
+      // Messages to the notifier are sent in between.
       await settled();
     }
     return spentMs;
@@ -108,7 +110,7 @@ export class CoordinatorAlone implements Disposable {
       peers: {
         deliver: async (_, { messages }) => ({ through: messages.at(-1)?.number ?? 0, refused: [] }),
         wakeAgent: async () => {},
-        // Only groups ask these, and there is none.
+        // Only groups make these calls, and this benchmark has no group object.
         report: async () => [],
         unstartedTasks: async () => [],
       },
@@ -126,7 +128,10 @@ export class CoordinatorAlone implements Disposable {
   }
 }
 
-/** Synchronous work, so no waiting is in it. The CPU's own clocks are too coarse for a slice of some milliseconds. */
+/**
+ * Synchronous work, so the time contains no waiting. The clocks of CPU time are too coarse for a batch of some
+ * milliseconds.
+ */
 function msOf(work: () => void): number {
   const startMs = performance.now();
   work();

@@ -1,19 +1,19 @@
-/** One failover, timed: what the benchmarks of failovers have in common. */
+/** The delay of one failover, shared by the benchmarks of failovers. */
 import { setTimeout as delay } from "node:timers/promises";
 import { registerIdleAgent } from "../tests/support/agent-process.ts";
 import type { ClusterClient } from "../tests/support/cluster-client.ts";
 
 const HEIRS = 50;
-/** Room for half as much again as there is. */
+/** Free slots for one and a half times the tasks. */
 const SLOTS = 30;
-/** As short as the setting up of a round allows. */
+/** As short as the set-up of a round allows. */
 const TIMEOUT_SECONDS = 1;
-/** Longer than this by far is a failure of the benchmark, not a figure. */
+/** A failover that takes longer is an error of the benchmark, not a figure. */
 const LIMIT_MS = 15_000;
 
 /**
- * Milliseconds from the deadline of an agent that stopped beating until its last task has moved.
- * @param cluster untouched but for its configuration; both clocks are this machine's
+ * Milliseconds from the deadline of an agent without heartbeats until its last task has moved.
+ * @param cluster unused but configured; both clocks are those of this machine
  */
 export async function msBeyondDeadline(cluster: ClusterClient, taskCount: number): Promise<number> {
   await using follower = cluster.follow();
@@ -44,7 +44,7 @@ export async function msBeyondDeadline(cluster: ClusterClient, taskCount: number
   } finally {
     clearInterval(beating);
   }
-  // One that came after the very last would move the deadline.
+  // A heartbeat that arrived after the last one would move the deadline.
   await lastBeat;
   const { deadline_at } = await beat();
   const moved = await Promise.race([

@@ -1,6 +1,6 @@
 /**
- * How long tasks are without a live agent, beyond the time-out that was asked for: an agent stops beating, and the
- * clock runs from its deadline until the coordinator has told that the last of its tasks has a new one.
+ * How long tasks have no live agent, beyond the configured timeout: an agent stops sending heartbeats, and the
+ * time counts from its deadline until the coordinator reports that the last of its tasks has moved.
  */
 import { ClusterClient } from "../tests/support/cluster-client.ts";
 import { startServer } from "../tests/support/server.ts";
@@ -22,7 +22,7 @@ async function measure(): Promise<Figure[]> {
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [count, values] of lateMs) {
       const late = await msBeyondDeadline(new ClusterClient(server, `round-${round}-of-${count}`), count);
-      // The first round warms up.
+      // The first round is a warm-up.
       if (round > 0) values.push(late);
     }
   }

@@ -1,6 +1,8 @@
 /**
- * What a server does in a second, over HTTP as agents and producers use it. The client is on the same machine and
- * takes its share of it, of the baseline as well: the health check, which passes through the Worker and asks no object.
+ * The calls per second of a server, over HTTP as agents and producers use it. The client runs on the same machine
+ * and
+ * uses a part of it, also during the baseline: the health check, which passes through the Worker and calls no
+ * object.
  */
 import { startServer } from "../tests/support/server.ts";
 import { type Benchmark, type Figure, figure } from "./benchmark.ts";
@@ -9,7 +11,7 @@ import { Clients } from "./load.ts";
 const CLIENTS = 32;
 const ROUNDS = 3;
 const MEASURED_MS = 1000;
-/** Longer than it all takes: nobody is to be declared dead in between. */
+/** Longer than the whole run: no agent may be declared failed meanwhile. */
 const TIMEOUT_SECONDS = 3600;
 
 const CLUSTER = "/v1/clusters/benchmark";
@@ -37,7 +39,7 @@ async function measure(): Promise<Figure[]> {
   const rates = new Map<Work, number[]>([baseline, ...works].map((work) => [work, []]));
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [work, values] of rates) {
-      // The first round warms up: a shorter one will do.
+      // The first round is a warm-up and can be shorter.
       const rate = await clients.perSecond(round === 0 ? MEASURED_MS / 2 : MEASURED_MS, work.step);
       if (round > 0) values.push(rate);
     }
@@ -83,7 +85,7 @@ function worksOf(clients: Clients, adminToken: string, tokens: readonly string[]
 
 const agentId = (client: number) => `agent-${client}`;
 
-/** A type of its own for each agent: so a client knows who gets its task. */
+/** Each agent has a type of its own, so that a client knows which agent gets its task. */
 const typeOf = (client: number) => `work-${client}`;
 
 async function register(clients: Clients, client: number, adminToken: string): Promise<string> {

@@ -1,7 +1,7 @@
 /** Clients that call a server as fast as it answers, over a fixed number of kept connections. */
 import { Agent, request } from "node:http";
 
-/** Each client has one connection and one call under way at a time. */
+/** Each client has one connection and one call in flight at a time. */
 export class Clients implements Disposable {
   readonly count: number;
   readonly #origin: string;
@@ -17,7 +17,7 @@ export class Clients implements Disposable {
     this.#connections.destroy();
   }
 
-  /** Any answer but a success is an error: what is refused is fast, and would make a fine figure. */
+  /** Any answer but a success is an error: refusals are fast, and would make the figure look better. */
   call(method: string, path: string, token: string | null, body?: unknown): Promise<string> {
     const text = body === undefined ? "" : JSON.stringify(body);
     return new Promise((resolve, reject) => {
@@ -46,7 +46,7 @@ export class Clients implements Disposable {
     });
   }
 
-  /** Has every client repeat `step` for that long. @returns how many were done in a second */
+  /** Makes every client repeat `step` for that long. @returns the steps per second */
   async perSecond(durationMs: number, step: (client: number) => Promise<unknown>): Promise<number> {
     const startMs = performance.now();
     const untilMs = startMs + durationMs;

@@ -1,6 +1,6 @@
 /**
- * Whether slow receivers slow a failover down: the same failover in a cluster that tells nobody and in one whose
- * every channel hangs, with messages under way from failures before.
+ * Whether slow receivers delay a failover: the same failover in a cluster without notifications, and in one whose
+ * every channel hangs, with notifications of earlier failures still in flight.
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
@@ -11,12 +11,12 @@ import { msBeyondDeadline } from "./failover-delay.ts";
 
 const TASKS = 100;
 const ROUNDS = 5;
-/** Failures before the one that is measured: each is a message of its own that hangs. */
+/** Failures before the measured one: each has a notification of its own that hangs. */
 const FAILURES_BEFORE = 3;
 
 export const notifications: Benchmark = {
   name: "notifications",
-  summary: "a failover while every receiver of notifications hangs, beside one that tells nobody",
+  summary: "a failover while every receiver of notifications hangs, beside one without notifications",
   measure,
 };
 
@@ -24,29 +24,29 @@ async function measure(): Promise<Figure[]> {
   const receiver = await listenSilently();
   try {
     await using server = await startServer({ env: { ALLOW_LOCAL_TARGETS: "true" } });
-    const silent: number[] = [];
+    const without: number[] = [];
     const hanging: number[] = [];
     for (let round = 0; round <= ROUNDS; round++) {
-      const toNobody = await msBeyondDeadline(await telling(server, `nobody-${round}`, []), TASKS);
-      const cluster = await telling(
+      const withoutMs = await msBeyondDeadline(await clusterWith(server, `without-${round}`, []), TASKS);
+      const cluster = await clusterWith(
         server,
         `hanging-${round}`,
         ["log", "email", "webhook", "system"],
         receiver,
       );
       await failBefore(cluster, receiver);
-      const toThoseWhoHang = await msBeyondDeadline(cluster, TASKS);
-      // The first round warms up.
+      const hangingMs = await msBeyondDeadline(cluster, TASKS);
+      // The first round is a warm-up.
       if (round === 0) continue;
-      silent.push(toNobody);
-      hanging.push(toThoseWhoHang);
+      without.push(withoutMs);
+      hanging.push(hangingMs);
     }
     return [
       figure({
         what: `${TASKS} tasks moved, all receivers hanging`,
         unit: "ms",
         values: hanging,
-        baseline: { what: "nobody is told", values: silent },
+        baseline: { what: "no notifications", values: without },
       }),
     ];
   } finally {
@@ -54,7 +54,7 @@ async function measure(): Promise<Figure[]> {
   }
 }
 
-async function telling(
+async function clusterWith(
   server: Server,
   name: string,
   channels: string[],
@@ -83,25 +83,25 @@ async function telling(
   return cluster;
 }
 
-/** Failures of other agents, until their messages hang. */
+/** Fails other agents, and waits until their notifications hang. */
 async function failBefore(cluster: ClusterClient, receiver: Receiver): Promise<void> {
   for (let index = 0; index < FAILURES_BEFORE; index++) {
     const path = `/groups/default/agents/before-${index}`;
     await cluster.ask("PUT", path, { type: "benchmark", capabilities: [] });
     await cluster.ask("POST", `/agents/before-${index}/failures`, { failure_type: "benchmark" });
-    // Mail and the webhook: both have connected, and wait.
+    // The email and the webhook have both connected, and wait.
     await receiver.connections(2);
   }
 }
 
 type Receiver = {
   port: number;
-  /** Resolves once so many more have connected. */
+  /** Resolves when that many more connections are open. */
   connections(count: number): Promise<void>;
   close(): void;
 };
 
-/** Takes every connection and never says a word. */
+/** Accepts every connection and never sends a byte. */
 async function listenSilently(): Promise<Receiver> {
   const sockets = new Set<{ destroy(): void }>();
   const server: TcpServer = createServer((socket) => {

@@ -1,4 +1,4 @@
-/** Every benchmark there is, in the order in which they run. */
+/** All benchmarks, in the order in which they run. */
 import type { Benchmark } from "./benchmark.ts";
 import { failover } from "./failover.ts";
 import { http } from "./http.ts";

@@ -41,7 +41,7 @@ function shown({ median, min, max }: Spread): string {
   return `${short(median)} (${short(min)}–${short(max)})`;
 }
 
-/** Three significant digits: the noise eats the rest. */
+/** Three significant digits: the others are noise. */
 function short(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
   return String(Number(value.toPrecision(3)));

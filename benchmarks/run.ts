@@ -57,11 +57,11 @@ if (!results.every(({ figures }) => figures.every(isMet))) {
   process.exitCode = 1;
 }
 
-/** A server is a process group of its own, which no Ctrl-C reaches: it is ended when this process exits. */
+/** A server is a process group of its own, which no Ctrl-C reaches, so it is ended when this process exits. */
 function cleanUpAtExit(): void {
   const runDir = mkdtempSync(join(tmpdir(), "failover-bench-"));
   keepGroupsIn(runDir);
-  // Runs after the one of server.ts that kills; what was killed may still be writing.
+  // Runs after the handler of server.ts that kills servers; a killed server may still be writing.
   process.once("exit", () => rmSync(runDir, { recursive: true, force: true, maxRetries: 10 }));
   for (const [signal, code] of Object.entries(SIGNAL_CODES)) process.once(signal, () => process.exit(code));
 }

@@ -1,6 +1,6 @@
 /**
- * What choosing costs: one decision among a thousand agents, as the coordinator makes it, and whether the cost of
- * a moved task grows with the number of tasks that the dead agent had.
+ * The cost of a decision: one among a thousand agents, as the coordinator makes it, and whether the cost of
+ * a moved task grows with the number of tasks of the failed agent.
  */
 import { DatabaseSync } from "node:sqlite";
 import { Config } from "../src/contract/config.ts";
@@ -18,7 +18,7 @@ import { CoordinatorAlone } from "./coordinator-alone.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const CANDIDATES = 1000;
-/** The promise: one decision among a thousand in less than a millisecond. */
+/** The bound: one decision among a thousand agents takes less than a millisecond. */
 const DECISION_BOUND_US = 1000;
 const DECISIONS_A_ROUND = 300;
 const ROUNDS = 7;
@@ -28,13 +28,13 @@ const TYPES = ["resize", "crop", "encode", "index", "mail"];
 
 const FEW_TASKS = 100;
 const MANY_TASKS = 10_000;
-/** The promise: a task of ten thousand costs at most this many times one of a hundred. */
+/** The bound: a task of ten thousand costs at most this many times as much as one of a hundred. */
 const GROWTH_BOUND = 1.5;
 const HEIRS = 50;
-/** Room for half as much again as there is. */
+/** Free slots for one and a half times the tasks. */
 const SLOTS = (1.5 * MANY_TASKS) / HEIRS;
 const FAILOVER_ROUNDS = 5;
-/** So that both sides of the ratio are means over thousands of tasks, and share what disturbs them. */
+/** Both sides of the ratio are means over thousands of tasks, with the same disturbances. */
 const FEW_REPEATS = 50;
 
 export const strategies: Benchmark = {
@@ -62,7 +62,7 @@ function decisions(): Figure[] {
       medianUs((index) => oneDecision(strategy, registry, index)),
     ),
   }));
-  // The first round warms up.
+  // The first round is a warm-up.
   const counted = rounds.slice(1);
   return cases.map(({ what }, place) =>
     figure({
@@ -80,14 +80,14 @@ function medianUs(work: (index: number) => unknown): number {
     const startMs = performance.now();
     const result = work(index);
     const tookUs = (performance.now() - startMs) * 1000;
-    // A result that nobody looks at need not be computed.
+    // An unused result might not be computed.
     if (result === undefined) throw new Error("there is no result");
     return tookUs;
   });
   return median(timesUs);
 }
 
-/** What a coordinator does to place a task, short of writing it down. */
+/** The work of a coordinator to place a task, without storing the decision. */
 function oneDecision(strategy: Strategy, registry: AgentRegistry, index: number): unknown {
   const task = taskOf(index);
   const context: DecisionContext = {
@@ -121,7 +121,7 @@ function taskOf(index: number): PlaceableTask {
   };
 }
 
-/** A thousand agents, all different, each able to do everything. */
+/** A thousand agents, all different, each able to run every task. */
 function registryOf(isFree: (index: number) => boolean): AgentRegistry {
   const sql = new NodeSql(new DatabaseSync(":memory:"));
   migrate(sql, COORDINATOR_MIGRATIONS);
@@ -176,7 +176,7 @@ function agentOf(index: number, random: Random): AgentRecord {
 }
 
 async function growth(): Promise<Figure> {
-  // Warms up.
+  // Warm-up.
   await usPerTask(FEW_TASKS, FEW_REPEATS);
   const rounds: { manyUs: number; fewUs: number }[] = [];
   for (let round = 0; round < FAILOVER_ROUNDS; round++) {

@@ -3,12 +3,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { FINISH, OUTCOME, READY, type RunningSystem, STARTED, type System } from "./system.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
-/** For a process to start on a busy machine. */
+/** Limit for the start of a process on a busy machine. */
 const START_LIMIT_MS = 60_000;
-/** After a late completion, for what the system says to arrive. */
+/** Time after a late completion for the answer of the system to arrive. */
 const SETTLE_MS = 3_000;
 
-/** One worker works and one waits. @returns what ends both */
+/** One worker works and one waits. @returns both; disposing the pair ends them */
 async function twoWorkers(running: RunningSystem, round: string) {
   await running.prepare?.(round);
   const stack = new AsyncDisposableStack();
@@ -23,7 +23,7 @@ async function twoWorkers(running: RunningSystem, round: string) {
 
 /**
  * Seconds from `kill -9` of the worker until the other one starts the same task, or holds the same lock.
- * @param phase 0 to 1: at which part of the system's slowest period the worker dies
+ * @param phase 0 to 1: the part of the system's slowest period at which the worker is killed
  */
 export async function secondsAfterDeath(
   system: System,
@@ -39,9 +39,9 @@ export async function secondsAfterDeath(
   return (atMs - killedAtMs) / 1000;
 }
 
-export type LateCompletion = { firstWasTold: string; stored: string };
+export type LateCompletion = { answersToFirst: string; stored: string };
 
-/** The first worker stands still until the second has started its task, then goes on and completes. */
+/** The first worker is stopped until the second has started its task, then continues and completes. */
 export async function lateCompletion(
   system: System,
   running: RunningSystem,
@@ -51,13 +51,13 @@ export async function lateCompletion(
   pair.first.signal("SIGSTOP");
   await pair.second.line(STARTED, system.limitMs);
   pair.first.signal("SIGCONT");
-  pair.first.tell(FINISH);
+  pair.first.write(FINISH);
   await delay(SETTLE_MS);
-  pair.second.tell(FINISH);
+  pair.second.write(FINISH);
   await delay(SETTLE_MS);
-  const told = pair.first.linesWith(OUTCOME).map((line) => line.slice(OUTCOME.length));
+  const answers = pair.first.linesWith(OUTCOME).map((line) => line.slice(OUTCOME.length));
   return {
-    firstWasTold: told.length === 0 ? "nothing" : told.join("; "),
+    answersToFirst: answers.length === 0 ? "nothing" : answers.join("; "),
     stored: (await running.result?.(round)) ?? "",
   };
 }

@@ -1,6 +1,7 @@
 /**
- * Kills the worker that does a task, or holds a lock, and measures when the other worker has it: in this project and
- * in others. With `--late`, the worker is paused instead, and completes its task when another has started it.
+ * Kills the worker that runs a task, or holds a lock, and measures when the other worker has it: in this project and
+ * in other systems. With `--late`, the worker is paused instead, and completes its task when the other has started
+ * it.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

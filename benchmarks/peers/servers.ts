@@ -9,7 +9,7 @@ import { killGroup, register, temporaryFolder, unregister } from "../../tests/su
 
 const START_LIMIT_MS = 30_000;
 const LOOK_INTERVAL_MS = 50;
-/** A folder that others may pass through and not list. */
+/** A folder that other users may enter and not list. */
 const PASS_THROUGH = 0o711;
 
 export interface LocalServer extends AsyncDisposable {
@@ -43,7 +43,7 @@ async function isOpen(port: number): Promise<boolean> {
   return opened;
 }
 
-/** @param user whom to run as; our own user, if absent */
+/** @param user to run as; our own user, if absent */
 async function startServer(
   { program, words, port, folder }: { program: string; words: string[]; port: number; folder: string },
   user: { uid: number; gid: number } | null = null,
@@ -81,14 +81,14 @@ export async function startPostgres(): Promise<LocalServer> {
   const user = process.getuid?.() === 0 ? { uid: idOf("-u"), gid: idOf("-g") } : null;
   if (user !== null) {
     chownSync(folder, user.uid, user.gid);
-    // Its user has to pass through the folder of this run.
+    // Its user has to enter the folder of this run.
     chmodSync(dirname(folder), PASS_THROUGH);
   }
   const initdb = ["--auth=trust", "--username=postgres", "--pgdata", folder];
   execFileSync(join(bin, "initdb"), initdb, { stdio: ["ignore", "ignore", "inherit"], cwd: folder, ...user });
   const words = ["-D", folder, "-h", "127.0.0.1", "-p", String(port), "-k", folder];
   const server = await startServer({ program: join(bin, "postgres"), words, port, folder }, user);
-  // It listens before it accepts connections.
+  // The port is open before the server accepts connections.
   await until(() => spawnSync(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status === 0);
   return server;
 }

@@ -1,6 +1,6 @@
-/** What each system under comparison provides: a server, workers as real processes, and one piece of work to hand over. */
+/** The interface of each compared system: a server, workers as real processes, and one task or lock to take over. */
 
-/** A command whose process does the work, or holds the lock, and says so with a line on stdout. */
+/** A command whose process runs the task, or holds the lock, and reports it with a line on stdout. */
 export type WorkerCommand = {
   readonly program: string;
   readonly words: readonly string[];
@@ -8,15 +8,15 @@ export type WorkerCommand = {
 };
 
 export interface RunningSystem extends AsyncDisposable {
-  /** The version of what runs, as it reports it. */
+  /** The version of the system, as it reports it. */
   readonly version: string;
-  /** @param round names a queue, cluster or lock of its own, so that rounds do not meet */
+  /** @param round names a queue, cluster or lock of its own, so that rounds are independent */
   worker(round: string, name: string): WorkerCommand;
-  /** Before the workers of a round start. */
+  /** Runs before the workers of a round start. */
   prepare?(round: string): Promise<void>;
   /** Submits the one task of a round; does nothing for a lock. */
   submit(round: string): Promise<void>;
-  /** What the system stores as the result of that task; absent for a lock. */
+  /** The result that the system stores for that task; absent for a lock. */
   result?(round: string): Promise<string>;
 }
 
@@ -24,17 +24,17 @@ export type System = {
   readonly name: string;
   /** The settings that decide how long detection takes, in one line. */
   readonly settings: string;
-  /** The moments of death are spread evenly over this period: that of the slowest timer of the system. */
+  /** Kills are spread evenly over this period: that of the slowest timer of the system. */
   readonly spreadMs: number;
-  /** No round takes longer than this unless something is broken. */
+  /** A round that takes longer is an error. */
   readonly limitMs: number;
   start(): Promise<RunningSystem>;
 };
 
-/** Lines that workers print. */
+/** The lines that workers print. */
 export const READY = "ready";
 export const STARTED = "started";
-/** Followed by what the system answered to a completion. */
+/** Followed by the system's answer to a completion. */
 export const OUTCOME = "outcome ";
 /** The line on stdin that lets the handler of a worker return. */
 export const FINISH = "finish";

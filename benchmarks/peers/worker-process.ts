@@ -1,4 +1,6 @@
-/** A worker as a process group of its own. Times are taken here when a line arrives, so all systems share one clock. */
+/**
+ * A worker as a process group of its own. A line gets its time here when it arrives, so all systems share one clock.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -29,7 +31,7 @@ export class WorkerProcess implements AsyncDisposable {
     });
   }
 
-  /** The first line that begins with a text, as soon as it is there. */
+  /** The first line that begins with a text, once it has arrived. */
   async line(start: string, limitMs: number): Promise<Line> {
     const limit = AbortSignal.timeout(limitMs);
     for (;;) {
@@ -44,7 +46,7 @@ export class WorkerProcess implements AsyncDisposable {
     return this.#lines.filter(({ text }) => text.startsWith(start)).map(({ text }) => text);
   }
 
-  tell(line: string): void {
+  write(line: string): void {
     this.#child.stdin?.write(`${line}\n`);
   }
 

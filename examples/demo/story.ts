@@ -117,8 +117,8 @@ export class Story {
     heading(3, `kill -9 ${VICTIM.id}`);
     await this.#kill(victim);
     const failureId = await this.#watchFailover();
-    await this.#seeLockPassOn(tokenBefore);
-    await this.#tryAsZombie();
+    await this.#showNextHolder(tokenBefore);
+    await this.#reportLate();
 
     heading(4, "The records");
     await this.#readFailure(failureId);
@@ -198,7 +198,7 @@ export class Story {
     );
   }
 
-  /** Tells what the event stream says until the failover is done. @returns the failure's id */
+  /** Prints the events of the failover until it is done. @returns the failure's id */
   async #watchFailover(): Promise<string> {
     const moved = new Set<string>();
     let failureId: string | null = null;
@@ -242,7 +242,7 @@ export class Story {
     note(plain(decision.explanation));
   }
 
-  async #seeLockPassOn(tokenBefore: number): Promise<void> {
+  async #showNextHolder(tokenBefore: number): Promise<void> {
     const token = await this.#holds(SUCCESSOR);
     this.#momentNow(`${green(SUCCESSOR.id)} holds ${RESOURCE}, fencing token ${token}`);
     if (token <= tokenBefore)
@@ -252,8 +252,8 @@ export class Story {
     );
   }
 
-  /** Sends a report as the killed agent could still have done. */
-  async #tryAsZombie(): Promise<void> {
+  /** Sends a report as the killed agent could have done if it still ran. */
+  async #reportLate(): Promise<void> {
     const task = [...this.#heldAtKill.values()].find(({ type }) => type === SHARED_TYPE);
     if (task === undefined) throw new NotSeen(`${VICTIM.id} held no ${SHARED_TYPE} when it was killed`);
     const { status, problem } = await this.#api.refused(`/tasks/${task.id}/complete`, {
@@ -324,8 +324,8 @@ export class Story {
         before === undefined ? "" : yellow(`  after ${VICTIM.id} was killed in attempt ${before.attempt}`);
       line(`${bold(id)}  completed by ${green(task.assigned_to ?? "?")}, attempt ${task.attempt}${history}`);
       const isMoved = before === undefined || task.attempt > before.attempt;
-      const isElsewhere = before?.type !== SHARED_TYPE || task.assigned_to !== VICTIM.id;
-      if (!isMoved || !isElsewhere) throw new NotSeen(`${id} was not completed by another agent`);
+      const isWithAnother = before?.type !== SHARED_TYPE || task.assigned_to !== VICTIM.id;
+      if (!isMoved || !isWithAnother) throw new NotSeen(`${id} was not completed by another agent`);
     }
   }
 

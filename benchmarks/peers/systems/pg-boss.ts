@@ -6,7 +6,7 @@ import { nodeWorker } from "./node-worker.ts";
 
 const { version } = createRequire(import.meta.url)("pg-boss/package.json") as { version: string };
 
-/** As short as ours. */
+/** The same timeout as ours. */
 const HEARTBEAT_SECONDS = 30;
 
 export const pgBoss: System = {
@@ -28,7 +28,7 @@ export const pgBossHeartbeat: System = {
 async function start(options: { heartbeatSeconds?: number }): Promise<RunningSystem> {
   const postgres = await startPostgres();
   const url = `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
-  // It only submits and reads; what supervises is in the workers.
+  // This client only submits and reads; the workers supervise.
   const boss = new PgBoss({ connectionString: url, supervise: false, schedule: false });
   boss.on("error", (error) => console.error(error));
   await boss.start();

@@ -1,4 +1,4 @@
-/** What the workers have in common: lines on stdout for the runner, and a handler that returns when told. */
+/** Shared by the workers: lines on stdout for the runner, and a handler that returns on a line from the runner. */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { FINISH, OUTCOME, READY, STARTED } from "../system.ts";
@@ -11,7 +11,7 @@ export const sayReady = () => say(READY);
 
 export const sayOutcome = (text: string) => say(OUTCOME + text.replaceAll("\n", " "));
 
-/** The work itself: it lasts until the runner says so. */
+/** The task itself, which lasts until the runner ends it. */
 export async function work<Value>(result: Value): Promise<Value> {
   say(STARTED);
   for (;;) {
@@ -20,7 +20,7 @@ export async function work<Value>(result: Value): Promise<Value> {
   }
 }
 
-/** The words of the command line, all of which are needed. */
+/** The arguments of the command line, all of which are required. */
 export function argument(index: number): string {
   const word = process.argv[2 + index];
   if (word === undefined) throw new Error(`argument ${index + 1} is missing`);

@@ -87,7 +87,7 @@ describe("a migration that was applied", () => {
 });
 
 describe("the schema of the coordinator", () => {
-  it("is read whatever its layout", () => {
+  it("is read in any layout", () => {
     const sql = newSql();
     migrate(sql, COORDINATOR_MIGRATIONS);
     const dense = COORDINATOR_MIGRATIONS.map((statements) =>

@@ -6,10 +6,10 @@ import { createRoute, type RouteConfig, type RouteHandler } from "@hono/zod-open
 import type { Handler, ValidationTargets } from "hono";
 import * as z from "zod";
 import { fieldErrors, schemaIssues } from "../src/validation/schema-issues.ts";
-import type { OperationId } from "./access.ts";
 import type { App, Vars } from "./context.ts";
 import { Refused } from "./errors.ts";
 import { authorize } from "./middleware/authorize.ts";
+import type { OperationId } from "./route-roles.ts";
 import { problems } from "./route-schemas.ts";
 
 /** Adds itself to the application. */

@@ -25,8 +25,6 @@ export type Launch = {
 /** The plan of the start, and the lock on its data folder. */
 type Prepared = { command: Command; plan: Plan; lock: FolderLock };
 
-/** From the start to the first answer. workerd takes less than a second, `wrangler dev` some seconds. */
-const READY_LIMIT_MS = 30_000;
 /**
  * How long the child may take to end by itself. The time is short on purpose: a server that drains accepts no
  * heartbeats while its alarms still run, and would declare agents failed that cannot reach it. Everything that was
@@ -83,10 +81,7 @@ async function run(
   const own = holdersOf(NPM_COMMANDS[command], process.pid);
   keepProcessesInLock(lock, own, { name, pid: child.pid ?? 0, hasChildren });
 
-  const ready = await Promise.race([
-    childEnded,
-    waitUntilReady(origin(reachable(plan.address), plan.port), READY_LIMIT_MS),
-  ]);
+  const ready = await Promise.race([childEnded, waitUntilReady(origin(reachable(plan.address), plan.port))]);
   if (!ready.ok) return ready;
   if (plan.signInToken !== null) {
     console.log(`sign in: ${origin(reachable(plan.settings.host), plan.port)}/#token=${plan.signInToken}`);

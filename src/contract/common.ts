@@ -32,9 +32,6 @@ export const Name = z.string().min(1).max(128).regex(PRINTABLE, "must have print
 /** Free text from callers. It is stored unchanged and escaped where people read it. */
 export const Text = z.string().max(4096);
 
-/** Time-outs of tasks, up to 30 days. */
-export const TimeoutSeconds = z.number().min(0.1).max(2_592_000);
-
 /** Backup agents that a task or an agent may have. */
 export const MAX_BACKUPS = 16;
 

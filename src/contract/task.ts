@@ -1,7 +1,10 @@
 /** Tasks on the wire: submission, reports of the holders, and the task that reads return. */
 import * as z from "zod";
-import { Id, Instant, JsonValue, Labels, MAX_BACKUPS, Name, pageOf, TimeoutSeconds } from "./common.ts";
+import { Id, Instant, JsonValue, Labels, MAX_BACKUPS, Name, pageOf } from "./common.ts";
 import { Decision } from "./decision.ts";
+
+/** Time-outs of tasks, up to 30 days. */
+export const TimeoutSeconds = z.number().min(0.1).max(2_592_000);
 
 export const TASK_STATUSES = ["pending", "assigned", "running", "completed", "failed", "cancelled"] as const;
 export const TaskStatus = z.enum(TASK_STATUSES);

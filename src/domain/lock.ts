@@ -56,14 +56,28 @@ export function released(lock: LockRecord): LockRecord {
   return { ...lock, holder: null, incarnation: null, expiresAtMs: null, releasedToken: lock.fencingToken };
 }
 
-/** Ended without a release by the holder: by expiry, failure or an operator. */
-export function ended(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
+/** How a lock ends without a release by its holder. */
+export type LockEnding = "expired" | "holder_failed" | "holder_unregistered" | "broken";
+
+/** A holder that unregisters works on nothing any more; any other may, so the next grant waits for the delay. */
+const IS_DELAYED: Record<LockEnding, boolean> = {
+  expired: true,
+  holder_failed: true,
+  holder_unregistered: false,
+  broken: true,
+};
+
+/** `lockDelayMs`: `lock_delay_seconds` of the configuration. */
+export type HowEnded = { ending: LockEnding; lockDelayMs: number };
+
+export function ended(lock: LockRecord, { ending, lockDelayMs }: HowEnded, nowMs: number): LockRecord {
+  const delayMs = IS_DELAYED[ending] ? lockDelayMs : 0;
   return {
     ...lock,
     holder: null,
     incarnation: null,
     expiresAtMs: null,
-    grantableAtMs: lockDelayMs > 0 ? nowMs + lockDelayMs : null,
+    grantableAtMs: delayMs > 0 ? nowMs + delayMs : null,
   };
 }
 

@@ -2,8 +2,8 @@
 import type { ChannelName } from "../contract/notification.ts";
 import type { Channel } from "./channel.ts";
 import { emailChannel } from "./email/email.ts";
-import { logChannel } from "./log.ts";
-import { systemChannel } from "./system.ts";
+import { logChannel } from "./log-channel.ts";
+import { systemChannel } from "./system-channel.ts";
 import { webhookChannel } from "./webhook/webhook.ts";
 
 const CHANNELS: Readonly<Record<ChannelName, Channel>> = {

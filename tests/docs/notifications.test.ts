@@ -22,9 +22,9 @@ import { Notification, NotificationTestAnswer } from "../../src/contract/notific
 import type { ChannelTools } from "../../src/notifications/channel.ts";
 import { mailBody } from "../../src/notifications/email/body.ts";
 import { MAIL_APIS } from "../../src/notifications/email/providers/provider.ts";
-import { logChannel } from "../../src/notifications/log.ts";
+import { logChannel } from "../../src/notifications/log-channel.ts";
 import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
-import { systemChannel } from "../../src/notifications/system.ts";
+import { systemChannel } from "../../src/notifications/system-channel.ts";
 import { cloudEvent } from "../../src/notifications/webhook/cloud-event.ts";
 import { discordMessage } from "../../src/notifications/webhook/discord.ts";
 import { pagerDutyEvents } from "../../src/notifications/webhook/pagerduty.ts";

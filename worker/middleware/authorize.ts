@@ -4,10 +4,10 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { agentOf, mayActFor } from "../../src/domain/principal.ts";
-import { allow, type OperationId, onlyForItself } from "../access.ts";
 import type { Context, Vars } from "../context.ts";
 import { Refused } from "../errors.ts";
 import { groupOf, inBackground } from "../object-stubs.ts";
+import { allow, type OperationId, onlyForItself } from "../route-roles.ts";
 
 export function authorize(operationId: OperationId): MiddlewareHandler<Vars> {
   return async (c, next) => {

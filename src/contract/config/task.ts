@@ -1,7 +1,6 @@
 /** The section `task_config`: defaults and retention of tasks. */
 import * as z from "zod";
-import { TimeoutSeconds } from "../common.ts";
-import { LateResultPolicy } from "../task.ts";
+import { LateResultPolicy, TimeoutSeconds } from "../task.ts";
 import { DAY_SECONDS, seconds } from "./values.ts";
 
 const taskTimeout = (description: string) =>

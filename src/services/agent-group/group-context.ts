@@ -1,6 +1,6 @@
 /** The state of an agent group, and what its parts share: records mirrored in memory, sockets and the outbox. */
 import type { EventDraft } from "../../contract/event.ts";
-import { isRestart } from "../../domain/pause.ts";
+import { isRestart } from "../../domain/coordinator-outage.ts";
 import type { GroupSettings } from "../../protocol/messages.ts";
 import { MetaStore } from "../../storage/meta.ts";
 import type { Host } from "../host.ts";

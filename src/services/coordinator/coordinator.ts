@@ -35,7 +35,6 @@ import { Drains } from "./agents/drains.ts";
 import { Registration } from "./agents/registration.ts";
 import { RunningTaskReconciler } from "./agents/running-task-reconciler.ts";
 import { Suspects } from "./agents/suspects.ts";
-import { BackgroundWork } from "./background-work.ts";
 import { ClusterContext } from "./cluster-context.ts";
 import { ConfigService } from "./config/config-service.ts";
 import { AttemptLosses } from "./failover/attempt-loss.ts";
@@ -45,6 +44,7 @@ import { TaskReassigner } from "./failover/task-reassigner.ts";
 import { Maintenance } from "./maintenance.ts";
 import { MessageHandler } from "./message-handler.ts";
 import { Queries } from "./queries.ts";
+import { BackgroundWork } from "./sliced-work.ts";
 import { Completions } from "./tasks/completions.ts";
 import { isKept, LateResults } from "./tasks/late-results.ts";
 import { Placement } from "./tasks/placement.ts";
@@ -52,7 +52,7 @@ import { SlotFiller } from "./tasks/slot-filler.ts";
 import { TaskCommands } from "./tasks/task-commands.ts";
 import { TaskEndings } from "./tasks/task-endings.ts";
 import { TaskReports } from "./tasks/task-reports.ts";
-import { taskStateOf } from "./views.ts";
+import { taskStateOf } from "./wire-views.ts";
 
 /** How long a registration waits until the group has the new session. */
 const DELIVERY_WAIT_MS = 5000;

@@ -3,13 +3,14 @@
  * repeated wake-ups, messages to send again, and work that a crash interrupted. A late alarm, or a start under another
  * boot id, is our own outage, and extends the deadlines.
  */
+
+import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/coordinator-outage.ts";
 import { earliest, taskDeadline } from "../../domain/deadlines.ts";
-import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/pause.ts";
 import { extendedTask } from "../../domain/task-lifecycle.ts";
 import type { Drains } from "./agents/drains.ts";
-import type { BackgroundWork } from "./background-work.ts";
 import type { ClusterContext } from "./cluster-context.ts";
 import type { AttemptLosses } from "./failover/attempt-loss.ts";
+import type { BackgroundWork } from "./sliced-work.ts";
 import type { Placement } from "./tasks/placement.ts";
 
 /** Rows of each kind that one alarm changes at most; the rest follows in the next alarm. */

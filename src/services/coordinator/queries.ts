@@ -21,7 +21,7 @@ import { strategyFor } from "../../strategies/registry.ts";
 import type { ClusterContext } from "./cluster-context.ts";
 import { noSuchAgent, noSuchTask } from "./refusals.ts";
 import type { Placement } from "./tasks/placement.ts";
-import { agentView, lateResultView, taskView } from "./views.ts";
+import { agentView, lateResultView, taskView } from "./wire-views.ts";
 
 /** Failures in the status. */
 const RECENT_FAILURES = 10;

@@ -1,6 +1,7 @@
 /** When an agent counts as dead, and when it was we who were away. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { isLateAlarm, isRestart } from "../../../src/domain/coordinator-outage.ts";
 import {
   firstSign,
   heartbeatDeadlineMs,
@@ -9,7 +10,6 @@ import {
   withPastSign,
   withSign,
 } from "../../../src/domain/liveness.ts";
-import { isLateAlarm, isRestart } from "../../../src/domain/pause.ts";
 
 const TIMEOUT_MS = 3000;
 

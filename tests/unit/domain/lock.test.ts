@@ -20,8 +20,17 @@ describe("a lock", () => {
 
   it("that ended without a release is granted only after the lock delay", () => {
     const lock = granted(GRANT, undefined, 0);
-    expect(ended(lock, 300, 2000)).toMatchObject({ holder: null, grantableAtMs: 2300, releasedToken: null });
-    expect(ended(lock, 0, 2000).grantableAtMs).toBeNull();
+    for (const ending of ["expired", "holder_failed", "broken"] as const) {
+      const free = { holder: null, grantableAtMs: 2300, releasedToken: null };
+      expect(ended(lock, { ending, lockDelayMs: 300 }, 2000)).toMatchObject(free);
+      expect(ended(lock, { ending, lockDelayMs: 0 }, 2000).grantableAtMs).toBeNull();
+    }
+  });
+
+  it("of an agent that unregistered is granted at once", () => {
+    const lock = granted(GRANT, undefined, 0);
+    const free = ended(lock, { ending: "holder_unregistered", lockDelayMs: 300 }, 2000);
+    expect(free).toMatchObject({ holder: null, grantableAtMs: null });
   });
 
   it("gets its TTL again after an outage, at most twice between two renewals", () => {

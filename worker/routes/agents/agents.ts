@@ -9,12 +9,12 @@ import {
 } from "../../../src/contract/agent.ts";
 import { Id, PageQuery } from "../../../src/contract/common.ts";
 import { mayActFor } from "../../../src/domain/principal.ts";
-import { onlyForItself } from "../../access.ts";
 import { agentInGroup, withLiveness, withLivenessAll } from "../../agents.ts";
 import type { Context } from "../../context.ts";
 import { Refused, unwrap } from "../../errors.ts";
 import { coordinatorOf, groupOf } from "../../object-stubs.ts";
 import { type Route, route } from "../../route.ts";
+import { onlyForItself } from "../../route-roles.ts";
 import { answer, body, CLUSTER, GROUP, page, params } from "../../route-schemas.ts";
 import { mintAgentToken } from "../../tokens.ts";
 

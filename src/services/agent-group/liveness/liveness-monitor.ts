@@ -5,8 +5,9 @@
  *   due --> first check --30 ms: queued requests are processed--> second check --> declared
  *    '--> alarm is late: there was an outage --> every deadline is extended
  */
+
+import { isLateAlarm, type PauseCause, SECOND_CHECK_DELAY_MS } from "../../../domain/coordinator-outage.ts";
 import { earliest } from "../../../domain/deadlines.ts";
-import { isLateAlarm, type PauseCause, SECOND_CHECK_DELAY_MS } from "../../../domain/pause.ts";
 import type { GroupContext } from "../group-context.ts";
 import type { LockGranter } from "../locks/lock-granter.ts";
 import { lockEvent } from "../locks/lock-view.ts";
@@ -110,7 +111,8 @@ export class LivenessMonitor {
     }
     const lapsed = expiredLocks.filter((lock) => this.#context.locks.find(lock.resource) === lock);
     for (const lock of lapsed) {
-      this.#context.locks.end(lock, this.#context.settings.lockDelayMs, nowMs);
+      const { lockDelayMs } = this.#context.settings;
+      this.#context.locks.end(lock, { ending: "expired", lockDelayMs }, nowMs);
       this.#granter.grantNext(lock.resource, nowMs);
     }
     this.#context.recordEvents(

@@ -49,7 +49,8 @@ export class SessionLifecycle {
     const { agentId, incarnation } = registration;
     const known = sessions.find(agentId);
     if (known !== undefined && known.incarnation >= incarnation) return;
-    const locksReleased = locks.endAllOf(agentId, settings.lockDelayMs, nowMs);
+    const { lockDelayMs } = settings;
+    const locksReleased = locks.endAllOf(agentId, { ending: "holder_failed", lockDelayMs }, nowMs);
     // An agent that was live until now keeps its unread broadcasts.
     const messagesFrom = known?.messagesFrom ?? mailboxes.latestBroadcast;
     sessions.add(registration, messagesFrom, nowMs);
@@ -116,8 +117,9 @@ export class SessionLifecycle {
     const { agentId, incarnation } = session;
     // With failover off a failed agent's locks end by their TTL alone.
     const keepsLocks = cause.ending === "failed" && !settings.failoverEnabled;
-    const lockDelayMs = cause.ending === "failed" ? settings.lockDelayMs : 0;
-    const locksReleased = keepsLocks ? [] : locks.endAllOf(agentId, lockDelayMs, nowMs);
+    const ending = cause.ending === "failed" ? "holder_failed" : "holder_unregistered";
+    const how = { ending, lockDelayMs: settings.lockDelayMs } as const;
+    const locksReleased = keepsLocks ? [] : locks.endAllOf(agentId, how, nowMs);
     const lastSignMs = sessions.lifeOf(session).lastSignMs;
     sessions.remove(session);
     this.#close({ agentId, connection: session.connection, locksReleased }, nowMs);

@@ -7,6 +7,7 @@ import {
   extendedLock,
   type Grant,
   granted,
+  type HowEnded,
   type LockRecord,
   released,
   renewed,
@@ -76,16 +77,16 @@ export class LockCache {
     return this.#save(released(lock));
   }
 
-  end(lock: LockRecord, lockDelayMs: number, nowMs: number): LockRecord {
-    return this.#save(ended(lock, lockDelayMs, nowMs));
+  end(lock: LockRecord, how: HowEnded, nowMs: number): LockRecord {
+    return this.#save(ended(lock, how, nowMs));
   }
 
   /** Ends all locks of an incarnation that has ended. @returns the names of their resources */
-  endAllOf(agentId: string, lockDelayMs: number, nowMs: number): string[] {
+  endAllOf(agentId: string, how: HowEnded, nowMs: number): string[] {
     const resources = [...(this.#heldBy.get(agentId) ?? [])].sort();
     for (const resource of resources) {
       const lock = this.#byResource.get(resource);
-      if (lock !== undefined) this.end(lock, lockDelayMs, nowMs);
+      if (lock !== undefined) this.end(lock, how, nowMs);
     }
     return resources;
   }

@@ -139,7 +139,7 @@ export class LockService {
     return unit.commit((nowMs) => {
       const lock = locks.find(resource);
       if (lock === undefined || lock.holder === null) return notHeld();
-      const broken = locks.end(lock, settings.lockDelayMs, nowMs);
+      const broken = locks.end(lock, { ending: "broken", lockDelayMs: settings.lockDelayMs }, nowMs);
       this.#context.recordEvents(nowMs, [lockEvent("lock.broken", lock)]);
       this.#granter.grantNext(resource, nowMs);
       return ok(this.#view(broken));

@@ -10,7 +10,7 @@ import { agentOf, ownerOf, type Principal } from "../../../domain/principal.ts";
 import { newHistory } from "../../../domain/reliability.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { SlotFiller } from "../tasks/slot-filler.ts";
-import { agentView } from "../views.ts";
+import { agentView } from "../wire-views.ts";
 import type { Drains } from "./drains.ts";
 import type { RunningTaskReconciler } from "./running-task-reconciler.ts";
 

@@ -9,7 +9,7 @@ import type { AgentEnded } from "../../../protocol/messages.ts";
 import type { ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { noSuchAgent } from "../refusals.ts";
-import { failureRecord } from "./failure-record.ts";
+import { failureRecord, strandedTasksFailure } from "./failure-record.ts";
 import type { TaskReassigner } from "./task-reassigner.ts";
 
 /** Released locks that get an event each; the failure's record lists all. */
@@ -189,20 +189,9 @@ export class Failover {
   }
 
   #recordStranded(job: ReassignmentJob, agent: AgentRecord | undefined, nowMs: number): void {
+    const id = this.#context.host.randomId();
     this.#context.recordFailure(
-      failureRecord(
-        {
-          id: this.#context.host.randomId(),
-          failureType: "no_suitable_agent",
-          severity: job.isCritical ? "critical" : "error",
-          message: `no agent can take ${job.tasksPending} task(s) of ${job.agentId} now; they are pending`,
-          details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.id },
-          agent: agent ?? null,
-          taskCount: 0,
-          lastSignMs: null,
-        },
-        nowMs,
-      ),
+      strandedTasksFailure({ id, job, agent: agent ?? null }, nowMs),
       { causedBy: job.id, stranded: job.stranded, taskCount: job.tasksPending },
       nowMs,
     );

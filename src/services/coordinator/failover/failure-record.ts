@@ -1,8 +1,9 @@
-/** The record of a failure, with the state of the agent at that moment. */
+/** The records of failures: their severity and message, and the state of the agent at that moment. */
 import type { Failure, Severity } from "../../../contract/failure.ts";
 import { instant, instantOrNull } from "../../../contract/instant.ts";
 import type { AgentRecord } from "../../../domain/agent.ts";
 import { reliabilityOf } from "../../../domain/reliability.ts";
+import type { ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
 
 export type FailureFacts = {
   id: string;
@@ -40,4 +41,23 @@ export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
     tasks_failed: 0,
     locks_released: [...(facts.locksReleased ?? [])],
   };
+}
+
+type StrandedTasks = { id: string; job: ReassignmentJob; agent: AgentRecord | null };
+
+/** Tasks of an agent that ended, which no other agent can take now. */
+export function strandedTasksFailure({ id, job, agent }: StrandedTasks, nowMs: number): Failure {
+  return failureRecord(
+    {
+      id,
+      failureType: "no_suitable_agent",
+      severity: job.isCritical ? "critical" : "error",
+      message: `no agent can take ${job.tasksPending} task(s) of ${job.agentId} now; they are pending`,
+      details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.id },
+      agent,
+      taskCount: 0,
+      lastSignMs: null,
+    },
+    nowMs,
+  );
 }

@@ -12,7 +12,7 @@ import { completedLate } from "../../../domain/task-lifecycle.ts";
 import type { LateResultRecord } from "../../../storage/coordinator/late-results.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { alreadyFinished, noSuchTask } from "../refusals.ts";
-import { taskView } from "../views.ts";
+import { taskView } from "../wire-views.ts";
 import type { Completions } from "./completions.ts";
 import type { SlotFiller } from "./slot-filler.ts";
 

@@ -8,7 +8,7 @@ import { isFinished, isHeld, newTask, type TaskContent, type TaskRecord } from "
 import { cancelled, retried } from "../../../domain/task-lifecycle.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { alreadyFinished, noSuchTask } from "../refusals.ts";
-import { taskView } from "../views.ts";
+import { taskView } from "../wire-views.ts";
 import type { Placement } from "./placement.ts";
 import type { TaskEndings } from "./task-endings.ts";
 

@@ -29,7 +29,7 @@ import type { TaskReport } from "../../../protocol/object-calls.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLosses } from "../failover/attempt-loss.ts";
 import { alreadyFinished, attemptEnded, noSuchTask, sessionExpired, staleAttempt } from "../refusals.ts";
-import { taskView } from "../views.ts";
+import { taskView } from "../wire-views.ts";
 import type { Completions } from "./completions.ts";
 import type { LateResults } from "./late-results.ts";
 import type { SlotFiller } from "./slot-filler.ts";

@@ -59,7 +59,9 @@ describe("the locks of a group", () => {
     const { grant, change, locks } = cacheIn(new GroupParts());
     for (const resource of ["tape", "disk", "net"]) grant(resource, "a");
     grant("other", "b");
-    expect(change((cache, nowMs) => cache.endAllOf("a", 500, nowMs))).toEqual(["disk", "net", "tape"]);
+    expect(
+      change((cache, nowMs) => cache.endAllOf("a", { ending: "holder_failed", lockDelayMs: 500 }, nowMs)),
+    ).toEqual(["disk", "net", "tape"]);
     expect(locks.held().map(({ resource }) => resource)).toEqual(["other"]);
     expect(locks.find("disk")?.grantableAtMs).not.toBeNull();
   });

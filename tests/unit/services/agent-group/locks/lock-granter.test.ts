@@ -34,7 +34,7 @@ class LockedGroup extends GroupParts {
   end(lockDelayMs: number): void {
     this.unit.commit((nowMs) => {
       const lock = this.context.locks.find("disk");
-      if (lock !== undefined) this.context.locks.end(lock, lockDelayMs, nowMs);
+      if (lock !== undefined) this.context.locks.end(lock, { ending: "expired", lockDelayMs }, nowMs);
       this.granter.grantNext("disk", nowMs);
     });
   }

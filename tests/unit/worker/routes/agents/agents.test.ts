@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ok } from "../../../../../src/contract/problem.ts";
 import { ADMIN, type Principal } from "../../../../../src/domain/principal.ts";
-import { agentView } from "../../../../../src/services/coordinator/views.ts";
+import { agentView } from "../../../../../src/services/coordinator/wire-views.ts";
 import { agentRoutes } from "../../../../../worker/routes/agents/agents.ts";
 import { heartbeatRoutes } from "../../../../../worker/routes/agents/heartbeats.ts";
 import { agentPrincipal } from "../../../../support/principals.ts";

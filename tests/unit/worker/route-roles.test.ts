@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ADMIN } from "../../../src/domain/principal.ts";
-import { allow, type OperationId } from "../../../worker/access.ts";
+import { allow, type OperationId } from "../../../worker/route-roles.ts";
 import { agentPrincipal } from "../../support/principals.ts";
 
 const AGENT = agentPrincipal("a", 1, { cluster: "c", group: "north" });

@@ -1,6 +1,6 @@
 /** Long work in batches. */
 import { describe, expect, it } from "vitest";
-import { BackgroundWork } from "../../../../src/services/coordinator/background-work.ts";
+import { BackgroundWork } from "../../../../src/services/coordinator/sliced-work.ts";
 import type { UnitOfWork } from "../../../../src/services/unit-of-work.ts";
 
 /** Work of that many batches each, and the events in which it runs. */

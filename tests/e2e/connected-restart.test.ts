@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
+import { expectNoAgentLeft } from "../support/agent-process.ts";
 import type { ClientAgentsSaid, ClientAgentsSettings, Labour } from "../support/client-agents.ts";
 import { chanceFrom, figures, Noise } from "../support/measure.ts";
 import { Program } from "../support/program.ts";
@@ -25,7 +25,7 @@ const LONGEST_WORK_MS = 3000;
 const BACK_LIMIT_MS = 15_000;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all are back, none failed, every task done once`, {
   timeout: 60_000 + RESTARTS * 60_000,
@@ -129,7 +129,7 @@ it(`${AGENTS} agents that work outlive ${RESTARTS} kill(s) of the server: all ar
   expect(said().filter(({ what }) => what === "error" || what === "outOfTouch")).toEqual([]);
   expect(
     said().filter(({ what }) => what === "registered"),
-    "nobody had to register again",
+    "no agent registered again",
   ).toHaveLength(AGENTS);
   const placements = await Promise.all(submitted.slice(0, 50).map((id) => coordinator.tasks.get(id)));
   for (const task of placements) expect(task).toMatchObject({ status: "completed", attempt: 1 });

@@ -13,7 +13,7 @@ import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
+import { expectNoAgentLeft, registerIdleAgent } from "../support/agent-process.ts";
 import { ClusterClient, type Follower } from "../support/cluster-client.ts";
 import { chanceFrom } from "../support/measure.ts";
 import { startServer } from "../support/server.ts";
@@ -32,7 +32,7 @@ const FAILURE_PACE_MS = 60;
 /** Tasks whose decisions are read after each start. */
 const DECISIONS_READ = 40;
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 /** The changes that the server has acknowledged so far. */
 class Acknowledged {

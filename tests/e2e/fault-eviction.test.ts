@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
 import type { Agent } from "../../src/contract/agent.ts";
 import type { Failure } from "../../src/contract/failure.ts";
-import { expectNobodyLeft } from "../support/agent-process.ts";
+import { expectNoAgentLeft } from "../support/agent-process.ts";
 import { ClusterClient } from "../support/cluster-client.ts";
 import { startServer } from "../support/server.ts";
 
@@ -19,7 +19,7 @@ const { BEATS, TIMEOUT_SECONDS } = process.env.LONG
 /** Time that a new instance cannot know counts in the agent's favour, and an alarm may be late. */
 const LATENESS_LIMIT_SECONDS = 2;
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 it("keeps an agent active whose object is evicted between its heartbeats, and notices its failure in time", {
   timeout: (BEATS * INTERVAL_SECONDS + TIMEOUT_SECONDS + 60) * 1000,

@@ -8,12 +8,12 @@ import type { Decision } from "../../src/contract/decision.ts";
 import type { Failure } from "../../src/contract/failure.ts";
 import type { Lock } from "../../src/contract/lock.ts";
 import type { Task } from "../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../support/agent-process.ts";
+import { AgentProcess, expectNoAgentLeft, registerIdleAgent } from "../support/agent-process.ts";
 import type { AgentReport } from "../support/agent-program.ts";
 import { ClusterClient } from "../support/cluster-client.ts";
 import { startServer } from "../support/server.ts";
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 const LOCK = "the only printer";
 const LOCK_PATH = `/groups/default/locks/${encodeURIComponent(LOCK)}`;

@@ -122,7 +122,7 @@ describe("a report that is late or another agent's", () => {
     { verb: "progress", body: { progress: 0.9 } },
     { verb: "complete", body: { result: "late" } },
     { verb: "fail", body: FAILURE },
-  ] as const)("is refused at $verb, and told what is current", async ({ verb, body }) => {
+  ] as const)("is refused at $verb, with the current attempt", async ({ verb, body }) => {
     const { cluster, old } = await moved();
     const before = await cluster.task("t1");
 

@@ -536,7 +536,7 @@ describe("a crash", () => {
     const crashed = await crash(receiver);
     expect(crashed.requestsBefore, "the server was not killed in time").toBe(requestsBefore);
     const request = await receiver.nth(requestsBefore + 1);
-    console.log(`${request.atMs - crashed.atMs} ms after the server was killed it was told`);
+    console.log(`${request.atMs - crashed.atMs} ms after the server was killed the notification arrived`);
     expect(request.atMs - crashed.atMs).toBeLessThan(15_000);
     const message = await messageOnce(cluster, failure, "delivered");
     expect(receiver.requests.map(idOf)).toEqual(Array(requestsBefore + 1).fill(message.id));

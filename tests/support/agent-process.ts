@@ -127,7 +127,7 @@ export async function registerIdleAgent(
 }
 
 /** To be called after each test. A server waits for its whole process group, so its end needs no check here. */
-export function expectNobodyLeft(): void {
+export function expectNoAgentLeft(): void {
   const left = descendantsOf(process.pid);
   if (left.length > 0) throw new Error(`left over: ${left.map(({ pid }) => pid).join(", ")}`);
 }

@@ -1,7 +1,7 @@
 /** Shared by the tests of the client: a server of the file, and agents that are stopped after each test. */
 import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Agent } from "../../client/src/index.ts";
-import { expectNobodyLeft } from "./agent-process.ts";
+import { expectNoAgentLeft } from "./agent-process.ts";
 import { ClusterClient } from "./cluster-client.ts";
 import { type Server, startServer } from "./server.ts";
 
@@ -48,7 +48,7 @@ export class ClientSuite {
 
   async end(): Promise<void> {
     await this.server[Symbol.asyncDispose]();
-    expectNobodyLeft();
+    expectNoAgentLeft();
   }
 }
 

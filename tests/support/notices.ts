@@ -1,4 +1,4 @@
-/** Incidents and notices as the notifier makes them, for tests of what is told. */
+/** Incidents and notification messages as the notifier makes them. */
 import type { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { ENTRIES_SHOWN, TASKS_NAMED } from "../../src/contract/incident.ts";
 import type { NotificationMessage } from "../../src/notifications/notification-message.ts";

@@ -36,7 +36,7 @@ export type ReceiverOptions = {
   /** The step at which the server closes the connection without a reply. */
   readonly closesAt?: "signIn" | "recipient" | "data";
   /** Asks for the mail and does not read it until `resumeReading` is called. */
-  readonly isDeaf?: boolean;
+  readonly stopsReading?: boolean;
   /** Reads the mail, and never acknowledges it. */
   readonly isSilentAfterData?: boolean;
 };
@@ -84,7 +84,7 @@ export async function startMailReceiver(options: ReceiverOptions): Promise<MailR
     },
     onData(stream, session, callback) {
       if (options.closesAt === "data") return closeAll();
-      if (options.isDeaf) {
+      if (options.stopsReading) {
         unread.promise.then(() => stream.resume());
         return;
       }
@@ -233,7 +233,7 @@ class Connections {
     return this.#clients.size;
   }
 
-  /** Told by the server, which takes no others from now on: a client's own listeners are lost when TLS starts. */
+  /** Resolves by the server's event, after which it accepts no client: a client's own listeners are lost when TLS starts. */
   allGone(): Promise<unknown> {
     if (this.#gone === null) {
       this.#gone = once(this.#server, "close");

@@ -431,7 +431,7 @@ describe("an agent whose event loop was blocked for longer than its timeout", ()
       const kept = { attempt: 1, agent_id: "blocked", result: "of attempt 1" };
       if (policy === "accept_if_unfinished") {
         expect(await blocked.hear("reported")).toMatchObject({ status: "completed", result: "of attempt 1" });
-        await until(async () => reasons.length > 0, "the heir to be told");
+        await until(async () => reasons.length > 0, "the heir to be revoked");
         expect(reasons).toEqual(["late_result_accepted"]);
         const done: Partial<Task> = { status: "completed", result: "of attempt 1", assigned_to: "blocked" };
         expect(await coordinator.tasks.get("t1")).toMatchObject(done);

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, it } from "vitest";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../../src/contract/socket.ts";
-import { expectNobodyLeft } from "../../support/agent-process.ts";
+import { expectNoAgentLeft } from "../../support/agent-process.ts";
 import { ClusterClient } from "../../support/cluster-client.ts";
 import { figures, Noise } from "../../support/measure.ts";
 import { Program } from "../../support/program.ts";
@@ -24,7 +24,7 @@ const STARTED_AT_ONCE = 10;
 /** Tasks of each victim: those that it started, and one that it did not. */
 const RUNNING = 2;
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 /** A victim, with its started tasks and the unstarted one. */
 type Victim = { program: Program<SocketAgentsSaid>; running: string[]; unstarted: string };

@@ -11,7 +11,7 @@ import { afterEach, expect, it } from "vitest";
 import type { Agent } from "../../../src/contract/agent.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../../src/contract/socket.ts";
-import { expectNobodyLeft } from "../../support/agent-process.ts";
+import { expectNoAgentLeft } from "../../support/agent-process.ts";
 import { ClusterClient } from "../../support/cluster-client.ts";
 import { figures, Noise } from "../../support/measure.ts";
 import { Program } from "../../support/program.ts";
@@ -35,7 +35,7 @@ const ALARMS_LIMIT = 1 + Math.ceil(BEATING_SECONDS / (TIMEOUT_SECONDS - INTERVAL
 /** The writes of an alarm: the signs of life of all in one row, and the time of the next alarm. */
 const COMMITS_OF_ALARM = 2;
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 it(`${FLEET} agents stay active by pings that write nothing, and ${SILENT} that stop are declared failed, and no others`, {
   timeout: (BEATING_SECONDS + TIMEOUT_SECONDS + 60) * 1000,

@@ -8,7 +8,7 @@ import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
 import type { Task } from "../../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../../support/agent-process.ts";
+import { AgentProcess, expectNoAgentLeft, registerIdleAgent } from "../../support/agent-process.ts";
 import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
 import { chanceFrom, figures, Noise } from "../../support/measure.ts";
 import { startServer } from "../../support/server.ts";
@@ -22,7 +22,7 @@ const VICTIMS = 20;
 const HEIRS = 24;
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 /** Delays after the end of its timeout; a delay that must not be early is never negative. */
 type Lateness = {

@@ -6,12 +6,12 @@ import { afterEach, expect, it } from "vitest";
 import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Task } from "../../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft, registerIdleAgent } from "../../support/agent-process.ts";
+import { AgentProcess, expectNoAgentLeft, registerIdleAgent } from "../../support/agent-process.ts";
 import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
 import { figures } from "../../support/measure.ts";
 import { startServer } from "../../support/server.ts";
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 const TASKS_OF_BOTH = 20;

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Task } from "../../../src/contract/task.ts";
-import { AgentProcess, expectNobodyLeft } from "../../support/agent-process.ts";
+import { AgentProcess, expectNoAgentLeft } from "../../support/agent-process.ts";
 import { ClusterClient, type Follower } from "../../support/cluster-client.ts";
 import { figures, Noise } from "../../support/measure.ts";
 import { type Server, startServer } from "../../support/server.ts";
@@ -18,7 +18,7 @@ const LATENESS_LIMIT_MS = 250;
 const FLEET = 4;
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 
-afterEach(expectNobodyLeft);
+afterEach(expectNoAgentLeft);
 
 describe("a coordinator that is killed and restarted", () => {
   it.each([

@@ -364,14 +364,17 @@ describe("an email over SMTP", () => {
       ["signIn", /failed while signing in/],
       ["recipient", /failed while sending the mail/],
       ["data", /failed while sending the mail/],
-    ] as const)("because it hangs up at %s, goes on with other things", async (closesAt, reason) => {
-      for (const security of ["starttls", "tls"] as const) {
-        await using receiver = await startMailReceiver({ certificates, security, closesAt });
-        expect(await send({ port: receiver.port, security })).toEqual(failure(reason, false));
-        await receiver.allGone();
-        await expectPing();
-      }
-    });
+    ] as const)(
+      "fails when the connection closes at %s, and the object serves other calls",
+      async (closesAt, reason) => {
+        for (const security of ["starttls", "tls"] as const) {
+          await using receiver = await startMailReceiver({ certificates, security, closesAt });
+          expect(await send({ port: receiver.port, security })).toEqual(failure(reason, false));
+          await receiver.allGone();
+          await expectPing();
+        }
+      },
+    );
   });
 
   describe("an email whose server hangs", () => {
@@ -416,7 +419,7 @@ describe("an email over SMTP", () => {
     it.each(["starttls", "tls"] as const)(
       "in the middle of a large email over %s fails in time and leaves no socket",
       async (security) => {
-        await using receiver = await startMailReceiver({ certificates, security, isDeaf: true });
+        await using receiver = await startMailReceiver({ certificates, security, stopsReading: true });
         const text = `${"x".repeat(70)}\n`.repeat(400_000);
         expect(await send({ port: receiver.port, security }, { text }, 2 * SOON_MS)).toEqual(
           failure(/gave up after 2000 ms while sending the mail/, false),

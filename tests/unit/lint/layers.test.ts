@@ -1,4 +1,4 @@
-/** lint/layers.grit refuses every import that goes up, in whatever form it is written. */
+/** lint/layers.grit refuses every import that goes up, in any form. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -24,7 +24,7 @@ describe("a slice", () => {
     expect(slice.hasMore).toBe(hasMore);
   });
 
-  it("of large rows ends early, and goes on behind its last row", () => {
+  it("of large rows ends early, and the next one begins after its last row", () => {
     const slice = sliceOf(rows(20, "x".repeat(1_000_000)), 500);
     expect(slice.items).toHaveLength(5);
     expect(slice.hasMore).toBe(true);

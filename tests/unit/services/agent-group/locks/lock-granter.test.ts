@@ -72,7 +72,7 @@ describe("a lock that becomes free", () => {
     expect(group.host.woken).toContain("locks/c");
   });
 
-  it("stays free when nobody waits", () => {
+  it("stays free when no agent waits", () => {
     const group = new LockedGroup();
     group.hold("a");
     group.release();

@@ -369,7 +369,7 @@ describe("the command line and the environment", () => {
     const { code, stdout, stderr } = await run({}, ["--port", "80"]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toBe(
-      'npm start takes no argument "--port": it is set by the environment, see npm start -- --help\n',
+      'npm start has no argument "--port"; use environment variables, see npm start -- --help\n',
     );
   });
 

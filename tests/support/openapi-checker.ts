@@ -40,6 +40,7 @@ const COMPONENTS = "#/components/schemas/";
 export class OpenApiChecker {
   readonly document: OpenApiDocument;
   readonly operations: readonly Operation[];
+  readonly #patterns: readonly { operation: Operation; pattern: RegExp }[];
 
   constructor(document: unknown) {
     this.document = OpenApiDocument.parse(document);
@@ -50,11 +51,13 @@ export class OpenApiChecker {
         path,
       })),
     );
+    this.#patterns = this.operations.map((operation) => ({ operation, pattern: patternOf(operation.path) }));
   }
 
   /** @param path without its query */
   operation(method: string, path: string): Operation | undefined {
-    return this.operations.find((known) => known.method === method && patternOf(known.path).test(path));
+    return this.#patterns.find(({ operation, pattern }) => operation.method === method && pattern.test(path))
+      ?.operation;
   }
 
   /** The deviations of an answer from the document; empty if there are none. */
@@ -118,22 +121,16 @@ export class OpenApiChecker {
         return unless(!isObject(value) || Object.keys(value).length <= Number(bound));
       case "items":
         return Array.isArray(value)
-          ? value.flatMap((item, index) => this.check(Schema.parse(bound), item, `${at}[${index}]`))
+          ? value.flatMap((item, index) => this.check(schemaIn(bound), item, `${at}[${index}]`))
           : [];
       case "required":
-        return unless(
-          !isObject(value) ||
-            z
-              .array(z.string())
-              .parse(bound)
-              .every((key) => key in value),
-        );
+        return unless(!isObject(value) || namesIn(bound).every((key) => key in value));
       case "propertyNames":
         return isObject(value)
-          ? Object.keys(value).flatMap((key) => this.check(Schema.parse(bound), key, `${at}.${key}`))
+          ? Object.keys(value).flatMap((key) => this.check(schemaIn(bound), key, `${at}.${key}`))
           : [];
       case "properties":
-        return isObject(value) ? this.#checkMembers(Schema.parse(bound), schema, value, at) : [];
+        return isObject(value) ? this.#checkMembers(schemaIn(bound), schema, value, at) : [];
       case "additionalProperties":
         return "properties" in schema || !isObject(value) ? [] : this.#checkMembers({}, schema, value, at);
       default:
@@ -145,7 +142,7 @@ export class OpenApiChecker {
     return Object.entries(value).flatMap(([key, member]) => {
       const known = Object.hasOwn(properties, key) ? properties[key] : (schema.additionalProperties ?? false);
       if (known === false) return [`${at}.${key}: is not documented`];
-      return this.check(Schema.parse(known), member, `${at}.${key}`);
+      return this.check(schemaIn(known), member, `${at}.${key}`);
     });
   }
 }
@@ -154,7 +151,21 @@ function patternOf(path: string): RegExp {
   return new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{[^}]+\}/g, "[^/]+")}$`);
 }
 
-const schemasIn = (list: unknown) => z.array(Schema).parse(list);
+/** Parses each part of the document once, however many answers are checked by it. */
+function parsedOnce<Part>(type: z.ZodType<Part>): (part: unknown) => Part {
+  const parsed = new Map<unknown, Part>();
+  return (part) => {
+    const known = parsed.get(part);
+    if (known !== undefined) return known;
+    const fresh = type.parse(part);
+    parsed.set(part, fresh);
+    return fresh;
+  };
+}
+
+const schemaIn = parsedOnce(Schema);
+const schemasIn = parsedOnce(z.array(Schema));
+const namesIn = parsedOnce(z.array(z.string()));
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

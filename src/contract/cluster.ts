@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { AgentStatus } from "./agent.ts";
 import { Id, Instant } from "./common.ts";
-import { StrategyName } from "./decision.ts";
 import { Failure } from "./failure.ts";
+import { StrategyName } from "./placement/decision.ts";
 import { TaskStatus } from "./task.ts";
 
 export const ClusterStatus = z

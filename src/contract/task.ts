@@ -1,7 +1,7 @@
 /** Tasks on the wire: submission, reports of the holders, and the task that reads return. */
 import * as z from "zod";
 import { Id, Instant, JsonValue, Labels, MAX_BACKUPS, Name, pageOf } from "./common.ts";
-import { Decision } from "./decision.ts";
+import { Decision } from "./placement/decision.ts";
 
 /** Time-outs of tasks, up to 30 days. */
 export const TimeoutSeconds = z.number().min(0.1).max(2_592_000);

@@ -1,7 +1,7 @@
 /** The Durable Object of a cluster's coordinator: passes calls to the service. */
 import type { AgentFilter, DrainRequest, Registration } from "../contract/agent.ts";
-import type { FailoverSimulation } from "../contract/failover-simulation.ts";
 import type { FailureFilter } from "../contract/failure.ts";
+import type { FailoverSimulation } from "../contract/placement/failover-simulation.ts";
 import type {
   TaskCompletion,
   TaskFailure,

@@ -2,7 +2,7 @@
  * Chooses an agent for a task. Pure and deterministic: the same input gives the same choice, independent of the order
  * of the candidates.
  */
-import type { ExclusionReason } from "../contract/decision.ts";
+import type { ExclusionReason } from "../contract/placement/decision.ts";
 import { hash53 } from "../domain/fingerprint.ts";
 import { type Exclusion, hardExclusion, softExclusion } from "./eligibility.ts";
 import { explain } from "./explanation.ts";

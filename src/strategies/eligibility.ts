@@ -2,7 +2,7 @@
  * Which agents may take a task. A hard reason always excludes an agent; a soft reason only while an agent without one
  * is left.
  */
-import type { ExclusionReason } from "../contract/decision.ts";
+import type { ExclusionReason } from "../contract/placement/decision.ts";
 import { reliabilityOf } from "../domain/reliability.ts";
 import {
   type Candidate,

@@ -1,5 +1,5 @@
 /** A decision in one sentence. */
-import type { ExclusionReason } from "../contract/decision.ts";
+import type { ExclusionReason } from "../contract/placement/decision.ts";
 import type { PlaceableTask, Verdict } from "./strategy.ts";
 
 /** How each exclusion reads after a count. */

@@ -2,7 +2,7 @@
  * `failover` (the default): several factors, weighted by the priority level of the task. The weights of each level sum
  * to 1, so a score is in 0..1 too. Backups that are named for the task or for the failed agent come before all factors.
  */
-import type { PriorityLevel } from "../contract/decision.ts";
+import type { PriorityLevel } from "../contract/placement/decision.ts";
 import { designatedBackups, withList, withPosition } from "./designated.ts";
 import { capabilityFactor, loadFactor, performanceFactor, reliabilityFactor } from "./factors.ts";
 import {

@@ -1,6 +1,6 @@
 /** The registry of strategies, and the strategy that the configuration selects. */
 import type { Config } from "../contract/config.ts";
-import type { StrategyName } from "../contract/decision.ts";
+import type { StrategyName } from "../contract/placement/decision.ts";
 import { backupAgent } from "./backup-agent.ts";
 import { basic } from "./basic.ts";
 import { failover } from "./failover.ts";

@@ -5,7 +5,7 @@
  */
 import type { AgentStatus, Load } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
-import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/decision.ts";
+import type { ExclusionReason, PriorityLevel, StrategyName } from "../contract/placement/decision.ts";
 import type { ReliabilityHistory } from "../domain/reliability.ts";
 import type { PerformanceByType } from "../domain/task-type-performance.ts";
 

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Config, defaultConfig } from "../../src/contract/config.ts";
-import { Decision, EXCLUSION_REASONS } from "../../src/contract/decision.ts";
+import { Decision, EXCLUSION_REASONS } from "../../src/contract/placement/decision.ts";
 import { newHistory, type ReliabilityEvent, reliabilityOf, withEvent } from "../../src/domain/reliability.ts";
 import { type TypePerformance, typicalMs } from "../../src/domain/task-type-performance.ts";
 import { decide, replay, weightedSum } from "../../src/strategies/decide.ts";

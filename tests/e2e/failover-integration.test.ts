@@ -3,7 +3,7 @@
  * history, the status of the cluster; and simulated failures.
  */
 import { describe, expect, it } from "vitest";
-import { Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
+import { Readiness, SimulatedFailover } from "../../src/contract/placement/failover-simulation.ts";
 import { apiOfThisFile, type CheckedCluster, type TestAgent } from "../support/checked-cluster.ts";
 import { until } from "../support/until.ts";
 

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { Decision } from "../../src/contract/decision.ts";
+import { Decision } from "../../src/contract/placement/decision.ts";
 import { ProblemBody } from "../../src/contract/problem.ts";
 import { Placement, Task, TaskAnswer } from "../../src/contract/task.ts";
 import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";

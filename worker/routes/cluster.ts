@@ -1,6 +1,10 @@
 /** The cluster as a whole: its status, and what would happen if agents failed. */
 import { ClusterStatus } from "../../src/contract/cluster.ts";
-import { FailoverSimulation, Readiness, SimulatedFailover } from "../../src/contract/failover-simulation.ts";
+import {
+  FailoverSimulation,
+  Readiness,
+  SimulatedFailover,
+} from "../../src/contract/placement/failover-simulation.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../object-stubs.ts";
 import { type Route, route } from "../route.ts";

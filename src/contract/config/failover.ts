@@ -1,7 +1,7 @@
 /** The section `failover_config`: what happens to the tasks of an agent that failed. */
 import * as z from "zod";
 import { Id, MAX_BACKUPS } from "../common.ts";
-import type { PriorityLevel } from "../decision.ts";
+import type { PriorityLevel } from "../placement/decision.ts";
 import { DAY_SECONDS, hasNoDuplicates, seconds } from "./values.ts";
 
 const FAILOVER_STRATEGY_TYPES = ["failover", "backup_agent"] as const;

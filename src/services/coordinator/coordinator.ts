@@ -11,7 +11,11 @@
  */
 import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";
-import type { FailoverSimulation, Readiness, SimulatedFailover } from "../../contract/failover-simulation.ts";
+import type {
+  FailoverSimulation,
+  Readiness,
+  SimulatedFailover,
+} from "../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
   Placement as PlacementAnswer,

@@ -2,9 +2,9 @@
 import type { Agent, AgentFilter } from "../../contract/agent.ts";
 import type { ClusterStatus } from "../../contract/cluster.ts";
 import type { Page } from "../../contract/common.ts";
-import type { Decision } from "../../contract/decision.ts";
 import type { Event } from "../../contract/event.ts";
 import type { Failure, FailureFilter } from "../../contract/failure.ts";
+import type { Decision } from "../../contract/placement/decision.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import {
   type LateResult,

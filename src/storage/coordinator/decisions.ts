@@ -1,5 +1,5 @@
 /** Placement decisions, numbered within their task. */
-import type { Decision } from "../../contract/decision.ts";
+import type { Decision } from "../../contract/placement/decision.ts";
 import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql } from "../sql.ts";
 

@@ -4,9 +4,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
+import type { Decision } from "../../../src/contract/placement/decision.ts";
 import type { Task } from "../../../src/contract/task.ts";
 import { AgentProcess, expectNoAgentLeft, registerIdleAgent } from "../../support/agent-process.ts";
 import { ClusterClient, type Follower } from "../../support/cluster-client.ts";

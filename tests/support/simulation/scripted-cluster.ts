@@ -1,9 +1,9 @@
 /** A simulated cluster that a test drives step by step, with exact times. */
 import type { Agent, DrainRequest, Registration } from "../../../src/contract/agent.ts";
 import type { ConfigInput } from "../../../src/contract/config.ts";
-import type { Decision } from "../../../src/contract/decision.ts";
 import type { Failure } from "../../../src/contract/failure.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
+import type { Decision } from "../../../src/contract/placement/decision.ts";
 import type { Outcome, Problem } from "../../../src/contract/problem.ts";
 import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
 import { ADMIN } from "../../../src/domain/principal.ts";

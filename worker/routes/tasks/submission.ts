@@ -1,6 +1,6 @@
 /** Submitting tasks, one or many. */
 import * as z from "zod";
-import { Decision } from "../../../src/contract/decision.ts";
+import { Decision } from "../../../src/contract/placement/decision.ts";
 import { type Outcome, ProblemBody } from "../../../src/contract/problem.ts";
 import { Placement, TaskBatch, Task as TaskSchema, TaskSubmission } from "../../../src/contract/task.ts";
 import { fieldErrors, schemaIssues } from "../../../src/validation/schema-issues.ts";

@@ -1,7 +1,7 @@
 /** Reading tasks, and what operators do with them. */
 import * as z from "zod";
 import { PageQuery } from "../../../src/contract/common.ts";
-import { DecisionPage } from "../../../src/contract/decision.ts";
+import { DecisionPage } from "../../../src/contract/placement/decision.ts";
 import { BackupAssignment, type Task, TaskAnswer, TaskFilter, TaskPage } from "../../../src/contract/task.ts";
 import { agentOf } from "../../../src/domain/principal.ts";
 import { isFinished } from "../../../src/domain/task.ts";

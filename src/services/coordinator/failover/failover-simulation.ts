@@ -6,7 +6,7 @@ import type {
   FailoverSimulation,
   Readiness,
   SimulatedFailover,
-} from "../../../contract/failover-simulation.ts";
+} from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { HeldTask } from "../../../storage/coordinator/held-tasks.ts";

@@ -2,8 +2,9 @@
  * Reassigns the tasks of an agent that ended, is suspect or drains. The work is done in slices. A crash between two
  * slices loses nothing: the job is a stored row, and a reassigned task no longer belongs to the agent.
  */
-import type { DecisionReason } from "../../../contract/decision.ts";
+
 import { TASKS_NAMED } from "../../../contract/incident.ts";
+import type { DecisionReason } from "../../../contract/placement/decision.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { TaskRecord } from "../../../domain/task.ts";

@@ -1,6 +1,7 @@
 /** The record of a decision: what was chosen for a task, and why. */
-import type { Decision, DecisionReason } from "../../../contract/decision.ts";
+
 import { instant } from "../../../contract/instant.ts";
+import type { Decision, DecisionReason } from "../../../contract/placement/decision.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
 import type { Verdict } from "../../../strategies/strategy.ts";
 

@@ -2,7 +2,7 @@
  * Gives tasks to agents: asks the strategy, records the decision, and writes the new attempt. A task that no agent can
  * take becomes pending.
  */
-import type { Decision, DecisionReason } from "../../../contract/decision.ts";
+import type { Decision, DecisionReason } from "../../../contract/placement/decision.ts";
 import { isHeld, type TaskRecord } from "../../../domain/task.ts";
 import { assigned, madePending, resumed } from "../../../domain/task-lifecycle.ts";
 import type { AttemptRow } from "../../../storage/coordinator/attempts.ts";

@@ -1,6 +1,7 @@
 /** Commands of producers and operators: submit, cancel and retry tasks, and set their backups. */
-import type { Decision } from "../../../contract/decision.ts";
+
 import { msOrNull } from "../../../contract/instant.ts";
+import type { Decision } from "../../../contract/placement/decision.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { Placement as PlacementAnswer, Task, TaskSubmission } from "../../../contract/task.ts";
 import { fingerprint } from "../../../domain/fingerprint.ts";

@@ -1,8 +1,8 @@
 /** Simulated failovers and the readiness report on the wire. */
 import * as z from "zod";
-import { Id } from "./common.ts";
+import { Id } from "../common.ts";
+import { TaskStatus } from "../task.ts";
 import { Decision } from "./decision.ts";
-import { TaskStatus } from "./task.ts";
 
 export const FailoverSimulation = z
   .strictObject({

@@ -1,6 +1,6 @@
 /** Placement decisions on the wire: each explains why a task went to an agent, or to none. */
 import * as z from "zod";
-import { Id, Instant, pageOf } from "./common.ts";
+import { Id, Instant, pageOf } from "../common.ts";
 
 export const STRATEGY_NAMES = ["basic", "failover", "backup_agent"] as const;
 export const StrategyName = z.enum(STRATEGY_NAMES);

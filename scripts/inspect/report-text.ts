@@ -91,7 +91,7 @@ function notifierLines(state: NotifierReport, nowMs: number): string[] {
 function messageLines({ outbox, dead_letters, dead_letter_count }: CommonReport): string[] {
   const unnamed = dead_letter_count - dead_letters.length;
   return [
-    `outbox: ${byKind(outbox)}; dead letters: ${dead_letter_count}`,
+    `outbox: ${byKind(outbox)}; ${counted(dead_letter_count, "dead letter")}`,
     ...dead_letters.map(
       ({ receiver, number, type, reason }) => `  ${number} ${type} to ${receiver}: ${reason}`,
     ),

@@ -1,7 +1,6 @@
 /**
- * What a channel is: it takes one notice and says whether it arrived. Which notices are worth
- * sending, and when to try again, is decided before and after it. A channel that is not set up
- * fails for good and says what to set.
+ * A channel makes one attempt to deliver one message and returns the outcome. Which messages are sent and when a failed
+ * one is tried again is decided elsewhere. A channel that is not configured fails for ever and says what to set.
  */
 import type { Config } from "../contract/config.ts";
 import type { ChannelName } from "../contract/notification.ts";
@@ -14,21 +13,27 @@ export type NotificationConfig = Pick<
 >;
 
 export type Delivery =
-  /** `note`: what an operator should know although it arrived, such as a refused recipient. */
+  /** `note`: what an operator should know although the message was delivered, such as a refused recipient. */
   | { readonly isDelivered: true; readonly note: string | null }
   | {
       readonly isDelivered: false;
       /** For operators: one sentence without secrets. */
       readonly error: string;
-      /** Trying again cannot help. */
+      /** Another attempt cannot succeed. */
       readonly isPermanent: boolean;
-      /** How long the receiver asked us to wait, or null. */
+      /** How long the receiver asks us to wait, or null. */
       readonly retryAfterMs: number | null;
-      /** The receiver wants nothing any more (410). */
+      /** The receiver no longer exists (410 Gone). */
       readonly isGone: boolean;
     };
 
-/** What channels ask of their host. */
+/** A message to the mailboxes of active agents: of these groups, or of all (null). */
+export type AgentBroadcast = {
+  readonly groups: readonly string[] | null;
+  readonly content: Record<string, unknown>;
+};
+
+/** What a channel may use. */
 export type ChannelTools = {
   /** With every secret filled in. */
   readonly config: NotificationConfig;
@@ -36,18 +41,17 @@ export type ChannelTools = {
   readonly log: {
     line(level: "info" | "warn" | "error", event: string, fields: Record<string, unknown>): void;
   };
-  /** Puts a message into the boxes of active agents: of these groups, or of all (null). */
-  readonly tellAgents: (groups: readonly string[] | null, content: Record<string, unknown>) => void;
+  readonly broadcast: (broadcast: AgentBroadcast) => void;
   readonly nowMs: number;
   /** Whether http and local addresses may be reached (`ALLOW_LOCAL_TARGETS`). */
   readonly allowLocalTargets: boolean;
-  /** Our own address, `https://host`, or null if it is not known: nothing is sent there. */
+  /** The address of this deployment, to which nothing is sent; null if it is not known. */
   readonly publicUrl: string | null;
 };
 
 export type Channel = {
   readonly name: ChannelName;
-  deliver(notice: NotificationMessage, tools: ChannelTools): Promise<Delivery>;
+  deliver(message: NotificationMessage, tools: ChannelTools): Promise<Delivery>;
 };
 
 export const DELIVERED: Delivery = { isDelivered: true, note: null };

@@ -14,17 +14,17 @@ const AGENTS_NAMED = 10;
 
 export const logChannel: Channel = {
   name: "log",
-  async deliver(notice, { log }) {
-    const { incidents } = notice;
+  async deliver(message, { log }) {
+    const { incidents } = message;
     const sum = (count: (incident: (typeof incidents)[number]) => number) =>
       incidents.reduce((total, incident) => total + count(incident), 0);
-    log.line(notice.status === "resolved" ? "info" : LEVELS[notice.severity], "failure_notification", {
-      notification_id: notice.id,
-      cluster: notice.cluster,
-      kind: notice.kind,
-      status: notice.status,
-      severity: notice.severity,
-      subject: notice.subject,
+    log.line(message.status === "resolved" ? "info" : LEVELS[message.severity], "failure_notification", {
+      notification_id: message.id,
+      cluster: message.cluster,
+      kind: message.kind,
+      status: message.status,
+      severity: message.severity,
+      subject: message.subject,
       dedup_keys: incidents.map((incident) => incident.dedup_key),
       failures: sum((incident) => incident.failures),
       agents_failed: sum((incident) => incident.agents_failed),

@@ -1,4 +1,4 @@
-/** Every channel there is. */
+/** Every channel, by its name in the configuration. */
 import type { ChannelName } from "../contract/notification.ts";
 import type { Channel } from "./channel.ts";
 import { emailChannel } from "./email/email.ts";

@@ -1,9 +1,9 @@
 /**
- * How long a receiver asks us to wait: the header `Retry-After`, seconds or a date (RFC 9110,
- * sections 10.2.3 and 5.6.7). What is not one of these two forms asks for nothing.
+ * How long a receiver asks us to wait: the header `Retry-After`, in seconds or as a date (RFC 9110, sections 10.2.3 and
+ * 5.6.7). Any other value is ignored.
  */
 
-/** Nobody makes us wait longer than a day: the incident would be old news. */
+/** A longer wait is cut to a day: later, the message would be out of date. */
 const MAX_WAIT_MS = 86_400_000;
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -11,7 +11,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 /** "Sun, 06 Nov 1994 08:49:37 GMT". */
 const IMF_DATE =
   /^[A-Z][a-z]{2}, (?<day>\d{2}) (?<month>[A-Z][a-z]{2}) (?<year>\d{4}) (?<hour>\d{2}):(?<minute>\d{2}):(?<second>\d{2}) GMT$/;
-/** "Sunday, 06-Nov-94 08:49:37 GMT": obsolete, yet every recipient must read it. */
+/** "Sunday, 06-Nov-94 08:49:37 GMT": obsolete, but every recipient must accept it. */
 const RFC_850_DATE =
   /^[A-Z][a-z]{5,8}, (?<day>\d{2})-(?<month>[A-Z][a-z]{2})-(?<year>\d{2}) (?<hour>\d{2}):(?<minute>\d{2}):(?<second>\d{2}) GMT$/;
 /** "Sun Nov  6 08:49:37 1994", the form of C's asctime: obsolete too. */

@@ -1,30 +1,28 @@
 /**
- * Filling in the secrets that a configuration names as `${NAME}`, and taking every secret out of
- * what is told about a delivery again.
+ * Fills in the secrets that a configuration names as `${NAME}`, and removes every secret from the outcome of a delivery.
  */
-
 import type { EmailNotificationConfig } from "../contract/config/notification.ts";
 import { literalSecretsOf, secretNamesIn } from "../validation/configuration/secrets.ts";
 import type { NotificationConfig } from "./channel.ts";
 
 export type FilledIn = {
   readonly config: NotificationConfig;
-  /** Names that nothing is known for, by section. */
+  /** Names of secrets that are not set, by section. */
   readonly missing: { readonly email: readonly string[]; readonly webhook: readonly string[] };
   /** Every value that must never be shown. */
   readonly secrets: readonly string[];
 };
 
-/** A secret that another way of sending would need is not missed. */
+/** Keys that the configured provider does not use: their secrets may be missing. */
 const unusedBy = (provider: EmailNotificationConfig["provider"]): (keyof EmailNotificationConfig)[] =>
   provider === "smtp"
     ? ["api_key", "api_base_url"]
     : ["password", ...(provider === "cloudflare" ? (["api_key", "api_base_url"] as const) : [])];
 
-/** What stands where a secret was. */
+/** Replaces a secret. */
 const HIDDEN = "[redacted]";
 
-/** A shorter text would be found in every second word. */
+/** Shorter texts occur in ordinary words. */
 const SHORTEST_HIDDEN_CHARACTERS = 4;
 
 /** @param secret the value of a secret by its name, or null */
@@ -58,7 +56,7 @@ export function fillIn(config: NotificationConfig, secret: (name: string) => str
   };
 }
 
-/** The text without any of the secrets, as they are or as they travel: in base64, in JSON, percent-encoded. */
+/** The text without any of the secrets, also in base64, in JSON and percent-encoded. */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   const forms = secrets
     .filter((secret) => secret.length >= SHORTEST_HIDDEN_CHARACTERS)

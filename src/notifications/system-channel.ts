@@ -1,21 +1,21 @@
 /**
- * The channel `system`: a message in the box of every active agent, or of those in the groups
- * where something failed. The delivery's own event is the entry for the dashboard.
+ * The channel `system`: a message in the mailbox of every active agent, or of those in the groups where something failed.
+ * The dashboard shows the event that each delivery records.
  */
 import { type Channel, DELIVERED } from "./channel.ts";
 
 export const systemChannel: Channel = {
   name: "system",
-  async deliver(notice, { config, tellAgents }) {
-    const affected = notice.incidents.flatMap((incident) => Object.keys(incident.groups));
-    const isForAll = config.failure_notification.system_groups === "all" || notice.kind === "test";
-    tellAgents(isForAll ? null : [...new Set(affected)], {
-      notification_id: notice.id,
-      kind: notice.kind,
-      status: notice.status,
-      severity: notice.severity,
-      summary: notice.subject,
-      incidents: notice.incidents.map((incident) => ({
+  async deliver(message, { config, broadcast }) {
+    const affectedGroups = message.incidents.flatMap((incident) => Object.keys(incident.groups));
+    const isForAll = config.failure_notification.system_groups === "all" || message.kind === "test";
+    const content = {
+      notification_id: message.id,
+      kind: message.kind,
+      status: message.status,
+      severity: message.severity,
+      summary: message.subject,
+      incidents: message.incidents.map((incident) => ({
         dedup_key: incident.dedup_key,
         status: incident.status,
         severity: incident.severity,
@@ -27,7 +27,8 @@ export const systemChannel: Channel = {
         tasks_failed: incident.tasks_failed,
         locks_released: incident.locks_released,
       })),
-    });
+    };
+    broadcast({ groups: isForAll ? null : [...new Set(affectedGroups)], content });
     return DELIVERED;
   },
 };

@@ -1,7 +1,6 @@
 /**
- * How channels reach the world. The host provides it: Durable Objects with `fetch` and sockets,
- * a simulation with a network of its own. Expected failures are values; every call ends within
- * its time, whatever the other side does.
+ * How channels reach other hosts. The host of the service provides them: Durable Objects with `fetch` and sockets, a
+ * simulation with a network of its own. Expected failures are values, and every call ends within its timeout.
  */
 
 export type HttpRequest = {
@@ -11,7 +10,7 @@ export type HttpRequest = {
   readonly body: string;
 };
 
-/** What came back; redirects are not followed. */
+/** The answer; redirects are not followed. */
 export type HttpOutcome =
   | {
       readonly isAnswered: true;
@@ -33,29 +32,31 @@ export type Mail = {
 
 export type SmtpServer = {
   readonly host: string;
-  /** 465 speaks TLS from the first byte; every other port must offer STARTTLS. */
+  /** 465 means TLS from the first byte; with every other port the server must offer STARTTLS. */
   readonly port: number;
-  /** Overrides what the port says: `tls` speaks it from the first byte, `starttls` must offer it. */
+  /** Overrides the port: `tls` from the first byte, `starttls` must be offered. */
   readonly security?: "tls" | "starttls";
-  /** Empty: nobody signs in. */
+  /** Empty: without authentication. */
   readonly username: string;
   readonly password: string;
 };
 
 export type MailOutcome =
   | {
-      readonly isAccepted: true /** Recipients that the server refused, while it took others. */;
+      readonly isAccepted: true;
+      /** Recipients that the server refused, while it took others. */
       readonly refused: readonly string[];
     }
   | {
       readonly isAccepted: false;
-      readonly reason: string /** Trying again cannot help. */;
+      readonly reason: string;
+      /** Another attempt cannot succeed. */
       readonly isPermanent: boolean;
     };
 
 export interface Transports {
   http(request: HttpRequest, timeoutMs: number): Promise<HttpOutcome>;
   smtp(server: SmtpServer, mail: Mail, timeoutMs: number): Promise<MailOutcome>;
-  /** Cloudflare's own mail binding; null where there is none. */
+  /** Cloudflare's mail binding; null if it is not configured. */
   readonly cloudflareMail: ((mail: Mail, timeoutMs: number) => Promise<MailOutcome>) | null;
 }

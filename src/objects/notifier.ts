@@ -5,7 +5,7 @@ import type { NotificationFilter } from "../contract/notification.ts";
 import type { MessageBatch } from "../protocol/message-batch.ts";
 import type { MessageReceiver } from "../protocol/object-calls.ts";
 import { Notifier as Service } from "../services/notifier/notifier.ts";
-import type { NotifierEnvironment } from "../services/notifier/notifier-environment.ts";
+import type { NotifierEnvironment } from "../services/notifier/notifier-context.ts";
 import { baseConfig } from "./bundled-config.ts";
 import { type DurableHost, durableHost, nameOf, runAlarm } from "./durable-host.ts";
 import { type Env, secretOf } from "./env.ts";
@@ -19,7 +19,11 @@ export class Notifier extends DurableObject<Env> implements MessageReceiver {
     super(ctx, env);
     const cluster = nameOf(ctx);
     this.#host = durableHost(ctx, env, cluster);
-    this.#service = new Service(this.#host, environmentOf(env), cluster, baseConfig());
+    this.#service = new Service(this.#host, {
+      environment: environmentOf(env),
+      cluster,
+      base: baseConfig(),
+    });
   }
 
   override alarm(): void {

@@ -1,7 +1,7 @@
 /**
- * The messages that other objects have not acknowledged yet, in order, and the dead letters: messages that
- * a receiver refused for good. Numbers grow but may skip; a sender repeats from its oldest unacknowledged
- * message, so a receiver that applies only numbers above its own mark neither misses nor repeats one.
+ * The messages that other objects have not acknowledged yet, in order, and the dead letters, which a receiver refused for
+ * ever. Numbers grow but may skip; a sender repeats from its oldest unacknowledged message, so a receiver that applies only
+ * numbers above its own mark neither misses nor repeats one.
  */
 import { Counter } from "./counter.ts";
 import { first, type Sql } from "./sql.ts";

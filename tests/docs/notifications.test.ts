@@ -19,9 +19,9 @@ import { defaultConfig } from "../../src/contract/config.ts";
 import { Incident, IncidentEntry } from "../../src/contract/incident.ts";
 import { AgentMessage } from "../../src/contract/message.ts";
 import { Notification, NotificationTestAnswer } from "../../src/contract/notification.ts";
-import type { ChannelTools } from "../../src/notifications/channel.ts";
-import { mailBody } from "../../src/notifications/email/body.ts";
-import { MAIL_APIS } from "../../src/notifications/email/providers/provider.ts";
+import type { AgentBroadcast, ChannelTools } from "../../src/notifications/channel.ts";
+import { mailBody } from "../../src/notifications/email/email-message.ts";
+import { MAIL_APIS } from "../../src/notifications/email/providers/registry.ts";
 import { logChannel } from "../../src/notifications/log-channel.ts";
 import type { NotificationMessage } from "../../src/notifications/notification-message.ts";
 import { systemChannel } from "../../src/notifications/system-channel.ts";
@@ -99,9 +99,9 @@ describe("the messages on the page", () => {
     const shown = z.strictObject(AgentMessage.shape).parse(JSON.parse(block("text", '"message_type"')));
     const { notification_id: id } = shown.content as { notification_id: string };
     const broadcasts: unknown[] = [];
-    const tellAgents = (_: unknown, content: object) =>
+    const broadcast = ({ content }: AgentBroadcast) =>
       void broadcasts.push({ ...content, channel: "system" });
-    await systemChannel.deliver({ ...notice, id }, tools({ tellAgents }));
+    await systemChannel.deliver({ ...notice, id }, tools({ broadcast }));
     expect(broadcasts).toEqual([shown.content]);
   });
 

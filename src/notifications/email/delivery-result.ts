@@ -1,16 +1,15 @@
-/** What became of a mail, from what the other side answered. */
-
+/** Whether a mail was delivered, from the answer of the provider or server. */
 import { DELIVERED, type Delivery, failed } from "../channel.ts";
+import { counted, listed, printable } from "../text.ts";
 import type { HttpOutcome, MailOutcome } from "../transports.ts";
-import { counted, listed, printable } from "../wording.ts";
 
-/** Enough for a provider's own sentence. */
+/** Enough for one sentence of a provider. */
 const MAX_ANSWER_CHARACTERS = 200;
 const MAX_REASON_CHARACTERS = 500;
 
 /**
- * Answers that change without a change of the mail: a wrong key or an unproven sender is mended
- * by an operator, and 409 means that a try before is still at work on this very mail.
+ * Statuses after which the same mail may succeed: an operator can replace a wrong key or verify a sender, and 409 means
+ * that an earlier attempt with this mail has not ended.
  */
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([401, 403, 408, 409, 425, 429]);
 
@@ -19,13 +18,17 @@ const HINTS: Readonly<Record<number, string>> = {
   403: " (may this `email_notification.api_key` send, and for this sender?)",
 };
 
-/** @param retryAfterMs how long the provider asked us to wait, or null */
-export function deliveryByApi(
-  provider: string,
-  outcome: HttpOutcome,
-  retryAfterMs: number | null,
-  refused: readonly string[],
-): Delivery {
+/**
+ * @property retryAfterMs how long the provider asks us to wait, or null
+ * @property refused recipients that the provider does not deliver to
+ */
+export type ApiAnswer = {
+  outcome: HttpOutcome;
+  retryAfterMs: number | null;
+  refused: readonly string[];
+};
+
+export function deliveryByApi(provider: string, { outcome, retryAfterMs, refused }: ApiAnswer): Delivery {
   if (!outcome.isAnswered) {
     return failed(`${provider} did not answer: ${printable(outcome.reason, MAX_REASON_CHARACTERS)}`);
   }
@@ -38,7 +41,7 @@ export function deliveryByApi(
   });
 }
 
-/** @param via whom the mail was given to */
+/** @param via the server or binding that took the mail */
 export function deliveryByMail(via: string, outcome: MailOutcome): Delivery {
   if (outcome.isAccepted) return deliveredBut(outcome.refused);
   return failed(`${via}: ${printable(outcome.reason, MAX_REASON_CHARACTERS)}`, {

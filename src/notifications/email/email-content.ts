@@ -1,23 +1,15 @@
 /**
- * What a mail says, before it becomes text or a page: chapters of sections of short lines. Every
- * line is bounded and printable, and so is their number: a mail that is too long is cut by the
- * receiver, at a place that nobody chose.
+ * The content of a mail before it becomes plain text or HTML: a section for each incident, with parts of short lines. Each
+ * line is bounded and printable, and their number is bounded: a receiver would cut a longer mail at any place.
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
+import { facts } from "../incident-facts.ts";
+import { counts, groupsInWords, headline, timing } from "../incident-summary.ts";
 import type { NotificationMessage } from "../notification-message.ts";
-import {
-  counted,
-  counts,
-  facts,
-  groupsInWords,
-  headline,
-  momentInWords,
-  printable,
-  timing,
-} from "../wording.ts";
+import { counted, momentInWords, printable } from "../text.ts";
 
-/** How a chapter is marked. */
+/** The colour of a section. */
 export type Mark = Severity | "resolved" | "test";
 
 export type EmailPart = { readonly title: string; readonly lines: readonly string[] };
@@ -25,107 +17,107 @@ export type EmailPart = { readonly title: string; readonly lines: readonly strin
 export type EmailSection = {
   readonly headline: string;
   readonly mark: Mark;
-  /** What it comes to, a sentence a line. */
+  /** The incident in numbers, one sentence a line. */
   readonly summary: readonly string[];
-  readonly sections: readonly EmailPart[];
-  /** By which the incident is found again; null where the letter's foot names it. */
+  readonly parts: readonly EmailPart[];
+  /** The key of the incident; null if the foot of the mail has it. */
   readonly dedupKey: string | null;
 };
 
 export type EmailContent = {
-  /** What is ahead when there are several chapters, otherwise empty. */
+  /** The headlines when there are several sections, otherwise empty. */
   readonly contents: readonly string[];
-  readonly chapters: readonly EmailSection[];
-  /** Said when chapters were left out, or null. */
+  readonly sections: readonly EmailSection[];
+  /** Says how many sections are left out; null if none are. */
   readonly omission: string | null;
   /** The dashboard's address, or null. */
   readonly link: string | null;
-  /** What machines and searches go by: the incident, and where the mail comes from. */
+  /** For searches and programs: the incident, and where the mail comes from. */
   readonly foot: readonly string[];
 };
 
-/** Who failed, for what, where its tasks went: the longest line there is has about this many. */
+/** More than the longest line that is made of ids and texts within their bounds. */
 const MAX_LINE_CHARACTERS = 1200;
-/** Lines on moves in one chapter, about: what an eye can still go over. */
+/** Lines about moved tasks in one section, roughly: more are hard to read. */
 const MOVES_SHOWN = 100;
-/** A digest is there for the overview; the dashboard has the rest. */
-const DIGEST = { chapters: 20, contents: 100, entries: 10, moves: 10 };
+/** A digest is an overview; the dashboard has the rest. */
+const DIGEST = { sections: 20, contents: 100, entries: 10, moves: 10 };
 
-export function emailContentOf(notice: NotificationMessage): EmailContent {
-  const frame = { contents: [], omission: null, link: linkOf(notice), foot: [originOf(notice)] };
-  switch (notice.kind) {
+export function emailContentOf(message: NotificationMessage): EmailContent {
+  const frame = { contents: [], omission: null, link: linkOf(message), foot: [originOf(message)] };
+  switch (message.kind) {
     case "test":
-      return { ...frame, chapters: [testChapter(notice)] };
+      return { ...frame, sections: [testSection(message)] };
     case "incident":
       return {
         ...frame,
-        chapters: notice.incidents.map((incident) => ({
-          ...chapterOf(incident, Infinity, MOVES_SHOWN),
+        sections: message.incidents.map((incident) => ({
+          ...sectionOf(incident, Infinity, MOVES_SHOWN),
           dedupKey: null,
         })),
-        foot: [...notice.incidents.map(({ dedup_key }) => line(`Dedup key: ${dedup_key}`)), ...frame.foot],
+        foot: [...message.incidents.map(({ dedup_key }) => line(`Dedup key: ${dedup_key}`)), ...frame.foot],
       };
     case "digest":
-      return { ...frame, ...digestOf(notice.incidents) };
+      return { ...frame, ...digestOf(message.incidents) };
   }
 }
 
-function digestOf(incidents: readonly Incident[]): Pick<EmailContent, "contents" | "chapters" | "omission"> {
+function digestOf(incidents: readonly Incident[]): Pick<EmailContent, "contents" | "sections" | "omission"> {
   const unnamed = incidents.length - DIGEST.contents;
-  const omitted = incidents.length - DIGEST.chapters;
+  const omitted = incidents.length - DIGEST.sections;
   return {
     contents: [
       ...incidents.slice(0, DIGEST.contents).map((incident) => line(headline(incident))),
       ...(unnamed > 0 ? [`and ${unnamed} more`] : []),
     ],
-    chapters: incidents
-      .slice(0, DIGEST.chapters)
-      .map((incident) => chapterOf(incident, DIGEST.entries, DIGEST.moves)),
+    sections: incidents
+      .slice(0, DIGEST.sections)
+      .map((incident) => sectionOf(incident, DIGEST.entries, DIGEST.moves)),
     omission:
       omitted > 0
-        ? `${counted(omitted, "more incident")} without a section here; the dashboard has all.`
+        ? `${counted(omitted, "more incident")} without a section in this mail; the dashboard shows all incidents.`
         : null,
   };
 }
 
-function chapterOf(incident: Incident, maxEntries: number, maxMoves: number): EmailSection {
+function sectionOf(incident: Incident, maxEntries: number, maxMoves: number): EmailSection {
   const { failed, moved, stranded, locks, recovered } = facts(shortened(incident, maxEntries, maxMoves));
   const groups = groupsInWords(incident);
-  const sections = [
+  const parts = [
     { title: "What failed", lines: failed },
     { title: incident.status === "resolved" ? "When" : "Since when", lines: times(incident) },
-    { title: "Who is back", lines: recovered },
+    { title: "Recovered", lines: recovered },
     { title: "What moved where", lines: moved },
-    { title: "What is stranded", lines: stranded },
+    { title: "Tasks without an agent", lines: stranded },
     { title: "Locks", lines: locks === null ? [] : [locks] },
-    // Of the whole incident: what is to be done does not depend on what is shown.
+    // Of the whole incident: the steps do not depend on the entries that are shown.
     { title: "What to do", lines: facts(incident).toDo },
   ];
   return {
     headline: line(headline(incident)),
     mark: incident.status === "resolved" ? "resolved" : incident.severity,
     summary: [counts(incident), ...(groups === null ? [] : [`By group: ${groups}`])].map(sentence),
-    sections: sections
+    parts: parts
       .filter(({ lines }) => lines.length > 0)
       .map(({ title, lines }) => ({ title, lines: lines.map(line) })),
     dedupKey: line(incident.dedup_key),
   };
 }
 
-function testChapter({ cluster }: NotificationMessage): EmailSection {
+function testSection({ cluster }: NotificationMessage): EmailSection {
   return {
     headline: "This is a test. Nothing failed.",
     mark: "test",
     summary: [],
-    sections: [
+    parts: [
       {
         title: "What works",
         lines: [
           line(`Cluster ${cluster} can send mail: its provider, sender and password or key are right`),
-          "The mail reaches you: you are among the recipients, and no filter held it back",
+          "The mail reaches you: you are a recipient, and no filter removed it",
         ],
       },
-      { title: "What to do", lines: ["Nothing. When something fails, you are told like this"] },
+      { title: "What to do", lines: ["Nothing. When something fails, you get a mail like this one"] },
     ],
     dedupKey: null,
   };
@@ -138,7 +130,7 @@ function times(incident: Incident): string[] {
   return [began, `latest change ${momentInWords(incident.updated_at)}`];
 }
 
-/** The same incident with fewer entries and moves; its counts cover what is gone. */
+/** The same incident with fewer entries and moves. Its counts still cover all of them. */
 function shortened(incident: Incident, maxEntries: number, maxMoves: number): Incident {
   const entries = incident.entries.slice(0, maxEntries);
   const movesAnEntry = Math.max(2, Math.floor(maxMoves / Math.max(1, entries.length)));
@@ -149,7 +141,7 @@ function shortened(incident: Incident, maxEntries: number, maxMoves: number): In
   };
 }
 
-/** Nothing but http becomes a link: a mail client may follow whatever it is given. */
+/** Only http addresses become links: a mail client may open any link. */
 function linkOf({ dashboardUrl }: NotificationMessage): string | null {
   if (dashboardUrl === null || !URL.canParse(dashboardUrl)) return null;
   const { protocol, href } = new URL(dashboardUrl);

@@ -1,8 +1,7 @@
 /**
- * The channel `email`: one mail a notice, by SMTP, by Cloudflare's binding or by the HTTP API of a
- * provider, as `email_notification` says. Nothing is sent to a place that the guard refuses.
+ * The channel `email`: sends each message as one mail, by SMTP, by Cloudflare's binding or by the HTTP API of a provider,
+ * as `email_notification` says. Nothing is sent to an address that validation/webhook-target.ts refuses.
  */
-
 import type { EmailNotificationConfig } from "../../contract/config/notification.ts";
 import { refuseHost, refuseTarget } from "../../validation/webhook-target.ts";
 import { type Channel, type ChannelTools, type Delivery, failed } from "../channel.ts";
@@ -11,13 +10,13 @@ import { withoutSecrets } from "../secrets.ts";
 import type { HttpOutcome, HttpRequest, Mail } from "../transports.ts";
 import { deliveryByApi, deliveryByMail } from "./delivery-result.ts";
 import { mailOf } from "./email-message.ts";
-import { MAIL_APIS, type MailApiName } from "./providers/provider.ts";
+import { MAIL_APIS, type MailApiName } from "./providers/registry.ts";
 
 export const emailChannel: Channel = {
   name: "email",
-  async deliver(notice, tools) {
+  async deliver(message, tools) {
     const config = tools.config.email_notification;
-    const written = mailOf(notice, config);
+    const written = mailOf(message, config);
     if (!written.ok) return notSetUp(written.error);
     switch (config.provider) {
       case "smtp":
@@ -25,7 +24,7 @@ export const emailChannel: Channel = {
       case "cloudflare":
         return byCloudflare(written.mail, config, tools);
       default:
-        return byApi(config.provider, written.mail, notice.id, config, tools);
+        return byApi(config.provider, { mail: written.mail, id: message.id, config }, tools);
     }
   },
 };
@@ -58,33 +57,40 @@ async function byCloudflare(
   return deliveryByMail("cloudflare", await transports.cloudflareMail(mail, timeoutMs(config)));
 }
 
+/** @property id the same in all attempts */
+type ApiMail = { mail: Mail; id: string; config: EmailNotificationConfig };
+
 async function byApi(
   name: MailApiName,
-  mail: Mail,
-  id: string,
-  config: EmailNotificationConfig,
+  { mail, id, config }: ApiMail,
   tools: ChannelTools,
 ): Promise<Delivery> {
   const { api_key, api_base_url } = config;
   if (api_key === "") return notSetUp(`set \`email_notification.api_key\` to the key of ${name}`);
-  // What a file or a shell adds to a secret unseen: no header can carry it.
+  // A file or a shell may add characters that nobody sees, and that no header can contain.
   if (!/^[!-~]+$/.test(api_key)) {
-    return notSetUp("`email_notification.api_key` has a space, a line break or a letter that no key has");
+    return notSetUp(
+      "`email_notification.api_key` has a space, a line break or a character outside of ASCII; set the key alone",
+    );
   }
   if (api_base_url !== "" && !URL.canParse(api_base_url)) {
-    return notSetUp("`email_notification.api_base_url` is not an address");
+    return notSetUp(
+      "`email_notification.api_base_url` is not a URL; set one such as https://api.example.com",
+    );
   }
   const api = MAIL_APIS[name];
   const request = api.request(mail, config, id);
   const refusal = refuseTarget(request.url, tools);
   if (refusal !== null) return notSetUp(`\`email_notification.api_base_url\`: ${refusal}`);
   const outcome = withoutKey(await tools.transports.http(request, timeoutMs(config)), request, api_key);
-  const asked = outcome.isAnswered ? retryAfterMs(outcome.retryAfter, tools.nowMs) : null;
-  const refused = outcome.isAnswered ? (api.refused?.(outcome.bodyStart) ?? []) : [];
-  return deliveryByApi(name, outcome, asked, refused);
+  return deliveryByApi(name, {
+    outcome,
+    retryAfterMs: outcome.isAnswered ? retryAfterMs(outcome.retryAfter, tools.nowMs) : null,
+    refused: outcome.isAnswered ? (api.refused?.(outcome.bodyStart) ?? []) : [],
+  });
 }
 
-/** A provider may repeat what it was asked with, and what is shown of its answer is cut: a key is taken out first. */
+/** A provider may repeat the request in its answer. The answer is cut later, so the key is removed here, while it is whole. */
 function withoutKey(outcome: HttpOutcome, { headers }: HttpRequest, apiKey: string): HttpOutcome {
   if (!outcome.isAnswered) return outcome;
   const keys = Object.entries(headers)
@@ -93,7 +99,7 @@ function withoutKey(outcome: HttpOutcome, { headers }: HttpRequest, apiKey: stri
   return { ...outcome, bodyStart: withoutSecrets(outcome.bodyStart, [apiKey, ...keys]) };
 }
 
-/** Only a change of the configuration can help, and after it the message can be redelivered. */
+/** Another attempt cannot succeed before the configuration changes; then the message can be redelivered. */
 function notSetUp(error: string): Delivery {
   return failed(error, { isPermanent: true });
 }

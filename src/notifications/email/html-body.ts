@@ -1,12 +1,11 @@
 /**
- * A letter as an HTML page for mail clients: one column, styles in place, nothing fetched. No text
- * or background colour is set, so that a client's dark mode finds nothing to fight.
+ * The content of a mail as an HTML page for mail clients: one column, inline styles, no external resources. Text and
+ * background have no colour of their own, so that the dark mode of a client works.
  */
-
 import type { EmailContent, EmailPart, EmailSection, Mark } from "./email-content.ts";
 import { type Html, html } from "./html-escape.ts";
 
-/** The bar beside a headline; each can be told from white and from black. */
+/** The bar beside a headline; each colour is visible on white and on black. */
 const COLOURS: Readonly<Record<Mark, string>> = {
   info: "#3b82f6",
   warning: "#d97706",
@@ -27,8 +26,8 @@ const BUTTON =
 const FOOT = "margin:24px 0 0;padding-top:12px;border-top:1px solid #808080;font-size:13px";
 const SMALL = "margin:12px 0;font-size:13px";
 
-export function htmlPage(subject: string, letter: EmailContent): string {
-  const { contents, chapters, omission, link, foot } = letter;
+export function htmlPage(subject: string, content: EmailContent): string {
+  const { contents, sections, omission, link, foot } = content;
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -41,7 +40,7 @@ export function htmlPage(subject: string, letter: EmailContent): string {
 <body style="${BODY}">
 <div style="${COLUMN}">
 ${contents.length === 0 ? "" : contentsOf(contents)}
-${chapters.map(chapterOf)}
+${sections.map(sectionOf)}
 ${omission === null ? "" : html`<p style="${PARAGRAPH}">${omission}</p>`}
 ${link === null ? "" : html`<p style="margin:24px 0"><a href="${link}" style="${BUTTON}">Open the dashboard</a></p>`}
 <div style="${FOOT}">${foot.map((text) => html`<div>${text}</div>\n`)}</div>
@@ -57,15 +56,15 @@ function contentsOf(lines: readonly string[]): Html {
 <ol style="${LIST}">${lines.map(item)}</ol>`;
 }
 
-function chapterOf({ headline, mark, summary, sections, dedupKey }: EmailSection): Html {
+function sectionOf({ headline, mark, summary, parts, dedupKey }: EmailSection): Html {
   return html`<h1 style="${HEADLINE}${COLOURS[mark]}">${headline}</h1>
 ${summary.map((text) => html`<p style="${PARAGRAPH}">${text}</p>\n`)}
-${sections.map(sectionOf)}
+${parts.map(partOf)}
 ${dedupKey === null ? "" : html`<p style="${SMALL}">Dedup key: ${dedupKey}</p>`}
 `;
 }
 
-function sectionOf({ title, lines }: EmailPart): Html {
+function partOf({ title, lines }: EmailPart): Html {
   return html`<h2 style="${TITLE}">${title}</h2>
 <ul style="${LIST}">${lines.map(item)}</ul>
 `;

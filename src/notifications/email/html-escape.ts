@@ -1,6 +1,6 @@
 /**
- * Markup that cannot be broken out of: what is put into a template is escaped, unless it is markup
- * made here itself. Fit for text and for attributes in double quotes, not for scripts or styles.
+ * HTML templates that escape every value, except markup that was made here. For text and for attributes in double quotes,
+ * not for scripts or styles.
  */
 
 export type Html = { readonly markup: string };

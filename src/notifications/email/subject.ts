@@ -1,18 +1,17 @@
 /**
- * The subject of a mail. It says the same of an incident while it fires and once it is over, save
- * for the tag in front: mail clients leave `[tags]` out (RFC 5256, "base subject") when they gather
- * the mails of a conversation.
+ * The subject of a mail. Only its tag changes while an incident is firing and when it is resolved: mail clients ignore
+ * `[tags]` (RFC 5256, "base subject") when they group mails into a conversation.
  */
 import type { Incident } from "../../contract/incident.ts";
 import type { NotificationMessage } from "../notification-message.ts";
-import { counted, printable } from "../wording.ts";
+import { counted, printable } from "../text.ts";
 
-/** Twice what a phone shows of a subject; longer ones are cut by some clients without a sign. */
+/** Twice what a phone shows of a subject. Some clients cut longer ones without a sign. */
 const MAX_SUBJECT_CHARACTERS = 150;
 
 /** One line without control characters. */
-export function subjectOf(notice: NotificationMessage): string {
-  return printable(`[${tagOf(notice)}] ${topicOf(notice)}`, MAX_SUBJECT_CHARACTERS);
+export function subjectOf(message: NotificationMessage): string {
+  return printable(`[${tagOf(message)}] ${topicOf(message)}`, MAX_SUBJECT_CHARACTERS);
 }
 
 function tagOf({ kind, status, severity }: NotificationMessage): string {
@@ -30,7 +29,7 @@ function topicOf({ kind, cluster, incidents, severity, status }: NotificationMes
   return `${whatFailed(incident)} in cluster ${cluster}`;
 }
 
-/** One agent is named, several are counted: what is gone again counts on. */
+/** One agent is named, several are counted, recovered ones included. */
 function whatFailed(incident: Incident): string {
   const { agents_failed, failed_task_entries, failures, entries } = incident;
   if (agents_failed === 0 && failed_task_entries === 0) return counted(failures, "failure");

@@ -1,18 +1,18 @@
-/** A letter as plain text, in lines that a terminal, a watch and a quote in a reply can hold. */
+/** The content of a mail as plain text, in lines short enough for terminals and for quotes in replies. */
 import type { EmailContent, EmailPart, EmailSection } from "./email-content.ts";
 
-/** RFC 5322 asks for at most 78; a reply or two still fits. */
+/** RFC 5322 asks for at most 78: this leaves room for the marks of two replies. */
 const LINE_CHARACTERS = 72;
 
-/** Addresses, ids and keys, also at the end of a sentence: they stay whole, so that they can be copied. */
+/** Addresses, ids and keys, also at the end of a sentence: they are not broken, so that they can be copied. */
 const COPIED = /^\(?(?:https?:\/\/\S+|[A-Za-z0-9][A-Za-z0-9._:/-]{0,255})[),;]*$/;
 
-export function plainText(letter: EmailContent): string {
-  const { contents, chapters, omission, link, foot } = letter;
+export function plainText(content: EmailContent): string {
+  const { contents, sections, omission, link, foot } = content;
   const isNumbered = contents.length > 0;
   const blocks = [
     ...(isNumbered ? [listOf("In this mail", contents, numbered)] : []),
-    ...chapters.flatMap((chapter, at) => chapterBlocks(chapter, isNumbered ? `${at + 1}. ` : "")),
+    ...sections.flatMap((section, at) => sectionBlocks(section, isNumbered ? `${at + 1}. ` : "")),
     ...(omission === null ? [] : [wrapped(omission)]),
     ...(link === null ? [] : [`Dashboard: ${link}`]),
     foot.map((text) => wrapped(text)).join("\n"),
@@ -20,13 +20,13 @@ export function plainText(letter: EmailContent): string {
   return `${blocks.join("\n\n")}\n`;
 }
 
-function chapterBlocks({ headline, summary, sections, dedupKey }: EmailSection, number: string): string[] {
+function sectionBlocks({ headline, summary, parts, dedupKey }: EmailSection, number: string): string[] {
   const title = wrapped(headline, number);
   const rule = number === "" ? "" : `\n${"=".repeat(LINE_CHARACTERS)}`;
   return [
     `${title}${rule}`,
     ...(summary.length === 0 ? [] : [summary.map((text) => wrapped(text)).join("\n")]),
-    ...sections.map((section: EmailPart) => listOf(section.title, section.lines, () => "- ")),
+    ...parts.map((part: EmailPart) => listOf(part.title, part.lines, () => "- ")),
     ...(dedupKey === null ? [] : [wrapped(`Dedup key: ${dedupKey}`)]),
   ];
 }
@@ -37,7 +37,7 @@ function listOf(title: string, lines: readonly string[], lead: (at: number) => s
 
 const numbered = (at: number) => `${at + 1}. `;
 
-/** Lines of `text`, all but the first set in: no text of an agent begins a line, where a title would. */
+/** Breaks `text` into lines and indents all but the first, so that no text of an agent looks like a title. */
 function wrapped(text: string, lead = ""): string {
   const indent = " ".repeat(Math.max(2, lead.length));
   const widthCharacters = LINE_CHARACTERS - indent.length;
@@ -54,12 +54,12 @@ function wrapped(text: string, lead = ""): string {
   return `${lead}${[...lines, open].join(`\n${indent}`)}`;
 }
 
-/** A word in parts that fit: some languages write no spaces. */
+/** A long word in parts that fit: some languages write no spaces. */
 function pieces(word: string, widthCharacters: number): string[] {
   if (word.length <= widthCharacters || COPIED.test(word)) return [word];
   const parts: string[] = [];
   let open = "";
-  // By character, not by unit: none is cut in half.
+  // By character, not by UTF-16 unit, so that none is cut in half.
   for (const character of word) {
     if (open.length + character.length > widthCharacters) {
       parts.push(open);

@@ -1,38 +1,35 @@
-/**
- * A notice as a CloudEvents 1.0 event in structured JSON: the preset for programs. Text of agents is
- * data in it and stays as it is.
- */
+/** The preset for programs: a message as a CloudEvents 1.0 event in structured JSON. Text of agents is not changed. */
 import type { Incident } from "../../contract/incident.ts";
 import type { NotificationMessage } from "../notification-message.ts";
 import type { Preset } from "./preset.ts";
 
-/** Incidents that one event carries; a count covers the rest. */
+/** Incidents in one event; beyond these, only their number. */
 export const MAX_INCIDENTS = 50;
 
 export const cloudEventPreset: Preset = {
   defaultUrl: null,
   missing: () => null,
-  bodies: (notice) => [cloudEvent(notice)],
+  bodies: (message) => [cloudEvent(message)],
 };
 
-export function cloudEvent(notice: NotificationMessage) {
-  const { incidents } = notice;
-  const about = notice.kind === "digest" ? null : (incidents[0] ?? null);
+export function cloudEvent(message: NotificationMessage) {
+  const { incidents } = message;
+  const about = message.kind === "digest" ? null : (incidents[0] ?? null);
   return {
     specversion: "1.0",
-    id: notice.id,
-    source: `/v1/clusters/${notice.cluster}`,
-    type: typeOf(notice),
+    id: message.id,
+    source: `/v1/clusters/${message.cluster}`,
+    type: typeOf(message),
     ...(about === null ? {} : { subject: about.dedup_key }),
-    time: notice.at,
+    time: message.at,
     datacontenttype: "application/json",
     data: {
-      kind: notice.kind,
-      status: notice.status,
-      severity: notice.severity,
-      summary: notice.subject,
-      ...(notice.kind === "digest" ? several(incidents) : { incident: about }),
-      dashboard_url: notice.dashboardUrl,
+      kind: message.kind,
+      status: message.status,
+      severity: message.severity,
+      summary: message.subject,
+      ...(message.kind === "digest" ? several(incidents) : { incident: about }),
+      dashboard_url: message.dashboardUrl,
     },
   };
 }

@@ -1,14 +1,16 @@
 /**
- * A notice for a webhook of Discord: one embed, coloured by how grave it is. Whatever agents wrote is
- * escaped, so that it makes no link, and `allowed_mentions` lets nobody be called.
+ * A message for a webhook of Discord: one embed, coloured by severity. Text of agents is escaped, so that it makes no
+ * links, and `allowed_mentions` prevents mentions.
  *
  * https://docs.discord.com/developers/resources/webhook#execute-webhook
  * https://docs.discord.com/developers/resources/message#embed-object-embed-limits
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
+import { sections, TEST_NOTE } from "../incident-facts.ts";
+import { counts, headline, overview, timing } from "../incident-summary.ts";
 import type { NotificationMessage } from "../notification-message.ts";
-import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
+import { counted } from "../text.ts";
 import type { Preset } from "./preset.ts";
 import { escapedWithin, fitted } from "./truncation.ts";
 
@@ -22,7 +24,7 @@ const MAX_DESCRIPTION_CHARACTERS = 900;
 const MAX_FIELD_CHARACTERS = 700;
 const MAX_FOOTER_CHARACTERS = 300;
 
-/** Red to blue for what is on, green for what is over. */
+/** Red to blue for firing incidents, green for resolved ones. */
 const COLOURS: Readonly<Record<Severity, number>> = {
   info: 0x3498db,
   warning: 0xf1c40f,
@@ -34,26 +36,26 @@ const RESOLVED_COLOUR = 0x2ecc71;
 export const discordPreset: Preset = {
   defaultUrl: null,
   missing: () => null,
-  bodies: (notice) => [discordMessage(notice)],
+  bodies: (message) => [discordMessage(message)],
 };
 
-export function discordMessage(notice: NotificationMessage) {
-  const { cluster, kind, incidents, dashboardUrl } = notice;
+export function discordMessage(message: NotificationMessage) {
+  const { cluster, kind, incidents, dashboardUrl } = message;
   const [first] = incidents;
-  const title = kind === "incident" && first !== undefined ? headline(first) : notice.subject;
+  const title = kind === "incident" && first !== undefined ? headline(first) : message.subject;
   const key = kind === "digest" ? undefined : first?.dedup_key;
   return {
     content: "",
     embeds: [
       {
         title: escapedWithin(title, MAX_TITLE_CHARACTERS, escaped) || "Failover",
-        description: descriptionOf(notice),
+        description: descriptionOf(message),
         ...(dashboardUrl === null ? {} : { url: dashboardUrl }),
-        color: notice.status === "resolved" ? RESOLVED_COLOUR : COLOURS[notice.severity],
-        timestamp: notice.at,
+        color: message.status === "resolved" ? RESOLVED_COLOUR : COLOURS[message.severity],
+        timestamp: message.at,
         fields: kind === "digest" || first === undefined ? [] : fieldsOf(first),
         footer: {
-          // Discord reads no markdown in a footer: nothing in it is escaped.
+          // Discord does not read Markdown in a footer, so nothing is escaped there.
           text: escapedWithin(
             [`cluster ${cluster}`, ...(key === undefined ? [] : [key])].join(" · "),
             MAX_FOOTER_CHARACTERS,
@@ -84,7 +86,7 @@ function fieldsOf(incident: Incident) {
   });
 }
 
-/** What Discord's markdown takes for a sign of its own, mentions and masked links among it. */
+/** Escapes the signs of Discord's Markdown, mentions and masked links included. */
 function escaped(text: string): string {
   return text.replace(/[\\*_~`|<>[\]()#@]/g, "\\$&");
 }

@@ -1,14 +1,16 @@
 /**
- * Notices for PagerDuty's Events API v2. An event has one `dedup_key`, so a digest is one event for
- * each of its incidents. A test opens an alert and closes it again: nobody is left with it.
+ * Messages for PagerDuty's Events API v2. An event has one `dedup_key`, so a digest is one event for
+ * each of its incidents. A test opens an alert and resolves it at once.
  *
  * https://developer.pagerduty.com/docs/send-alert-event
  */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import type { Incident } from "../../contract/incident.ts";
 import { fingerprint } from "../../domain/fingerprint.ts";
+import { facts } from "../incident-facts.ts";
+import { counts, groupsInWords, headline, timing } from "../incident-summary.ts";
 import type { NotificationMessage } from "../notification-message.ts";
-import { counts, facts, groupsInWords, headline, printable, timing } from "../wording.ts";
+import { printable } from "../text.ts";
 import type { Preset } from "./preset.ts";
 
 const EVENTS_URL = "https://events.pagerduty.com/v2/enqueue";
@@ -32,45 +34,46 @@ export const pagerDutyPreset: Preset = {
 };
 
 export function pagerDutyEvents(
-  notice: NotificationMessage,
+  message: NotificationMessage,
   config: Pick<WebhookNotificationConfig, "routing_key">,
 ) {
-  return notice.incidents.flatMap((incident) => {
-    if (notice.kind === "test") {
-      return [event(notice, incident, config, "trigger"), event(notice, incident, config, "resolve")];
+  return message.incidents.flatMap((incident) => {
+    if (message.kind === "test") {
+      return (["trigger", "resolve"] as const).map((action) => event({ message, incident, action }, config));
     }
-    return [event(notice, incident, config, incident.status === "firing" ? "trigger" : "resolve")];
+    const action = incident.status === "firing" ? "trigger" : "resolve";
+    return [event({ message, incident, action }, config)];
   });
 }
 
+type EventContent = { message: NotificationMessage; incident: Incident; action: Action };
+
 function event(
-  notice: NotificationMessage,
-  incident: Incident,
+  { message, incident, action }: EventContent,
   { routing_key }: Pick<WebhookNotificationConfig, "routing_key">,
-  action: Action,
 ) {
-  const isTest = notice.kind === "test";
-  const [gravest, ...others] = incident.entries;
+  const isTest = message.kind === "test";
+  const [mostSevere, ...others] = incident.entries;
   const groups = Object.keys(incident.groups);
   return {
     routing_key,
     event_action: action,
     dedup_key: dedupKey(incident.dedup_key),
     payload: {
-      summary: printable(isTest ? notice.subject : headline(incident), MAX_SUMMARY_CHARACTERS) || "Failover",
+      summary: printable(isTest ? message.subject : headline(incident), MAX_SUMMARY_CHARACTERS) || "Failover",
       source: incident.cluster,
       severity: isTest ? "info" : incident.severity,
       timestamp: incident.opened_at,
-      ...(gravest !== undefined && others.length === 0 && incident.entries_omitted === 0
-        ? { component: gravest.task_id ?? gravest.agent_id ?? incident.cluster }
+      ...(mostSevere !== undefined && others.length === 0 && incident.entries_omitted === 0
+        ? { component: mostSevere.task_id ?? mostSevere.agent_id ?? incident.cluster }
         : {}),
       ...(groups.length === 1 ? { group: groups[0] } : {}),
-      ...(gravest === undefined ? {} : { class: printable(gravest.failure_type, 128) }),
+      ...(mostSevere === undefined ? {} : { class: printable(mostSevere.failure_type, 128) }),
       custom_details: detailsOf(incident),
     },
-    ...(notice.dashboardUrl === null
+    ...(message.dashboardUrl === null
       ? {}
-      : { links: [{ href: notice.dashboardUrl, text: "Dashboard" }], client_url: notice.dashboardUrl }),
+      : { links: [{ href: message.dashboardUrl, text: "Dashboard" }], client_url: message.dashboardUrl }),
     client: CLIENT,
   };
 }
@@ -97,7 +100,7 @@ function shortened(lines: readonly string[]): string[] {
   return omitted > 0 ? [...lines.slice(0, MAX_LINES), `… and ${omitted} more`] : [...lines];
 }
 
-/** A key that is too long keeps its beginning; its fingerprint holds it apart from others like it. */
+/** A key that is too long keeps its beginning and gets a fingerprint, so that it stays unique. */
 function dedupKey(key: string): string {
   if (key.length <= MAX_KEY_CHARACTERS) return key;
   const mark = `~${fingerprint(key)}`;

@@ -1,12 +1,15 @@
-/** A shape that a webhook's body can have. */
+/**
+ * A preset shapes the body of a webhook for one kind of receiver. A new one is a file with a `Preset` and a line in
+ * PRESETS of webhook.ts.
+ */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import type { NotificationMessage } from "../notification-message.ts";
 
 export type Preset = {
-  /** Where it goes when no address is set, or null if one must be. */
+  /** The address to send to if none is configured; null if one must be. */
   readonly defaultUrl: string | null;
-  /** What else must be set for this shape, or null if nothing is missing. */
+  /** What else must be configured for this preset; null if nothing is missing. */
   readonly missing: (config: WebhookNotificationConfig) => string | null;
-  /** What is sent, a request each, in this order. */
-  readonly bodies: (notice: NotificationMessage, config: WebhookNotificationConfig) => readonly object[];
+  /** The bodies to send, one request each, in this order. */
+  readonly bodies: (message: NotificationMessage, config: WebhookNotificationConfig) => readonly object[];
 };

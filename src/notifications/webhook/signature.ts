@@ -1,10 +1,9 @@
 /**
- * Signed requests by Standard Webhooks 1.0 (https://www.standardwebhooks.com): a receiver sees who
- * sent what and when, and knows a repeated message by its id. While keys change, a request
- * carries a signature by each.
+ * Signs requests by Standard Webhooks 1.0 (https://www.standardwebhooks.com): a receiver can check the sender, the body and
+ * the time, and recognizes a repeated message by its id. While a key is replaced, a request has a signature by each key.
  */
 
-/** Where a key is in the configuration. */
+/** The names of the keys in the configuration. */
 type KeyName = "secret" | "previous_secret";
 
 export type SigningKeys = Readonly<Record<KeyName, string>>;
@@ -15,13 +14,13 @@ export type Signing =
 
 const PREFIX = "whsec_";
 
-/** The specification asks for 24 to 64; shorter ones are in use, below 16 a key can be guessed. */
+/** The specification asks for 24 to 64. Shorter keys are in use; one below 16 can be guessed. */
 export const MIN_KEY_BYTES = 16;
 
 /**
- * The headers of one try. Without a key they carry id and time alone, by which a receiver still
- * knows a repeated message.
- * @param message `timestampSeconds`: of this try, since the epoch
+ * The headers of one attempt. Without a key these are the id and the time, so that a receiver still recognizes a repeated
+ * message.
+ * @param message `timestampSeconds`: of this attempt, since the epoch
  */
 export async function signedHeaders(message: {
   id: string;
@@ -59,7 +58,7 @@ async function hmacBase64(keyMaterial: Uint8Array<ArrayBuffer>, content: string)
 function keyBytes(secret: string): Uint8Array<ArrayBuffer> | null {
   const base64 = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;
   const digits = base64.replace(/={0,2}$/, "");
-  // One digit alone holds no byte: `atob` would throw.
+  // A single last digit is no whole byte: `atob` would throw.
   if (!/^[A-Za-z0-9+/]+$/.test(digits) || digits.length % 4 === 1) return null;
   const bytes = Uint8Array.from(atob(digits), (character) => character.charCodeAt(0));
   return bytes.length >= MIN_KEY_BYTES ? bytes : null;

@@ -1,14 +1,16 @@
 /**
- * A notice for an incoming webhook of Slack: Block Kit with a text for notifications and old clients.
- * Whatever agents wrote is escaped and `verbatim`: it makes no link and calls nobody.
+ * A message for an incoming webhook of Slack: Block Kit, with a text for push notifications and old clients.
+ * Text of agents is escaped and `verbatim`: it makes no links and mentions nobody.
  *
  * https://docs.slack.dev/reference/block-kit/blocks
  * https://docs.slack.dev/messaging/formatting-message-text
  */
 import type { Severity } from "../../contract/failure.ts";
 import type { Incident } from "../../contract/incident.ts";
+import { sections, TEST_NOTE } from "../incident-facts.ts";
+import { counts, headline, overview, timing } from "../incident-summary.ts";
 import type { NotificationMessage } from "../notification-message.ts";
-import { counted, counts, headline, overview, sections, TEST_NOTE, timing } from "../wording.ts";
+import { counted } from "../text.ts";
 import type { Preset } from "./preset.ts";
 import { escapedWithin, fitted } from "./truncation.ts";
 
@@ -24,7 +26,7 @@ const INCIDENTS_SHOWN = 15;
 const MAX_CONTEXT_CHARACTERS = 400;
 /** An address of the configuration has at most 2048. */
 const MAX_LINK_CHARACTERS = 2200;
-/** The text of a notification; screens show far less. */
+/** The text of a push notification; screens show less. */
 const MAX_TEXT_CHARACTERS = 1000;
 
 type Block =
@@ -33,28 +35,28 @@ type Block =
   | { type: "context"; elements: Mrkdwn[] };
 type Mrkdwn = { type: "mrkdwn"; text: string; verbatim: boolean };
 
-/** A message of Slack has no colour of its own. */
+/** A message in Slack has no colour. */
 const SIGNS: Readonly<Record<Severity, string>> = { info: "🔵", warning: "🟡", error: "🟠", critical: "🔴" };
 const RESOLVED_SIGN = "🟢";
 
 export const slackPreset: Preset = {
   defaultUrl: null,
   missing: () => null,
-  bodies: (notice) => [slackMessage(notice)],
+  bodies: (message) => [slackMessage(message)],
 };
 
-export function slackMessage(notice: NotificationMessage) {
-  const [first] = notice.incidents;
-  const isOne = notice.kind === "incident" && first !== undefined;
-  const title = isOne ? headline(first) : notice.subject;
-  const sign = notice.status === "resolved" ? RESOLVED_SIGN : SIGNS[notice.severity];
+export function slackMessage(message: NotificationMessage) {
+  const [first] = message.incidents;
+  const isOne = message.kind === "incident" && first !== undefined;
+  const title = isOne ? headline(first) : message.subject;
+  const sign = message.status === "resolved" ? RESOLVED_SIGN : SIGNS[message.severity];
   return {
     text: fitted(
-      [title, ...(isOne ? [timing(first)] : notice.incidents.map(headline))],
+      [title, ...(isOne ? [timing(first)] : message.incidents.map(headline))],
       MAX_TEXT_CHARACTERS,
       escaped,
     ),
-    blocks: [header(`${sign} ${title}`), ...contentOf(notice), context(notice)],
+    blocks: [header(`${sign} ${title}`), ...contentOf(message), context(message)],
   };
 }
 
@@ -127,7 +129,7 @@ function mrkdwn(text: string): Mrkdwn {
   return { type: "mrkdwn", text, verbatim: true };
 }
 
-/** `<` and `>` are how Slack writes mentions and links. A bare `@here` counts where names are linked. */
+/** Slack writes mentions and links with `<` and `>`. A plain `@here` is a mention where names are linked. */
 function escaped(text: string): string {
   return text
     .replaceAll("&", "&amp;")
@@ -136,7 +138,7 @@ function escaped(text: string): string {
     .replace(/@(?=channel|here|everyone)/gi, "@\u2060");
 }
 
-/** A star in it would end the bold text. */
+/** An asterisk would end the bold text. */
 function inBold(text: string): string {
   return escaped(text.replaceAll("*", ""));
 }

@@ -1,27 +1,27 @@
 /**
- * Lines of text cut to what a receiver takes. Escaping makes text longer, so it is cut before
- * and measured after; nothing is ever cut in the middle of an escape.
+ * Cuts text to the limits of a receiver. Escaping makes text longer, so a text is cut before it is escaped and measured
+ * afterwards: no escape is cut in the middle.
  */
-import { printable } from "../wording.ts";
+import { printable } from "../text.ts";
 
 export type Escape = (text: string) => string;
 
 /** The longest escape of one character: `&amp;` for `&`. */
 const MAX_ESCAPE_CHARACTERS = 5;
 
-/** `text` in one line, escaped, with at most `maxCharacters` in the end. */
+/** `text` as one line, escaped, of at most `maxCharacters` after escaping. */
 export function escapedWithin(text: string, maxCharacters: number, asShown: Escape): string {
-  let room = Math.min(maxCharacters, text.length);
-  while (room > 0) {
-    const escaped = asShown(printable(text, room));
+  let length = Math.min(maxCharacters, text.length);
+  while (length > 0) {
+    const escaped = asShown(printable(text, length));
     const excess = escaped.length - maxCharacters;
     if (excess <= 0) return escaped;
-    room -= Math.ceil(excess / MAX_ESCAPE_CHARACTERS);
+    length -= Math.ceil(excess / MAX_ESCAPE_CHARACTERS);
   }
   return "";
 }
 
-/** As many of the lines as fit into `maxCharacters`, and how many are left out. */
+/** As many of the lines as `maxCharacters` allow, and how many are left out. */
 export function fitted(lines: readonly string[], maxCharacters: number, asShown: Escape): string {
   const [first, ...others] = lines;
   if (first === undefined) return "";

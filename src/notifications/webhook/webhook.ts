@@ -1,17 +1,29 @@
 /**
- * The channel `webhook`: a signed HTTP request, or several where the receiver takes one thing a
- * request. Delivered is what was answered with 2xx; a redirect is not followed. An error tells the
- * status at most: addresses, headers and answers may hold secrets.
+ * The channel `webhook`: a signed HTTP request, or several if the receiver takes one event in a request. An answer 2xx
+ * means delivered; redirects are not followed. An error contains the status at most: addresses, headers and answers may
+ * contain secrets.
  */
 import type { WebhookNotificationConfig } from "../../contract/config/notification.ts";
 import { refuseTarget } from "../../validation/webhook-target.ts";
 import { type Channel, DELIVERED, type Delivery, failed } from "../channel.ts";
 import { retryAfterMs } from "../retry-after.ts";
 import { withoutSecrets } from "../secrets.ts";
+import { printable } from "../text.ts";
 import type { HttpOutcome, HttpRequest } from "../transports.ts";
-import { printable } from "../wording.ts";
-import { PRESETS } from "./presets.ts";
+import { cloudEventPreset } from "./cloud-event.ts";
+import { discordPreset } from "./discord.ts";
+import { pagerDutyPreset } from "./pagerduty.ts";
+import type { Preset } from "./preset.ts";
 import { signedHeaders } from "./signature.ts";
+import { slackPreset } from "./slack.ts";
+
+/** By the name in the configuration. */
+const PRESETS: Readonly<Record<WebhookNotificationConfig["preset"], Preset>> = {
+  cloudevents: cloudEventPreset,
+  slack: slackPreset,
+  discord: discordPreset,
+  pagerduty: pagerDutyPreset,
+};
 
 const DEFAULT_HEADERS = { "content-type": "application/json", "user-agent": "failover-coordinator" };
 const KEY_FORM = 'it must be "whsec_" and the base64 of 24 to 64 bytes';
@@ -19,12 +31,14 @@ const MAX_REASON_CHARACTERS = 200;
 
 export const webhookChannel: Channel = {
   name: "webhook",
-  async deliver(notice, { config, transports, nowMs, allowLocalTargets, publicUrl }) {
+  async deliver(message, { config, transports, nowMs, allowLocalTargets, publicUrl }) {
     const webhook = config.webhook_notification;
     const preset = PRESETS[webhook.preset];
     const url = webhook.url === "" ? preset.defaultUrl : webhook.url;
     if (url === null) {
-      return failed("webhook_notification.url is empty: set where to send to", { isPermanent: true });
+      return failed("webhook_notification.url is empty: set the address of the receiver", {
+        isPermanent: true,
+      });
     }
     const missing = preset.missing(webhook);
     if (missing !== null) return failed(missing, { isPermanent: true });
@@ -34,22 +48,22 @@ export const webhookChannel: Channel = {
     }
     const unsendable = Object.entries(configuredHeaders(webhook)).find(([, value]) => !SENDABLE.test(value));
     if (unsendable !== undefined) {
-      const error = `webhook_notification.headers.${unsendable[0]} holds what no header can carry: Latin-1 text alone, in one line`;
+      const error = `webhook_notification.headers.${unsendable[0]} is not a valid header value: use Latin-1 characters in one line`;
       return failed(error, { isPermanent: true });
     }
-    const bodies = preset.bodies(notice, webhook);
+    const bodies = preset.bodies(message, webhook);
     let result: Delivery = DELIVERED;
     for (const [index, content] of bodies.entries()) {
       const body = JSON.stringify(content);
       const signing = await signedHeaders({
-        // Each request is a message of its own to its receiver, with the same id at every try.
-        id: index === 0 ? notice.id : `${notice.id}-${index + 1}`,
+        // Each request is a message of its own for the receiver, with the same id in every attempt.
+        id: index === 0 ? message.id : `${message.id}-${index + 1}`,
         timestampSeconds: Math.floor(nowMs / 1000),
         body,
         secrets: webhook,
       });
       if (!signing.isSigned) {
-        return failed(`webhook_notification.${signing.unusableKey} is not usable as a key: ${KEY_FORM}`, {
+        return failed(`webhook_notification.${signing.unusableKey} is not a valid key: ${KEY_FORM}`, {
           isPermanent: true,
         });
       }
@@ -66,15 +80,15 @@ export const webhookChannel: Channel = {
   },
 };
 
-/** What `fetch` can send as a header; a secret that was filled in may be anything. */
+/** The header values that `fetch` can send; a secret that was filled in may have any characters. */
 const SENDABLE = /^[ -~\u00a0-\u00ff]*$/;
 
-/** What one body did wrong must not keep the others from arriving; whatever else will meet them too. */
+/** Whether the other bodies may still be delivered. After any other failure they would fail too. */
 function isAboutThisBody(outcome: HttpOutcome): boolean {
   return outcome.isAnswered && [400, 413, 422].includes(outcome.status);
 }
 
-/** By names in lower case; the headers that sign the request are ours alone. */
+/** With names in lower case, and without the headers that only the signature may set. */
 function configuredHeaders({ headers }: WebhookNotificationConfig): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers)
@@ -88,7 +102,7 @@ function deliveryOf(outcome: HttpOutcome, config: WebhookNotificationConfig, now
   const { status } = outcome;
   if (status >= 200 && status < 300) return DELIVERED;
   if (status === 410) {
-    return failed("answered 410: the receiver wants nothing any more", { isPermanent: true, isGone: true });
+    return failed("answered 410 Gone: the receiver no longer exists", { isPermanent: true, isGone: true });
   }
   const wait = { retryAfterMs: retryAfterMs(outcome.retryAfter, nowMs) };
   if (status >= 300 && status < 400) {
@@ -97,7 +111,7 @@ function deliveryOf(outcome: HttpOutcome, config: WebhookNotificationConfig, now
   return failed(`answered ${status}`, wait);
 }
 
-/** Why nothing was answered, without what the configuration keeps to itself. */
+/** Why there was no answer, without the secrets of the configuration. */
 function reasonOf(
   reason: string,
   { url, headers, secret, previous_secret, routing_key }: WebhookNotificationConfig,
@@ -106,7 +120,7 @@ function reasonOf(
   return printable(withoutSecrets(reason, hidden), MAX_REASON_CHARACTERS) || "no answer";
 }
 
-/** An address as it was written and as it is sent; its path alone can be the secret. */
+/** A URL as it was written and as it is sent; its path alone may be the secret. */
 function formsOf(url: string): string[] {
   if (!URL.canParse(url)) return [url];
   const { href, pathname, search } = new URL(url);

@@ -1,10 +1,6 @@
-/**
- * The incidents of a cluster: which one a failure joins, and what became of those in it. Open
- * incidents are mirrored in memory and written through.
- */
+/** Groups failures: which incident a failure joins, and how the entries of incidents end. */
 import { type Failure, isAtLeast } from "../../contract/failure.ts";
 import type { TaskMove } from "../../contract/incident.ts";
-import type { ChannelName } from "../../contract/notification.ts";
 import {
   type IncidentRecord,
   opened,
@@ -13,100 +9,76 @@ import {
   withFailure,
   withOutcome,
 } from "../../domain/incident/incident.ts";
-import type { FailureSubject } from "../../domain/incident/incident-entry.ts";
 import {
   type EntryEnding,
   type EntryRecord,
   ended,
   entryKey,
   entryOf,
+  type FailureSubject,
   failedAgain,
   withFailover,
   withStranded,
 } from "../../domain/incident/incident-entry.ts";
-import {
-  gatheringUntilMs,
-  type LastSent,
-  rejoinsUntilMs,
-} from "../../domain/incident/notification-timing.ts";
+import { gatheringUntilMs, rejoinsUntilMs } from "../../domain/incident/notification-timing.ts";
 import type { NotifierContext } from "./notifier-context.ts";
+import type { OpenIncidents } from "./open-incidents.ts";
 
-/** Incidents that are open at a time; beyond it failures join the newest. A digest lists them all. */
+/** Incidents that are open at a time; beyond these, failures join the newest. One digest can list them all. */
 const OPEN_LIMIT = 50;
 
-/** Entries of one incident: as many as a cluster has agents. Beyond it failures are only counted. */
+/** Entries of one incident: as many as a cluster has agents. Beyond these, failures are only counted. */
 const ENTRY_LIMIT = 20_000;
 
-/** An agent that was not heard of for this long does not come back: its entry ends by itself. */
+/** An agent without a sign of life for this long does not return: its entry ends by itself. */
 const AGENT_EXPIRY_MS = 7 * 86_400_000;
 
 /** Entries that end by themselves in one alarm at most. */
 const EXPIRY_SLICE = 200;
 
+type Needs = Pick<NotifierContext, "coveredFailures" | "entries" | "host" | "settings">;
+
+/** How an entry ends, and when that happened. */
+type Ending = { by: EntryEnding; atMs: number };
+
+/** An entry of an open incident. */
+type OpenEntry = { incident: IncidentRecord; entry: EntryRecord };
+
 export class IncidentGrouper {
-  readonly #context: NotifierContext;
-  /** Oldest first. */
-  #open = new Map<string, IncidentRecord>();
-  #tellings = new Map<string, Map<ChannelName, LastSent>>();
+  readonly #context: Needs;
+  readonly #open: OpenIncidents;
   #earliestExpiryMs: number | null = null;
 
-  constructor(context: NotifierContext) {
+  constructor(context: Needs, open: OpenIncidents) {
     this.#context = context;
+    this.#open = open;
   }
 
   load(): void {
-    const { incidents } = this.#context;
-    this.#open = new Map(incidents.open().map((incident) => [incident.id, incident]));
-    this.#tellings = new Map([...this.#open.keys()].map((id) => [id, incidents.lastSentOf(id)]));
-    this.#earliestExpiryMs = incidents.earliestExpiryMs();
-  }
-
-  /** Those that are not closed, oldest first. */
-  open(): IterableIterator<IncidentRecord> {
-    return this.#open.values();
-  }
-
-  lastSent(incidentId: string, channel: ChannelName): LastSent | null {
-    return this.#tellings.get(incidentId)?.get(channel) ?? null;
+    this.#earliestExpiryMs = this.#context.entries.earliestExpiryMs();
   }
 
   nextExpiryMs(): number | null {
     return this.#earliestExpiryMs;
   }
 
-  /** A failure worth telling joins an incident, or opens one. */
-  failureNoted(failure: Failure, about: FailureSubject | undefined, nowMs: number): void {
-    const { enabled, min_severity } = this.#context.config.failure_notification;
+  /** A failure that is severe enough joins an incident, or opens one. */
+  failureRecorded(failure: Failure, about: FailureSubject | undefined, nowMs: number): void {
+    const { enabled, min_severity } = this.#context.settings.config.failure_notification;
     if (!enabled || !isAtLeast(failure.severity, min_severity)) return;
-    if (about !== undefined && "causedBy" in about && this.#followsFrom(failure, about, nowMs)) return;
+    if (about !== undefined && "causedBy" in about && this.#joinCause(failure, about, nowMs)) return;
     const key = entryKey(failure, about);
-    const held = this.#holding(key, nowMs);
-    const incident = held?.incident ?? this.#gathering(nowMs) ?? this.#newest(nowMs, failure);
-    this.#context.incidents.cover(failure.id, incident.id, key);
-    const before = held?.entry ?? null;
+    const known = this.#recentEntry(key, nowMs);
+    const incident = known?.incident ?? this.#gathering(nowMs) ?? this.#newIncident(failure, nowMs);
+    this.#context.coveredFailures.save(failure.id, { incidentId: incident.id, key });
+    const before = known?.entry ?? null;
     if (before === null && incident.entries >= ENTRY_LIMIT) {
-      this.#save(withCountedFailure(incident, failure.severity, nowMs));
+      this.#open.save(withCountedFailure(incident, failure.severity, nowMs));
       return;
     }
     const after = before === null ? entryOf(failure, about, nowMs) : failedAgain(before, failure, nowMs);
     this.#saveEntry(incident.id, after);
-    this.#save(withFailure(incident, { before, after }, nowMs));
-  }
-
-  /** @returns whether the failure that it follows from is part of an open incident */
-  #followsFrom(
-    failure: Failure,
-    { causedBy, stranded }: Extract<FailureSubject, { causedBy: string }>,
-    nowMs: number,
-  ): boolean {
-    const cause = this.#coveringEntry(causedBy);
-    if (cause === null) return false;
-    const { incident, entry } = cause;
-    const after = withStranded(entry, failure.severity, stranded);
-    this.#context.incidents.cover(failure.id, incident.id, entry.key);
-    this.#saveEntry(incident.id, after);
-    this.#save(withFailure(incident, { before: entry, after }, nowMs));
-    return true;
+    this.#open.save(withFailure(incident, { before, after }, nowMs));
   }
 
   /** The failover that a failure caused is done. */
@@ -116,111 +88,98 @@ export class IncidentGrouper {
     const { incident, entry } = covering;
     const hadTasks = failure.tasks_reassigned + failure.tasks_pending + failure.tasks_failed > 0;
     this.#saveEntry(incident.id, withFailover(entry, failure, moved));
-    if (hadTasks) this.#save(withOutcome(incident, nowMs));
+    if (hadTasks) this.#open.save(withOutcome(incident, nowMs));
   }
 
-  /** Whoever has that key is back, gone for good, or done with. */
-  recovered(key: string, by: EntryEnding, atMs: number, nowMs: number): void {
-    for (const id of this.#context.incidents.openWithKey(key)) this.#end(id, key, by, atMs, nowMs);
+  /** The agent or task with this key is back, gone for good, or done. */
+  recovered(key: string, ending: Ending, nowMs: number): void {
+    for (const incidentId of this.#context.entries.openIncidentsWith(key)) {
+      this.#end({ incidentId, key }, ending, nowMs);
+    }
   }
 
-  /** Ends entries that nobody has heard of for too long. */
+  /** Ends entries whose agent gave no sign of life for too long, and those of tasks after a while. */
   expire(nowMs: number): void {
     if (this.#earliestExpiryMs === null || this.#earliestExpiryMs > nowMs) return;
-    for (const { incidentId, entry } of this.#context.incidents.expired(nowMs, EXPIRY_SLICE)) {
-      this.#end(incidentId, entry.key, "expired", nowMs, nowMs);
+    for (const expired of this.#context.entries.expired(nowMs, EXPIRY_SLICE)) {
+      this.#end(expired, { by: "expired", atMs: nowMs }, nowMs);
     }
-    this.#earliestExpiryMs = this.#context.incidents.earliestExpiryMs();
+    this.#earliestExpiryMs = this.#context.entries.earliestExpiryMs();
   }
 
-  recordSent(incidentId: string, channel: ChannelName, telling: LastSent): void {
-    this.#context.incidents.saveLastSent(incidentId, channel, telling);
-    this.#tellings.get(incidentId)?.set(channel, telling);
-  }
-
-  /** A message that told of it did not arrive and is given up: it is to be told again. */
-  recordUndelivered(incidentId: string, channel: ChannelName): boolean {
-    const telling = this.#tellings.get(incidentId)?.get(channel);
-    if (telling === undefined) return false;
-    this.recordSent(incidentId, channel, {
-      ...telling,
-      atMs: 0,
-      changes: -1,
-      messages: telling.messages - 1,
-    });
+  /** @returns whether the failure that caused this one is part of an open incident */
+  #joinCause(
+    failure: Failure,
+    { causedBy, stranded }: Extract<FailureSubject, { causedBy: string }>,
+    nowMs: number,
+  ): boolean {
+    const cause = this.#coveringEntry(causedBy);
+    if (cause === null) return false;
+    const { incident, entry } = cause;
+    const after = withStranded(entry, failure.severity, stranded);
+    this.#context.coveredFailures.save(failure.id, { incidentId: incident.id, key: entry.key });
+    this.#saveEntry(incident.id, after);
+    this.#open.save(withFailure(incident, { before: entry, after }, nowMs));
     return true;
   }
 
-  close(incident: IncidentRecord, nowMs: number): void {
-    this.#context.incidents.save({ ...incident, closedAtMs: nowMs });
-    this.#open.delete(incident.id);
-    this.#tellings.delete(incident.id);
-    this.#context.incidents.prune();
+  /** The entry of an open incident that covers a failure. */
+  #coveringEntry(failureId: string): OpenEntry | null {
+    const covering = this.#context.coveredFailures.find(failureId);
+    if (covering === undefined) return null;
+    const incident = this.#open.find(covering.incidentId);
+    const entry = this.#context.entries.find(covering.incidentId, covering.key);
+    return incident === undefined || entry === undefined ? null : { incident, entry };
   }
 
-  /** The entry of an open incident that a failure made, or made worse. */
-  #coveringEntry(failureId: string): { incident: IncidentRecord; entry: EntryRecord } | null {
-    const covering = this.#context.incidents.covering(failureId);
-    const incident = covering === null ? undefined : this.#open.get(covering.incidentId);
-    const entry = covering && this.#context.incidents.entry(covering.incidentId, covering.key);
-    return incident === undefined || !entry ? null : { incident, entry };
-  }
-
-  /** The open incident in which it is down, or was lately. */
-  #holding(key: string, nowMs: number): { incident: IncidentRecord; entry: EntryRecord } | null {
-    for (const id of this.#context.incidents.openWithKey(key)) {
-      const incident = this.#open.get(id);
-      const entry = this.#context.incidents.entry(id, key);
+  /** The entry with this key that has not recovered, or recovered a short while ago. */
+  #recentEntry(key: string, nowMs: number): OpenEntry | null {
+    for (const incidentId of this.#context.entries.openIncidentsWith(key)) {
+      const incident = this.#open.find(incidentId);
+      const entry = this.#context.entries.find(incidentId, key);
       if (incident === undefined || entry === undefined) continue;
-      if (entry.endedAtMs === null || nowMs < rejoinsUntilMs(entry.endedAtMs, this.#context.times)) {
-        return { incident, entry };
-      }
+      const isRecent =
+        entry.endedAtMs === null || nowMs < rejoinsUntilMs(entry.endedAtMs, this.#context.settings.times);
+      if (isRecent) return { incident, entry };
     }
     return null;
   }
 
-  /** The newest incident, if nobody was told of it and it is still to gather more. */
+  /** The newest incident, while it still gathers failures and no channel was sent a message about it. */
   #gathering(nowMs: number): IncidentRecord | undefined {
-    const newest = [...this.#open.values()].at(-1);
-    if (newest === undefined || this.#tellings.get(newest.id)?.size !== 0) return undefined;
-    return nowMs < gatheringUntilMs(newest, this.#context.times) ? newest : undefined;
+    const newest = this.#open.newest();
+    if (newest === undefined || this.#open.isSent(newest.id)) return undefined;
+    return nowMs < gatheringUntilMs(newest, this.#context.settings.times) ? newest : undefined;
   }
 
-  #newest(nowMs: number, failure: Failure): IncidentRecord {
-    const newest = [...this.#open.values()].at(-1);
-    if (newest !== undefined && this.#open.size >= OPEN_LIMIT) return newest;
-    const incident = opened(this.#context.host.randomId(), nowMs, failure.severity);
-    this.#tellings.set(incident.id, new Map());
-    return incident;
+  /** A new incident, or the newest one if there are too many. */
+  #newIncident(failure: Failure, nowMs: number): IncidentRecord {
+    const newest = this.#open.newest();
+    if (newest !== undefined && this.#open.count >= OPEN_LIMIT) return newest;
+    return opened(this.#context.host.randomId(), nowMs, failure.severity);
   }
 
-  #end(incidentId: string, key: string, by: EntryEnding, atMs: number, nowMs: number): void {
-    const incident = this.#open.get(incidentId);
-    const entry = this.#context.incidents.entry(incidentId, key);
+  #end({ incidentId, key }: { incidentId: string; key: string }, { by, atMs }: Ending, nowMs: number): void {
+    const entry = this.#context.entries.find(incidentId, key);
     if (entry === undefined || entry.endedAtMs !== null) return;
     const after = ended(entry, by, atMs);
     this.#saveEntry(incidentId, after);
+    const incident = this.#open.find(incidentId);
     if (incident === undefined) return;
-    this.#save(
-      withEntry(incident, { before: entry, after, calmMs: this.#context.times.groupIntervalMs }, nowMs),
-    );
-  }
-
-  #save(incident: IncidentRecord): void {
-    this.#context.incidents.save(incident);
-    this.#open.set(incident.id, incident);
+    const calmMs = this.#context.settings.times.groupIntervalMs;
+    this.#open.save(withEntry(incident, { before: entry, after, calmMs }, nowMs));
   }
 
   #saveEntry(incidentId: string, entry: EntryRecord): void {
     const expiresAtMs = entry.endedAtMs === null ? entry.lastFailedAtMs + this.#lastsMs(entry) : null;
-    this.#context.incidents.saveEntry(incidentId, entry, expiresAtMs);
+    this.#context.entries.save(incidentId, entry, expiresAtMs);
     if (expiresAtMs === null) return;
     this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
   }
 
-  /** An agent is down until it is back. What failed of a task is news, and news grows old. */
+  /** An agent is inactive until it returns. A failure of a task is news, which is out of date after a while. */
   #lastsMs({ taskId, agentId, failureType }: EntryRecord): number {
     const isOfAgent = taskId === null && agentId !== null && failureType !== "no_suitable_agent";
-    return isOfAgent ? AGENT_EXPIRY_MS : this.#context.times.repeatIntervalMs;
+    return isOfAgent ? AGENT_EXPIRY_MS : this.#context.settings.times.repeatIntervalMs;
   }
 }

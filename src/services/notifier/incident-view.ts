@@ -1,24 +1,26 @@
-/** Incidents as the wire and the messages show them. */
-
+/** Incidents as the API and the messages show them. */
 import { SEVERITIES } from "../../contract/failure.ts";
 import { ENTRIES_SHOWN, type Incident, type IncidentEntry } from "../../contract/incident.ts";
 import { instant, instantOrNull } from "../../contract/instant.ts";
 import { type IncidentRecord, resolvedFromMs, statusAt } from "../../domain/incident/incident.ts";
 import { type EntryRecord, entryStatus } from "../../domain/incident/incident-entry.ts";
-import { counts } from "../../notifications/wording.ts";
+import { counts } from "../../notifications/incident-summary.ts";
 
-/** Groups named in an incident; the most affected first. */
+/** Groups named in an incident, those with the most failures first. */
 const GROUPS_SHOWN = 20;
 
-export type ViewOptions = {
-  cluster: string;
-  /** How long one that flapped must stay up. */
-  calmMs: number;
-  nowMs: number;
-  /** Fewer than the most, where many incidents share a message. */
+/** Shows less than usual, where many incidents share a message. */
+export type ViewLimits = {
   entriesShown?: number;
   /** Tasks named in an entry. */
   tasksNamed?: number;
+};
+
+export type ViewOptions = ViewLimits & {
+  cluster: string;
+  /** How long a flapping agent must stay active before its recovery counts. */
+  calmMs: number;
+  nowMs: number;
 };
 
 export const dedupKeyOf = (cluster: string, incidentId: string) => `${cluster}/${incidentId}`;
@@ -26,14 +28,14 @@ export const dedupKeyOf = (cluster: string, incidentId: string) => `${cluster}/$
 export function incidentView(
   incident: IncidentRecord,
   records: readonly EntryRecord[],
-  showing: ViewOptions,
+  options: ViewOptions,
 ): Incident {
-  const { cluster, nowMs, entriesShown = ENTRIES_SHOWN } = showing;
-  const entries = records.map((record) => entryView(record, showing)).sort(gravestFirst);
+  const { cluster, nowMs, entriesShown = ENTRIES_SHOWN } = options;
+  const entries = records.map((record) => entryView(record, options)).sort(mostSevereFirst);
   const agents = entries.filter((entry) => entry.task_id === null && entry.agent_id !== null);
   const sum = (count: (entry: IncidentEntry) => number) =>
     entries.reduce((total, entry) => total + count(entry), 0);
-  const having = (status: IncidentEntry["status"]) =>
+  const countWith = (status: IncidentEntry["status"]) =>
     agents.filter((agent) => agent.status === status).length;
   const resolvedMs = resolvedFromMs(incident);
   const status = statusAt(incident, nowMs);
@@ -48,8 +50,8 @@ export function incidentView(
     resolved_at: instantOrNull(status === "resolved" ? resolvedMs : null),
     failures: incident.failures,
     agents_failed: agents.length,
-    agents_recovered: having("recovered"),
-    agents_flapping: having("flapping"),
+    agents_recovered: countWith("recovered"),
+    agents_flapping: countWith("flapping"),
     failed_task_entries: entries.filter((entry) => entry.task_id !== null).length,
     groups: groupsOf(agents),
     tasks_reassigned: sum((entry) => entry.tasks_reassigned),
@@ -87,8 +89,8 @@ function entryView(entry: EntryRecord, { calmMs, nowMs, tasksNamed }: ViewOption
   };
 }
 
-/** Those still down before those back, then by severity, then the latest. */
-function gravestFirst(a: IncidentEntry, b: IncidentEntry): number {
+/** Entries that have not recovered come first, then by severity, then the latest failure. */
+function mostSevereFirst(a: IncidentEntry, b: IncidentEntry): number {
   return (
     Number(a.status === "recovered") - Number(b.status === "recovered") ||
     SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity) ||

@@ -1,55 +1,53 @@
 /**
- * What a notifier does: tells people of failures. It is fed by the coordinator's outbox, so that no
- * slow receiver ever delays detection or failover. This class is the door.
+ * Notifies people of failures. The coordinator feeds it through its outbox, so that a slow receiver never delays the
+ * detection of failures or a failover. This class is the entry point; the parts do the work.
  *
  *   coordinator --failure_recorded, agent_recovered, task_settled, configure_notifier--> notifier
  *   notifier --events_recorded, broadcast_requested--> coordinator
  *
- *   Casebook (which incident) --> Teller (who is told what, when) --> Dispatcher (tries, outcomes)
+ *   IncidentGrouper (which incident) --> NotificationScheduler (when) --> NotificationComposer (what)
+ *     --> DeliveryQueue (attempts and retries) --> ChannelSender (one attempt)
  */
 import type { Page } from "../../contract/common.ts";
 import type { Incident, IncidentFilter } from "../../contract/incident.ts";
 import type {
-  ChannelName,
   Notification,
   NotificationFilter,
   NotificationTestResult,
 } from "../../contract/notification.ts";
-import type { Outcome } from "../../contract/problem.ts";
-import { ok, refuse } from "../../contract/problem.ts";
+import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { earliest } from "../../domain/deadlines.ts";
-import { opened } from "../../domain/incident/incident.ts";
 import { agentKey, taskKey } from "../../domain/incident/incident-entry.ts";
-import type { NotificationConfig } from "../../notifications/channel.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage } from "../../protocol/messages.ts";
 import { NOTIFIER_MIGRATIONS } from "../../storage/notifier/schema.ts";
+import { numberCursor, numberOf, pageOf } from "../../storage/page.ts";
 import type { Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
 import { IncidentGrouper } from "./incident-grouper.ts";
 import { dedupKeyOf, incidentView } from "./incident-view.ts";
+import { NotificationComposer } from "./notification-composer.ts";
 import { NotificationScheduler } from "./notification-scheduler.ts";
-import { NotifierContext } from "./notifier-context.ts";
-import type { NotifierEnvironment } from "./notifier-environment.ts";
+import { NotifierContext, type NotifierSetup } from "./notifier-context.ts";
+import { OpenIncidents } from "./open-incidents.ts";
 
 export class Notifier {
   readonly #unit: UnitOfWork;
   readonly #context: NotifierContext;
   readonly #grouper: IncidentGrouper;
   readonly #scheduler: NotificationScheduler;
+  readonly #composer: NotificationComposer;
   readonly #deliveries: DeliveryQueue;
   readonly #inbox: Inbox;
-  readonly #host: Host;
 
-  /** @param base what holds until the coordinator's first word */
-  constructor(host: Host, environment: NotifierEnvironment, cluster: string, base: NotificationConfig) {
-    this.#host = host;
+  constructor(host: Host, setup: NotifierSetup) {
     this.#unit = new UnitOfWork(host, {
       migrations: NOTIFIER_MIGRATIONS,
       load: () => {
-        this.#context.load();
+        context.load();
+        open.load();
         this.#grouper.load();
         this.#deliveries.load();
       },
@@ -58,20 +56,21 @@ export class Notifier {
           this.#scheduler.nextWorkMs(nowMs),
           this.#deliveries.nextWorkMs(nowMs),
           this.#grouper.nextExpiryMs(),
-          this.#context.outbox.nextWorkMs(),
+          context.outbox.nextWorkMs(),
         ),
     });
-    this.#context = new NotifierContext(host, this.#unit, environment, cluster, base);
-    this.#grouper = new IncidentGrouper(this.#context);
-    this.#deliveries = new DeliveryQueue(this.#context, (...superseded) =>
-      this.#scheduler.supersede(...superseded),
-    );
-    this.#scheduler = new NotificationScheduler(this.#context, this.#grouper, this.#deliveries.isInFlight);
+    const context = new NotifierContext(host, this.#unit, setup);
+    const open = new OpenIncidents(context);
+    this.#context = context;
+    this.#grouper = new IncidentGrouper(context, open);
+    this.#deliveries = new DeliveryQueue(context, (...superseded) => this.#composer.supersede(...superseded));
+    this.#composer = new NotificationComposer(context, open, this.#deliveries.isInFlight);
+    this.#scheduler = new NotificationScheduler(context, open, this.#composer);
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => this.#apply(message, nowMs));
   }
 
-  receive(parcel: MessageBatch): Receipt {
-    return this.#inbox.receive(parcel);
+  receive(batch: MessageBatch): Receipt {
+    return this.#inbox.receive(batch);
   }
 
   onAlarm(): void {
@@ -87,48 +86,45 @@ export class Notifier {
   /** The delivery log, newest first. */
   notifications(filter: NotificationFilter, limit: number, cursor: string | null): Page<Notification> {
     return this.#unit.read(() => {
-      const key = this.#keyFor(filter);
-      if (key === undefined) return { items: [], next_cursor: null };
-      const found = this.#context.notifications.list(filter, key, placeOf(cursor), limit + 1);
-      return page(
-        found.map(({ number, notification }) => ({ number, item: notification })),
-        limit,
-      );
+      const dedupKey = this.#dedupKeyFor(filter);
+      if (dedupKey === undefined) return { items: [], next_cursor: null };
+      const found = this.#context.notifications.list({ ...filter, dedupKey }, numberOf(cursor), limit);
+      return pageOf(found, ({ notification }) => notification, numberCursor);
     });
   }
 
   /** Newest first. */
   incidents({ status }: IncidentFilter, limit: number, cursor: string | null): Page<Incident> {
     return this.#unit.read((nowMs) => {
-      const found = this.#context.incidents.list(status ?? null, nowMs, placeOf(cursor), limit + 1);
-      return page(
-        found.map(({ number, incident }) => ({
-          number,
-          item: incidentView(incident, this.#context.incidents.entriesOf(incident.id), {
-            cluster: this.#context.cluster,
-            calmMs: this.#context.times.groupIntervalMs,
-            nowMs,
-          }),
-        })),
-        limit,
+      const { cluster, entries, incidents, settings } = this.#context;
+      const options = { cluster, calmMs: settings.times.groupIntervalMs, nowMs };
+      const found = incidents.list({ status: status ?? null, nowMs }, numberOf(cursor), limit);
+      return pageOf(
+        found,
+        ({ incident }) => incidentView(incident, entries.of(incident.id), options),
+        numberCursor,
       );
     });
   }
 
-  /** Sends a message once more. Resolves when that try is over. */
+  /** Sends a message once more. Resolves when that attempt has ended. */
   async redeliver(id: string): Promise<Outcome<Notification>> {
     const started = this.#deliveries.redeliver(id);
     return started.ok ? ok(await started.value) : started;
   }
 
-  /** Sends a test through every channel that is asked for, and resolves when each try is over. */
+  /** Sends a test on every configured channel. Resolves when each attempt has ended. */
   async test(): Promise<Outcome<NotificationTestResult[]>> {
     const started = this.#unit.commit((nowMs): Outcome<Promise<Notification>[]> => {
-      if (this.#deliveries.isTesting) {
+      if (this.#deliveries.hasRequested) {
         return refuse("invalid_transition", "another test or redelivery is under way; wait for its answer");
       }
-      const { notification_types } = this.#context.config.failure_notification;
-      return ok(notification_types.map((channel) => this.#deliveries.send(this.#postTest(channel, nowMs))));
+      const { notification_types } = this.#context.settings.config.failure_notification;
+      return ok(
+        notification_types.map((channel) =>
+          this.#deliveries.sendNow(this.#composer.composeTest(channel, nowMs)),
+        ),
+      );
     });
     if (!started.ok) return started;
     const notifications = await Promise.all(started.value);
@@ -142,51 +138,34 @@ export class Notifier {
     return ok(results);
   }
 
-  #postTest(channel: ChannelName, nowMs: number): string {
-    const { cluster } = this.#context;
-    const incident = opened(`test-${this.#host.randomId()}`, nowMs, "info");
-    const summary = `test message from cluster ${cluster}`;
-    const shown = incidentView(incident, [], { cluster, calmMs: 0, nowMs });
-    // Nothing is wrong: whoever keeps alerts open by their status closes this one.
-    const view: Incident = { ...shown, summary, resolved_at: shown.opened_at };
-    return this.#scheduler.post(channel, { kind: "test", subject: summary, incidents: [view] }, nowMs);
-  }
-
   #apply(message: OutboxMessage, nowMs: number): string | null {
     switch (message.type) {
       case "configure_notifier":
-        this.#context.configure(message);
+        this.#context.settings.apply(message);
         return null;
       case "failure_recorded":
-        if (message.stage === "recorded") this.#grouper.failureNoted(message.failure, message.about, nowMs);
-        else this.#grouper.failoverDone(message.failure, message.moved ?? [], nowMs);
+        if (message.stage === "recorded") {
+          this.#grouper.failureRecorded(message.failure, message.about, nowMs);
+        } else {
+          this.#grouper.failoverDone(message.failure, message.moved ?? [], nowMs);
+        }
         return null;
       case "agent_recovered":
-        this.#grouper.recovered(agentKey(message.agentId), message.by, message.atMs, nowMs);
+        this.#grouper.recovered(agentKey(message.agentId), { by: message.by, atMs: message.atMs }, nowMs);
         return null;
       case "task_settled":
-        this.#grouper.recovered(taskKey(message.taskId), "task_ended", message.atMs, nowMs);
+        this.#grouper.recovered(taskKey(message.taskId), { by: "task_ended", atMs: message.atMs }, nowMs);
         return null;
       default:
-        return `a notifier knows no message "${message.type}"`;
+        return `a notifier does not handle messages of type "${message.type}"`;
     }
   }
 
-  /** The incident that a filter asks for: null for any, undefined if there is none. */
-  #keyFor({ dedup_key, failure_id }: NotificationFilter): string | null | undefined {
+  /** The incident that a filter names: null for any, undefined if there is none. */
+  #dedupKeyFor({ dedup_key, failure_id }: NotificationFilter): string | null | undefined {
     if (failure_id === undefined) return dedup_key ?? null;
-    const covering = this.#context.incidents.covering(failure_id);
-    const key = covering === null ? undefined : dedupKeyOf(this.#context.cluster, covering.incidentId);
+    const covering = this.#context.coveredFailures.find(failure_id);
+    const key = covering && dedupKeyOf(this.#context.cluster, covering.incidentId);
     return dedup_key === undefined || dedup_key === key ? key : undefined;
   }
-}
-
-const placeOf = (cursor: string | null) => (cursor === null ? null : Number(cursor));
-
-function page<Item>(found: { number: number; item: Item }[], limit: number): Page<Item> {
-  const items = found.slice(0, limit);
-  return {
-    items: items.map(({ item }) => item),
-    next_cursor: found.length > limit ? String(items.at(-1)?.number) : null,
-  };
 }

@@ -1,12 +1,16 @@
-/** The delivery log: one row a message and channel. Bounded. */
+/** The delivery log: one row for each message and channel. Bounded. */
 import type { ChannelName, Notification, NotificationFilter } from "../../contract/notification.ts";
+import { mapSlice, readSlice, type Slice } from "../page.ts";
 import { first, type Sql, twice } from "../sql.ts";
 
-/** Messages kept; the oldest that nothing is to become of any more go first. */
+/** Messages kept; the oldest of those that are not tried again go first. */
 const KEPT = 5000;
 
-/** A message as it is kept: what the log shows, and what is sent, as JSON. */
+/** A message as it is stored: what the log shows, and the content to send, as JSON. */
 export type NotificationRow = { number: number; notification: Notification; message: string };
+
+/** @property dedupKey of the incident that the messages are about; null for any */
+export type NotificationSearch = Pick<NotificationFilter, "state" | "channel"> & { dedupKey: string | null };
 
 type Row = { number: number; notification: string; message: string };
 
@@ -23,26 +27,24 @@ export class NotificationStore {
     this.#sql = sql;
   }
 
-  insert(notification: Notification, message: string, nowMs: number, nextTryAtMs: number): void {
-    this.#sql.all(
+  /** Adds a message that is to be sent at once. */
+  insert(notification: Notification, message: string, nowMs: number): void {
+    const row = first<{ number: number }>(
+      this.#sql,
       `INSERT INTO notifications (id, channel, kind, created_at, state, next_try_at, notification, message)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
       notification.id,
       notification.channel,
       notification.kind,
       nowMs,
       notification.state,
-      nextTryAtMs,
+      nowMs,
       JSON.stringify(notification),
       message,
     );
-    const number = first<{ number: number }>(
-      this.#sql,
-      "SELECT number FROM notifications WHERE id = ?",
-      notification.id,
-    )?.number;
+    if (row === undefined) throw new Error("a notification was stored without a number");
     for (const key of notification.dedup_keys) {
-      this.#sql.all("INSERT INTO notification_incidents (dedup_key, number) VALUES (?, ?)", key, number ?? 0);
+      this.#sql.all("INSERT INTO notification_incidents (dedup_key, number) VALUES (?, ?)", key, row.number);
     }
   }
 
@@ -62,10 +64,10 @@ export class NotificationStore {
       "SELECT number, notification, message FROM notifications WHERE id = ?",
       id,
     );
-    return row === undefined ? undefined : fromRow(row);
+    return row && fromRow(row);
   }
 
-  /** Those of a channel whose try is due, the longest due first. */
+  /** The messages of a channel that are due, the longest due first. */
   due(channel: ChannelName, nowMs: number, limit: number): NotificationRow[] {
     return this.#sql
       .all<Row>(
@@ -78,24 +80,24 @@ export class NotificationStore {
       .map(fromRow);
   }
 
-  /** Whether a try is due on any channel. */
+  /** Whether a message is due on any channel. */
   isAnyDue(nowMs: number): boolean {
     const due = "SELECT 1 FROM notifications WHERE state = 'pending' AND next_try_at <= ? LIMIT 1";
     return this.#sql.all(due, nowMs).length > 0;
   }
 
-  /** The earliest instant after this one at which a try is due. */
+  /** The earliest instant after this one at which a message is due. */
   nextTryAfterMs(nowMs: number): number | null {
     return (
-      first<{ atMs: number | null }>(
+      first<{ at: number | null }>(
         this.#sql,
-        "SELECT min(next_try_at) AS atMs FROM notifications WHERE state = 'pending' AND next_try_at > ?",
+        "SELECT min(next_try_at) AS at FROM notifications WHERE state = 'pending' AND next_try_at > ?",
         nowMs,
-      )?.atMs ?? null
+      )?.at ?? null
     );
   }
 
-  /** Those of a channel that have not arrived and tell of this incident. */
+  /** The messages of a channel about this incident that are not delivered yet. */
   pendingAbout(channel: ChannelName, dedupKey: string): NotificationRow[] {
     return this.#sql
       .all<Row>(
@@ -108,39 +110,42 @@ export class NotificationStore {
       .map(fromRow);
   }
 
-  /** When a channel was sent messages since an instant, oldest first; not tests, nor what gave way. */
-  sentSince(channel: ChannelName, sinceMs: number): number[] {
+  /** When messages of a channel were created since an instant, oldest first; without tests and superseded messages. */
+  createdSince(channel: ChannelName, sinceMs: number): number[] {
     return this.#sql
-      .all<{ atMs: number }>(
-        `SELECT created_at AS atMs FROM notifications
+      .all<{ at: number }>(
+        `SELECT created_at AS at FROM notifications
          WHERE channel = ? AND created_at > ? AND kind <> 'test' AND state <> 'superseded'
          ORDER BY created_at`,
         channel,
         sinceMs,
       )
-      .map((row) => row.atMs);
+      .map((row) => row.at);
   }
 
-  /** Newest first, behind a place in the list. @param dedupKey of the incident they tell of, null for all */
+  /** Newest first, behind a number; without the content to send. */
   list(
-    filter: NotificationFilter,
-    dedupKey: string | null,
+    { state, channel, dedupKey }: NotificationSearch,
     beforeNumber: number | null,
     limit: number,
-  ): NotificationRow[] {
-    return this.#sql
-      .all<Row>(
-        `SELECT number, notification, message FROM notifications
+  ): Slice<Omit<NotificationRow, "message">> {
+    const found = readSlice<Omit<Row, "message">>(limit, (count, last) =>
+      this.#sql.all(
+        `SELECT number, notification FROM notifications
          WHERE number < ? AND (? IS NULL OR state = ?) AND (? IS NULL OR channel = ?)
            AND (? IS NULL OR number IN (SELECT number FROM notification_incidents WHERE dedup_key = ?))
          ORDER BY number DESC LIMIT ?`,
-        beforeNumber ?? Number.MAX_SAFE_INTEGER,
-        ...twice(filter.state),
-        ...twice(filter.channel),
+        last?.number ?? beforeNumber ?? Number.MAX_SAFE_INTEGER,
+        ...twice(state),
+        ...twice(channel),
         ...twice(dedupKey),
-        limit,
-      )
-      .map(fromRow);
+        count,
+      ),
+    );
+    return mapSlice(found, ({ number, notification }) => ({
+      number,
+      notification: JSON.parse(notification) as Notification,
+    }));
   }
 
   prune(): void {
@@ -149,7 +154,7 @@ export class NotificationStore {
       `SELECT number FROM notifications ORDER BY number DESC LIMIT 1 OFFSET ${KEPT}`,
     )?.number;
     if (last === undefined) return;
-    // One that waits for its next try is kept: how many there can be is bounded by their schedule.
+    // A message that waits for a retry is kept: the schedule of retries bounds how many there can be.
     const old = "SELECT number FROM notifications WHERE number <= ? AND state <> 'pending'";
     this.#sql.all(`DELETE FROM notification_incidents WHERE number IN (${old})`, last);
     this.#sql.all(`DELETE FROM notifications WHERE number IN (${old})`, last);

@@ -12,7 +12,7 @@ import { AgentGroup } from "../../../src/services/agent-group/agent-group.ts";
 import { Coordinator } from "../../../src/services/coordinator/coordinator.ts";
 import type { Peers } from "../../../src/services/host.ts";
 import { Notifier } from "../../../src/services/notifier/notifier.ts";
-import type { NotifierEnvironment } from "../../../src/services/notifier/notifier-environment.ts";
+import type { NotifierEnvironment } from "../../../src/services/notifier/notifier-context.ts";
 import { agentPrincipal } from "../principals.ts";
 import type { Fate } from "./node-sql.ts";
 import { SimulatedObject } from "./simulated-object.ts";
@@ -56,7 +56,8 @@ export class SimulatedCluster {
     });
     this.notifier = new SimulatedObject(world, {
       ...this.#common(),
-      create: (host) => new Notifier(host, this.#environment(), "default", config),
+      create: (host) =>
+        new Notifier(host, { environment: this.#environment(), cluster: "default", base: config }),
       onLog: (event, fields) => {
         if (event === "failure_notification") this.logged.push(fields);
       },

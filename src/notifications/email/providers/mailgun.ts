@@ -1,7 +1,7 @@
-/** A mail as the API of Mailgun takes it: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages */
+/** A mail for the API of Mailgun: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages */
 import type { EmailNotificationConfig } from "../../../contract/config/notification.ts";
 import type { HttpRequest, Mail } from "../../transports.ts";
-import { endpoint } from "../endpoint.ts";
+import { endpoint } from "./mail-api.ts";
 
 export function mailgunRequest(mail: Mail, config: EmailNotificationConfig): HttpRequest {
   const domain = config.mailgun_domain || mail.from.slice(mail.from.lastIndexOf("@") + 1);

@@ -1,7 +1,7 @@
-/** A mail as the API of Postmark takes it: https://postmarkapp.com/developer/api/email-api */
+/** A mail for the API of Postmark: https://postmarkapp.com/developer/api/email-api */
 import type { EmailNotificationConfig } from "../../../contract/config/notification.ts";
 import type { HttpRequest, Mail } from "../../transports.ts";
-import { endpoint } from "../endpoint.ts";
+import { endpoint } from "./mail-api.ts";
 
 export function postmarkRequest(mail: Mail, config: EmailNotificationConfig): HttpRequest {
   return {
@@ -23,7 +23,7 @@ export function postmarkRequest(mail: Mail, config: EmailNotificationConfig): Ht
   };
 }
 
-/** Postmark takes a mail although some recipients bounced before, and names those in its answer. */
+/** Postmark takes a mail although some recipients are inactive after a bounce, and names these in its answer. */
 export function postmarkRefused(answer: string): string[] {
   const [, addresses] = /these inactive addresses: ([^"\\]+)/i.exec(answer) ?? [];
   if (addresses === undefined) return [];

@@ -1,9 +1,9 @@
-/** A mail as the API of Resend takes it: https://resend.com/docs/api-reference/emails/send-email */
+/** A mail for the API of Resend: https://resend.com/docs/api-reference/emails/send-email */
 import type { EmailNotificationConfig } from "../../../contract/config/notification.ts";
 import type { HttpRequest, Mail } from "../../transports.ts";
-import { endpoint } from "../endpoint.ts";
+import { endpoint } from "./mail-api.ts";
 
-/** @param id the same over all tries: within 24 hours Resend sends one mail of an id */
+/** @param id the same in all attempts: within 24 hours Resend sends one mail for each id */
 export function resendRequest(mail: Mail, config: EmailNotificationConfig, id: string): HttpRequest {
   return {
     url: endpoint(config.api_base_url || "https://api.resend.com", "/emails"),

@@ -1,7 +1,7 @@
-/** A mail as the API of SendGrid takes it: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send */
+/** A mail for the API of SendGrid: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send */
 import type { EmailNotificationConfig } from "../../../contract/config/notification.ts";
 import type { HttpRequest, Mail } from "../../transports.ts";
-import { endpoint } from "../endpoint.ts";
+import { endpoint } from "./mail-api.ts";
 
 export function sendgridRequest(mail: Mail, config: EmailNotificationConfig): HttpRequest {
   return {
@@ -12,7 +12,7 @@ export function sendgridRequest(mail: Mail, config: EmailNotificationConfig): Ht
       personalizations: [{ to: mail.to.map((email) => ({ email })) }],
       from: { email: mail.from },
       subject: mail.subject,
-      // SendGrid refuses a mail whose plain text is not the first.
+      // SendGrid requires plain text before HTML.
       content: [
         { type: "text/plain", value: mail.text },
         { type: "text/html", value: mail.html },

@@ -69,7 +69,7 @@ class Post {
       },
       transports: this.transports,
       log: { line: () => {} },
-      tellAgents: () => {},
+      broadcast: () => {},
       nowMs: NOW_MS,
       allowLocalTargets: false,
       publicUrl: "https://failover.company.org",

@@ -1,10 +1,10 @@
 /** The requests to email providers, field by field as in their documentation. */
 import { describe, expect, it } from "vitest";
 import { EmailNotificationConfig } from "../../../../src/contract/config/notification.ts";
-import { endpoint } from "../../../../src/notifications/email/endpoint.ts";
+import { endpoint } from "../../../../src/notifications/email/providers/mail-api.ts";
 import { mailgunRequest } from "../../../../src/notifications/email/providers/mailgun.ts";
 import { postmarkRefused, postmarkRequest } from "../../../../src/notifications/email/providers/postmark.ts";
-import { MAIL_APIS } from "../../../../src/notifications/email/providers/provider.ts";
+import { MAIL_APIS } from "../../../../src/notifications/email/providers/registry.ts";
 import { resendRequest } from "../../../../src/notifications/email/providers/resend.ts";
 import { sendgridRequest } from "../../../../src/notifications/email/providers/sendgrid.ts";
 import type { Mail } from "../../../../src/notifications/transports.ts";

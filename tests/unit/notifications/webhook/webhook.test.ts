@@ -45,7 +45,7 @@ function world(
       cloudflareMail: null,
     },
     log: { line: () => {} },
-    tellAgents: () => {},
+    broadcast: () => {},
     nowMs: NOW_MS,
     allowLocalTargets: false,
     publicUrl: "https://coordinator.example",

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Incident, IncidentEntry } from "../../../../src/contract/incident.ts";
-import { mailBody } from "../../../../src/notifications/email/body.ts";
+import { mailBody } from "../../../../src/notifications/email/email-message.ts";
 import { html } from "../../../../src/notifications/email/html-escape.ts";
 import type { NotificationMessage } from "../../../../src/notifications/notification-message.ts";
 
@@ -193,7 +193,7 @@ describe("the text of an email", () => {
       "WHAT FAILED",
       "SINCE WHEN",
       "WHAT MOVED WHERE",
-      "WHAT IS STRANDED",
+      "TASKS WITHOUT AN AGENT",
       "LOCKS",
       "WHAT TO DO",
     ]);
@@ -221,7 +221,7 @@ describe("the text of an email", () => {
 
   it("of a resolved incident says which agents are back, and asks for no action", () => {
     const over = mailBody(resolvedNotice).text;
-    expect(titlesOf(over)).toEqual(["WHEN", "WHO IS BACK", "WHAT MOVED WHERE", "LOCKS"]);
+    expect(titlesOf(over)).toEqual(["WHEN", "RECOVERED", "WHAT MOVED WHERE", "LOCKS"]);
     expect(over).toContain("from 2026-11-22 17:03:11 UTC to 2026-11-22 17:31:00 UTC");
     expect(over).toContain("- planner-1 is back after 25 minutes");
   });
@@ -275,7 +275,7 @@ describe("the text of an email", () => {
     expect(body.text.match(/^- worker-\d+ \(group eu\)/gm)).toHaveLength(50);
     expect(body.text).toContain("- 12 more are not listed here");
     expect(body.text).toContain("18 more tasks of worker-0 moved");
-    expect(body.text).toContain("240 tasks of others moved");
+    expect(body.text).toContain("240 tasks of other agents moved");
     expect(new TextEncoder().encode(body.html).length).toBeLessThan(GMAIL_SHOWS_BYTES);
   });
 
@@ -285,7 +285,7 @@ describe("the text of an email", () => {
     const { text: ofDigest } = mailBody(noticeOf({ kind: "digest", incidents }));
     expect(ofDigest).toContain("101. and 200 more\n");
     expect(ofDigest.match(/^Dedup key: /gm)).toHaveLength(20);
-    expect(ofDigest).toContain("280 more incidents without a section here");
+    expect(ofDigest).toContain("280 more incidents without a section in this mail");
     expect(ofDigest.match(/^- 40 more are not listed here$/gm)).toHaveLength(20);
     expect(ofDigest.length).toBeLessThan(GMAIL_SHOWS_BYTES);
   });

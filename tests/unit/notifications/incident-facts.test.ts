@@ -1,71 +1,12 @@
-/** The texts about an incident. */
+/** The texts about an incident: its summary and its facts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fitted } from "../../../src/notifications/webhook/truncation.ts";
-import {
-  counts,
-  durationInWords,
-  facts,
-  headline,
-  listed,
-  momentInWords,
-  overview,
-  printable,
-  sections,
-  timing,
-} from "../../../src/notifications/wording.ts";
+import { facts, sections } from "../../../src/notifications/incident-facts.ts";
+import { counts, headline, overview, timing } from "../../../src/notifications/incident-summary.ts";
 import { entryWith, incidentWith, largestIncident, resolvedIncident } from "../../support/notices.ts";
 
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const anyText = fc.string({ unit: "binary", maxLength: 400 });
-
-describe("printable text", () => {
-  it("is one line without control characters, and without characters that change its direction", () => {
-    expect(printable("a\r\nb\tc\u0000\u001b[31m\u202egpj\u2066.exe\u2028d", 100)).toBe("a b c[31mgpj.exe d");
-  });
-
-  it("is cut with a mark, never within a character", () => {
-    expect(printable("abcdef", 4)).toBe("abc…");
-    expect(printable("ab😀😀", 4)).toBe("ab…");
-    expect(printable("abc", 0)).toBe("");
-  });
-
-  it("is both for any text, and is not changed a second time", () => {
-    fc.assert(
-      fc.property(anyText, fc.nat(500), (text, maxCharacters) => {
-        const line = printable(text, maxCharacters);
-        expect(line.length).toBeLessThanOrEqual(maxCharacters);
-        expect(line).not.toMatch(UNPRINTABLE);
-        expect(printable(line, maxCharacters)).toBe(line);
-      }),
-    );
-  });
-});
-
-describe("small words", () => {
-  it("list names, and count the omitted ones", () => {
-    expect(listed([])).toBe("");
-    expect(listed(["a"])).toBe("a");
-    expect(listed(["a", "b"])).toBe("a and b");
-    expect(listed(["a", "b", "c"])).toBe("a, b and c");
-    expect(listed(["a", "b"], 14)).toBe("a, b and 12 more");
-    expect(listed(["a", "b", "c", "d", "e", "f"])).toBe("a, b, c, d, e and 1 more");
-    expect(listed([], 3)).toBe("3");
-  });
-
-  it("give a duration in its two largest units", () => {
-    expect(durationInWords(0)).toBe("less than a second");
-    expect(durationInWords(1000)).toBe("1 second");
-    expect(durationInWords(31_900)).toBe("31 seconds");
-    expect(durationInWords(185_000)).toBe("3 minutes 5 seconds");
-    expect(durationInWords(7_200_000)).toBe("2 hours");
-    expect(durationInWords(93_600_000)).toBe("1 day 2 hours");
-  });
-
-  it("give a time to the second", () => {
-    expect(momentInWords("2026-01-31T09:05:00.123Z")).toBe("2026-01-31 09:05:00 UTC");
-  });
-});
 
 describe("the text of an incident", () => {
   it("summarizes what failed, what moved where, what is stranded and what to do", () => {
@@ -76,18 +17,18 @@ describe("the text of an incident", () => {
     expect(overview(incident)).toEqual([timing(incident), counts(incident), "groups: eu (1)"]);
     expect(facts(incident)).toEqual({
       failed: [
-        "worker-7 (group eu) fell silent at 2026-01-31 09:05:00 UTC; last sign of life 2026-01-31 09:04:30 UTC: no sign of life for 30 s",
+        "worker-7 (group eu) stopped sending heartbeats at 2026-01-31 09:05:00 UTC; last sign of life 2026-01-31 09:04:30 UTC: no sign of life for 30 s",
       ],
       moved: ["worker-7 → worker-8: task-1", "worker-7 → worker-9: task-2"],
       stranded: ["1 task of worker-7 found no agent: task-3"],
-      locks: "1 lock was released; whoever waited for it can go on",
-      toDo: ["Start an agent that can take what found none and still waits", "Restart worker-7"],
+      locks: "1 lock was released; its next waiter, if there is one, gets it",
+      toDo: ["Start an agent that can take the tasks that found no agent", "Restart worker-7"],
       recovered: [],
     });
     expect(sections(incident).map(({ title }) => title)).toEqual([
       "What failed",
       "What moved",
-      "What is stranded",
+      "Tasks without an agent",
       "Locks",
       "What to do",
     ]);
@@ -113,8 +54,8 @@ describe("the text of an incident", () => {
     ];
     expect(facts(incidentWith({ status: "resolved", resolved_at: at, entries: endings })).recovered).toEqual([
       "worker-7 was unregistered after 10 seconds",
-      "Task task-1 of worker-7 came to its end after 10 seconds",
-      "worker-7 was not heard of again and is no longer waited for after 10 seconds",
+      "Task task-1 of worker-7 ended after 10 seconds",
+      "worker-7 gave no sign of life again and is no longer expected after 10 seconds",
     ]);
   });
 
@@ -137,12 +78,14 @@ describe("the text of an incident", () => {
       }),
     ];
     const { failed, toDo } = facts(incidentWith({ entries }));
-    expect(failed[0]).toContain("Task task-1 of worker-7 (group eu) was too slow at");
-    expect(failed[1]).toContain("fell silent, 4 times, last at 2026-01-31 09:05:00 UTC; it keeps failing");
+    expect(failed[0]).toContain("Task task-1 of worker-7 (group eu) timed out at");
+    expect(failed[1]).toContain(
+      "stopped sending heartbeats, 4 times, last at 2026-01-31 09:05:00 UTC; it fails repeatedly",
+    );
     expect(failed[2]).toBe("The cluster failed (disk full) at 2026-01-31 09:05:00 UTC");
     expect(toDo).toEqual([
-      "Start an agent that can take what found none and still waits",
-      "Look at the error of task-1",
+      "Start an agent that can take the tasks that found no agent",
+      "Read the error of task-1",
       "Drain worker-7 until the cause is found",
     ]);
   });
@@ -156,10 +99,10 @@ describe("the text of an incident", () => {
     });
     const { failed, moved, stranded } = facts(incident);
     expect(failed).toContain("3 more are not listed here");
-    expect(moved).toContain("10 tasks of others moved");
+    expect(moved).toContain("10 tasks of other agents moved");
     expect(stranded).toEqual([
       "1 task of worker-7 found no agent: task-3",
-      "2 tasks of others were given up",
+      "2 tasks of other agents were given up",
     ]);
     const many = entryWith({ tasks_reassigned: 30, tasks_pending: 14 });
     expect(facts(incidentWith({ entries: [many] }))).toMatchObject({
@@ -193,28 +136,6 @@ describe("the text of an incident", () => {
         }
       }),
       { numRuns: 30 },
-    );
-  });
-});
-
-describe("fitted lines", () => {
-  const doubled = (text: string) => text.replaceAll("*", "\\*");
-
-  it("count the omitted ones", () => {
-    expect(fitted(["one", "two", "three"], 100, doubled)).toBe("one\ntwo\nthree");
-    expect(fitted(["one", "two", "three"], 17, doubled)).toBe("one\n… and 2 more");
-    expect(fitted(["******", "two"], 19, doubled)).toBe("\\*\\*…\ntwo");
-    expect(fitted([], 10, doubled)).toBe("");
-  });
-
-  it("fit, and are escaped as a whole", () => {
-    const lines = fc.array(fc.string({ unit: fc.constantFrom("*", "a", " ", "😀"), maxLength: 60 }));
-    fc.assert(
-      fc.property(lines, fc.integer({ min: 40, max: 200 }), (texts, maxCharacters) => {
-        const text = fitted(texts, maxCharacters, doubled);
-        expect(text.length).toBeLessThanOrEqual(maxCharacters);
-        expect(text.replaceAll("\\*", "")).not.toMatch(/[*\\]/);
-      }),
     );
   });
 });

@@ -1,7 +1,6 @@
 /**
- * SQL as the house needs it: the least that a Durable Object's SQLite and Node's
- * own SQLite have in common. Everything is synchronous, so a transaction cannot
- * be interleaved with another event.
+ * The interface to SQLite: what the SQLite of a Durable Object and that of Node have in common. Everything is synchronous, so
+ * no other event can come between the statements of a transaction.
  */
 
 /** `boolean` is missing on purpose: store 0 and 1. Blobs are `ArrayBuffer`s. */

@@ -77,7 +77,7 @@ export class ChannelSender {
       const cancel = this.#context.host.after(limitMs, () =>
         resolve(failed("the attempt did not end within its timeout")),
       );
-      deliver()
+      void deliver()
         .catch((error: unknown) => failed(`the attempt failed with an internal error: ${String(error)}`))
         .then((delivery) => {
           cancel();

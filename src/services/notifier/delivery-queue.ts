@@ -75,7 +75,7 @@ export class DeliveryQueue {
     for (const channel of CHANNEL_NAMES) {
       for (const row of this.#context.notifications.due(channel, nowMs, DUE_READ)) {
         if (this.#inFlight.dueCountOn(channel) >= IN_FLIGHT_LIMIT) break;
-        if (!this.#inFlight.blocks(row.notification)) this.#start(row, false);
+        if (!this.#inFlight.blocks(row.notification)) void this.#start(row, false);
       }
     }
   }

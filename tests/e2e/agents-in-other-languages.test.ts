@@ -255,7 +255,8 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     const gate = await closedGate(cluster);
     await using agent = await start(cluster, "a");
     await gate.task("gated");
-    await cluster.taskOnce("gated", isRunning, "the gated one to run");
+    // Not only the coordinator: the agent has the answer to its start too, which is its permission to work.
+    await agent.said(/works on gated,/);
     agent.signal("SIGTERM");
     await until(async () => (await cluster.agent("a")).status === "draining", "the agent to drain");
     await cluster.submit({ id: "next", type: "count_words", data: { text: "not any more" } });

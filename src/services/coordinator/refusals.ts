@@ -3,22 +3,32 @@ import { type Outcome, refuse } from "../../contract/problem.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 
 export function noSuchAgent(): Outcome<never> {
-  return refuse("not_found", "there is no such agent in this cluster");
+  return refuse(
+    "not_found",
+    "no agent with this id is registered in this cluster; GET /v1/clusters/{cluster}/agents lists the agents",
+  );
 }
 
 export function noSuchTask(): Outcome<never> {
-  return refuse("not_found", "there is no such task in this cluster");
+  return refuse(
+    "not_found",
+    "no task with this id exists in this cluster; a finished task is deleted after its retention",
+  );
 }
 
 /** @param evidence the task of the report, if a report is refused */
 export function sessionExpired(evidence?: { task_id: string }): Outcome<never> {
-  return refuse("session_expired", "this incarnation has ended; register again", evidence);
+  return refuse(
+    "session_expired",
+    "this incarnation of the agent has ended; register again, and list the tasks still running in running_tasks",
+    evidence,
+  );
 }
 
 export function staleAttempt(task: TaskRecord): Outcome<never> {
   return refuse(
     "stale_attempt",
-    "this attempt of this agent is not the current one; stop working on it",
+    "this attempt of the task is no longer current; stop working on it",
     currentAttemptOf(task),
   );
 }
@@ -27,13 +37,13 @@ export function staleAttempt(task: TaskRecord): Outcome<never> {
 export function attemptEnded(task: TaskRecord): Outcome<never> {
   return refuse(
     "invalid_transition",
-    "this attempt has ended and the task waits for an agent; until an agent has it, only a result is accepted",
+    "this attempt has ended and the task is pending; stop working on it, or send its result with complete",
     currentAttemptOf(task),
   );
 }
 
 export function alreadyFinished(task: TaskRecord): Outcome<never> {
-  return refuse("invalid_transition", `the task is already ${task.status}`, {
+  return refuse("invalid_transition", `the task is already ${task.status}; nothing was changed`, {
     task_status: task.status,
     attempt: task.attempt,
   });

@@ -161,7 +161,10 @@ export class SessionLifecycle {
 }
 
 export function sessionExpired(): Outcome<never> {
-  return refuse("session_expired", "this incarnation is over; register again");
+  return refuse(
+    "session_expired",
+    "this incarnation of the agent has ended; register again, and list the tasks still running in running_tasks",
+  );
 }
 
 /** For an operator, who names no incarnation. */

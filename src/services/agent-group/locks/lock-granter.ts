@@ -178,7 +178,7 @@ export function heldProblem(lock: LockRecord | undefined, nowMs: number): Proble
   if (lock !== undefined && lock.holder !== null) {
     return {
       code: "lock_held",
-      detail: `held by ${lock.holder}; try again after it expires or is released`,
+      detail: `the lock is held by ${lock.holder}; try again after expires_at, or wait in the queue with wait_seconds (up to 30)`,
       evidence: { holder: lock.holder, expires_at: instant(lock.expiresAtMs ?? nowMs) },
     };
   }
@@ -188,7 +188,7 @@ export function heldProblem(lock: LockRecord | undefined, nowMs: number): Proble
     detail:
       grantableAtMs > nowMs
         ? "the holder failed, and the lock delay has not passed yet; try again after expires_at"
-        : "the queue position was given up; ask again",
+        : "the wait has ended without a grant; send the request again to join the queue",
     evidence: { holder: null, expires_at: instant(grantableAtMs) },
   };
 }

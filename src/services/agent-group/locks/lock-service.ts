@@ -246,16 +246,23 @@ export class LockService {
 function ttlTooLong(maxTtlMs: number): Outcome<never> {
   const message = `must be at most ${maxTtlMs / 1000} (lock_config.max_ttl_seconds)`;
   const errors = [{ path: "ttl_seconds", message }];
-  return { ok: false, problem: { code: "invalid_request", detail: "the body is not valid", errors } };
+  return {
+    ok: false,
+    problem: { code: "invalid_request", detail: "the body is not valid; see errors", errors },
+  };
 }
 
 function notHeld(): Outcome<never> {
-  return refuse("not_found", "nobody holds this lock");
+  return refuse("not_found", "no agent holds this lock in this group; acquire it first");
 }
 
 function staleToken(lock: LockRecord | undefined): Outcome<never> {
-  return refuse("stale_fencing_token", "this grant is over: acquire the lock again", {
-    fencing_token: lock?.fencingToken ?? null,
-    holder: lock?.holder ?? null,
-  });
+  return refuse(
+    "stale_fencing_token",
+    "this fencing token is no longer current; stop using the resource, and acquire the lock again",
+    {
+      fencing_token: lock?.fencingToken ?? null,
+      holder: lock?.holder ?? null,
+    },
+  );
 }

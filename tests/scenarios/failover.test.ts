@@ -447,7 +447,7 @@ describe("a pending task that was taken from its holder", () => {
       expect(bad(answer)).toEqual({
         code: "invalid_transition",
         detail:
-          "this attempt has ended and the task waits for an agent; until an agent has it, only a result is accepted",
+          "this attempt has ended and the task is pending; stop working on it, or send its result with complete",
         evidence: { attempt: 1, assigned_to: null, task_status: "pending" },
       });
     }

@@ -386,7 +386,7 @@ describe("the command", () => {
     expect((await command("accept", "l1", "0")).code).toBe(2);
     expect(await command("accept", "l1", "first")).toMatchObject({
       code: 2,
-      stderr: "ATTEMPT takes a number\n",
+      stderr: "ATTEMPT must be a number\n",
     });
     expect((await command("accept", "l1")).code).toBe(2);
     const accepted = await command("accept", "l1", "1");

@@ -131,7 +131,8 @@ export class LivenessMonitor {
       .map((session) => ({
         agentId: session.agentId,
         incarnation: session.incarnation,
-        untilMs: deadlineOf(session) + SECOND_CHECK_DELAY_MS,
+        // An agent that is overdue by now has its own two checks still to come, and the message takes its time.
+        untilMs: Math.max(deadlineOf(session), nowMs) + 2 * SECOND_CHECK_DELAY_MS,
       }));
     if (agents.length > 0) this.#context.outbox.send("coordinator", { type: "agents_silent", agents });
   }

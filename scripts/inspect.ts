@@ -1,4 +1,5 @@
 /** `npm run inspect -- [options] [DIR]`: prints the state of a data folder, see scripts/inspect/arguments.ts. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { HELP, readArguments } from "./inspect/arguments.ts";
 import { inspect, type Report } from "./inspect/report.ts";
@@ -21,8 +22,10 @@ function run(words: readonly string[]): number {
   const report = inspect(dataDir, clusters, Date.now());
   if (report === null) {
     return refused(
-      `${dataDir} holds no state of npm start: it has no file do/CLASS/ID.sqlite. Name the DATA_DIR of a server ` +
-        "that has stored something",
+      existsSync(dataDir)
+        ? `${dataDir} holds no state of npm start: there is no file do/CLASS/ID.sqlite. Name the DATA_DIR of a server ` +
+            "that has stored something"
+        : `${dataDir} does not exist. Name the DATA_DIR of a server (default .data)`,
     );
   }
   return table === null ? printReport(report, asJson) : printTable(report, table);

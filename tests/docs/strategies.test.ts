@@ -202,15 +202,15 @@ it("the reliability of each history is the product's estimate", () => {
   const known: Record<string, number> = {
     "just registered for the first time": reliabilityOf(just(), NOW_MS),
     "failed a task just now": reliabilityOf(just("task_failed"), NOW_MS),
-    "failed itself just now": reliabilityOf(crashed, NOW_MS),
-    "failed itself a day ago": reliabilityOf(crashed, NOW_MS + DAY_MS),
-    "failed itself two days ago": reliabilityOf(crashed, NOW_MS + 2 * DAY_MS),
-    "failed itself three days ago": reliabilityOf(crashed, NOW_MS + 3 * DAY_MS),
-    "failed itself and completed 10 tasks since, all just now": reliabilityOf(
+    "was declared failed just now": reliabilityOf(crashed, NOW_MS),
+    "was declared failed a day ago": reliabilityOf(crashed, NOW_MS + DAY_MS),
+    "was declared failed two days ago": reliabilityOf(crashed, NOW_MS + 2 * DAY_MS),
+    "was declared failed three days ago": reliabilityOf(crashed, NOW_MS + 3 * DAY_MS),
+    "was declared failed and completed 10 tasks since, all just now": reliabilityOf(
       just("agent_failed", ...completed(10)),
       NOW_MS,
     ),
-    "completed 50 tasks and then failed itself, all just now": reliabilityOf(
+    "completed 50 tasks and was then declared failed, all just now": reliabilityOf(
       just(...completed(50), "agent_failed"),
       NOW_MS,
     ),

@@ -5,14 +5,14 @@ import type { TaskRecord } from "../../domain/task.ts";
 export function noSuchAgent(): Outcome<never> {
   return refuse(
     "not_found",
-    "no agent with this id is registered in this cluster; GET /v1/clusters/{cluster}/agents lists the agents",
+    "no agent with this id is registered in this cluster; check the id and the cluster. GET /v1/clusters/{cluster}/agents lists the agents",
   );
 }
 
 export function noSuchTask(): Outcome<never> {
   return refuse(
     "not_found",
-    "no task with this id exists in this cluster; a finished task is deleted after its retention",
+    "no task with this id exists in this cluster; check the id and the cluster. A finished task is deleted after its retention",
   );
 }
 

@@ -66,7 +66,10 @@ export class Failover {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
     if (isLive(agent.status)) {
-      return refuse("agent_live", "the agent is live; unregister it through its group");
+      return refuse(
+        "agent_live",
+        "the agent is live; unregister it with DELETE /v1/clusters/{cluster}/groups/{group}/agents/{agent}",
+      );
     }
     this.#context.agents.save({ ...agent, isLeaving: true });
     this.#context.recordEvent(

@@ -76,7 +76,11 @@ export class LateResults {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     const late = this.#context.lateResults.find(taskId, attempt);
-    if (late === undefined) return refuse("not_found", "no late result of this attempt is stored");
+    if (late === undefined)
+      return refuse(
+        "not_found",
+        "no late result of this attempt is stored; GET /v1/clusters/{cluster}/tasks/{task}/late-results lists them",
+      );
     const isAccepted = this.#context.attempts.find(taskId, attempt)?.outcome === "completed";
     if (isAccepted) return ok(taskView(task));
     if (!isAcceptable(task)) return alreadyFinished(task);

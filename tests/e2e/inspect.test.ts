@@ -154,11 +154,14 @@ describe("npm run inspect", () => {
   it("refuses a folder without state and wrong arguments with code 2, and writes nothing into it", async () => {
     const empty = join(folder, "empty");
     mkdirSync(empty);
-    for (const dir of [empty, join(folder, "missing"), PROJECT_ROOT]) {
+    const missing = join(folder, "missing");
+    for (const dir of [empty, missing, PROJECT_ROOT]) {
       const refused = await runInspect(dir);
       expect(refused).toMatchObject({ code: 2, stdout: "" });
-      expect(refused.stderr).toContain(`${dir} holds no state of npm start`);
+      const problem = dir === missing ? "does not exist" : "holds no state of npm start";
+      expect(refused.stderr).toContain(`${dir} ${problem}`);
     }
+    expect(existsSync(missing)).toBe(false);
     expect(readdirSync(empty)).toEqual([]);
     expect(await runInspect("--jsn")).toMatchObject({ code: 2, stdout: "" });
     const help = await runInspect("--help");

@@ -1,6 +1,6 @@
 /** Agents on the wire: registration, heartbeats, drains, reports of failures, and the agent that reads return. */
 import * as z from "zod";
-import { Id, Instant, JsonValue, Labels, Name, pageOf, Text } from "./common.ts";
+import { Id, Instant, JsonValue, Labels, LongName, Name, pageOf, Text } from "./common.ts";
 
 export const AGENT_STATUSES = ["active", "suspect", "draining", "inactive"] as const;
 export const AgentStatus = z.enum(AGENT_STATUSES);
@@ -36,6 +36,9 @@ export const Registration = z
     running_tasks: z.array(RunningTask).max(10_000).default([]).meta({
       description:
         "Tasks that this process is still working on. They stay with the agent under the same attempt.",
+    }),
+    instance: LongName.optional().meta({
+      description: "The process of the agent, `HOST/PID/RANDOM`: the same in every registration of it.",
     }),
   })
   .meta({ id: "Registration" });

@@ -15,13 +15,13 @@ export const Id = z
 /** No control characters, no lone surrogates, and no characters that change the direction of the text around them. */
 const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u;
 
+/** One line of printable text, longer than a `Name`. */
+export const LongName = z.string().min(1).max(256).regex(PRINTABLE, "must have printable characters only");
+
 /** The name of a lock. */
-export const ResourceId = z
-  .string()
-  .min(1)
-  .max(256)
-  .regex(PRINTABLE, "must have printable characters only")
-  .meta({ description: "1 to 256 printable characters, percent-encoded in the path." });
+export const ResourceId = LongName.meta({
+  description: "1 to 256 printable characters, percent-encoded in the path.",
+});
 
 /** An RFC 3339 instant in UTC with milliseconds, from the clock of the coordinator. */
 export const Instant = z.iso.datetime({ precision: 3 });

@@ -97,6 +97,17 @@ describe("registration", () => {
     expect(registered.capabilities).toEqual(["b", "a"]);
   });
 
+  it("takes the name of the agent's process, one line of up to 256 characters", async () => {
+    const cluster = api.cluster();
+
+    await cluster.register("a1", { instance: "host/1/0123456789abcdef" });
+    for (const instance of ["", "two\nlines", "x".repeat(257)]) {
+      const { errors } = (await cluster.tryRegister("a2", { instance })).problem(400, "invalid_request");
+      expect(new Set(errors?.map(({ path }) => path))).toEqual(new Set(["instance"]));
+    }
+    expect((await cluster.agents()).items.map(({ id }) => id)).toEqual(["a1"]);
+  });
+
   it.each([
     { what: "equals the interval", interval: 5, timeout: 5 },
     { what: "is shorter than the interval", interval: 5, timeout: 1 },

@@ -10,6 +10,21 @@ export const TASK_STATUSES = ["pending", "assigned", "running", "completed", "fa
 export const TaskStatus = z.enum(TASK_STATUSES);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
+/**
+ * Why a task is pending. `no_agent`: no agent is live. `no_capability`: no live agent can do the type. `at_capacity`: the
+ * agents that can take it have no free slot. `retry_backoff`: its last attempt failed, and the next one waits until
+ * `pending_until`. `excluded`: each agent that can do the type is in another group, lacks a label, drains or is suspect.
+ */
+export const PENDING_CODES = [
+  "no_agent",
+  "no_capability",
+  "at_capacity",
+  "retry_backoff",
+  "excluded",
+] as const;
+export const PendingCode = z.enum(PENDING_CODES);
+export type PendingCode = z.infer<typeof PendingCode>;
+
 export const LATE_RESULT_POLICIES = ["keep", "accept_if_unfinished", "reject"] as const;
 export const LateResultPolicy = z.enum(LATE_RESULT_POLICIES);
 export type LateResultPolicy = z.infer<typeof LateResultPolicy>;
@@ -72,10 +87,13 @@ export const Task = z
     start_timeout_seconds: z.number().nullable(),
     late_result_policy: LateResultPolicy,
     progress: z.number().min(0).max(1).nullable(),
+    progress_at: Instant.nullable().meta({ description: "The last report of progress, or the start." }),
     result: JsonValue,
     error: z.object({ message: z.string(), retryable: z.boolean() }).nullable(),
     late_results: z.int().meta({ description: "Number of late results that are kept." }),
-    pending_reason: z.string().nullable(),
+    pending_reason: z.string().nullable().meta({ description: "Why it waits, as of this answer." }),
+    pending_code: PendingCode.nullable(),
+    pending_until: Instant.nullable().meta({ description: "The end of a `retry_backoff`." }),
     created_at: Instant,
     assigned_at: Instant.nullable(),
     started_at: Instant.nullable(),

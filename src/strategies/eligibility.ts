@@ -10,12 +10,13 @@ import {
   type PlaceableTask,
   priorityLevel,
   type SoftReason,
+  type TaskNeeds,
 } from "./strategy.ts";
 
 export type Exclusion = { reason: ExclusionReason; detail: string };
 
 /** Why this candidate cannot take this task now, whether or not there are others; null if it can. The first reason that applies. */
-export function hardExclusion(task: PlaceableTask, candidate: Candidate): Exclusion | null {
+export function hardExclusion(task: TaskNeeds, candidate: Candidate): Exclusion | null {
   if (candidate.status !== "active") {
     const detail = candidate.status === "suspect" ? "its socket broke" : `it is ${candidate.status}`;
     return { reason: candidate.status, detail };

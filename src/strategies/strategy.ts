@@ -22,6 +22,9 @@ export type PlaceableTask = {
   readonly hasOwnBackups: boolean;
 };
 
+/** What the hard reasons look at: tasks with the same needs can be taken by the same agents. */
+export type TaskNeeds = Pick<PlaceableTask, "type" | "group" | "requiredLabels">;
+
 /** What a strategy may know of an agent. */
 export type Candidate = {
   readonly id: string;

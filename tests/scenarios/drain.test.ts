@@ -51,7 +51,7 @@ describe("an agent that drains", () => {
     await cluster.submit({ id: "t" });
 
     good(cluster.drain("a"));
-    expect(cluster.task("t")).toMatchObject({ status: "pending", pending_reason: "1 draining" });
+    expect(cluster.task("t")).toMatchObject({ status: "pending", pending_code: "excluded" });
 
     expect(good(cluster.resume("a"))).toMatchObject({ status: "active", drain: null, task_count: 1 });
     expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a", attempt: 2 });

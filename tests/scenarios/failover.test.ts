@@ -466,7 +466,8 @@ describe("tasks that no agent can take", () => {
     expect(cluster.task("t")).toMatchObject({
       status: "pending",
       assigned_to: null,
-      pending_reason: "1 inactive, 1 without the capability",
+      pending_code: "no_capability",
+      pending_reason: "no live agent can do resize: 1 inactive, 1 without the capability",
     });
     expect(cluster.failures().map(({ failure_type }) => failure_type)).toEqual([
       "no_suitable_agent",

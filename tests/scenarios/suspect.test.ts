@@ -101,7 +101,7 @@ describe("a suspect agent", () => {
     await cluster.register("a");
     suspect(cluster, "a");
     await cluster.submit({ id: "t" });
-    expect(cluster.task("t")).toMatchObject({ status: "pending", pending_reason: "1 suspect" });
+    expect(cluster.task("t")).toMatchObject({ status: "pending", pending_code: "excluded" });
     clear(cluster, "a");
     expect(cluster.agent("a").status).toBe("active");
     expect(cluster.task("t")).toMatchObject({ status: "assigned", assigned_to: "a" });

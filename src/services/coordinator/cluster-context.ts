@@ -25,6 +25,7 @@ import { AgentRegistry } from "./agents/agent-registry.ts";
 import { Wakeups } from "./agents/wakeups.ts";
 import { ClusterSettings } from "./config/cluster-settings.ts";
 import { TaskCache } from "./tasks/task-cache.ts";
+import { TaskViews } from "./tasks/task-views.ts";
 
 /** An object may hold 10 GB. Below this size there is room to finish the tasks that were accepted. */
 const SIZE_LIMIT_BYTES = 8_000_000_000;
@@ -36,6 +37,7 @@ export class ClusterContext {
   readonly settings: ClusterSettings;
   readonly agents: AgentRegistry;
   readonly tasks: TaskCache;
+  readonly taskViews: TaskViews;
   readonly attempts: AttemptStore;
   readonly lateResults: LateResultStore;
   readonly decisions: DecisionStore;
@@ -55,6 +57,7 @@ export class ClusterContext {
     this.settings = new ClusterSettings(base, this.meta, host.log);
     this.agents = new AgentRegistry(host.sql);
     this.tasks = new TaskCache(host.sql, this.agents);
+    this.taskViews = new TaskViews(this.agents, this.tasks);
     this.attempts = new AttemptStore(host.sql);
     this.lateResults = new LateResultStore(host.sql);
     this.decisions = new DecisionStore(host.sql);

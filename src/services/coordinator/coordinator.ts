@@ -264,7 +264,7 @@ export class Coordinator {
   }
 
   setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
-    return this.#unit.commit(() => this.#commands.setBackups(taskId, backups));
+    return this.#unit.commit((nowMs) => this.#commands.setBackups(taskId, backups, nowMs));
   }
 
   // Simulated failures

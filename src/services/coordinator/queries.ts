@@ -36,7 +36,16 @@ export type HeldTasksQuery = { statuses: readonly TaskStatus[]; limit: number; c
 
 type Needs = Pick<
   ClusterContext,
-  "agents" | "decisions" | "events" | "failures" | "lateResults" | "settings" | "tasks" | "unit" | "wakeups"
+  | "agents"
+  | "decisions"
+  | "events"
+  | "failures"
+  | "lateResults"
+  | "settings"
+  | "tasks"
+  | "taskViews"
+  | "unit"
+  | "wakeups"
 >;
 
 export class Queries {
@@ -81,14 +90,16 @@ export class Queries {
     return this.#context.unit.read((nowMs): Outcome<Task> => {
       const task = this.#context.tasks.store.find(taskId);
       if (task === undefined) return noSuchTask();
-      return ok(taskView({ ...task, backups: this.#placement.backupsNow(task, nowMs) }));
+      const backups = this.#placement.backupsNow(task, nowMs);
+      return ok(this.#context.taskViews.view({ ...task, backups }, nowMs));
     });
   }
 
   tasks(filter: TaskFilter, limit: number, cursor: string | null): Page<Task> {
-    return this.#context.unit.read(() => {
+    return this.#context.unit.read((nowMs) => {
       const found = this.#context.tasks.store.list(filter, numberOf(cursor), limit);
-      return pageOf(found, ({ task }) => taskView(task), numberCursor);
+      const view = this.#context.taskViews.reader(nowMs);
+      return pageOf(found, ({ task }) => view(task), numberCursor);
     });
   }
 

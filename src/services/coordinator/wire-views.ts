@@ -1,7 +1,7 @@
 /** Agents, tasks and late results as the API shows them. */
 import type { Agent } from "../../contract/agent.ts";
 import { instant, instantOrNull, secondsOrNull } from "../../contract/instant.ts";
-import type { LateResult, Task, TaskState } from "../../contract/task.ts";
+import type { LateResult, PendingCode, Task, TaskState } from "../../contract/task.ts";
 import type { AgentRecord } from "../../domain/agent.ts";
 import { reliabilityOf, samplesOf } from "../../domain/reliability.ts";
 import type { TaskRecord } from "../../domain/task.ts";
@@ -44,7 +44,11 @@ export function agentView(agent: AgentRecord, openTasks: number, nowMs: number):
   };
 }
 
-export function taskView(task: TaskRecord): Task {
+/** Why a task waits. */
+export type PendingView = { code: PendingCode | null; reason: string; until: string | null };
+
+/** @param pending null if the task is not pending; TaskViews computes it otherwise */
+export function taskView(task: TaskRecord, pending: PendingView | null = null): Task {
   return {
     id: task.id,
     type: task.type,
@@ -63,10 +67,13 @@ export function taskView(task: TaskRecord): Task {
     start_timeout_seconds: secondsOrNull(task.startTimeoutMs),
     late_result_policy: task.lateResultPolicy,
     progress: task.progress,
+    progress_at: instantOrNull(task.progressAtMs),
     result: task.result as Task["result"],
     error: task.error === null ? null : { ...task.error },
     late_results: task.lateResultCount,
-    pending_reason: task.pendingReason,
+    pending_reason: pending?.reason ?? null,
+    pending_code: pending?.code ?? null,
+    pending_until: pending?.until ?? null,
     created_at: instant(task.createdAtMs),
     assigned_at: instantOrNull(task.assignedAtMs),
     started_at: instantOrNull(task.startedAtMs),

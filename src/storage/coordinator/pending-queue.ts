@@ -29,6 +29,22 @@ export class PendingQueueStore {
     );
   }
 
+  /** Pending tasks of the same type that come before this one, counted up to a limit. */
+  countAhead(id: string, { nowMs, limit }: { nowMs: number; limit: number }): number {
+    const counted = first<{ count: number }>(
+      this.#sql,
+      `SELECT count(*) AS count FROM (
+         SELECT 1 FROM tasks AS own CROSS JOIN tasks AS other
+         WHERE own.id = ? AND other.status = 'pending' AND other.type = own.type
+           AND (other.urgency, other.number) < (own.urgency, own.number)
+           AND (other.not_before IS NULL OR other.not_before <= ?) LIMIT ?)`,
+      id,
+      nowMs,
+      limit,
+    );
+    return counted?.count ?? 0;
+  }
+
   /** Which of these tasks are pending and were this agent's before. */
   formerlyHeldBy(agentId: string, ids: readonly string[]): string[] {
     return this.#sql

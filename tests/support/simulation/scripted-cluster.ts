@@ -5,7 +5,7 @@ import type { Failure } from "../../../src/contract/failure.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
 import type { Decision } from "../../../src/contract/placement/decision.ts";
 import type { Outcome, Problem } from "../../../src/contract/problem.ts";
-import type { Task, TaskSubmission } from "../../../src/contract/task.ts";
+import type { Task, TaskFilter, TaskSubmission } from "../../../src/contract/task.ts";
 import { ADMIN } from "../../../src/domain/principal.ts";
 import type { ToCoordinator } from "../../../src/protocol/messages.ts";
 import type { LockAnswer } from "../../../src/services/agent-group/locks/lock-service.ts";
@@ -132,6 +132,11 @@ export class ScriptedCluster {
 
   task(id: string): Task {
     return good(this.cluster.coordinator.serve((service) => service.queries.task(id)));
+  }
+
+  /** Newest first. */
+  tasks(filter: TaskFilter): Task[] {
+    return this.cluster.coordinator.serve((service) => service.queries.tasks(filter, 500, null)).items;
   }
 
   decisions(id: string): Decision[] {

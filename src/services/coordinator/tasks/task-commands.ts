@@ -24,6 +24,7 @@ type Needs = Pick<
   | "isFull"
   | "settings"
   | "tasks"
+  | "taskViews"
   | "wakeups"
   | "recordEvent"
   | "reportSettled"
@@ -51,7 +52,11 @@ export class TaskCommands {
           task_status: known.status,
         });
       }
-      return ok({ task: taskView(known), decision: this.#lastDecision(known), isNew: false });
+      return ok({
+        task: this.#context.taskViews.view(known, nowMs),
+        decision: this.#lastDecision(known),
+        isNew: false,
+      });
     }
     const full = this.#refuseWhenFull();
     if (full !== null) return full;
@@ -61,7 +66,11 @@ export class TaskCommands {
       nowMs,
     );
     const placed = this.#parts.placement.place({ before: null, task, reason: "submitted" }, nowMs);
-    return ok({ task: taskView(placed.task), decision: placed.decision, isNew: true });
+    return ok({
+      task: this.#context.taskViews.view(placed.task, nowMs),
+      decision: placed.decision,
+      isNew: true,
+    });
   }
 
   cancel(taskId: string, nowMs: number): Outcome<Task> {
@@ -93,16 +102,16 @@ export class TaskCommands {
       { before: task, task: retried(task), reason: "operator" },
       nowMs,
     );
-    return ok(taskView(placed.task));
+    return ok(this.#context.taskViews.view(placed.task, nowMs));
   }
 
-  setBackups(taskId: string, backups: readonly string[]): Outcome<Task> {
+  setBackups(taskId: string, backups: readonly string[], nowMs: number): Outcome<Task> {
     const task = this.#context.tasks.store.find(taskId);
     if (task === undefined) return noSuchTask();
     if (isFinished(task.status)) return alreadyFinished(task);
     const next = { ...task, backups: [...backups], hasOwnBackups: true };
     this.#context.saveTask(task, next);
-    return ok(taskView(next));
+    return ok(this.#context.taskViews.view(next, nowMs));
   }
 
   #refuseWhenFull(): Outcome<never> | null {

@@ -41,7 +41,10 @@ export type Report<Body extends TaskStart> = { taskId: string; body: Body; princ
 /** The task of a report, and the state of its attempt. */
 type Found = { task: TaskRecord; attempt: AttemptState };
 
-type Needs = Pick<ClusterContext, "agents" | "attempts" | "tasks" | "wakeups" | "recordEvent" | "saveTask">;
+type Needs = Pick<
+  ClusterContext,
+  "agents" | "attempts" | "tasks" | "taskViews" | "wakeups" | "recordEvent" | "saveTask"
+>;
 type Parts = {
   slots: Pick<SlotFiller, "fill">;
   losses: Pick<AttemptLosses, "lose" | "recordTaskFailure">;
@@ -77,14 +80,14 @@ export class TaskReports {
     if (this.#isRepeatedFailure(taskId, body) && mayActFor(principal, body.agent_id)) {
       const task = this.#context.tasks.store.find(taskId);
       // The first answer is repeated, without the result of a later holder, which this agent must not see.
-      if (task !== undefined) return ok({ ...taskView(task), result: null });
+      if (task !== undefined) return ok({ ...this.#context.taskViews.view(task, nowMs), result: null });
     }
     const found = this.#find(report);
     if (!found.ok) return found;
     const { task, attempt } = found.value;
     if (attempt === "stale") return staleAttempt(task);
     if (attempt === "settled") return alreadyFinished(task);
-    return ok(taskView(this.#fail(task, body.error, nowMs)));
+    return ok(this.#context.taskViews.view(this.#fail(task, body.error, nowMs), nowMs));
   }
 
   /** An item of a batch: a failure if it has an `error`, else a completion. */

@@ -8,21 +8,22 @@ export type Language = {
   readonly probes: readonly (readonly [string, ...string[]])[];
 };
 
-export const LANGUAGES: readonly Language[] = [
-  {
-    file: "python_agent.py",
-    interpreter: "python3",
-    probes: [["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]],
-  },
-  {
-    file: "agent.sh",
-    interpreter: "bash",
-    probes: [
-      ["bash", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
-      ["curl", "--version"],
-    ],
-  },
-];
+export const PYTHON: Language = {
+  file: "python_agent.py",
+  interpreter: "python3",
+  probes: [["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]],
+};
+
+export const BASH: Language = {
+  file: "agent.sh",
+  interpreter: "bash",
+  probes: [
+    ["bash", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
+    ["curl", "--version"],
+  ],
+};
+
+export const LANGUAGES: readonly Language[] = [PYTHON, BASH];
 
 /** Programs that an agent needs and this machine does not have. */
 export const missingFor = ({ probes }: Language): string[] =>

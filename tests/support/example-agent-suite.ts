@@ -1,30 +1,24 @@
 /**
- * The agents of examples/ that are not in TypeScript, against a real server: they follow the protocol of agents, and
- * leave no process or file behind.
+ * The tests of an agent of examples/ that is not in TypeScript, against a real server: the agent follows the protocol of
+ * agents, and leaves no process or file behind. Each language has a file of its own, so that they run side by side.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { apiOfThisFile, type CheckedCluster } from "../support/checked-cluster.ts";
-import { LANGUAGES, type Language, missingFor } from "../support/example-agents.ts";
-import { ProcessGroup } from "../support/process-group.ts";
-import { commandEnvironment } from "../support/server.ts";
-import { until } from "../support/until.ts";
+import { apiOfThisFile, type CheckedApi, type CheckedCluster } from "./checked-cluster.ts";
+import { type Language, missingFor } from "./example-agents.ts";
+import { ProcessGroup } from "./process-group.ts";
+import { commandEnvironment } from "./server.ts";
+import { until } from "./until.ts";
 
 /** Long enough that a busy machine does not make an agent late. */
 const TIMEOUT_SECONDS = 4;
 /** Several lifetimes of servers and agents in one test. */
 const TEST_LIMIT_MS = 120_000;
 
-const api = apiOfThisFile();
-
+let api: CheckedApi;
 let folder = "";
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "failover-languages-"));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
 /** One of the examples, with temporary files in a folder of its own. */
 class Program extends ProcessGroup {
   readonly #folder: string;
@@ -64,13 +58,19 @@ async function closedGate(cluster: CheckedCluster) {
 const isRunning = ({ status }: { status: string }) => status === "running";
 const isDone = ({ status }: { status: string }) => status === "completed";
 
-describe.each(LANGUAGES)("examples/$file", (language) => {
+/** To be called at the top of a test file. */
+export function exampleAgentSuite(language: Language): void {
+  api = apiOfThisFile();
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "failover-languages-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const missing = missingFor(language);
-  if (missing.length > 0) {
-    it.skip(`is not tried, for want of ${missing.join(" and ")}`, () => {});
-    return;
-  }
+  if (missing.length > 0) it.skip(`is not tried, for want of ${missing.join(" and ")}`, () => {});
+  else describe(`examples/${language.file}`, () => testsOf(language));
+}
 
+function testsOf(language: Language): void {
   async function start(
     cluster: CheckedCluster,
     id: string,
@@ -318,4 +318,4 @@ describe.each(LANGUAGES)("examples/$file", (language) => {
     expect(await stranger.gone()).toBe(1);
     await stranger.said(/401/);
   });
-});
+}

@@ -157,6 +157,7 @@ function agentOf(index: number, random: Random): AgentRecord {
     maxConcurrentTasks: 20,
     heartbeatIntervalMs: 10_000,
     heartbeatTimeoutMs: 30_000,
+    hasOwnTimeout: false,
     status: "active",
     drain: null,
     incarnation: index + 1,

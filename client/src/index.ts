@@ -5,7 +5,13 @@ export type { LockOptions } from "./agent/lock-service.ts";
 export type { MessageHandler } from "./agent/mailbox.ts";
 export type { Attempt, Handler } from "./agent/task-runner.ts";
 export type { AgentCallOptions, DrainOptions } from "./coordinator/agents.ts";
-export type { Change, ConfigChange, ConfigOptions, ConfigState } from "./coordinator/config.ts";
+export type {
+  Change,
+  ConfigChange,
+  ConfigChanged,
+  ConfigOptions,
+  ConfigState,
+} from "./coordinator/config.ts";
 export { DistributedCoordinator, type Registered } from "./coordinator/coordinator.ts";
 export type { EventOptions } from "./coordinator/event-stream.ts";
 export type { Listing, Page, PageOptions } from "./coordinator/listing.ts";
@@ -16,6 +22,7 @@ export type {
   AgentFilter,
   AgentMessage,
   AgentView,
+  AppliedDefaults,
   ClusterEvent,
   ClusterStatus,
   Config,

@@ -50,4 +50,5 @@ export type ClusterStatus = cluster.ClusterStatus;
 export type SimulatedFailover = simulation.SimulatedFailover;
 export type Readiness = simulation.Readiness;
 export type Config = config.Config;
+export type AppliedDefaults = config.AppliedDefaults;
 export type ServerFrame = socket.ServerFrame;

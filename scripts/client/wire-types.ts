@@ -5,7 +5,7 @@
 import * as z from "zod";
 import * as agent from "../../src/contract/agent.ts";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
-import { Config } from "../../src/contract/config.ts";
+import { AppliedDefaults, Config } from "../../src/contract/config.ts";
 import { Event } from "../../src/contract/event.ts";
 import { Failure, FailureFilter } from "../../src/contract/failure.ts";
 import { Incident, IncidentFilter } from "../../src/contract/incident.ts";
@@ -57,6 +57,7 @@ const ANSWERED = {
   SimulatedFailover,
   Readiness,
   Config,
+  AppliedDefaults,
   ServerFrame,
 };
 

@@ -49,6 +49,22 @@ export const Config = z
 export type Config = z.output<typeof Config>;
 export type ConfigInput = z.input<typeof Config>;
 
+export const AppliedDefaults = z
+  .object({
+    agents: z.int().meta({ description: "Live agents whose heartbeat timeout the change has changed." }),
+    keep_own: z.int().meta({
+      description: "Live agents that keep a timeout of their own, although the change has another default.",
+    }),
+  })
+  .meta({ id: "AppliedDefaults" });
+export type AppliedDefaults = z.infer<typeof AppliedDefaults>;
+
+/** The answer to a change. `applied` is no part of the configuration and is not accepted in a change. */
+export const ChangedConfig = Config.extend({ applied: AppliedDefaults }).meta({
+  id: "ChangedConfig",
+  description: "The configuration after a change, and how many live agents the change reached.",
+});
+
 /** The configuration if nothing is configured. A new object at each call. */
 export const defaultConfig = (): Config => Config.parse({});
 

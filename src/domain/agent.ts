@@ -19,7 +19,10 @@ export type AgentRecord = {
   readonly labels: Readonly<Record<string, string>>;
   readonly maxConcurrentTasks: number;
   readonly heartbeatIntervalMs: number;
+  /** In force: the agent's own, or the default, which may have changed since it registered. */
   readonly heartbeatTimeoutMs: number;
+  /** The agent chose its timeout: a new default does not change it. */
+  readonly hasOwnTimeout: boolean;
   readonly status: AgentStatus;
   readonly drain: Drain | null;
   readonly incarnation: number;

@@ -46,12 +46,28 @@ export function withExtension(signs: SignsOfLife, nowMs: number): SignsOfLife {
   return { ...signs, extendedAtMs: Math.max(signs.extendedAtMs, nowMs), extensions: signs.extensions + 1 };
 }
 
+/** The timeout has changed: a whole one is still to come. The silence keeps the extensions that it may have. */
+export function withWholeTimeout(signs: SignsOfLife, nowMs: number): SignsOfLife {
+  return { ...signs, extendedAtMs: Math.max(signs.extendedAtMs, nowMs) };
+}
+
 /** An agent is silent after this many intervals without a sign of life, though not yet overdue. */
 const SILENT_INTERVALS = 2;
 
 /** Whether the agent gave no sign of life for longer than one lost heartbeat explains. */
 export function isSilent(signs: SignsOfLife, intervalMs: number, nowMs: number): boolean {
   return nowMs - Math.max(signs.lastSignMs, signs.extendedAtMs) > SILENT_INTERVALS * intervalMs;
+}
+
+/**
+ * The timeout of a live agent under a new default. The agent learned its interval when it registered, and knows no other
+ * until it registers again: a timeout that was longer than two of these intervals does not fall below them.
+ */
+export function timeoutUnderDefault(
+  { intervalMs, timeoutMs }: { intervalMs: number; timeoutMs: number },
+  defaultTimeoutMs: number,
+): number {
+  return Math.max(defaultTimeoutMs, Math.min(timeoutMs, SILENT_INTERVALS * intervalMs));
 }
 
 /** The earliest instant at which the agent may be declared failed. */

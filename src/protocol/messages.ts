@@ -124,7 +124,19 @@ export type AgentsSilent = {
   agents: { agentId: string; incarnation: number; untilMs: number }[];
 };
 
-export type ToGroup = RegisterSession | ConfigureGroup | ForgetAgent | Broadcast | DrainChanged;
+/** From the coordinator to a group: a new default changed the heartbeat timeouts of these incarnations. */
+export type TimeoutsChanged = {
+  type: "timeouts_changed";
+  timeouts: { agentId: string; incarnation: number; timeoutMs: number }[];
+};
+
+export type ToGroup =
+  | RegisterSession
+  | ConfigureGroup
+  | ForgetAgent
+  | Broadcast
+  | DrainChanged
+  | TimeoutsChanged;
 export type ToCoordinator =
   | AgentEnded
   | AgentSuspect

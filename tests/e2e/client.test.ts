@@ -145,9 +145,11 @@ describe("a producer", () => {
       { ifMatch: etag },
     );
     expect(changed.config.failover_config.max_reassignment_attempts).toBe(7);
+    expect(changed.applied).toEqual({ agents: 0, keep_own: 0 });
     await expect(coordinator.config.patch({}, { ifMatch: etag })).rejects.toMatchObject({
       code: "config_changed",
     });
+    await coordinator.config.put(changed.config, { ifMatch: changed.etag });
     const back = await coordinator.config.patch({ failover_config: { max_reassignment_attempts: null } });
     expect(back.config.failover_config.max_reassignment_attempts).toBe(
       config.failover_config.max_reassignment_attempts,

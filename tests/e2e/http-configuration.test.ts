@@ -1,6 +1,6 @@
 /** The configuration over HTTP: reading it, changing it, its secrets, and the effect of a change. */
 import { describe, expect, it } from "vitest";
-import { Config } from "../../src/contract/config.ts";
+import { ChangedConfig } from "../../src/contract/config.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 
 const api = apiOfThisFile();
@@ -38,7 +38,8 @@ describe("PATCH", () => {
       failover_config: { max_reassignment_attempts: 7, backup_agents: { a1: ["a2", "a3"], a4: "a5" } },
     });
 
-    const changed = answer.as(200, Config);
+    const { applied, ...changed } = answer.as(200, ChangedConfig);
+    expect(applied).toEqual({ agents: 0, keep_own: 0 });
     expect(changed).toEqual({
       ...before.config,
       failover_config: {
@@ -81,7 +82,7 @@ describe("PATCH", () => {
       headers: { "Content-Type": "application/merge-patch+json" },
     });
 
-    expect(answer.as(200, Config).failover_config.enabled).toBe(false);
+    expect(answer.as(200, ChangedConfig).failover_config.enabled).toBe(false);
   });
 });
 
@@ -90,9 +91,9 @@ describe("PUT", () => {
     const cluster = api.cluster();
     await cluster.configure({ failover_config: { max_reassignment_attempts: 9 } });
 
-    const changed = (
+    const { applied: _, ...changed } = (
       await cluster.tryConfigure("PUT", { lock_config: { default_ttl_seconds: 12, max_ttl_seconds: null } })
-    ).as(200, Config);
+    ).as(200, ChangedConfig);
 
     const base = await untouched();
     expect(changed).toEqual({ ...base, lock_config: { ...base.lock_config, default_ttl_seconds: 12 } });
@@ -107,7 +108,8 @@ describe("PUT", () => {
     const { config } = await cluster.config();
 
     for (let n = 0; n < 2; n++) {
-      expect((await cluster.tryConfigure("PUT", config)).as(200, Config)).toEqual(config);
+      const { applied: _, ...changed } = (await cluster.tryConfigure("PUT", config)).as(200, ChangedConfig);
+      expect(changed).toEqual(config);
     }
   });
 });
@@ -276,13 +278,25 @@ describe("a secret", () => {
 describe("a change takes effect", () => {
   it("for the heartbeats of agents that register afterwards", async () => {
     const cluster = api.cluster();
-    await cluster.register("a1");
     await cluster.configure({ heartbeat_config: { interval_seconds: 2, timeout_seconds: 7 } });
 
-    const { registered } = await cluster.register("a2");
+    const { registered } = await cluster.register("a1");
 
     expect(registered).toMatchObject({ heartbeat_interval_seconds: 2, heartbeat_timeout_seconds: 7 });
-    expect((await cluster.agent("a1")).heartbeat_timeout_seconds).toBe(30);
+  });
+
+  it("for the timeout of live agents that chose none, and the answer says for how many", async () => {
+    const cluster = api.cluster();
+    const agent = await cluster.register("a1");
+    await cluster.register("a2", { heartbeat_interval_seconds: 10, heartbeat_timeout_seconds: 30 });
+
+    const answer = await cluster.tryConfigure("PATCH", { heartbeat_config: { timeout_seconds: 90 } });
+
+    expect(answer.as(200, ChangedConfig).applied).toEqual({ agents: 1, keep_own: 1 });
+    expect((await cluster.agent("a1")).heartbeat_timeout_seconds).toBe(90);
+    expect((await cluster.agent("a2")).heartbeat_timeout_seconds).toBe(30);
+    const { deadline_at } = await agent.heartbeat();
+    expect(Date.parse(deadline_at) - Date.now()).toBeGreaterThan(80_000);
   });
 
   it("for locks in every group, once the change is answered", async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect } from "vitest";
 import * as z from "zod";
 import { Agent, AgentPage, HeartbeatAnswer, RegistrationAnswer } from "../../src/contract/agent.ts";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
-import { Config } from "../../src/contract/config.ts";
+import { ChangedConfig, Config } from "../../src/contract/config.ts";
 import { FailurePage } from "../../src/contract/failure.ts";
 import { Lock, LockAnswer } from "../../src/contract/lock.ts";
 import { type AgentMessage, MessageAnswer, MessagePage } from "../../src/contract/message.ts";
@@ -279,7 +279,8 @@ export class CheckedCluster {
 
   /** Changes the configuration by a merge patch. */
   async configure(patch: JsonObject): Promise<Config> {
-    return (await this.tryConfigure("PATCH", patch)).as(200, Config);
+    const { applied: _, ...config } = (await this.tryConfigure("PATCH", patch)).as(200, ChangedConfig);
+    return config;
   }
 
   /** Follows the events, by default from the first one. */

@@ -15,6 +15,7 @@ export function agentRecord(overrides: Partial<AgentRecord> = {}): AgentRecord {
     maxConcurrentTasks: 10,
     heartbeatIntervalMs: 10_000,
     heartbeatTimeoutMs: 30_000,
+    hasOwnTimeout: false,
     status: "active",
     drain: null,
     incarnation: 1,

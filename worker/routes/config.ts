@@ -1,8 +1,8 @@
 /** The configuration of a cluster. */
 import * as z from "zod";
-import { Config, ConfigChangeBody } from "../../src/contract/config.ts";
+import { ChangedConfig, Config, ConfigChangeBody } from "../../src/contract/config.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
-import type { ConfigAnswer } from "../../src/services/coordinator/config/config-service.ts";
+import type { ConfigChanged } from "../../src/services/coordinator/config/config-service.ts";
 import type { Context } from "../context.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf } from "../object-stubs.ts";
@@ -16,9 +16,12 @@ const tags = ["cluster"];
 const IfMatch = z.object({ "if-match": z.string().max(256).optional() });
 
 const changed = {
-  200: withETag(answer("The configuration is changed, and every group has it.", Config)),
+  200: withETag(answer("The configuration is changed, and every group has it.", ChangedConfig)),
   202: withETag(
-    answer("The configuration is changed. The groups in Config-Pending-Groups do not have it yet.", Config),
+    answer(
+      "The configuration is changed. The groups in Config-Pending-Groups do not have it yet.",
+      ChangedConfig,
+    ),
   ),
 };
 
@@ -92,10 +95,11 @@ function ifMatch(c: Context): string | null {
   return c.req.header("If-Match") ?? null;
 }
 
-function answerChange(c: Context, outcome: Outcome<ConfigAnswer>) {
-  const { config, etag, pendingGroups } = unwrap(outcome);
+function answerChange(c: Context, outcome: Outcome<ConfigChanged>) {
+  const { config, etag, pendingGroups, applied } = unwrap(outcome);
+  const changed = { ...config, applied };
   c.header("ETag", etag);
-  if (pendingGroups.length === 0) return c.json(config, 200);
+  if (pendingGroups.length === 0) return c.json(changed, 200);
   c.header("Config-Pending-Groups", pendingGroups.join(", "));
-  return c.json(config, 202);
+  return c.json(changed, 202);
 }

@@ -26,10 +26,13 @@ export const configCommands: readonly Command[] = [
         throw new UsageError("usage: config get [KEY] or config set KEY=VALUE...");
       const change = {};
       for (const word of words) put(change, ...keyValue(word));
-      const { config, pendingGroups } = await coordinator.config.patch(change as ConfigChange);
+      const { config, pendingGroups, applied } = await coordinator.config.patch(change as ConfigChange);
       printer.show(config, () => {
         for (const word of words)
           printer.line(keyValue(word)[0], "=", JSON.stringify(valueAt(config, keyValue(word)[0])));
+        if (applied.agents > 0) printer.line(`live agents with the new heartbeat timeout: ${applied.agents}`);
+        if (applied.keep_own > 0)
+          printer.line(`live agents that keep a heartbeat timeout of their own: ${applied.keep_own}`);
         if (pendingGroups.length > 0)
           printer.line(`groups that have not applied it yet: ${pendingGroups.join(", ")}`);
       });

@@ -1,6 +1,6 @@
 /** The configuration of a cluster: reads it, and changes it without overwriting the change of another client. */
 import type { CallOptions, Http } from "../http.ts";
-import type { Config } from "../wire.ts";
+import type { AppliedDefaults, Config } from "../wire.ts";
 
 /** Any part of the configuration; `null` restores the value of the configuration file. */
 export type Change<Part> = {
@@ -17,6 +17,9 @@ export type ConfigChange = Change<Config>;
 
 /** `pendingGroups`: groups that have not applied the last change yet. */
 export type ConfigState = { config: Config; etag: string; pendingGroups: string[] };
+
+/** The state after a change. `applied`: how many live agents the change reached, and how many keep their own values. */
+export type ConfigChanged = ConfigState & { applied: AppliedDefaults };
 
 /** `ifMatch`: the `etag` that the configuration must still have; otherwise nothing is changed. */
 export type ConfigOptions = CallOptions & { ifMatch?: string | undefined };
@@ -35,7 +38,7 @@ export class Configuration {
    * console.log(config.heartbeat_config.timeout_seconds);
    */
   get(options?: CallOptions): Promise<ConfigState> {
-    return this.#exchange("GET", options);
+    return this.#exchange<ConfigState>("GET", options);
   }
 
   /**
@@ -44,7 +47,7 @@ export class Configuration {
    * @example
    * await coordinator.config.put({ failover_config: { max_reassignment_attempts: 5 } });
    */
-  put(config: ConfigChange, options?: ConfigOptions): Promise<ConfigState> {
+  put(config: ConfigChange, options?: ConfigOptions): Promise<ConfigChanged> {
     return this.#exchange("PUT", options, config);
   }
 
@@ -55,27 +58,34 @@ export class Configuration {
    * const { etag } = await coordinator.config.get();
    * await coordinator.config.patch({ heartbeat_config: { timeout_seconds: 20 } }, { ifMatch: etag });
    */
-  patch(change: ConfigChange, options?: ConfigOptions): Promise<ConfigState> {
+  patch(change: ConfigChange, options?: ConfigOptions): Promise<ConfigChanged> {
     return this.#exchange("PATCH", options, change);
   }
 
-  async #exchange(
+  async #exchange<State extends ConfigState>(
     method: string,
     { ifMatch, ...call }: ConfigOptions = {},
     body?: ConfigChange,
-  ): Promise<ConfigState> {
-    const { body: config, headers } = await this.#http.exchange<Config>(method, "/config", {
-      ...call,
-      body,
-      headers: ifMatch === undefined ? {} : { "If-Match": ifMatch },
-      // Repeated after it took effect, a conditional change would no longer match and report a conflict.
-      isRepeatable: ifMatch === undefined,
-    });
-    const pending = headers.get("Config-Pending-Groups");
+  ): Promise<State> {
+    const answered = await this.#http.exchange<Config & Partial<Pick<ConfigChanged, "applied">>>(
+      method,
+      "/config",
+      {
+        ...call,
+        body,
+        headers: ifMatch === undefined ? {} : { "If-Match": ifMatch },
+        // Repeated after it took effect, a conditional change would no longer match and report a conflict.
+        isRepeatable: ifMatch === undefined,
+      },
+    );
+    // Only the answer to a change has `applied`, which is no part of the configuration.
+    const { applied, ...config } = answered.body;
+    const pending = answered.headers.get("Config-Pending-Groups");
     return {
       config,
-      etag: headers.get("ETag") ?? "",
+      etag: answered.headers.get("ETag") ?? "",
       pendingGroups: pending === null ? [] : pending.split(", "),
-    };
+      ...(applied === undefined ? {} : { applied }),
+    } as State;
   }
 }

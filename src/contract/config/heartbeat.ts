@@ -6,12 +6,13 @@ export const HeartbeatConfig = z
   .strictObject({
     interval_seconds: seconds(0.1, DAY_SECONDS).default(10).meta({
       unit: "seconds",
-      description: "Interval at which an agent sends heartbeats, unless it registers its own.",
+      description:
+        "Interval at which an agent sends heartbeats, unless it registers its own. An agent learns it when it registers.",
     }),
     timeout_seconds: seconds(0.1, DAY_SECONDS).default(30).meta({
       unit: "seconds",
       description:
-        "An agent that is silent for this long is declared failed, unless it registers its own timeout. Must be longer than the interval.",
+        "An agent that is silent for this long is declared failed, unless it registers its own timeout. Must be longer than the interval. A change reaches live agents.",
     }),
     reconnect_grace_seconds: seconds(0, DAY_SECONDS).default(5).meta({
       unit: "seconds",

@@ -2,7 +2,7 @@
  * What an agent group does: it is the authority for its agents' liveness, sockets and mailboxes and for its locks, and
  * knows nothing of tasks. This class is the entry point for calls and messages; its parts do the work.
  *
- *   coordinator --register_session, forget_agent, configure_group, broadcast, drain_changed--> group
+ *   coordinator --register_session, forget_agent, configure_group, timeouts_changed, broadcast, drain_changed--> group
  *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_recorded--> coordinator
  *
  *   FrameHandler --> LockService, MailboxService, LoadReports
@@ -254,6 +254,9 @@ export class AgentGroup {
         return null;
       case "configure_group":
         this.#context.configure(message.settings);
+        return null;
+      case "timeouts_changed":
+        this.#context.sessions.changeTimeouts(message.timeouts, nowMs);
         return null;
       case "broadcast":
         this.messages.broadcast(message);

@@ -30,6 +30,7 @@ const AGENTS = new Table<AgentRecord>("agents", {
     load: nullableJson("load"),
     reliabilityHistory: json("reliability_history"),
     performance: json("performance"),
+    hasOwnTimeout: flag("has_own_timeout"),
   },
 });
 

@@ -74,4 +74,6 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
     "CREATE INDEX failures_by_time ON failures (at)",
     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
   ],
+  // 1: an agent that registered before this keeps its timeout until it registers again.
+  ["ALTER TABLE agents ADD COLUMN has_own_timeout INTEGER NOT NULL DEFAULT 1"],
 ];

@@ -41,6 +41,7 @@ export class SimulatedCluster {
   crashesPerCommit: number;
   readonly #groups = new Map<string, SimulatedObject<AgentGroup>>();
   readonly #options: ClusterOptions;
+  #config: Config;
   #boots = 1;
   #isUp = true;
   #reachableSinceMs: number | null = null;
@@ -49,15 +50,15 @@ export class SimulatedCluster {
     this.world = world;
     this.#options = options;
     this.crashesPerCommit = options.crashesPerCommit ?? 0;
-    const config = Config.parse(options.config ?? {});
+    this.#config = Config.parse(options.config ?? {});
     this.coordinator = new SimulatedObject(world, {
       ...this.#common(),
-      create: (host) => new Coordinator(host, config),
+      create: (host) => new Coordinator(host, this.#config),
     });
     this.notifier = new SimulatedObject(world, {
       ...this.#common(),
       create: (host) =>
-        new Notifier(host, { environment: this.#environment(), cluster: "default", base: config }),
+        new Notifier(host, { environment: this.#environment(), cluster: "default", base: this.#config }),
       onLog: (event, fields) => {
         if (event === "failure_notification") this.logged.push(fields);
       },
@@ -100,6 +101,11 @@ export class SimulatedCluster {
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Another configuration file, for instances that start later. */
+  useFile(config: ConfigInput): void {
+    this.#config = Config.parse(config);
   }
 
   /** As `kill -9` of the server: every instance is gone, and no call is answered. */

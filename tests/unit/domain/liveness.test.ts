@@ -6,9 +6,11 @@ import {
   firstSign,
   heartbeatDeadlineMs,
   MAX_EXTENSIONS,
+  timeoutUnderDefault,
   withExtension,
   withPastSign,
   withSign,
+  withWholeTimeout,
 } from "../../../src/domain/liveness.ts";
 
 const TIMEOUT_MS = 3000;
@@ -98,5 +100,39 @@ describe("our own outage", () => {
 
   it("does not show where nothing is watched", () => {
     expect(isLateAlarm(0, 1_000_000, null)).toBe(false);
+  });
+});
+
+describe("a changed timeout", () => {
+  it("leaves a whole one from the change on, and never a deadline that was nearer before", () => {
+    fc.assert(
+      fc.property(steps, fc.nat(10_000), (history, sinceMs) => {
+        const { life, lastSignMs } = live(history);
+        const changedMs = lastSignMs + sinceMs;
+        const after = withWholeTimeout(life, changedMs);
+        expect(heartbeatDeadlineMs(after, TIMEOUT_MS)).toBeGreaterThanOrEqual(changedMs + TIMEOUT_MS);
+        expect(heartbeatDeadlineMs(after, TIMEOUT_MS)).toBeGreaterThanOrEqual(
+          heartbeatDeadlineMs(life, TIMEOUT_MS),
+        );
+        expect(after.extensions).toBe(life.extensions);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  const times = fc.integer({ min: 100, max: 100_000 });
+
+  it("is the default, but at least two intervals of the agent if it was that long before", () => {
+    fc.assert(
+      fc.property(times, times, times, (intervalMs, surplusMs, defaultMs) => {
+        const timeoutMs = intervalMs + surplusMs;
+        const changed = timeoutUnderDefault({ intervalMs, timeoutMs }, defaultMs);
+        expect(changed).toBeGreaterThan(intervalMs);
+        expect(changed).toBeGreaterThanOrEqual(defaultMs);
+        if (changed !== defaultMs) expect(changed).toBe(Math.min(timeoutMs, 2 * intervalMs));
+        expect(timeoutUnderDefault({ intervalMs, timeoutMs: changed }, defaultMs)).toBe(changed);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

@@ -11,8 +11,9 @@ import {
   withExtension,
   withPastSign,
   withSign,
+  withWholeTimeout,
 } from "../../../domain/liveness.ts";
-import type { DrainChanged, RegisterSession } from "../../../protocol/messages.ts";
+import type { DrainChanged, RegisterSession, TimeoutsChanged } from "../../../protocol/messages.ts";
 import { type SessionRow, SessionStore } from "../../../storage/agent-group/sessions.ts";
 import { SignsOfLifeStore } from "../../../storage/agent-group/signs-of-life.ts";
 import type { Sql } from "../../../storage/sql.ts";
@@ -167,6 +168,20 @@ export class Sessions {
     session.drainMode = mode;
     session.drainDeadlineMs = deadlineMs;
     this.#store.save(session);
+  }
+
+  /** Each of these agents has one whole new timeout from now. An incarnation that has ended is left out. */
+  changeTimeouts(timeouts: TimeoutsChanged["timeouts"], nowMs: number): void {
+    this.readPings();
+    for (const { agentId, incarnation, timeoutMs } of timeouts) {
+      const session = this.#byAgent.get(agentId);
+      if (session?.incarnation !== incarnation) continue;
+      session.timeoutMs = timeoutMs;
+      session.life = withWholeTimeout(session.life, nowMs);
+      this.#store.save(session);
+    }
+    this.flush(nowMs);
+    this.recompute();
   }
 
   /** Takes over the last `ping` of each socket: the platform keeps it and does not wake the object for it. */

@@ -177,6 +177,7 @@ export class Registration {
       maxConcurrentTasks: body.max_concurrent_tasks,
       heartbeatIntervalMs: heartbeat.intervalMs,
       heartbeatTimeoutMs: heartbeat.timeoutMs,
+      hasOwnTimeout: body.heartbeat_timeout_seconds !== undefined,
       status: liveStatus(drain),
       drain,
       incarnation: this.#context.incarnations.take(),
@@ -210,7 +211,10 @@ function refuseHeartbeat({ intervalMs, timeoutMs }: HeartbeatTimes): Outcome<nev
       code: "invalid_request",
       detail: "the heartbeat timeout must be longer than the interval",
       errors: [
-        { path: "heartbeat_timeout_seconds", message: "must be longer than heartbeat_interval_seconds" },
+        {
+          path: "heartbeat_timeout_seconds",
+          message: `must be longer than heartbeat_interval_seconds (${intervalMs / 1000})`,
+        },
       ],
     },
   };

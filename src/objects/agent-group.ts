@@ -117,6 +117,10 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.locks.list(limit, afterResource);
   }
 
+  locksReleasedByFailure(agentIds: readonly string[], limit: number) {
+    return this.service.locks.releasedByFailure(agentIds, limit);
+  }
+
   lockedCount() {
     return this.service.locks.lockedCount();
   }

@@ -33,6 +33,7 @@ export function findSinglePoints(
     null,
   );
   return {
+    missing: missing(active, demands),
     single_capabilities: singleCapabilities(active),
     withoutBackup: held.filter(
       (demand) => !active.some((one) => one.id !== demand.holder && couldDo(one, demand)),
@@ -42,6 +43,20 @@ export function findSinglePoints(
     free_slots: freeSlots,
     slots_short: busiest === null ? 0 : Math.max(0, busiest.openTasks - (freeSlots - freeSlotsOf(busiest))),
   };
+}
+
+/** What no failure has to happen for. */
+function missing(active: readonly Candidate[], demands: readonly Demand[]): string[] {
+  if (active.length === 0) return ["no agent is active: start at least two agents for each task type"];
+  const waiting = new Map<string, number>();
+  for (const { holder, type, count } of demands) {
+    const isSkilled = holder !== null || active.some(({ capabilities }) => capabilities.includes(type));
+    if (!isSkilled) waiting.set(type, (waiting.get(type) ?? 0) + count);
+  }
+  return [...waiting].map(
+    ([type, count]) =>
+      `no active agent can do ${type}: ${count} pending ${count === 1 ? "task needs" : "tasks need"} one`,
+  );
 }
 
 function singleCapabilities(active: readonly Candidate[]): Findings["single_capabilities"] {

@@ -94,11 +94,14 @@ describe("POST simulations/failover", () => {
     await cluster.submit({ id: "special", type: "task_type2" });
     await givenToAgent1(cluster);
     await agent1.heartbeat();
+    await cluster.post("/groups/default/locks/db%2Forders/acquire", { agent_id: "agent1" });
     const foretold = (await cluster.post("/simulations/failover", { agents: ["agent1"] })).as(
       200,
       SimulatedFailover,
     );
     expect(foretold.stranded).toEqual(["special"]);
+    const lock = { resource: "db/orders", group: "default", holder: "agent1", next_holder: null };
+    expect(foretold).toMatchObject({ failed: [], locks_released: [lock], locks_released_count: 1 });
     expect(foretold.load_after.map(({ agent_id }) => agent_id)).toEqual(["agent2"]);
     expect((await cluster.failures()).items).toEqual([]);
 

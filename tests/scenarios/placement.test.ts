@@ -211,7 +211,22 @@ describe("readiness", () => {
     await cluster.register("a");
     await cluster.register("b", {}, "other");
     await cluster.submit({ id: "t" });
-    expect(readinessOf(cluster)).toMatchObject({ ready: true, free_slots: 19 });
+    expect(readinessOf(cluster)).toMatchObject({ ready: true, missing: [], free_slots: 19 });
+  });
+
+  it("says what an empty cluster lacks, and what no active agent can do", async () => {
+    const cluster = new ScriptedCluster();
+    expect(readinessOf(cluster)).toMatchObject({
+      ready: false,
+      missing: ["no agent is active: start at least two agents for each task type"],
+    });
+    for (const id of ["a", "b"]) await cluster.register(id);
+    for (const id of ["t", "u"]) await cluster.submit({ id, type: "engrave" });
+    expect(readinessOf(cluster)).toMatchObject({
+      ready: false,
+      missing: ["no active agent can do engrave: 2 pending tasks need one"],
+      single_capabilities: [],
+    });
   });
 
   it("finds capabilities, tasks, critical agents, groups and slots without a backup", async () => {

@@ -2,6 +2,7 @@
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import {
   FailoverSimulation,
+  LOCKS_NAMED,
   Readiness,
   SimulatedFailover,
 } from "../../src/contract/placement/failover-simulation.ts";
@@ -46,7 +47,24 @@ export const clusterRoutes: readonly Route[] = [
     },
     async (c) => {
       const { cluster } = c.req.valid("param");
-      return c.json(unwrap(await coordinatorOf(c.env, cluster).simulateFailover(c.req.valid("json"))), 200);
+      const simulated = unwrap(await coordinatorOf(c.env, cluster).simulateFailover(c.req.valid("json")));
+      const byGroup = Map.groupBy(simulated.agents, ({ group }) => group);
+      const locks = await Promise.all(
+        [...byGroup].map(([group, agents]) =>
+          groupOf(c.env, cluster, group).locksReleasedByFailure(
+            agents.map(({ agent_id }) => agent_id),
+            LOCKS_NAMED,
+          ),
+        ),
+      );
+      return c.json(
+        {
+          ...simulated,
+          locks_released: locks.flatMap(({ released }) => released).slice(0, LOCKS_NAMED),
+          locks_released_count: locks.reduce((sum, { count }) => sum + count, 0),
+        },
+        200,
+      );
     },
   ),
 

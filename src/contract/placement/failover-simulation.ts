@@ -1,6 +1,6 @@
 /** Simulated failovers and the readiness report on the wire. */
 import * as z from "zod";
-import { Id } from "../common.ts";
+import { Id, ResourceId } from "../common.ts";
 import { TaskStatus } from "../task.ts";
 import { Decision } from "./decision.ts";
 
@@ -15,8 +15,14 @@ export const FailoverSimulation = z
   .meta({ id: "FailoverSimulation" });
 export type FailoverSimulation = z.infer<typeof FailoverSimulation>;
 
+/** Locks named in a simulation; the count includes the others. */
+export const LOCKS_NAMED = 1000;
+
 export const SimulatedFailover = z
   .object({
+    agents: z.array(z.object({ agent_id: Id, group: Id })).meta({
+      description: "The agents that would fail: those named that are live.",
+    }),
     tasks: z.array(
       z.object({
         task_id: Id,
@@ -26,7 +32,19 @@ export const SimulatedFailover = z
         decision: Decision.nullable(),
       }),
     ),
-    stranded: z.array(Id),
+    stranded: z.array(Id).meta({ description: "Tasks that would be left without a live agent." }),
+    failed: z.array(Id).meta({ description: "Tasks that would be failed, reassigned too often." }),
+    locks_released: z
+      .array(
+        z.object({
+          resource: ResourceId,
+          group: Id,
+          holder: Id,
+          next_holder: Id.nullable().meta({ description: "The next waiter that would not fail." }),
+        }),
+      )
+      .meta({ description: `The first ${LOCKS_NAMED}; \`locks_released_count\` counts all.` }),
+    locks_released_count: z.int(),
     load_after: z.array(z.object({ agent_id: Id, task_count: z.int(), max_concurrent_tasks: z.int() })),
   })
   .meta({ id: "SimulatedFailover" });
@@ -35,6 +53,9 @@ export type SimulatedFailover = z.infer<typeof SimulatedFailover>;
 export const Readiness = z
   .object({
     ready: z.boolean().meta({ description: "True if there is no finding below." }),
+    missing: z.array(z.string()).meta({
+      description: "What tasks need now and the cluster lacks, each in one sentence.",
+    }),
     single_capabilities: z
       .array(z.object({ capability: z.string(), agent_id: Id }))
       .meta({ description: "Capabilities that only one active agent has." }),

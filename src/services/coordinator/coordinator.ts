@@ -11,11 +11,7 @@
  */
 import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";
-import type {
-  FailoverSimulation,
-  Readiness,
-  SimulatedFailover,
-} from "../../contract/placement/failover-simulation.ts";
+import type { FailoverSimulation, Readiness } from "../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
   Placement as PlacementAnswer,
@@ -43,7 +39,7 @@ import { ClusterContext } from "./cluster-context.ts";
 import { ConfigService } from "./config/config-service.ts";
 import { AttemptLosses } from "./failover/attempt-loss.ts";
 import { Failover } from "./failover/failover.ts";
-import { FailoverSimulator } from "./failover/failover-simulation.ts";
+import { FailoverSimulator, type SimulatedReassignment } from "./failover/failover-simulation.ts";
 import { TaskReassigner } from "./failover/task-reassigner.ts";
 import { Maintenance } from "./maintenance.ts";
 import { MessageHandler } from "./message-handler.ts";
@@ -269,7 +265,7 @@ export class Coordinator {
 
   // Simulated failures
 
-  simulateFailover(simulation: FailoverSimulation): Outcome<SimulatedFailover> {
+  simulateFailover(simulation: FailoverSimulation): Outcome<SimulatedReassignment> {
     return this.#unit.dryRun((nowMs) => this.#simulator.simulateFailover(simulation, nowMs));
   }
 

@@ -59,6 +59,11 @@ export class LockCache {
     return this.#heldCount;
   }
 
+  /** In the order of their names. */
+  heldBy(agentId: string): LockRecord[] {
+    return [...(this.#heldBy.get(agentId) ?? [])].sort().flatMap((resource) => this.find(resource) ?? []);
+  }
+
   heldCountOf(agentId: string): number {
     return this.#heldBy.get(agentId)?.size ?? 0;
   }

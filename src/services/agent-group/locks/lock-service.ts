@@ -5,6 +5,7 @@
  */
 import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
+import type { SimulatedFailover } from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import type { LockRecord } from "../../../domain/lock.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
@@ -42,6 +43,8 @@ export type LockAnswer = { lock: Lock } | { lock: null; position: number; waitsU
 
 /** One grant of a lock. */
 export type LockGrant = { resource: string; fencingToken: number };
+
+export type ReleasedLocks = { released: SimulatedFailover["locks_released"]; count: number };
 
 type Collaborators = Pick<
   GroupContext,
@@ -161,6 +164,23 @@ export class LockService {
       items: page.map((lock) => this.#view(lock)),
       next_cursor: isLast ? null : (page.at(-1)?.resource ?? null),
     };
+  }
+
+  /** What would become of the locks of these agents if all of them failed now; the first few, and how many. */
+  releasedByFailure(agentIds: readonly string[], limit: number): ReleasedLocks {
+    return this.#context.unit.read((nowMs) => {
+      const { settings, locks, lockQueue, group } = this.#context;
+      // With failover off a failed agent's locks end by their TTL alone.
+      const held = settings.failoverEnabled ? agentIds.flatMap((agentId) => locks.heldBy(agentId)) : [];
+      const failing = new Set(agentIds);
+      const released = held.slice(0, limit).map(({ resource, holder }) => {
+        const next = lockQueue
+          .waiters(resource)
+          .find(({ agentId, endsAtMs }) => !failing.has(agentId) && endsAtMs > nowMs);
+        return { resource, group, holder: holder ?? "", next_holder: next?.agentId ?? null };
+      });
+      return { released, count: held.length };
+    });
   }
 
   lockedCount(): number {

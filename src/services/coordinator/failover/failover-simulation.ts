@@ -21,6 +21,9 @@ const SIMULATED_TASK_LIMIT = 2000;
 /** Tasks without a backup that are listed; the count covers all. */
 const TASKS_NAMED = 50;
 
+/** Without the locks, which the groups know. */
+export type SimulatedReassignment = Omit<SimulatedFailover, "locks_released" | "locks_released_count">;
+
 type Needs = Pick<ClusterContext, "agents" | "decisions" | "settings" | "tasks">;
 type FailoverSteps = Pick<Failover, "agentEnded" | "hasWork" | "runSlice">;
 
@@ -34,7 +37,7 @@ export class FailoverSimulator {
   }
 
   /** Has to run in a unit of work that is rolled back. */
-  simulateFailover({ agents, groups }: FailoverSimulation, nowMs: number): Outcome<SimulatedFailover> {
+  simulateFailover({ agents, groups }: FailoverSimulation, nowMs: number): Outcome<SimulatedReassignment> {
     const failing = new Map<string, AgentRecord>();
     for (const id of agents) {
       const agent = this.#context.agents.find(id);
@@ -61,10 +64,12 @@ export class FailoverSimulator {
     while (this.#failover.hasWork) this.#failover.runSlice(nowMs);
     const tasks = affected.map((before) => this.#outcomeOf(before));
     return ok({
+      agents: live.map(({ id, group }) => ({ agent_id: id, group })),
       tasks,
       stranded: tasks
         .filter(({ status, to }) => status === "pending" || (to === null && status !== "failed"))
         .map(({ task_id }) => task_id),
+      failed: tasks.filter(({ status }) => status === "failed").map(({ task_id }) => task_id),
       load_after: this.#context.agents
         .all()
         .filter(({ status }) => isLive(status))
@@ -88,6 +93,7 @@ export class FailoverSimulator {
     return {
       ready:
         count === 0 &&
+        findings.missing.length === 0 &&
         findings.single_capabilities.length === 0 &&
         findings.critical_agents_without_backup.length === 0 &&
         findings.groups_at_risk.length === 0 &&

@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FieldError } from "../../src/contract/problem.ts";
 import { parseConfigFile } from "../../src/validation/configuration/config-file.ts";
+import { missingSecretWarnings } from "../../src/validation/configuration/missing-secrets.ts";
 import { secretNamesIn } from "../../src/validation/configuration/secrets.ts";
+import { fieldErrors } from "../../src/validation/schema-issues.ts";
 import { done, type Outcome, refuse } from "./outcome.ts";
 
 export const CONFIGURATION_FILE = "distributed_config.json";
@@ -18,7 +20,11 @@ export type ConfigurationFile = {
   warnings: string[];
 };
 
-export function readConfigurationFile(root: string): Outcome<ConfigurationFile> {
+/** @param isKnown whether the environment has a secret of that name */
+export function readConfigurationFile(
+  root: string,
+  isKnown: (name: string) => boolean,
+): Outcome<ConfigurationFile> {
   const path = join(root, "configs", CONFIGURATION_FILE);
   let text: string;
   try {
@@ -30,5 +36,7 @@ export function readConfigurationFile(root: string): Outcome<ConfigurationFile> 
     [path, entry.path, entry.message].filter((part) => part !== "").join(": ");
   const parsed = parseConfigFile(text);
   if (!parsed.ok) return refuse("badSettings", ...parsed.errors.map(shown));
-  return done({ path, secretNames: secretNamesIn(text), warnings: parsed.warnings.map(shown) });
+  const missing = fieldErrors(missingSecretWarnings(parsed.config, isKnown));
+  const warnings = [...parsed.warnings, ...missing].map(shown);
+  return done({ path, secretNames: secretNamesIn(text), warnings });
 }

@@ -40,7 +40,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   const read = readSettings(variables, { root, working: process.cwd() });
   if (!read.ok) return read;
   const settings = read.value;
-  const configuration = readConfigurationFile(root);
+  const configuration = readConfigurationFile(root, (name) => (variables[name] ?? "") !== "");
   if (!configuration.ok) return configuration;
   for (const warning of [...weakSecretWarnings(settings), ...configuration.value.warnings])
     console.error(`warning: ${warning}`);

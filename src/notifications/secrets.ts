@@ -1,7 +1,7 @@
 /**
  * Fills in the secrets that a configuration names as `${NAME}`, and removes every secret from the outcome of a delivery.
  */
-import type { EmailNotificationConfig } from "../contract/config/notification.ts";
+import { unusedEmailKeys, unusedWebhookKeys } from "../validation/configuration/missing-secrets.ts";
 import { literalSecretsOf, secretNamesIn } from "../validation/configuration/secrets.ts";
 import type { NotificationConfig } from "./channel.ts";
 
@@ -12,12 +12,6 @@ export type FilledIn = {
   /** Every value that must never be shown. */
   readonly secrets: readonly string[];
 };
-
-/** Keys that the configured provider does not use: their secrets may be missing. */
-const unusedBy = (provider: EmailNotificationConfig["provider"]): (keyof EmailNotificationConfig)[] =>
-  provider === "smtp"
-    ? ["api_key", "api_base_url"]
-    : ["password", ...(provider === "cloudflare" ? (["api_key", "api_base_url"] as const) : [])];
 
 /** Replaces a secret. */
 const HIDDEN = "[redacted]";
@@ -44,11 +38,8 @@ export function fillIn(config: NotificationConfig, secret: (name: string) => str
     return { filled: Object.fromEntries(filled) as Section, missing: [...new Set(missing)] };
   };
   const { email_notification, webhook_notification } = config;
-  const email = section(email_notification, unusedBy(email_notification.provider));
-  const webhook = section(
-    webhook_notification,
-    webhook_notification.preset === "pagerduty" ? [] : ["routing_key"],
-  );
+  const email = section(email_notification, unusedEmailKeys(email_notification));
+  const webhook = section(webhook_notification, unusedWebhookKeys(webhook_notification));
   return {
     config: { ...config, email_notification: email.filled, webhook_notification: webhook.filled },
     missing: { email: email.missing, webhook: webhook.missing },

@@ -44,10 +44,14 @@ export const failover: Strategy = {
   },
 };
 
-/** The configured weights of the task's level, else the defaults. */
+/** The weights of the task's level: each as configured, else the default. */
 export function levelWeights(task: PlaceableTask, { config }: DecisionContext): Weights {
   const level = priorityLevel(task.priority, config.task_priority_levels);
-  return config.weights[level] ?? DEFAULT_WEIGHTS[level];
+  const own = DEFAULT_WEIGHTS[level];
+  const configured: Readonly<Record<string, number | null>> = config.weights[level] ?? {};
+  return Object.fromEntries(
+    Object.entries(own).map(([factor, weight]) => [factor, configured[factor] ?? weight]),
+  );
 }
 
 /** The factors of a candidate apart from any list of backups. */

@@ -2,7 +2,7 @@
  * Finds single points of failure: compares the active agents with the tasks that they hold. Pure. Tasks are counted by
  * what they need, so that a hundred thousand of a kind cost as much as one.
  */
-import type { Readiness } from "../contract/placement/failover-simulation.ts";
+import type { SinglePoints } from "../contract/placement/failover-simulation.ts";
 import { hardExclusion } from "./eligibility.ts";
 import type { Candidate, PlaceableTask } from "./strategy.ts";
 
@@ -15,7 +15,7 @@ export type Demand = {
   readonly count: number;
 };
 
-export type Findings = Omit<Readiness, "ready" | "tasks_without_backup"> & {
+export type Findings = Omit<SinglePoints, "ready" | "tasks_without_backup"> & {
   /** The demands that only their holder can meet. */
   withoutBackup: Demand[];
 };

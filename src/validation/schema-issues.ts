@@ -3,6 +3,7 @@
  * sentence may name a key and never repeats a value, since a value may be a secret.
  */
 import * as z from "zod";
+import { HINTS } from "../contract/config/values.ts";
 import { innerSchema } from "../contract/config.ts";
 import type { FieldError } from "../contract/problem.ts";
 import { shownKey, unknownKeyMessage } from "./nearest-key.ts";
@@ -25,9 +26,18 @@ const KINDS: Readonly<Record<string, string>> = {
 
 /** Every finding of a failed parse by `schema`, in the schema's order. */
 export function schemaIssues(schema: z.core.$ZodType, error: z.core.$ZodError): SchemaIssue[] {
+  const pathOf = (issue: z.core.$ZodIssue) =>
+    issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
+  // zod measures a text where a list belongs, too: a value of the wrong type has no other finding.
+  const mistyped = new Set(
+    error.issues.flatMap((issue) => (issue.code === "invalid_type" ? JSON.stringify(pathOf(issue)) : [])),
+  );
   return error.issues.flatMap((issue) => {
-    const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
-    if (issue.code !== "unrecognized_keys") return [{ path, message: sentence(issue) }];
+    const path = pathOf(issue);
+    if (issue.code !== "invalid_type" && mistyped.has(JSON.stringify(path))) return [];
+    if (issue.code !== "unrecognized_keys") {
+      return [{ path, message: sentence(issue) + hintAt(schema, path, issue) }];
+    }
     // The search for the nearest known key takes time, and only the first issues are shown.
     return issue.keys.map((key, index) =>
       index < MAX_ERRORS
@@ -100,16 +110,30 @@ function bound(origin: string, relation: string, limit: number | bigint): string
   return `be ${relation} ${limit}`;
 }
 
+/** What the schema adds to an error about the kind of a value, or nothing. */
+function hintAt(schema: z.core.$ZodType, path: IssuePath, { code }: z.core.$ZodIssue): string {
+  if (code !== "invalid_type" && code !== "invalid_value") return "";
+  const found = schemaAt(schema, path);
+  const hint = found && HINTS.get(innerSchema(found))?.hint;
+  return hint === undefined ? "" : `; ${hint}`;
+}
+
 function knownKeys(schema: z.core.$ZodType, path: IssuePath): string[] {
-  const inner = innerSchema(schema);
+  const found = schemaAt(schema, path);
+  const inner = found && innerSchema(found);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+/** The schema of the value at that path; undefined if there is none. */
+function schemaAt(schema: z.core.$ZodType, path: IssuePath): z.core.$ZodType | undefined {
   const [key, ...rest] = path;
+  if (key === undefined) return schema;
+  const inner = innerSchema(schema);
   if (inner instanceof z.ZodObject) {
-    if (key === undefined) return Object.keys(inner.shape);
     const child = Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
-    return child === undefined ? [] : knownKeys(child, rest);
+    return child && schemaAt(child, rest);
   }
-  if (key === undefined) return [];
-  if (inner instanceof z.ZodRecord) return knownKeys(inner.valueType, rest);
-  if (inner instanceof z.ZodArray) return knownKeys(inner.element, rest);
-  return [];
+  if (inner instanceof z.ZodRecord) return schemaAt(inner.valueType, rest);
+  if (inner instanceof z.ZodArray) return schemaAt(inner.element, rest);
+  return undefined;
 }

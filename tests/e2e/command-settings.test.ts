@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { reference } from "../support/configurations.ts";
 import { groupEnd } from "../support/groups.ts";
 import {
   copyProject,
@@ -177,6 +178,26 @@ describe("the command line and the environment", () => {
         .split("\n")
         .filter((said) => !said.startsWith("Warning: Ignoring extra certs")),
     ).toHaveLength(1);
+  });
+
+  it("warn of a secret that the configuration names and the environment does not have", async () => {
+    const root = copyProject();
+    writeConfiguration(
+      root,
+      JSON.stringify({
+        email_notification: { password: reference("SMTP_PASSWORD"), username: reference("SMTP_USER") },
+      }),
+    );
+    // A certificate that does not exist ends the start after the configuration is read.
+    const env = { SMTP_USER: "robot", NODE_EXTRA_CA_CERTS: join(root, "missing.pem") };
+    const { code, stderr } = await run(env, [], root);
+    expect(code).toBe(2);
+    const warnings = stderr
+      .split("\n")
+      .filter((line) => line.startsWith("warning: ") && line.includes("names"));
+    expect(warnings).toEqual([
+      `warning: ${join(root, "configs", "distributed_config.json")}: email_notification.password: names the secret SMTP_PASSWORD, which is not set in the environment of the server`,
+    ]);
   });
 
   it("refuse a configuration file with a mistake, naming the file and the key", async () => {

@@ -1,7 +1,9 @@
 /** The configuration over HTTP: reading it, changing it, its secrets, and the effect of a change. */
 import { describe, expect, it } from "vitest";
 import { ChangedConfig } from "../../src/contract/config.ts";
+import { Readiness } from "../../src/contract/placement/failover-simulation.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
+import { reference } from "../support/configurations.ts";
 
 const api = apiOfThisFile();
 
@@ -260,6 +262,23 @@ describe("a secret", () => {
       secret: "",
       headers: { "Content-Type": "application/json" },
     });
+  });
+
+  it("that is named but not set is a warning in the readiness report, and its name is shown", async () => {
+    const cluster = api.cluster();
+    const named = { password: reference("NO_SUCH_PASSWORD") };
+
+    const changed = await cluster.configure({ email_notification: named });
+
+    expect(changed.email_notification.password).toBe(named.password);
+    expect((await cluster.get("/readiness")).as(200, Readiness).configuration_warnings).toEqual([
+      {
+        path: "email_notification.password",
+        message: "names the secret NO_SUCH_PASSWORD, which is not set in the environment of the server",
+      },
+    ]);
+    await cluster.tryConfigure("PUT", changed);
+    expect((await cluster.config()).config).toEqual(changed);
   });
 
   it("does not appear in the error of a change that is refused for another reason", async () => {

@@ -6,6 +6,9 @@ import {
   Readiness,
   SimulatedFailover,
 } from "../../src/contract/placement/failover-simulation.ts";
+import { secretOf } from "../../src/objects/env.ts";
+import { missingSecretWarnings } from "../../src/validation/configuration/missing-secrets.ts";
+import { fieldErrors } from "../../src/validation/schema-issues.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf, groupOf } from "../object-stubs.ts";
 import { type Route, route } from "../route.ts";
@@ -73,11 +76,17 @@ export const clusterRoutes: readonly Route[] = [
       operationId: "getReadiness",
       method: "get",
       path: `${CLUSTER}/readiness`,
-      summary: "Find single points of failure",
+      summary: "Find single points of failure, and secrets that are not set",
       tags,
       request: { params: params("cluster") },
       responses: { 200: answer("The findings.", Readiness) },
     },
-    async (c) => c.json(await coordinatorOf(c.env, c.req.valid("param").cluster).readiness(), 200),
+    async (c) => {
+      const coordinator = coordinatorOf(c.env, c.req.valid("param").cluster);
+      const [found, { config }] = await Promise.all([coordinator.readiness(), coordinator.config()]);
+      // The redacted configuration still has the names of secrets.
+      const missing = missingSecretWarnings(config, (name) => secretOf(c.env, name) !== null);
+      return c.json({ ...found, configuration_warnings: fieldErrors(missing) }, 200);
+    },
   ),
 ];

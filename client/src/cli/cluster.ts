@@ -81,6 +81,8 @@ export const clusterCommands: readonly Command[] = [
             `  if group ${risk.group} failed: ${risk.stranded_tasks} tasks without a suitable agent, ${risk.slots_short} slots missing`,
           );
         }
+        for (const { path, message } of found.configuration_warnings)
+          printer.line(`  warning: ${path}: ${message}`);
         printer.line(
           `${found.free_slots} free slots; ${found.slots_short} missing if the busiest agent failed`,
         );

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { Id, MAX_BACKUPS } from "../common.ts";
 import type { PriorityLevel } from "../placement/decision.ts";
-import { DAY_SECONDS, hasNoDuplicates, seconds } from "./values.ts";
+import { contradicts, DAY_SECONDS, HINTS, hasNoDuplicates, seconds } from "./values.ts";
 
 const FAILOVER_STRATEGY_TYPES = ["failover", "backup_agent"] as const;
 
@@ -18,7 +18,13 @@ const priority = (level: z.infer<typeof PriorityLevel>, value: number, meaning: 
     .meta({ unit: "priority", description: `Lowest priority of the level ${level}. ${meaning}` });
 
 const weight = (description: string) =>
-  z.number().min(0).max(1000).default(0).meta({ unit: "weight", description });
+  z
+    .number()
+    .min(0)
+    .max(1000)
+    .nullable()
+    .default(null)
+    .meta({ unit: "weight", description: `${description} null: the strategy's own weight.` });
 
 const LevelWeights = z
   .strictObject({
@@ -27,7 +33,8 @@ const LevelWeights = z
     load: weight("Weight of the agent's free slots."),
     performance: weight("Weight of the agent's speed at the task's type, compared with the cluster."),
   })
-  .refine((weights) => Object.values(weights).some((value) => value > 0), {
+  // The strategy's own weights are all above 0.
+  .refine((weights) => Object.values(weights).some((value) => value === null || value > 0), {
     message: "at least one weight must be above 0",
   });
 
@@ -35,8 +42,12 @@ const levelWeights = (level: z.infer<typeof PriorityLevel>) =>
   LevelWeights.nullable()
     .default(null)
     .meta({
-      description: `Weights for tasks of ${level} priority. A factor that is left out has the weight 0. null: the strategy's own weights.`,
+      description: `Weights for tasks of ${level} priority. A factor that is left out keeps its weight. null: the strategy's own weights.`,
     });
+
+const StrategyType = z
+  .enum(FAILOVER_STRATEGY_TYPES)
+  .register(HINTS, { hint: 'for the strategy "basic" set `use_failover_strategy` to false' });
 
 const BackupsOfAgent = z.union([Id, z.array(Id).max(MAX_BACKUPS).refine(hasNoDuplicates)], {
   error: `must be an agent id, or a list of at most ${MAX_BACKUPS} different agent ids`,
@@ -83,7 +94,7 @@ export const FailoverConfig = z.strictObject({
     description:
       "If true, `failover_strategy_type` chooses the agent. If false, the strategy `basic`: configured backups, then capability, then least load.",
   }),
-  failover_strategy_type: z.enum(FAILOVER_STRATEGY_TYPES).default("failover").meta({
+  failover_strategy_type: StrategyType.default("failover").meta({
     description:
       "`failover` scores agents by reliability, capability, load and performance. `backup_agent` assigns backups to each task in advance.",
   }),
@@ -102,13 +113,9 @@ export const FailoverConfig = z.strictObject({
       medium: priority("medium", 5, "Must be above `low`."),
       low: priority("low", 2, "Lower priorities have this level too."),
     })
-    .refine((levels) => levels.high > levels.medium, {
-      path: ["high"],
-      message: "must be above `medium`",
-    })
-    .refine((levels) => levels.medium > levels.low, {
-      path: ["medium"],
-      message: "must be above `low`",
+    .superRefine(({ high, medium, low }, context) => {
+      contradicts(context, high <= medium, ["high", `must be above \`medium\` (${medium})`]);
+      contradicts(context, medium <= low, ["medium", `must be above \`low\` (${low})`]);
     })
     .prefault({})
     .meta({ description: "Which priorities (0 to 10) count as high, medium and low." }),

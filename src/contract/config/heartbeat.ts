@@ -1,6 +1,6 @@
 /** The section `heartbeat_config`: how often agents send heartbeats, and when they are declared failed. */
 import * as z from "zod";
-import { DAY_SECONDS, seconds } from "./values.ts";
+import { contradicts, DAY_SECONDS, seconds } from "./values.ts";
 
 export const HeartbeatConfig = z
   .strictObject({
@@ -20,7 +20,7 @@ export const HeartbeatConfig = z
         "After its socket broke, an agent that sends no sign of life for this long is declared failed. 0: at once.",
     }),
   })
-  .refine((heartbeat) => heartbeat.timeout_seconds > heartbeat.interval_seconds, {
-    path: ["timeout_seconds"],
-    message: "must be longer than `interval_seconds`",
+  .superRefine(({ interval_seconds, timeout_seconds }, context) => {
+    const message = `must be longer than \`interval_seconds\` (${interval_seconds})`;
+    contradicts(context, timeout_seconds <= interval_seconds, ["timeout_seconds", message]);
   });

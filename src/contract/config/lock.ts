@@ -1,6 +1,6 @@
 /** The section `lock_config`: how long locks last. */
 import * as z from "zod";
-import { DAY_SECONDS, seconds } from "./values.ts";
+import { contradicts, DAY_SECONDS, seconds } from "./values.ts";
 
 export const LockConfig = z
   .strictObject({
@@ -18,7 +18,7 @@ export const LockConfig = z
         "How long a lock cannot be granted after its holder failed or its TTL expired. A release has no delay.",
     }),
   })
-  .refine((lock) => lock.default_ttl_seconds <= lock.max_ttl_seconds, {
-    path: ["default_ttl_seconds"],
-    message: "must be at most `max_ttl_seconds`",
+  .superRefine(({ default_ttl_seconds, max_ttl_seconds }, context) => {
+    const message = `must be at most \`max_ttl_seconds\` (${max_ttl_seconds})`;
+    contradicts(context, default_ttl_seconds > max_ttl_seconds, ["default_ttl_seconds", message]);
   });

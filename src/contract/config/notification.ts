@@ -5,7 +5,16 @@
 import * as z from "zod";
 import { Severity } from "../failure.ts";
 import { CHANNEL_NAMES, ChannelName } from "../notification.ts";
-import { DAY_SECONDS, hasNoDuplicates, isSecretReference, line, reference, seconds } from "./values.ts";
+import {
+  contradicts,
+  DAY_SECONDS,
+  HINTS,
+  hasNoDuplicates,
+  isSecretReference,
+  line,
+  reference,
+  seconds,
+} from "./values.ts";
 
 export const MAIL_PROVIDERS = ["smtp", "cloudflare", "resend", "postmark", "sendgrid", "mailgun"] as const;
 export const WEBHOOK_PRESETS = ["cloudevents", "slack", "discord", "pagerduty"] as const;
@@ -84,6 +93,7 @@ export const FailureNotificationConfig = z
       .array(ChannelName)
       .max(CHANNEL_NAMES.length)
       .refine(hasNoDuplicates, { message: "a type is listed twice" })
+      .register(HINTS, { hint: 'for example ["log", "webhook"]' })
       .default(["log", "system"])
       .meta({
         description:
@@ -126,9 +136,10 @@ export const FailureNotificationConfig = z
         "Address that messages link to. Empty: the server's own address (`PUBLIC_URL`), or no link if that is not set.",
     }),
   })
-  .refine((notification) => notification.repeat_interval_seconds >= notification.group_interval_seconds, {
-    path: ["repeat_interval_seconds"],
-    message: "must be at least `group_interval_seconds`",
+  .superRefine(({ repeat_interval_seconds, group_interval_seconds }, context) => {
+    const message = `must be at least \`group_interval_seconds\` (${group_interval_seconds})`;
+    const isShorter = repeat_interval_seconds < group_interval_seconds;
+    contradicts(context, isShorter, ["repeat_interval_seconds", message]);
   });
 export type FailureNotificationConfig = z.output<typeof FailureNotificationConfig>;
 

@@ -73,6 +73,10 @@ export const Readiness = z
           .meta({ description: "Tasks for which the agents outside the group have no free slot." }),
       }),
     ),
+    configuration_warnings: z.array(z.object({ path: z.string(), message: z.string() })).meta({
+      description:
+        "Secrets that the configuration names and the environment does not have. They do not change `ready`.",
+    }),
     free_slots: z.int(),
     slots_short: z
       .int()
@@ -80,3 +84,6 @@ export const Readiness = z
   })
   .meta({ id: "Readiness" });
 export type Readiness = z.infer<typeof Readiness>;
+
+/** What the coordinator knows of it; the Worker knows the environment. */
+export type SinglePoints = Omit<Readiness, "configuration_warnings">;

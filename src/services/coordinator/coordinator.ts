@@ -11,7 +11,7 @@
  */
 import type { Agent, DrainRequest, Registration as RegistrationBody } from "../../contract/agent.ts";
 import type { Config } from "../../contract/config.ts";
-import type { FailoverSimulation, Readiness } from "../../contract/placement/failover-simulation.ts";
+import type { FailoverSimulation, SinglePoints } from "../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import type {
   Placement as PlacementAnswer,
@@ -269,7 +269,7 @@ export class Coordinator {
     return this.#unit.dryRun((nowMs) => this.#simulator.simulateFailover(simulation, nowMs));
   }
 
-  readiness(): Readiness {
+  readiness(): SinglePoints {
     return this.#unit.read(() => this.#simulator.readiness());
   }
 

@@ -7,7 +7,7 @@ import { Config, innerSchema, metadataOf } from "../../contract/config.ts";
 import type { SchemaIssue } from "../schema-issues.ts";
 import { isJsonObject, type Json, objectFrom, ownValue } from "./merge-patch.ts";
 
-/** Replaces a secret in answers. In a change it means "unchanged". */
+/** Replaces a secret in answers, or the text beside its name. In a change it means "unchanged". */
 export const REDACTED = "[redacted]";
 
 /** Entries of a secret map that are not secret, in lower case. */
@@ -24,15 +24,23 @@ export function secretNamesIn(text: string): string[] {
   return [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]{0,63})\}/g)].flatMap((match) => match[1] ?? []);
 }
 
-/** The configuration with every secret that is set shown as `"[redacted]"`. */
+/** The configuration with every secret shown as `"[redacted]"`. The names of secrets stay: `"${SMTP_PASSWORD}"`. */
 export function redactConfig(config: Config): Config {
   // Strings are replaced by strings and nothing else changes, so the shape is the same.
-  return replaceSecrets(config, (_, value) => (isSet(value) ? REDACTED : value)) as Config;
+  return replaceSecrets(config, (_, value) => (isSet(value) ? redacted(value) : value)) as Config;
+}
+
+/** Splits a text at the names of secrets, which `split` keeps because of the group. */
+const AT_NAMES = /(\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\})/;
+
+function redacted(value: string): string {
+  const parts = value.split(AT_NAMES);
+  return parts.map((part) => (part === "" || secretNamesIn(part).length > 0 ? part : REDACTED)).join("");
 }
 
 /**
- * Puts the current value in each place where a configuration or patch has `"[redacted]"` for a secret. The case of
- * header names does not matter. A place without a current value is an issue.
+ * Puts the current value in each place where a configuration or patch has `"[redacted]"`, or the redacted form, for a
+ * secret. The case of header names does not matter. A place without a current value is an issue.
  */
 export function restoreRedacted(
   incoming: Json,
@@ -40,10 +48,11 @@ export function restoreRedacted(
 ): { ok: true; value: Json } | { ok: false; issues: SchemaIssue[] } {
   const issues: SchemaIssue[] = [];
   const value = replaceSecrets(incoming, (path, sent) => {
-    if (sent !== REDACTED) return sent;
+    if (!isSet(sent) || !sent.includes(REDACTED)) return sent;
     const kept = currentSecret(current, path);
-    if (isSet(kept)) return kept;
-    issues.push({ path, message: `"${REDACTED}" keeps the present value, and none is set; send the value` });
+    if (isSet(kept) && (sent === REDACTED || sent === redacted(kept))) return kept;
+    const reason = isSet(kept) ? "the present value has another form" : "none is set";
+    issues.push({ path, message: `"${REDACTED}" keeps the present value, and ${reason}; send the value` });
     return sent;
   });
   return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
@@ -52,7 +61,7 @@ export function restoreRedacted(
 /** Issues for secrets that are the placeholder itself, for example if a redacted answer was copied into a file. */
 export function placeholderIssues(config: Config): SchemaIssue[] {
   return secretsOf(config)
-    .filter(({ value }) => value === REDACTED)
+    .filter(({ value }) => isSet(value) && value.includes(REDACTED))
     .map(({ path }) => ({ path, message: `must be the secret or its name, not "${REDACTED}"` }));
 }
 

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { defaultConfig } from "../../../src/contract/config.ts";
+import { Config, defaultConfig } from "../../../src/contract/config.ts";
 import { reliabilityOf } from "../../../src/domain/reliability.ts";
 import { backupAgent } from "../../../src/strategies/backup-agent.ts";
 import { basic } from "../../../src/strategies/basic.ts";
@@ -476,6 +476,12 @@ describe("failover", () => {
     expect(decide(failover, task({ priority: 9 }), agents, context({ config })).weights).toEqual(
       config.weights.high,
     );
+  });
+
+  it("uses its own weights for the factors that the configuration does not name", () => {
+    const { failover_config } = Config.parse({ failover_config: { weights: { high: { load: 0.9 } } } });
+    const verdict = decide(failover, task({ priority: 9 }), agents, context({ config: failover_config }));
+    expect(verdict.weights).toEqual({ reliability: 0.7, capability: 0.15, load: 0.9, performance: 0.1 });
   });
 
   it("prefers backups named for the task or for the failed agent at a failover, and not at the first assignment", () => {

@@ -4,8 +4,8 @@
  */
 import type {
   FailoverSimulation,
-  Readiness,
   SimulatedFailover,
+  SinglePoints,
 } from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
@@ -81,7 +81,7 @@ export class FailoverSimulator {
     });
   }
 
-  readiness(): Readiness {
+  readiness(): SinglePoints {
     const { critical_agents } = this.#context.settings.config.failover_config;
     const candidates = [...this.#context.agents.candidates()];
     const { withoutBackup, ...findings } = findSinglePoints(

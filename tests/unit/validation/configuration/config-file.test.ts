@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { configTables, withConfigTables } from "../../../../scripts/config-table.ts";
 import { Config, ConfigChangeBody, defaultConfig } from "../../../../src/contract/config.ts";
+import { patchConfig } from "../../../../src/validation/configuration/config-changes.ts";
 import { validateConfig } from "../../../../src/validation/configuration/config-check.ts";
 import { parseConfigFile } from "../../../../src/validation/configuration/config-file.ts";
 import { nearestKey, shownKey } from "../../../../src/validation/nearest-key.ts";
@@ -304,8 +305,12 @@ describe("the bounds", () => {
     ],
     [
       "failover_config.weights",
-      [{ high: { reliability: 2 } }, { low: null }, {}],
-      [{ high: {} }, { high: { load: 0 } }, { high: { load: -1 } }, { top: null }],
+      [{ high: { reliability: 2 } }, { high: { load: 0 } }, { high: {} }, { low: null }, {}],
+      [
+        { high: { reliability: 0, capability: 0, load: 0, performance: 0 } },
+        { high: { load: -1 } },
+        { top: null },
+      ],
     ],
     ["failure_notification.notification_types", [[], ["email"]], [["log", "log"], ["pager"], "log"]],
     ["failure_notification.min_severity", ["info", "critical"], ["fatal"]],
@@ -355,10 +360,51 @@ describe("the bounds", () => {
     expect(errorsOf({ webhook_notification: { headers: map(33) } })).toHaveLength(1);
   });
 
-  it("name the key that contradicts another", () => {
-    expect(errorsOf({ heartbeat_config: { interval_seconds: 40 } })).toEqual([
-      { path: "heartbeat_config.timeout_seconds", message: "must be longer than `interval_seconds`" },
-    ]);
+  it("name the key that contradicts another, and the value of that one", () => {
+    const contradictions: [unknown, string, string][] = [
+      [
+        { heartbeat_config: { interval_seconds: 40 } },
+        "heartbeat_config.timeout_seconds",
+        "must be longer than `interval_seconds` (40)",
+      ],
+      [
+        { lock_config: { max_ttl_seconds: 20 } },
+        "lock_config.default_ttl_seconds",
+        "must be at most `max_ttl_seconds` (20)",
+      ],
+      [
+        { failure_notification: { repeat_interval_seconds: 60 } },
+        "failure_notification.repeat_interval_seconds",
+        "must be at least `group_interval_seconds` (300)",
+      ],
+      [
+        { failover_config: { task_priority_levels: { high: 5 } } },
+        "failover_config.task_priority_levels.high",
+        "must be above `medium` (5)",
+      ],
+    ];
+    for (const [input, path, message] of contradictions) expect(errorsOf(input)).toEqual([{ path, message }]);
+  });
+
+  it("say how a list is written, and where the strategy `basic` is chosen", () => {
+    const input = {
+      failure_notification: { notification_types: "webhook" },
+      failover_config: { failover_strategy_type: "basic" },
+    };
+    const wanted = [
+      {
+        path: "failover_config.failover_strategy_type",
+        message:
+          'must be one of "failover", "backup_agent"; for the strategy "basic" set `use_failover_strategy` to false',
+      },
+      {
+        path: "failure_notification.notification_types",
+        message: 'must be a list; for example ["log", "webhook"]',
+      },
+    ];
+    expect(errorsOf(input)).toEqual(wanted);
+    const change = patchConfig(defaultConfig(), [], input);
+    expect(change.ok ? [] : change.errors).toEqual(wanted);
   });
 });
 

@@ -234,13 +234,13 @@ describe("a patch", () => {
     expect(second.config.task_config.default_timeout_seconds).toBe(60);
   });
 
-  it("with one weight changes that weight, and the others are 0 where none were set", () => {
+  it("with one weight changes that weight, and leaves the others as they were", () => {
     const first = changed(patchConfig(file, [], { failover_config: { weights: { high: { load: 2 } } } }));
     expect(first.config.failover_config.weights.high).toEqual({
-      reliability: 0,
-      capability: 0,
+      reliability: null,
+      capability: null,
       load: 2,
-      performance: 0,
+      performance: null,
     });
     const second = changed(
       patchConfig(file, first.overrides, { failover_config: { weights: { high: { reliability: 1 } } } }),

@@ -1,10 +1,11 @@
 /** Secrets in a configuration: hidden from readers, kept by a change that sends them back, in no message. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Config, defaultConfig } from "../../../../src/contract/config.ts";
+import { Config, type ConfigInput, defaultConfig } from "../../../../src/contract/config.ts";
 import { patchConfig, replaceConfig } from "../../../../src/validation/configuration/config-changes.ts";
 import { validateConfig } from "../../../../src/validation/configuration/config-check.ts";
 import { parseConfigFile } from "../../../../src/validation/configuration/config-file.ts";
+import { missingSecretWarnings } from "../../../../src/validation/configuration/missing-secrets.ts";
 import { differenceFrom } from "../../../../src/validation/configuration/overrides.ts";
 import {
   REDACTED,
@@ -35,6 +36,17 @@ describe("a redacted configuration", () => {
       secret: REDACTED,
     });
     expect(redactConfig(defaultConfig())).toEqual(defaultConfig());
+  });
+
+  it("shows the names of secrets, and hides the text around them", () => {
+    const named = Config.parse({
+      email_notification: { password: reference("SMTP_PASSWORD") },
+      webhook_notification: { headers: { Authorization: `Bearer ${reference("TOKEN")}` } },
+    });
+    expect(redactConfig(named)).toMatchObject({
+      email_notification: { password: reference("SMTP_PASSWORD") },
+      webhook_notification: { headers: { Authorization: `${REDACTED}${reference("TOKEN")}` } },
+    });
   });
 
   it("does not change the original configuration", () => {
@@ -72,6 +84,18 @@ describe("[redacted] in a change", () => {
     });
     const patched = patchConfig(defaultConfig(), overrides, { email_notification: { password: REDACTED } });
     expect(patched).toMatchObject({ ok: true, config: secretive, overrides });
+  });
+
+  it("beside the name of a secret keeps the value with that name, and is refused with another", () => {
+    const base = Config.parse({ webhook_notification: { secret: `v1-${reference("KEY")}` } });
+    const patched = (secret: string) => patchConfig(base, [], { webhook_notification: { secret } });
+    expect(patched(`${REDACTED}${reference("KEY")}`)).toMatchObject({
+      ok: true,
+      config: base,
+      overrides: [],
+    });
+    const refused = patched(`${REDACTED}${reference("OTHER")}`);
+    expect(refused.ok ? [] : refused.errors.map(({ path }) => path)).toEqual(["webhook_notification.secret"]);
   });
 
   it("is refused with its path where no value is set", () => {
@@ -143,6 +167,41 @@ describe("a literal secret", () => {
     expect(secretNamesIn(`${reference("A")} and ${reference("b_2")}`)).toEqual(["A", "b_2"]);
     for (const name of ["", "1A", "A-B", "A".repeat(65)]) expect(secretNamesIn(reference(name))).toEqual([]);
     expect(secretNamesIn("$A {B}")).toEqual([]);
+  });
+});
+
+describe("the name of a secret that is not set", () => {
+  const warningsOf = (input: ConfigInput, set: string[] = []) =>
+    missingSecretWarnings(Config.parse(input), (name) => set.includes(name));
+
+  it("causes a warning with its path and name", () => {
+    const input = {
+      email_notification: { password: reference("SMTP_PASSWORD") },
+      webhook_notification: {
+        url: reference("HOOK_URL"),
+        headers: { Authorization: `Bearer ${reference("TOKEN")} ${reference("TOKEN")}` },
+      },
+    };
+    expect(warningsOf(input, ["HOOK_URL"])).toEqual([
+      {
+        path: ["email_notification", "password"],
+        message: "names the secret SMTP_PASSWORD, which is not set in the environment of the server",
+      },
+      {
+        path: ["webhook_notification", "headers", "Authorization"],
+        message: "names the secret TOKEN, which is not set in the environment of the server",
+      },
+    ]);
+    expect(warningsOf(input, ["HOOK_URL", "TOKEN", "SMTP_PASSWORD"])).toEqual([]);
+  });
+
+  it("causes no warning in a key that the provider or the preset does not use", () => {
+    expect(
+      warningsOf({
+        email_notification: { provider: "resend", password: reference("SMTP_PASSWORD") },
+        webhook_notification: { routing_key: reference("ROUTING_KEY") },
+      }),
+    ).toEqual([]);
   });
 });
 

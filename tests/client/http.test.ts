@@ -154,6 +154,71 @@ describe("a time limit", () => {
   });
 });
 
+describe("waiting for the end of a task", () => {
+  const unfinished: Answering = () => json({ task: { id: "t", status: "running" } });
+  const finished: Answering = () => json({ task: { id: "t", status: "completed" } });
+
+  it("lasts through an outage, and asks again within a second", async () => {
+    const fake = new FakeCoordinator().on("GET", ANY, noAnswer);
+    const { tasks } = new DistributedCoordinator(fake.options);
+    const task = tasks.wait("t", { waitSeconds: 300 });
+    await pass(120);
+    fake.on("GET", ANY, unavailable);
+    await pass(120);
+    expect(fake.calls.length).toBeLessThan(2 * 240);
+    fake.on("GET", ANY, finished);
+    const calls = fake.calls.length;
+    await pass(1);
+    expect(await task).toMatchObject({ status: "completed" });
+    expect(fake.calls.length).toBe(calls + 1);
+  });
+
+  it("ends at its time, with the error of the last call if the coordinator is down then", async () => {
+    const { fake, coordinator } = coordinatorThat("GET", noAnswer);
+    const ended = coordinator.tasks.wait("t", { waitSeconds: 20 }).catch(() => performance.now());
+    const beganAtMs = performance.now();
+    await pass(60);
+    expect((await ended) as number).toBeGreaterThanOrEqual(beganAtMs + 20_000);
+    expect((await ended) as number).toBeLessThan(beganAtMs + 21_000);
+    expect(fake.calls.length).toBeGreaterThan(20);
+  });
+
+  it("waits as long as Retry-After says", async () => {
+    const { fake, coordinator } = coordinatorThat(
+      "GET",
+      () => problem(429, "rate_limited", {}, { "Retry-After": "7" }),
+      finished,
+    );
+    const task = coordinator.tasks.wait("t");
+    await pass(6.9);
+    expect(fake.calls).toHaveLength(1);
+    await pass(1);
+    expect(await task).toMatchObject({ status: "completed" });
+  });
+
+  it("rejects at once for a task that is unknown, and when its signal is aborted", async () => {
+    const unknown = coordinatorThat("GET", () => problem(404, "not_found")).coordinator;
+    await expect(unknown.tasks.wait("t")).rejects.toBeInstanceOf(client.NotFoundError);
+    const { coordinator } = coordinatorThat("GET", noAnswer);
+    const caller = new AbortController();
+    const wait = coordinator.tasks.wait("t", { signal: caller.signal });
+    const rejected = expect(wait).rejects.toThrow("enough");
+    await pass(3);
+    caller.abort(new Error("enough"));
+    await rejected;
+  });
+
+  it("returns the unfinished task at its time", async () => {
+    const { coordinator } = coordinatorThat("GET", async (called) => {
+      await new Promise((resolve) => setTimeout(resolve, Number(called.query.get("wait_seconds")) * 1000));
+      return unfinished(called);
+    });
+    expect(await outcome(coordinator.tasks.wait("t", { waitSeconds: 45 }))).toMatchObject({
+      status: "running",
+    });
+  });
+});
+
 describe("an error", () => {
   it.each(ErrorCode.options)("an error with the code %s has its own class", async (code) => {
     const { coordinator } = coordinatorThat("POST", () =>

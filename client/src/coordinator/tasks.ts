@@ -1,6 +1,8 @@
 /** The tasks of a cluster, for producers and operators. */
-import { errorOf, type FailoverError } from "../errors.ts";
+import { sleep } from "../cancellation.ts";
+import { errorOf, FailoverError } from "../errors.ts";
 import type { Call, CallOptions, Http } from "../http.ts";
+import { backoffMs, isTransient } from "../retry.ts";
 import type { Decision, LateResult, Task, TaskFilter, TaskSubmission } from "../wire.ts";
 import { type Listing, listing, type PageOptions } from "./listing.ts";
 
@@ -22,6 +24,9 @@ const BATCH_LIMIT = 1000;
 
 /** Longest wait in one call. */
 const WAIT_LIMIT_SECONDS = 30;
+/** Between the calls of a wait while the coordinator is down. */
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 1000;
 
 /**
  * Whether the task has ended: completed, failed or cancelled.
@@ -82,8 +87,9 @@ export class Tasks {
   }
 
   /**
-   * Waits until the task has ended.
+   * Waits until the task has ended, also while the coordinator is down or restarts.
    * @returns the task; still unfinished after `waitSeconds` (default 600)
+   * @throws {ConnectionError} the coordinator is down at that time
    * @example
    * await coordinator.tasks.submit({ id: "report-7", type: "task_type1" });
    * const task = await coordinator.tasks.wait("report-7", { waitSeconds: 1 });
@@ -91,16 +97,24 @@ export class Tasks {
    */
   async wait(id: string, { waitSeconds = 600, ...options }: WaitOptions = {}): Promise<Task> {
     const untilMs = performance.now() + waitSeconds * 1000;
-    for (;;) {
+    for (let tries = 0; ; tries++) {
       const leftSeconds = Math.max(0, (untilMs - performance.now()) / 1000);
       const wait_seconds = Math.min(leftSeconds, WAIT_LIMIT_SECONDS);
       const timeoutSeconds = wait_seconds + (options.timeoutSeconds ?? 10);
-      const task = await this.#task("GET", pathOf(id), {
-        ...options,
-        query: { wait_seconds },
-        timeoutSeconds,
-      });
-      if (isFinished(task) || performance.now() >= untilMs) return task;
+      const call = { ...options, query: { wait_seconds }, timeoutSeconds };
+      try {
+        // A call without a wait has the usual retries.
+        const task = await this.#task("GET", pathOf(id), waitSeconds > 0 ? { ...call, retries: 0 } : call);
+        if (isFinished(task) || performance.now() >= untilMs) return task;
+        tries = 0;
+      } catch (error) {
+        const leftMs = untilMs - performance.now();
+        if (!isTransient(error) || leftMs <= 0) throw error;
+        const after = (error instanceof FailoverError && error.retryAfterSeconds) || 0;
+        const pauseMs = after * 1000 + backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        await sleep(Math.min(pauseMs, leftMs), options.signal);
+        options.signal?.throwIfAborted();
+      }
     }
   }
 

@@ -28,7 +28,7 @@ export async function buildClient(dir: string): Promise<void> {
     entryPoints: [join(CLIENT, "src", "index.ts")],
     outfile: join(dir, "index.js"),
     // Node prints the line that throws an uncaught error. (The command catches its errors.)
-    lineLimit: 360,
+    lineLimit: 300,
   });
   await build({
     ...options,

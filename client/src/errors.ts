@@ -88,7 +88,7 @@ export class LockHeldError extends FailoverError {}
 export class StaleFencingTokenError extends FailoverError {}
 /** 409: a limit is reached. */
 export class LimitReachedError extends FailoverError {}
-/** 410: this incarnation of the agent has ended. An `Agent` re-registers by itself. */
+/** 410: this incarnation of the agent has ended: `evidence.reason`, `evidence.superseded_by`. */
 export class SessionExpiredError extends FailoverError {}
 /** 412: the configuration no longer has this ETag. */
 export class ConfigChangedError extends FailoverError {}
@@ -142,10 +142,34 @@ export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
+/** Why the coordinator ended an agent for good. */
+export type AgentEnd = "superseded" | "unregistered" | "revoked";
+
+const WHY_AGENTS_END = {
+  superseded: "has registered this agent id; each process needs an id of its own",
+  unregistered: "the agent was unregistered by another caller; start it again to register it",
+  revoked: "the token that registered the agent was revoked; start it again with another token",
+};
+
+/** The coordinator has ended this agent for good. The agent has stopped by itself, and does not register again. */
+export class AgentEndedError extends Error {
+  override readonly name = "AgentEndedError";
+  readonly reason: AgentEnd;
+  /** The process that has registered the agent's id, `HOST/PID/RANDOM`; null if that process did not say. */
+  readonly supersededBy: string | null;
+
+  constructor(agentId: string, reason: AgentEnd, supersededBy: string | null = null) {
+    const other = supersededBy === null ? "another process " : `another process, ${supersededBy}, `;
+    super(`agent ${agentId} has ended: ${reason === "superseded" ? other : ""}${WHY_AGENTS_END[reason]}`);
+    this.reason = reason;
+    this.supersededBy = supersededBy;
+  }
+}
+
 /** The reason of a task's aborted `signal`. */
 export class TaskRevokedError extends Error {
   override readonly name = "TaskRevokedError";
-  /** A `RevocationReason` of the coordinator, or `out_of_touch`, or `stopping`. */
+  /** A `RevocationReason` of the coordinator, or an `AgentEnd`, or `out_of_touch`, or `stopping`. */
   readonly reason: string;
 
   constructor(reason: string) {

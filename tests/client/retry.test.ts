@@ -1,5 +1,6 @@
 /** Which errors are retried, how long the pauses are, and when a retried step ends. */
 import { describe, expect, it, vi } from "vitest";
+import { sleep } from "../../client/src/cancellation.ts";
 import { ConnectionError, FailoverError } from "../../client/src/errors.ts";
 import { backoffMs, isTransient, retryUntilDone } from "../../client/src/retry.ts";
 
@@ -43,7 +44,9 @@ describe("retrying until done", () => {
         const error = outcomes.shift();
         if (error) throw error;
       };
-      const done = retryUntilDone(step, new AbortController().signal, (error) => errors.push(error));
+      const { signal } = new AbortController();
+      const pause = ({ pauseMs }: { pauseMs: number }) => sleep(pauseMs, signal);
+      const done = retryUntilDone(step, { signal, onError: (error) => errors.push(error), pause });
       await vi.advanceTimersByTimeAsync(1000);
       await done;
       expect(outcomes).toEqual([]);
@@ -60,7 +63,8 @@ describe("retrying until done", () => {
       stop.abort();
       throw new Error("late");
     };
-    await retryUntilDone(step, stop.signal, (error) => errors.push(error));
+    const onError = (error: unknown) => errors.push(error);
+    await retryUntilDone(step, { signal: stop.signal, onError, pause: async () => {} });
     expect(errors).toEqual([]);
   });
 });

@@ -14,10 +14,10 @@ import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");
-/** Limit of the whole package as the registry delivers it: library 11, command 7.5, types 10.5, README 2.5. */
-const PACKAGE_LIMIT_BYTES = 33 * 1024;
-/** Limit of the library alone, as a browser loads it. */
-const LIBRARY_LIMIT_BYTES = 11.5 * 1024;
+/** Limit of the whole package as the registry delivers it: library 12, command 8, types 11, README 3. */
+const PACKAGE_LIMIT_BYTES = 33.8 * 1024;
+/** Limit of the library alone, as a browser loads it. The end of an agent for good, and its return after an outage, take 1. */
+const LIBRARY_LIMIT_BYTES = 12.5 * 1024;
 
 let server: Server;
 /** An empty project that contains only the package. */

@@ -1,5 +1,5 @@
 /** The events that an agent reports to its program. */
-import type { FailoverError } from "../errors.ts";
+import type { AgentEndedError, FailoverError } from "../errors.ts";
 import type { Task } from "../wire.ts";
 
 /** The content of each event, by its name. */
@@ -22,8 +22,8 @@ export type AgentEvents = {
   drain: { mode: "move" | "finish" | null; deadline_at: string | null };
   /** A refused call, or an exception in a message handler. The agent continues. Printed without a listener. */
   error: { error: unknown };
-  /** The agent has unregistered. */
-  stopped: Record<never, never>;
+  /** The agent has stopped. `error`: the coordinator has ended it; null: it has unregistered. */
+  stopped: { error: AgentEndedError | null };
 };
 
 export type Listener<Name extends keyof AgentEvents> = (event: AgentEvents[Name]) => void;
@@ -40,17 +40,21 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
+  isHeard(name: keyof AgentEvents): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   /** Listeners run in microtasks: the exception of one affects neither the agent nor other listeners. */
   emit<Name extends keyof AgentEvents>(name: Name, event: AgentEvents[Name]): void {
-    const listeners = this.#listeners.get(name);
-    if (name === "error" && !listeners?.size) console.error((event as AgentEvents["error"]).error);
-    if (name === "disconnected" && !listeners?.size && this.#isConnected !== false) {
+    const isHeard = this.isHeard(name);
+    if (name === "error" && !isHeard) console.error((event as AgentEvents["error"]).error);
+    if (name === "disconnected" && !isHeard && this.#isConnected !== false) {
       console.warn(
         `the coordinator is unreachable, retrying: ${(event as AgentEvents["disconnected"]).reason}`,
       );
     }
     if (name === "disconnected" || name === "connected") this.#isConnected = name === "connected";
-    for (const listener of listeners ?? []) {
+    for (const listener of this.#listeners.get(name) ?? []) {
       queueMicrotask(() => (listener as Listener<Name>)(event));
     }
   }

@@ -3,11 +3,12 @@
  * its start and its stop are here; each of its parts has a file.
  *
  *   start --registered--> in contact <----> out of contact (handlers continue)
- *                            '--- stop: drains, finishes its tasks, unregisters
+ *                            |--- stop: drains, finishes its tasks, unregisters
+ *                            '--- superseded, unregistered or revoked by others: aborts its tasks, does not unregister
  */
 
 import { sleep } from "../cancellation.ts";
-import { TaskRevokedError } from "../errors.ts";
+import { type AgentEndedError, TaskRevokedError } from "../errors.ts";
 import { type ClientOptions, Http } from "../http.ts";
 import type { AgentMessage, JsonValue, Load, MessageSending } from "../wire.ts";
 import { type AgentEvents, Emitter, type Listener } from "./agent-events.ts";
@@ -67,6 +68,8 @@ export class Agent {
   readonly #transport: Transport;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
+  /** Aborted when running tasks get no more time to finish. */
+  readonly #grace = new AbortController();
   /** Aborted at the end of `stop`: ends every wait and every timer of the agent. */
   readonly #stopped = new AbortController();
 
@@ -87,7 +90,19 @@ export class Agent {
     const emitter = this.#emitter;
     const stopped = this.#stopped.signal;
     const registration = () => this.#registration();
-    const session = new Session({ http: new Http(options), path, emitter, registration, stopped });
+    const session = new Session({
+      http: new Http(options),
+      agentId: options.id,
+      path,
+      emitter,
+      registration,
+      onEnd: ({ reason }) => {
+        this.#grace.abort();
+        this.#taskRunner.revokeAll(reason);
+        void this.stop({ graceSeconds: 0 });
+      },
+      stopped,
+    });
     const slots = options.maxConcurrentTasks ?? 10;
     const taskRunner = new TaskRunner({ agentId: options.id, slots, session, emitter });
     const mailbox = new Mailbox(session, emitter);
@@ -163,7 +178,8 @@ export class Agent {
 
   /**
    * Takes no new tasks, waits up to `graceSeconds` for running ones, then aborts these and unregisters. Heartbeats
-   * continue meanwhile. Unfinished tasks are reassigned. No failure is recorded.
+   * continue meanwhile. Unfinished tasks are reassigned. No failure is recorded. An agent that the coordinator has ended
+   * for good stops by itself: see the event `stopped`.
    * @example
    * await agent.stop({ graceSeconds: 10 });
    */
@@ -232,14 +248,15 @@ export class Agent {
     try {
       this.#taskRunner.close();
       if (!(await this.#session.isRegistered())) return;
-      const grace = new AbortController();
-      const { signal } = grace;
-      const graceEnd = sleep(graceSeconds * 1000, signal);
-      // If the drain is refused, tasks that have not started are reassigned when the agent unregisters.
-      const drain = { body: { mode: "finish" }, signal };
-      const drained = this.#session.call("POST", `${path}/drain`, drain).catch(() => {});
-      await Promise.race([Promise.all([drained, this.#taskRunner.allSettled()]), graceEnd]);
-      grace.abort();
+      const { signal } = this.#grace;
+      if (!signal.aborted) {
+        const graceEnd = sleep(graceSeconds * 1000, signal);
+        // If the drain is refused, tasks that have not started are reassigned when the agent unregisters.
+        const drain = { body: { mode: "finish" }, signal };
+        const drained = this.#session.call("POST", `${path}/drain`, drain).catch(() => {});
+        await Promise.race([Promise.all([drained, this.#taskRunner.allSettled()]), graceEnd]);
+        this.#grace.abort();
+      }
       this.#taskRunner.revokeAll("stopping");
       // Unregistering releases the locks, so the functions that hold them are aborted before.
       this.#session.endIncarnation();
@@ -247,9 +264,19 @@ export class Agent {
       await Promise.race([settled, sleep(ABORT_LIMIT_MS)]);
       await this.#session.unregister();
     } finally {
-      this.#stopped.abort(new TaskRevokedError("stopping"));
-      this.#emitter.emit("stopped", {});
+      const { ended } = this.#session;
+      this.#stopped.abort(ended ?? new TaskRevokedError("stopping"));
+      if (ended !== null) this.#reportEnd(ended);
+      this.#emitter.emit("stopped", { error: ended });
     }
+  }
+
+  /** The program learns from `stopped` that the agent has ended; without a listener, from the exit code of its process. */
+  #reportEnd(error: AgentEndedError): void {
+    this.#emitter.emit("error", { error });
+    const { process } = globalThis as { process?: Partial<NodeJS.Process> };
+    const ownsProcess = this.#options.handleSignals ?? true;
+    if (ownsProcess && process !== undefined && !this.#emitter.isHeard("stopped")) process.exitCode = 1;
   }
 
   #handleSignals(): void {

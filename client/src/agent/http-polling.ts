@@ -31,6 +31,9 @@ const POLL_PAUSE_MS = 20;
 export class HttpPolling {
   readonly #parts: HttpPollingParts;
   #current: AbortController | null = null;
+  /** The open poll for tasks. */
+  #poll: (AbortController & { sentAtMs: number }) | null = null;
+  #unansweredHeartbeats = 0;
 
   constructor(parts: HttpPollingParts) {
     this.#parts = parts;
@@ -63,32 +66,64 @@ export class HttpPolling {
     return Math.min(LONGEST_POLL_SECONDS, this.#parts.session.intervalMs / 1000);
   }
 
+  /** At each interval, even if the heartbeat before was not answered. */
   async #sendHeartbeats(signal: AbortSignal): Promise<void> {
-    const { session, taskRunner, assignedTasks, emitter, contact } = this.#parts;
-    for (let tries = 0; !signal.aborted; ) {
-      const sentAtMs = performance.now();
+    const { session } = this.#parts;
+    while (!signal.aborted) {
       const { intervalMs } = session;
+      void this.#sendHeartbeat(performance.now() + intervalMs, signal);
+      await sleep(intervalMs, signal);
+      await orAborted(session.renewal, signal).catch(() => {});
+    }
+  }
+
+  /** Tries until there is an answer or the next heartbeat is due. */
+  async #sendHeartbeat(nextAtMs: number, signal: AbortSignal): Promise<void> {
+    const { session, emitter, contact } = this.#parts;
+    for (;;) {
+      const sentAtMs = performance.now();
       const load = this.#parts.readLoad();
       try {
         const body = load === undefined ? {} : { load };
-        const call = { body, signal, timeoutSeconds: Math.max(1, intervalMs / 1000) };
-        await session.call<HeartbeatAnswer>("POST", `${session.path}/heartbeat`, call);
+        const call = { body, signal, timeoutSeconds: Math.max(1, session.intervalMs / 1000) };
+        const answer = await session.call<HeartbeatAnswer>("POST", `${session.path}/heartbeat`, call);
         contact.connected("http");
-        tries = 0;
-        if (taskRunner.running.length > 0) await assignedTasks.reconcile(signal);
-        await sleep(sentAtMs + intervalMs - performance.now(), signal);
+        this.#unansweredHeartbeats = 0;
+        return await this.#heed(answer, sentAtMs, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (isTransient(error)) contact.disconnected(String(error));
         else emitter.emit("error", { error });
-        await sleep(Math.min(intervalMs, backoffMs(tries++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS)), signal);
       }
+      const pauseMs = backoffMs(this.#unansweredHeartbeats++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+      if (performance.now() + pauseMs >= nextAtMs) return;
+      await sleep(pauseMs, signal);
     }
+  }
+
+  /** The answer to a heartbeat reports tasks that wait for this agent. */
+  async #heed(answer: HeartbeatAnswer, sentAtMs: number, signal: AbortSignal): Promise<void> {
+    const { taskRunner, assignedTasks } = this.#parts;
+    // The coordinator ends a poll when it has such a task, so that poll or its answer was lost.
+    if (answer.assigned_tasks > 0 && this.#poll !== null && this.#poll.sentAtMs < sentAtMs) {
+      this.#poll.abort();
+    }
+    if (taskRunner.running.length > 0) await assignedTasks.reconcile(signal);
   }
 
   async #pollTasks(signal: AbortSignal): Promise<void> {
     const { session, taskRunner, assignedTasks } = this.#parts;
-    await assignedTasks.poll(this.#waitSeconds(), signal);
+    const poll = Object.assign(linkedAbort(signal), { sentAtMs: performance.now() });
+    this.#poll = poll;
+    try {
+      await assignedTasks.poll(this.#waitSeconds(), poll.signal);
+    } catch (error) {
+      if (poll.signal.aborted) return;
+      throw error;
+    } finally {
+      this.#poll = null;
+      poll.dispose();
+    }
     // The next poll returns at once while the coordinator lists tasks that this agent has not started: either a
     // closed task runner will not start them, or it is about to.
     if (taskRunner.isClosed) await sleep(session.intervalMs, signal);
@@ -96,8 +131,10 @@ export class HttpPolling {
   }
 
   async #repeat(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { session, emitter } = this.#parts;
+    const onError = (error: unknown) => emitter.emit("error", { error });
     while (!signal.aborted) {
-      await retryUntilDone(step, signal, (error) => this.#parts.emitter.emit("error", { error }));
+      await retryUntilDone(step, { signal, onError, pause: session.reach.pause });
       await sleep(POLL_PAUSE_MS, signal);
     }
   }

@@ -1,40 +1,70 @@
 /**
  * An agent's session with the coordinator: its incarnation, its token, and the time of its last contact by the agent's
  * own monotonic clock. When the incarnation has ended (410), the next one is registered, once for all callers that
- * notice.
+ * notice. When another process has registered the agent, or the agent was removed, the session is over.
+ *
+ *   incarnation --failed, expired, restored--> the next incarnation
+ *        '--- superseded, unregistered, revoked, or the next one is refused because the agent is live: over
  */
 import { orAborted, sleep, timeLimit } from "../cancellation.ts";
 import type { Registered } from "../coordinator/coordinator.ts";
-import { ConnectionError, FailoverError, SessionExpiredError, UnauthorizedError } from "../errors.ts";
+import {
+  type AgentEnd,
+  AgentEndedError,
+  AgentLiveError,
+  ConnectionError,
+  FailoverError,
+  SessionExpiredError,
+  UnauthorizedError,
+} from "../errors.ts";
 import type { Call, Http } from "../http.ts";
 import { backoffMs, isTransient } from "../retry.ts";
 import type { Registration } from "../wire.ts";
 import type { Emitter } from "./agent-events.ts";
+import { instanceName } from "./instance.ts";
+import { Reach } from "./reach.ts";
 
 export type SessionParts = {
   http: Http;
+  agentId: string;
   /** Of the agent, within its cluster. */
   path: string;
   emitter: Emitter;
   /** Called at each registration. */
   registration: () => Registration;
+  /** Called once when the session is over. */
+  onEnd: (error: AgentEndedError) => void;
   /** Aborted when the agent has stopped: ends every wait of the agent. */
   stopped: AbortSignal;
 };
 
+/** Why an incarnation has ended: members of a 410, or of the frame `session_expired`. */
+export type SessionEnd = { reason?: string; superseded_by?: string | null };
+
 const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 30_000;
-/** After so many short incarnations in a row, another process probably uses the same id. */
-const DUPLICATE_ID_THRESHOLD = 3;
+/** Short enough that an agent is back soon after an outage. */
+const LONGEST_PAUSE_MS = 5000;
+/** Incarnations that end one after the other are registered more and more slowly. */
+const LONGEST_RENEWAL_PAUSE_MS = 30_000;
+const FINAL_REASONS: readonly string[] = ["superseded", "unregistered", "revoked"] satisfies AgentEnd[];
 /** An agent that stops waits so long for a registration under way. Unanswered, that incarnation ends by its timeout. */
 const LAST_REGISTRATION_LIMIT_MS = 5000;
+/** A call before the agent stops. */
+const LAST_CALL = { isRepeatable: true, retries: 2, timeoutSeconds: 5 };
 
 export class Session {
   readonly path: string;
   readonly stopped: AbortSignal;
+  readonly reach = new Reach();
   readonly #http: Http;
   readonly #emitter: Emitter;
   readonly #registration: () => Registration;
+  readonly #agentId: string;
+  readonly #instance = instanceName();
+  readonly #onEnd: (error: AgentEndedError) => void;
+  #ended: AgentEndedError | null = null;
+  /** The last heartbeat of a superseded incarnation. */
+  #lastHeartbeat: Promise<unknown> = Promise.resolve();
   #current: Registered | null = null;
   #renewal: Promise<void> | null = null;
   #lastContactAtMs = 0;
@@ -44,12 +74,19 @@ export class Session {
   #lifetime = new AbortController();
   #pendingRegistration: Promise<Registered> | null = null;
 
-  constructor({ http, path, emitter, registration, stopped }: SessionParts) {
+  constructor({ http, agentId, path, emitter, registration, onEnd, stopped }: SessionParts) {
     this.#http = http;
+    this.#agentId = agentId;
     this.path = path;
     this.#emitter = emitter;
     this.#registration = registration;
+    this.#onEnd = onEnd;
     this.stopped = stopped;
+  }
+
+  /** Why the session is over; null while it is not. */
+  get ended(): AgentEndedError | null {
+    return this.#ended;
   }
 
   get current(): Registered {
@@ -101,7 +138,7 @@ export class Session {
       // The registration may end the previous incarnation even if no answer arrives.
       this.endIncarnation();
       try {
-        const body = this.#registration();
+        const body = { ...this.#registration(), instance: this.#instance };
         this.#pendingRegistration = this.#http.call<Registered>("PUT", this.path, {
           body,
           signal,
@@ -129,18 +166,39 @@ export class Session {
   }
 
   /**
-   * Registers the incarnation after the given one; resolves at once if that has happened already.
+   * Registers the incarnation after the given one; resolves at once if that has happened already. Never resolves if
+   * there will be no next one; rejects then when the agent has stopped.
    * Many agents may notice at the same time that their incarnations have ended, so each first waits a random time.
-   * That time grows with each short incarnation: probably another process uses the same id.
+   * That time grows with each short incarnation.
    */
-  renew(ended: Registered): Promise<void> {
-    if (this.#current !== ended) return this.#renewal ?? Promise.resolve();
+  renew(expired: Registered, { reason = "", superseded_by = null }: SessionEnd = {}): Promise<void> {
+    if (this.#current !== expired) return this.#renewal ?? Promise.resolve();
     this.endIncarnation();
-    if (this.#isUnregistering) return orAborted(new Promise(() => {}), this.stopped);
-    this.#renewal ??= this.#renew().finally(() => {
+    if (this.#renewal !== null) return this.#renewal;
+    // A registration without an answer may have superseded the incarnation: then the other process is this one.
+    if (FINAL_REASONS.includes(reason) && superseded_by !== this.#instance && !this.#isUnregistering) {
+      this.#end(reason as AgentEnd, superseded_by);
+    }
+    if (this.#isUnregistering) return this.#noRenewal();
+    this.#renewal = this.#renew().finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;
+  }
+
+  #noRenewal(): Promise<never> {
+    return orAborted(new Promise(() => {}), this.stopped);
+  }
+
+  #end(reason: AgentEnd, supersededBy: string | null): void {
+    this.#isUnregistering = true;
+    this.#ended = new AgentEndedError(this.#agentId, reason, supersededBy);
+    if (reason === "superseded") {
+      // Shows the coordinator that both processes live, so that this is no crash and a restart.
+      const call = { body: {}, token: this.current.token, ...LAST_CALL };
+      this.#lastHeartbeat = this.#http.call("POST", `${this.path}/heartbeat`, call).catch(() => {});
+    }
+    this.#onEnd(this.#ended);
   }
 
   /** Waits for a registration under way: the coordinator may have received that. */
@@ -151,17 +209,19 @@ export class Session {
 
   /**
    * Unregisters; without an answer, the incarnation ends by its timeout. Another call or the socket may report the end
-   * of the incarnation before this call returns; no new incarnation is registered then.
+   * of the incarnation before this call returns; no new incarnation is registered then. If the session is over, the
+   * agent's id may be another process's, so nothing is unregistered.
    */
   async unregister(): Promise<void> {
-    await this.#waitBriefly(this.#renewal);
+    if (this.#ended === null) await this.#waitBriefly(this.#renewal);
+    if (this.#ended !== null) return void (await this.#lastHeartbeat);
     this.#isUnregistering = true;
     let left: Registered;
     do {
       left = this.current;
       // The locks of the incarnation are released with it.
       this.endIncarnation();
-      const call = { token: left.token, isRepeatable: true, retries: 2, timeoutSeconds: 5 };
+      const call = { token: left.token, ...LAST_CALL };
       await this.#http.call("DELETE", this.path, call).catch(() => {});
       // A slow registration may have been answered meanwhile: then that incarnation has to be unregistered too.
     } while (this.#current !== left);
@@ -188,54 +248,60 @@ export class Session {
     this.#lifetime = new AbortController();
   }
 
-  /** Resolves when no registration of a next incarnation is under way. */
+  /** Resolves when no registration of a next incarnation is under way; never if the session is over. */
   get renewal(): Promise<void> {
-    return this.#renewal ?? Promise.resolve();
+    return this.#ended === null ? (this.#renewal ?? Promise.resolve()) : this.#noRenewal();
   }
 
   async #renew(): Promise<void> {
     const isShort = performance.now() - this.#registeredAtMs < this.timeoutMs;
     this.#shortIncarnations = isShort ? this.#shortIncarnations + 1 : 0;
-    if (this.#shortIncarnations === DUPLICATE_ID_THRESHOLD) {
-      const error = new Error(
-        `${this.path} was registered again ${DUPLICATE_ID_THRESHOLD} times: does another process use this id?`,
-      );
-      this.#emitter.emit("error", { error });
-    }
     for (let tries = this.#shortIncarnations; ; tries++) {
-      await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), this.stopped);
+      const longestMs = Math.min(LONGEST_RENEWAL_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries);
+      await sleep(Math.random() * longestMs, this.stopped);
       this.stopped.throwIfAborted();
       try {
         return await this.register();
       } catch (error) {
         this.stopped.throwIfAborted();
+        // Meanwhile another process has got the id.
+        if (error instanceof AgentLiveError) {
+          this.#end("superseded", null);
+          return this.#noRenewal();
+        }
         this.#emitter.emit("error", { error });
       }
     }
   }
 
   /**
-   * A call with the agent's token; if the incarnation has ended, again with the next one. Other errors are not retried
-   * unless `retries` is given.
+   * A call with the agent's token; if the incarnation has ended, again with the next one. If the session is over,
+   * rejects when the agent has stopped. Other errors are not retried unless `retries` is given.
    */
   async call<Body>(method: string, path: string, call: Call = {}): Promise<Body> {
     for (;;) {
+      if (this.#ended !== null) return this.#noRenewal();
       const used = this.current;
       const sentAtMs = performance.now();
       try {
         const body = await this.#http.call<Body>(method, path, { retries: 0, ...call, token: used.token });
         this.recordContact(sentAtMs);
+        this.reach.reached();
         return body;
       } catch (error) {
         if (!isExpiry(error)) {
           if (error instanceof FailoverError && error.status < 500) this.recordContact(sentAtMs);
           throw error;
         }
-        await orAborted(this.renew(used), call.signal);
+        await orAborted(this.renew(used, endOf(error)), call.signal);
       }
     }
   }
 }
+
+/** Why the incarnation has ended, as far as the coordinator says it. */
+export const endOf = (error: unknown): SessionEnd =>
+  error instanceof SessionExpiredError ? error.evidence : {};
 
 /** The token is no longer valid: its incarnation has ended. */
 export const isExpiry = (error: unknown): boolean =>

@@ -25,6 +25,9 @@ const UNREAD_ANSWER_LIMIT_MS = 50;
 /** Longest frame that the server takes, in UTF-16 units. */
 const FRAME_LIMIT = 262_144;
 
+/** Unique over the sockets of an incarnation, as the protocol wants it. */
+let lastRequestId = 0;
+
 export class Socket {
   /** Resolves with the reason when the socket is closed. */
   readonly closed: Promise<string>;
@@ -36,7 +39,6 @@ export class Socket {
   #pingedAtMs: number | null = null;
   /** Expires when the `ping` should have been answered. */
   #pingTimer: ReturnType<typeof setTimeout> | undefined;
-  #lastId = 0;
 
   /** @returns null if the socket could not be opened */
   static open(session: Session, onPush: OnPush, readLoad: ReadLoad): Promise<Socket | null> {
@@ -103,7 +105,7 @@ export class Socket {
 
   /** @throws {ConnectionError} no answer @throws {FailoverError} a refusal */
   request(frame: { type: string } & Record<string, unknown>): Promise<Answer> {
-    const request_id = String(++this.#lastId);
+    const request_id = String(++lastRequestId);
     const text = JSON.stringify({ ...frame, request_id });
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -12,10 +12,10 @@
 import { sleep } from "../cancellation.ts";
 import { FailoverError, StaleAttemptError, TaskRevokedError } from "../errors.ts";
 import { messageOf } from "../http.ts";
-import { backoffMs, isTransient } from "../retry.ts";
+import { backoffMs, isTransient, isUnreachable } from "../retry.ts";
 import type { JsonValue, Task } from "../wire.ts";
 import type { Emitter } from "./agent-events.ts";
-import { isExpiry, type Session } from "./session.ts";
+import { endOf, isExpiry, type Session } from "./session.ts";
 import type { Socket } from "./socket.ts";
 
 /** The second argument of a handler. */
@@ -274,13 +274,16 @@ export class TaskRunner {
   async #report(entry: Entry, kind: string, fields: object): Promise<Task | undefined> {
     const signal = this.#session.stopped;
     for (let tries = 0; ; tries++) {
+      const pauseMs = backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+      const sentAtMs = performance.now();
       try {
         return await this.#reportOnce(entry, kind, fields);
       } catch (error) {
         signal.throwIfAborted();
         if (!isTransient(error)) throw error;
+        if (isUnreachable(error)) await this.#session.reach.pause({ pauseMs, sentAtMs }, signal);
+        else await sleep(pauseMs, signal);
       }
-      await sleep(backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), signal);
       signal.throwIfAborted();
     }
   }
@@ -297,7 +300,7 @@ export class TaskRunner {
         return state === undefined ? undefined : { ...task, ...state, result };
       } catch (error) {
         if (!isExpiry(error)) throw error;
-        await this.#session.renew(socket.registered);
+        await this.#session.renew(socket.registered, endOf(error));
       }
     }
     const body = { agent_id: this.#agentId, attempt: task.attempt, ...fields };

@@ -14,7 +14,7 @@ import { ContactMonitor, type TransportKind } from "./contact-monitor.ts";
 import { HttpPolling } from "./http-polling.ts";
 import type { ReadLoad } from "./load-reader.ts";
 import type { Mailbox } from "./mailbox.ts";
-import type { Session } from "./session.ts";
+import type { Session, SessionEnd } from "./session.ts";
 import { type Push, Socket } from "./socket.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
@@ -63,6 +63,7 @@ export class Transport {
     for (let tries = 0; !stopped.aborted; tries++) {
       // The coordinator would close a socket with the token of an ended incarnation.
       await orAborted(session.renewal, stopped).catch(() => {});
+      if (stopped.aborted) return;
       const isFirst = tries === 0 && !this.#polling.isOn;
       const headStartMs = isFirst ? Math.min(SOCKET_HEAD_START_MS, session.intervalMs / 2) : 0;
       const opening = Socket.open(session, (push, registered) => this.#receive(push, registered), readLoad);
@@ -118,7 +119,7 @@ export class Transport {
         emitter.emit("drain", { mode: push.mode, deadline_at: push.deadline_at });
         break;
       case "session_expired":
-        void this.#renew(registered);
+        void this.#renew(registered, push as SessionEnd);
         break;
       default:
       // A newer coordinator may push frames that this client does not know.
@@ -126,14 +127,18 @@ export class Transport {
   }
 
   /** Registers the incarnation after an ended one, and aligns the task runner with what the coordinator kept of it. */
-  async #renew(ended: Registered): Promise<void> {
+  async #renew(expired: Registered, end?: SessionEnd): Promise<void> {
     const { session, stopped } = this.#parts;
-    await orAborted(session.renew(ended), stopped).catch(() => {});
+    await orAborted(session.renew(expired, end), stopped).catch(() => {});
     if (!stopped.aborted) await this.#retryUntilDone(() => this.#assignedTasks.reconcile(stopped));
   }
 
   #retryUntilDone(step: () => Promise<void>): Promise<void> {
-    const { stopped, emitter } = this.#parts;
-    return retryUntilDone(step, stopped, (error) => emitter.emit("error", { error }));
+    const { session, stopped, emitter } = this.#parts;
+    return retryUntilDone(step, {
+      signal: stopped,
+      onError: (error) => emitter.emit("error", { error }),
+      pause: session.reach.pause,
+    });
   }
 }

@@ -14,7 +14,13 @@ describe("starting an agent", () => {
     agent.on("other", () => null);
     await agent.start();
     expect(coordinator.registrations.map(({ body }) => body)).toEqual([
-      { type: "worker", capabilities: ["work", "other"], labels: { zone: "a" }, running_tasks: [] },
+      {
+        type: "worker",
+        capabilities: ["work", "other"],
+        labels: { zone: "a" },
+        running_tasks: [],
+        instance: expect.any(String),
+      },
     ]);
     await pass(30.5);
     const beats = coordinator.fake.made("POST", /heartbeat$/);

@@ -52,6 +52,35 @@ describe("an agent with a socket", () => {
     },
   );
 
+  it("request ids are unique over the sockets of an incarnation", async () => {
+    const { heard } = await connectedAgent({ load: () => ({ cpu: 0, memory: 0 }) });
+    const first = FakeSocket.latest;
+    first.break();
+    await pass(1);
+    expect(heard.filter((event) => event === "connected socket")).toHaveLength(2);
+    const ids = [first, FakeSocket.latest]
+      .flatMap((socket) => socket.requests("heartbeat"))
+      .map((frame) => frame.request_id);
+    expect([ids.length, new Set(ids).size]).toEqual([2, 2]);
+  });
+
+  it("session_expired with the reason superseded ends the agent, after one last heartbeat", async () => {
+    const { agent, running, coordinator, beats } = await connectedAgent();
+    FakeSocket.latest.push({ type: "task_assigned", task: task("t1") });
+    await pass(0.1);
+    acknowledge("task_start", { task: task("t1") });
+    await pass(0.1);
+    const stopped: unknown[] = [];
+    agent.listen("stopped", ({ error }) => stopped.push(error));
+    FakeSocket.latest.push({ type: "session_expired", reason: "superseded", superseded_by: "host2/7/x" });
+    FakeSocket.latest.break(4410, "session_expired");
+    await pass(60);
+    expect(running[0]?.signal.reason).toMatchObject({ reason: "superseded" });
+    expect(stopped).toMatchObject([{ reason: "superseded", supersededBy: "host2/7/x" }]);
+    expect([beats(), coordinator.registrations.length, FakeSocket.opened.length]).toEqual([1, 1, 1]);
+    expect(coordinator.fake.made("DELETE", /./)).toEqual([]);
+  });
+
   it("session_expired on an old socket does not end the new incarnation", async () => {
     const { agent, coordinator } = await connectedAgent();
     coordinator.fake.on("POST", /messages$/, ({ headers }) =>

@@ -6,7 +6,8 @@
 #
 # Its rules: it works only after the answer to `start`. It gives up a task that it no longer holds (409). While the
 # coordinator does not answer, it continues its work and repeats each result until it is accepted or refused. When its
-# incarnation has ended (410), it registers again and lists the tasks that it is still running. At SIGTERM it finishes
+# incarnation has ended (410), it registers again and lists the tasks that it is still running. If another process has
+# registered its id, or it was unregistered by others, it stops its work and ends with an error. At SIGTERM it finishes
 # running tasks, gives back the others and unregisters.
 #
 # Its processes:
@@ -67,10 +68,14 @@ export -n TOKEN ADMIN_TOKEN 2>/dev/null
 
 # The server ends a poll at the heartbeat interval of the agent, if that is shorter.
 readonly POLL_SECONDS=20 LOCK_WAIT_SECONDS=20 ANSWER_SECONDS=10 SHORT_ANSWER_SECONDS=3
-readonly FIRST_PAUSE_MS=200 LONGEST_PAUSE_MS=5000
+# Pauses are short, so that the agent is back soon after an outage.
+readonly FIRST_PAUSE_MS=200 LONGEST_PAUSE_MS=1000
 # Exit codes of work: the agent no longer holds the task; the task fails and is not tried again.
 readonly GIVEN_UP=75 NOT_RETRYABLE=65
-LEAVING='' GIVING_UP=''
+readonly TAKEN='has registered this agent id; each process needs an id of its own'
+LEAVING='' GIVING_UP='' ENDED=''
+# Names this process, so that the coordinator can tell it from another process with the same id.
+readonly INSTANCE=${HOSTNAME:0:128}/$$/$RANDOM$RANDOM$RANDOM
 
 # Files that the processes share: `token`, `task.ID.ATTEMPT` with the pid of its process, `leaving`.
 STATE=$(mktemp -d "${TMPDIR:-/tmp}/agent.XXXXXXXX") || exit 1
@@ -197,7 +202,9 @@ ask_as_agent() {
     # Only main registers, when its next poll is refused.
     while [[ $(<"$STATE/token") == "$used" ]]; do
       [[ ! -e $STATE/leaving ]] || return 0
-      if ((BASHPID == MAIN)); then register_again; else nap 0.2; fi
+      if ((BASHPID != MAIN)); then nap 0.2 && continue; fi
+      is_final && end_at_once "$used" && return 1
+      register_again
     done
   done
 }
@@ -212,7 +219,7 @@ register() {
     name=${name#"$STATE/task."}
     claims+=${claims:+,}"{\"task_id\":\"${name%.*}\",\"attempt\":${name##*.}}"
   done
-  body="{\"type\":$(json_string "${AGENT_TYPE:-worker}"),\"running_tasks\":[$claims]"
+  body="{\"type\":$(json_string "${AGENT_TYPE:-worker}"),\"running_tasks\":[$claims],\"instance\":\"$INSTANCE\""
   body+=",\"capabilities\":[$(json_string "$CAPABILITIES" | sed 's/,/","/g')]"
   for key in MAX_CONCURRENT_TASKS HEARTBEAT_INTERVAL_SECONDS HEARTBEAT_TIMEOUT_SECONDS; do
     setting=${!key-}
@@ -236,7 +243,34 @@ register_again() {
   say 'this incarnation has ended, registering again'
   # The agents of a fleet may register at the same time.
   nap "$(jittered 2)"
-  [[ -n $LEAVING ]] || register || nap "$(jittered 4)"
+  [[ -n $LEAVING ]] || register && return
+  # Meanwhile another process has got the id.
+  if [[ $(parts <<<"$ANSWER" | value code) == agent_live ]]; then end_at_once; else nap "$(jittered 4)"; fi
+}
+
+# Whether the coordinator has ended this agent for good, by the 410 in ANSWER. Sets ENDED to the reason.
+is_final() {
+  local members other
+  members=$(parts <<<"$ANSWER")
+  other=$(value superseded_by <<<"$members")
+  # If the answer to a registration was lost, the other process is this one.
+  [[ $other != "$INSTANCE" ]] || return 1
+  [[ -n $other && $other != null ]] && other=", $other," || other=''
+  case $(value reason <<<"$members") in
+    superseded) ENDED="another process$other $TAKEN" ;;
+    unregistered) ENDED='the agent was unregistered by another caller; start it again to register it' ;;
+    revoked) ENDED='the token that registered the agent was revoked; start it again with another token' ;;
+    *) return 1 ;;
+  esac
+}
+
+# end_at_once [TOKEN]: main stops. If another process has the id, a last heartbeat shows the coordinator that both live.
+end_at_once() {
+  ENDED=${ENDED:-another process $TAKEN}
+  LEAVING+=x
+  : >"$STATE/leaving"
+  [[ $ENDED != *"$TAKEN" || -z ${1-} ]] || LIMIT=$SHORT_ANSWER_SECONDS once "$1" POST "$SELF_URL/heartbeat" '{}'
+  return 0
 }
 
 # Sends the heartbeats until main has ended.
@@ -249,6 +283,8 @@ beat() {
     pause=$INTERVAL
     [[ $STATUS != 000 ]] || pause=$(jittered 1)
     read -rt "$pause" _ || (($? > 128)) || break
+    # A program of the work may hold the pipe open.
+    kill -0 "$MAIN" 2>/dev/null || break
   done
   # Running tasks have no main any more.
   if under_way; then
@@ -491,7 +527,13 @@ fi
 exec 8> >(beat)
 BEAT=$!
 while [[ -z $LEAVING ]]; do take_tasks; done
-leave
+if [[ -n $ENDED ]]; then
+  printf '%s: %s\n' "$AGENT_ID" "$ENDED" >&2
+  stop_works
+  wait_for_works 1 "$LEAVING"
+else
+  leave
+fi
 exec 8>&-
 wait "$BEAT"
-exit 0
+[[ -z $ENDED ]]

@@ -13,7 +13,8 @@ Its rules:
 - The agent gives up a task that it no longer holds: `work.cancelled` is set, and `progress` and `sleep` raise.
 - While the coordinator does not answer, the agent continues its work and repeats each result until it is accepted or
   refused.
-- When its incarnation has ended (410), the agent registers again and lists the tasks that it is still running.
+- When its incarnation has ended (410), the agent registers again and lists the tasks that it is still running. If another
+  process has registered its id, or the agent was unregistered by others, it stops its work and ends with an error.
 - At SIGTERM or SIGINT the agent takes no new tasks, finishes running tasks within the grace period, gives back the
   others and unregisters. A second signal ends it at once.
 """
@@ -26,7 +27,9 @@ import json
 import os
 import queue
 import random
+import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -42,12 +45,23 @@ ANSWER_SECONDS = 10
 # A report of progress delays the work, and unregistering delays the end, so both wait for less.
 SHORT_ANSWER_SECONDS = 3
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+# A pause ends early, after such a step, when another call was answered: the coordinator is back.
+PAUSE_STEP_SECONDS = 0.2
 # Without a pause the list would return at once, since it still has the tasks that are being started.
 LIST_PAUSE_SECONDS = 0.05
 # The holder counts a lock as lost before the last tenth of its TTL, so that it can stop in time.
 LOCK_MARGIN = 0.1
 # At the end: time for cancelled handlers to stop, and for the last calls to be answered.
 END_SECONDS = 3
+# When another process has the id of this agent: time for cancelled handlers to stop.
+ABORT_SECONDS = 1
+
+# Reasons of a 410 after which the agent does not register again.
+FINAL_REASONS = {
+    "superseded": "another process{other} has registered this agent id; each process needs an id of its own",
+    "unregistered": "the agent was unregistered by another caller; start it again to register it",
+    "revoked": "the token that registered the agent was revoked; start it again with another token",
+}
 
 
 class Refused(Exception):
@@ -57,10 +71,16 @@ class Refused(Exception):
         super().__init__(f"{status} {problem.get('code')}: {problem.get('detail')}")
         self.status: int = status
         self.code: str = problem.get("code", "")
+        self.reason: str = problem.get("reason", "")
+        self.superseded_by: Optional[str] = problem.get("superseded_by")
 
 
 class NoAnswer(Exception):
     """There was no answer within the time limit."""
+
+
+class Ended(Exception):
+    """The coordinator has ended this agent for good, for example because another process has its id."""
 
 
 class Cancelled(Exception):
@@ -243,6 +263,9 @@ class Agent:
             "heartbeat_timeout_seconds": heartbeat_timeout_seconds,
         }
         self._registration = {name: value for name, value in settings.items() if value is not None}
+        # Names this process, so that the coordinator can tell it from another process with the same id.
+        self._instance = f"{socket.gethostname()[:128]}/{os.getpid()}/{secrets.token_hex(8)}"
+        self._registration["instance"] = self._instance
 
         # Set when the agent takes no new tasks any more.
         self._ending = threading.Event()
@@ -250,6 +273,9 @@ class Agent:
         self._over = threading.Event()
         self._signals: queue.SimpleQueue = queue.SimpleQueue()
         self._session: Session
+        # When a call was answered last, by the monotonic clock.
+        self._answered_at = 0.0
+        self._is_ended = False
         self._renewal = threading.Lock()
         self._short_lives = 0
 
@@ -263,7 +289,7 @@ class Agent:
     # Start and end
 
     def run(self, grace_seconds: float = 30) -> None:
-        """Works until SIGTERM or SIGINT. Raises Refused if the registration is refused."""
+        """Works until SIGTERM or SIGINT. Raises Refused if the registration is refused, and Ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         registering = threading.Thread(target=self._begin, daemon=True)
@@ -271,6 +297,7 @@ class Agent:
         # A signal, or the error of the registration.
         reason = self._signals.get()
         if isinstance(reason, BaseException):
+            self._wait_for_works(ABORT_SECONDS)
             raise reason
         self._leave(grace_seconds)
 
@@ -301,9 +328,30 @@ class Agent:
         for work in self._running():
             work.cancelled.set()
         self._wait_for_works(END_SECONDS)
-        if self._last_call("DELETE", self._self, None):
+        # The id of an ended agent may be another process's.
+        if not self._is_ended and self._last_call("DELETE", self._self, None):
             self._say("unregistered")
         self._over.set()
+
+    def _end(self, session: Session, reason: str, superseded_by: Optional[str]) -> None:
+        """The coordinator has ended this agent for good: stops the work, and does not unregister."""
+        with self._guard:
+            if self._is_ended:
+                return
+            self._is_ended = True
+        self._ending.set()
+        for work in self._running():
+            work.cancelled.set()
+        if reason == "superseded":
+            # This heartbeat shows the coordinator that both processes live.
+            try:
+                path = f"{self._self}/heartbeat"
+                self._http.call("POST", path, session.token, {}, SHORT_ANSWER_SECONDS)
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+                pass
+        self._over.set()
+        other = f", {superseded_by}," if superseded_by else ""
+        self._signals.put(Ended(FINAL_REASONS[reason].format(other=other)))
 
     def _wait_for_works(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -341,7 +389,7 @@ class Agent:
         with self._renewal:
             if self._session is not ended:
                 return
-            # If incarnations end again and again, another process probably has the same id: wait longer each time.
+            # If incarnations end again and again, wait longer each time.
             is_short = time.monotonic() - ended.began < ended.timeout_seconds
             self._short_lives = self._short_lives + 1 if is_short else 0
             tries = self._short_lives
@@ -350,6 +398,10 @@ class Agent:
                     self._session = self._register()
                     return
                 except Refused as error:
+                    if error.code == "agent_live":
+                        # Meanwhile another process has got the id.
+                        self._end(ended, "superseded", None)
+                        return
                     # Tasks may be running, so the agent does not end.
                     self._say(f"could not register again: {error}")
                     tries += 1
@@ -378,9 +430,11 @@ class Agent:
         tries = 0
         while True:
             retry_after = 0.0
+            sent_at = time.monotonic()
             try:
                 status, retry_after, answer = self._http.call(method, path, token, body, seconds)
                 if status < 300:
+                    self._answered_at = time.monotonic()
                     return answer
                 refusal = Refused(status, answer)
                 if (status < 500 and status != 429) or refusal.code == "not_configured":
@@ -393,9 +447,23 @@ class Agent:
                 raise NoAnswer(reason)
             if tries == 0 and not quiet:
                 self._say(f"{method} {path} was not answered ({reason}), trying again")
-            if unless.wait(pause):
+            # The rate limit is no outage.
+            if self._pause(pause, unless, sent_at=None if retry_after else sent_at):
                 raise NoAnswer(reason)
             tries += 1
+
+    def _pause(self, seconds: float, unless: threading.Event, sent_at: Optional[float]) -> bool:
+        """
+        Returns whether `unless` was set. Ends early when another call is answered that was sent after `sent_at`: the
+        coordinator is back.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if unless.wait(min(PAUSE_STEP_SECONDS, left)):
+                return True
+            if sent_at is not None and self._answered_at > sent_at:
+                break
+        return unless.is_set()
 
     def _ask_as_agent(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
         """Calls with the token of this incarnation. If it has ended, registers and calls again."""
@@ -405,7 +473,13 @@ class Agent:
                 return self._ask(method, path, used.token, body, **options)
             except Refused as refusal:
                 # 401: the signing key of the coordinator has changed.
-                if refusal.status not in (401, 410) or self._ending.is_set():
+                if refusal.status not in (401, 410):
+                    raise
+                # If the answer to a registration was lost, the other process is this one.
+                is_final = refusal.reason in FINAL_REASONS and refusal.superseded_by != self._instance
+                if is_final and used is self._session:
+                    self._end(used, refusal.reason, refusal.superseded_by)
+                if self._ending.is_set():
                     raise
                 self._say(f"incarnation {used.incarnation} has ended: {refusal.code}")
                 self._renew(used)
@@ -737,7 +811,7 @@ def main() -> int:
         )
         agent.run(settings.grace_seconds)
         return 0
-    except (Refused, ValueError) as error:
+    except (Ended, Refused, ValueError) as error:
         print(f"{settings.id}: {error}", file=sys.stderr)
         return 1
 

@@ -204,9 +204,8 @@ function testsOf(language: Language): void {
     await using agent = await start(cluster, "a");
     await gate.task("gated");
     await cluster.taskOnce("gated", isRunning, "the gated one to run");
-    // Another process replaces the agent and then changes nothing.
-    const running_tasks = [{ task_id: "gated", attempt: 1 }];
-    const { incarnation } = await cluster.register("a", { capabilities: ["count_words"], running_tasks });
+    const { incarnation } = await cluster.agent("a");
+    await cluster.post("/agents/a/failures", { failure_type: "suspicion" });
     await until(async () => (await cluster.agent("a")).incarnation > incarnation, "the next incarnation");
     expect(await cluster.task("gated")).toMatchObject({ status: "running", attempt: 1 });
     await gate.open();

@@ -29,7 +29,13 @@ describe("npm run bench", () => {
 
 describe("a benchmark", () => {
   it("has a unique name and a summary", () => {
-    expect(BENCHMARKS.map(({ name }) => name)).toEqual(["strategies", "http", "failover", "notifications"]);
+    expect(BENCHMARKS.map(({ name }) => name)).toEqual([
+      "strategies",
+      "http",
+      "failover",
+      "notifications",
+      "command",
+    ]);
     for (const { summary } of BENCHMARKS) expect(summary).not.toBe("");
   });
 

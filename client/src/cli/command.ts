@@ -1,6 +1,6 @@
-/** The type of a command, exit codes, and the parsing of arguments and options that all commands share. */
-import type { ParseArgsOptionsConfig } from "node:util";
+/** What a command is, and the values of arguments and options that all commands share. */
 import type { DistributedCoordinator, Listing, Page } from "../index.ts";
+import { CODES } from "./exit-codes.ts";
 import type { Printer } from "./printer.ts";
 
 /** One call of a command with its parsed arguments. */
@@ -13,22 +13,29 @@ export type Invocation = {
   printer: Printer;
 };
 
-export type Command = {
-  name: string;
-  usage: string;
-  summary: string;
-  help?: string;
-  /** Minimum and maximum number of arguments after the name. */
-  arity: readonly [number, number];
-  options: ParseArgsOptionsConfig;
-  run(invocation: Invocation): Promise<void>;
+/** An option as `parseArgs` takes it, with what the help says. */
+export type Option = {
+  type: "string" | "boolean";
+  multiple?: boolean;
+  short?: string;
+  /** The name of its value. */
+  value?: string;
+  help: string;
 };
 
-/** Exit codes. */
-export const CODES = {
-  ...{ done: 0, failed: 1, usage: 2, refused: 3, forbidden: 4 },
-  ...{ failedTask: 5, unfinished: 6 },
-} as const;
+export type Command = {
+  /** One or two words. */
+  name: string;
+  /** Its arguments: `TASK` is required, `[KEY]` is not, `TASK...` may be repeated. */
+  args?: string;
+  summary: string;
+  /** More about it, in whole lines. */
+  details?: string;
+  options?: Record<string, Option>;
+  /** What follows the name, in one or two examples. */
+  examples: readonly string[];
+  run(invocation: Invocation): Promise<void>;
+};
 
 /** The command ran and did not succeed: the message goes to stderr, the code is the exit code. */
 export class CommandFailure extends Error {
@@ -40,11 +47,22 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The arguments are not valid; nothing was changed. */
-export class UsageError extends Error {}
+/** The arguments are not valid; nothing was changed. `more`: lines that follow the message. */
+export class UsageError extends Error {
+  readonly more: readonly string[];
 
-export const ANY = Number.POSITIVE_INFINITY;
-export const string = { type: "string" } as const;
+  constructor(message: string, ...more: string[]) {
+    super(message);
+    this.more = more;
+  }
+}
+
+export const valued = (value: string, help: string): Option => ({ type: "string", value, help });
+export const flag = (help: string): Option => ({ type: "boolean", help });
+export const repeated = (value: string, help: string): Option => ({
+  ...valued(value, `${help}; repeatable`),
+  multiple: true,
+});
 
 export const text = (value: unknown) => (typeof value === "string" ? value : undefined);
 export const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
@@ -63,14 +81,18 @@ export function keyValue(pair: string): [string, string] {
   return [pair.slice(0, at), pair.slice(at + 1)];
 }
 
-export const LIST_OPTIONS = { limit: string };
-export const LIST_HELP = "  --limit N          Show at most N, newest first (default 50)\n";
+export const LIMIT = { limit: valued("N", "Show at most N, newest first (default 50, at most 500)") };
 
-/** One page of a list. The coordinator validates the values of the filters. */
-export function listPage<Item>(
-  options: Invocation["options"],
-  read: (filter: object) => Listing<Item>,
+/** One page of a list. The coordinator validates the values of the filter. */
+export async function listPage<Item>(
+  { options, printer }: Invocation,
+  read: (page: { limit: number | undefined }) => Listing<Item>,
 ): Promise<Page<Item>> {
-  const { json: _json, help: _help, url: _url, token: _token, cluster: _cluster, limit, ...filter } = options;
-  return read({ limit: number(limit, "--limit"), ...filter });
+  const page = await read({ limit: number(options.limit, "--limit") });
+  if (page.next_cursor && !printer.isJson)
+    printer.warn(`only the newest ${page.items.length} are shown; --limit N shows more`);
+  return page;
 }
+
+/** The check ran and found something. */
+export const problem = (message: string) => new CommandFailure(message, CODES.problem);

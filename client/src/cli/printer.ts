@@ -41,8 +41,10 @@ export class Printer {
     else printText();
   }
 
+  /** Cells without a value are left out. */
   line(...cells: Cell[]): void {
-    process.stdout.write(`${cells.map((cell) => this.#paint(shown(cell))).join(" ")}\n`);
+    const words = cells.filter((cell) => cell !== null && cell !== "" && cell !== undefined);
+    process.stdout.write(`${words.map((cell) => this.#paint(shown(cell))).join(" ")}\n`);
   }
 
   /** To stderr, so that JSON on stdout stays valid. */
@@ -85,7 +87,3 @@ export class Printer {
 function shown(cell: Cell): string {
   return cell === null || cell === undefined || cell === "" ? "-" : String(cell).replace(CONTROLS, "?");
 }
-
-/** `2026-11-22T19:15:00.000Z` as `2026-11-22 19:15:00` (UTC). */
-export const clock = (instant: string | null): string =>
-  instant === null ? "-" : instant.slice(0, 19).replace("T", " ");

@@ -1,38 +1,36 @@
 /** The command that submits a task and can wait for its end. */
 import { readFileSync } from "node:fs";
-import { isFinished, type JsonValue, type TaskSubmission } from "../index.ts";
+import { isFinished, type JsonValue, type TaskSubmission } from "../../index.ts";
 import {
-  CODES,
   type Command,
   CommandFailure,
   keyValue,
   list,
   number,
-  string,
+  repeated,
   text,
   UsageError,
-} from "./command.ts";
+  valued,
+} from "../command.ts";
+import { CODES } from "../exit-codes.ts";
 
 export const submitCommands: readonly Command[] = [
   {
     name: "submit",
-    usage: "TYPE [--data JSON|@FILE]",
+    args: "TYPE",
     summary: "Submit a task",
-    help: `  --data JSON|@FILE  Data of the task; @- reads standard input
-  --id ID            Id and idempotency key of the task (default: random)
-  --priority N       0 to 10, higher is more urgent (default 5)
-  --group G          Only agents of this group
-  --label KEY=VALUE  Only agents with this label; repeatable
-  --backup AGENT     Backup agent; repeatable, in order
-  --timeout S        Seconds the task may take from its start
-  --wait S           Wait up to S seconds for its end
-`,
-    arity: [1, 1],
+    details: "TYPE is the capability that an agent needs for the task.\n",
     options: {
-      ...{ data: string, id: string, priority: string, group: string, timeout: string, wait: string },
-      label: { type: "string", multiple: true },
-      backup: { type: "string", multiple: true },
+      data: valued("JSON|@FILE", "Data of the task; @- reads standard input"),
+      id: valued("ID", "Id and idempotency key of the task (default: random)"),
+      priority: valued("N", "0 to 10, higher is more urgent (default 5)"),
+      group: valued("G", "Only agents of this group"),
+      label: repeated("KEY=VALUE", "Only agents with this label"),
+      backup: repeated("AGENT", "Backup agent, in order"),
+      timeout: valued("S", "Seconds the task may take from its start"),
+      wait: valued("S", "Wait up to S seconds for its end"),
     },
+    examples: [`resize --data '{"width": 80}'`, "resize --id task1 --wait 60"],
     async run({ coordinator, words: [type = ""], options, printer }) {
       const labels = list(options.label).map((pair) => keyValue(pair));
       const backups = list(options.backup);

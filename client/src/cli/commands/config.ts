@@ -1,29 +1,32 @@
-/** The command that reads and changes the configuration, key by key. */
-import type { ConfigChange } from "../index.ts";
-import { ANY, type Command, keyValue, UsageError } from "./command.ts";
+/** Commands that read and change the configuration, key by key. */
+import type { ConfigChange } from "../../index.ts";
+import { type Command, keyValue, UsageError } from "../command.ts";
 
 export const configCommands: readonly Command[] = [
   {
-    name: "config",
-    usage: "get [KEY] | set KEY=VALUE...",
-    summary: "Show or change the configuration",
-    help: "  KEY is a path such as failover_config.enabled. VALUE is JSON or text; null resets to the configuration file.\n",
-    arity: [1, ANY],
-    options: {},
-    async run({ coordinator, words: [verb, ...words], printer }) {
-      if (verb === "get" && words.length <= 1) {
-        const { config } = await coordinator.config.get();
-        const [key] = words;
-        const value = key === undefined || Object(config) !== config ? config : valueAt(config, key);
-        const show = () => {
-          const shown = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-          for (const line of shown.split("\n")) printer.line(line);
-        };
-        printer.show(config, show, value);
-        return;
-      }
-      if (verb !== "set" || words.length === 0)
-        throw new UsageError("usage: config get [KEY] or config set KEY=VALUE...");
+    name: "config get",
+    args: "[KEY]",
+    summary: "Show the configuration, or one key",
+    examples: ["", "failover_config.enabled"],
+    async run({ coordinator, words: [key], printer }) {
+      const { config } = await coordinator.config.get();
+      // The client copies the members of the answer, so an answer without any shows here.
+      if (config.failover_config === undefined) throw new TypeError("the response is no configuration");
+      const value = key === undefined ? config : valueAt(config, key);
+      const show = () => {
+        const shown = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+        for (const line of shown.split("\n")) printer.line(line);
+      };
+      printer.show(config, show, value);
+    },
+  },
+  {
+    name: "config set",
+    args: "KEY=VALUE...",
+    summary: "Change the configuration",
+    details: "VALUE is JSON or text; null resets the key to the configuration file.\n",
+    examples: ["failover_config.max_reassignment_attempts=5", "failover_config.enabled=null"],
+    async run({ coordinator, words, printer }) {
       const change = {};
       for (const word of words) put(change, ...keyValue(word));
       const { config, pendingGroups, applied } = await coordinator.config.patch(change as ConfigChange);

@@ -110,6 +110,7 @@ export class CoordinatorAlone implements Disposable {
       peers: {
         deliver: async (_, { messages }) => ({ through: messages.at(-1)?.number ?? 0, refused: [] }),
         wakeAgent: async () => {},
+        sessionState: async () => ({ live: null, endedIncarnation: null }),
         // Only groups make these calls, and this benchmark has no group object.
         report: async () => [],
         unstartedTasks: async () => [],

@@ -173,6 +173,9 @@ function agentOf(index: number, random: Random): AgentRecord {
     load: { cpu: random.next(), memory: random.next() },
     reliabilityHistory: historyOf(),
     performance: Object.fromEntries(TYPES.map((type) => [type, performanceOf()])),
+    instance: null,
+    replaced: null,
+    conflictUntilMs: null,
   };
 }
 

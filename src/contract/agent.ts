@@ -21,6 +21,18 @@ export type Load = z.infer<typeof Load>;
 export const RunningTask = z.strictObject({ task_id: Id, attempt: z.int().min(1) });
 export type RunningTask = z.infer<typeof RunningTask>;
 
+/** Why an incarnation has ended. After `failed`, `expired` and `restored` the agent registers again. */
+export const SESSION_END_REASONS = [
+  "superseded",
+  "failed",
+  "unregistered",
+  "revoked",
+  "expired",
+  "restored",
+] as const;
+export const SessionEndReason = z.enum(SESSION_END_REASONS);
+export type SessionEndReason = z.infer<typeof SessionEndReason>;
+
 export const Registration = z
   .strictObject({
     type: Name.meta({ description: "The kind of agent, for people and filters." }),

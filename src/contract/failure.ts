@@ -18,6 +18,8 @@ export function mostSevere(one: Severity, other: Severity): Severity {
 export const FAILURE_TYPES = [
   "heartbeat_timeout",
   "connection_lost",
+  "agent_restarted",
+  "duplicate_agent_id",
   "task_failure",
   "task_timeout",
   "reported",

@@ -3,7 +3,7 @@
  * `pong`, which the platform answers without waking the object.
  */
 import * as z from "zod";
-import { DrainMode, Load } from "./agent.ts";
+import { DrainMode, Load, SessionEndReason } from "./agent.ts";
 import { Id, Instant, JsonValue, ResourceId } from "./common.ts";
 import { Lock, LockTtlSeconds, LockWaitSeconds } from "./lock.ts";
 import { AgentMessage } from "./message.ts";
@@ -126,7 +126,12 @@ export const DrainFrame = z.object({
   mode: DrainMode.nullable(),
   deadline_at: Instant.nullable(),
 });
-export const SessionExpiredFrame = z.object({ type: z.literal("session_expired") });
+/** `superseded_by`: the `instance` of the process that has replaced this one, if that is the reason. */
+export const SessionExpiredFrame = z.object({
+  type: z.literal("session_expired"),
+  reason: SessionEndReason,
+  superseded_by: z.string().nullable().optional(),
+});
 export const AckFrame = z.object({
   type: z.literal("ack"),
   ...request,

@@ -43,6 +43,19 @@ export type AgentRecord = {
   readonly reliabilityHistory: ReliabilityHistory;
   /** What the agent has done of each task type. */
   readonly performance: PerformanceByType;
+  /** The process that registered the incarnation, as it names itself. */
+  readonly instance: string | null;
+  /** The incarnation of another process that ended by this registration. */
+  readonly replaced: ReplacedIncarnation | null;
+  /** Two processes fight for the id: other processes are refused until then. */
+  readonly conflictUntilMs: number | null;
+};
+
+/** @property failureId of the record `agent_restarted`, which may become `duplicate_agent_id` */
+export type ReplacedIncarnation = {
+  readonly incarnation: number;
+  readonly instance: string | null;
+  readonly failureId: string;
 };
 
 /** A draining agent takes no new tasks, and its tasks are finished or reassigned. */

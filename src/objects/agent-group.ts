@@ -69,8 +69,16 @@ export class AgentGroup extends BaseObject<Service> implements GroupCalls {
     return this.service.heartbeatAll(beats);
   }
 
+  sessionState(agentId: string) {
+    return this.service.sessionState(agentId);
+  }
+
   signOfLife(principal: AgentPrincipal) {
     return this.service.signOfLife(principal);
+  }
+
+  checkSession(principal: AgentPrincipal) {
+    return this.service.checkSession(principal);
   }
 
   recordTaskListRead(agentId: string, assignedTasks: number) {

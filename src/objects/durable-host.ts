@@ -61,6 +61,7 @@ function peersOf(env: Env, cluster: string): Peers {
   return {
     deliver: (address, batch) => receiverAt(address).receive(batch),
     wakeAgent: (name, wakeup) => group(name).wakeAgent(wakeup),
+    sessionState: (name, agentId) => group(name).sessionState(agentId),
     report: (reports) => coordinator().reportAll(reports),
     unstartedTasks: (reads) => coordinator().unstartedTasks(reads),
   };

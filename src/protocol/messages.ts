@@ -18,6 +18,10 @@ export type RegisterSession = {
   incarnation: number;
   intervalMs: number;
   timeoutMs: number;
+  /** The process that registered, as it names itself. */
+  instance?: string | null;
+  /** The live incarnation of another process that ends by this one; null if there was none. */
+  replacedIncarnation?: number | null;
 };
 
 /** The part of the configuration that a group uses. */
@@ -67,6 +71,9 @@ export type AgentSuspect = { type: "agent_suspect"; agentId: string; incarnation
 /** A suspect has shown a sign of life. */
 export type AgentCleared = { type: "agent_cleared"; agentId: string; incarnation: number };
 
+/** An incarnation that another process had replaced is heard of again: both processes live. */
+export type ReplacedAgentAlive = { type: "replaced_agent_alive"; agentId: string; incarnation: number };
+
 /** Load as last reported by heartbeats, rate-limited by the group. */
 export type LoadReported = { type: "load_reported"; agentId: string; incarnation: number; load: Load };
 
@@ -90,10 +97,13 @@ export type ConfigureNotifier = {
   webhook?: Config["webhook_notification"];
 };
 
-/** A failure as recorded; sent again, with its counts, once the failover is done. */
+/**
+ * A failure as recorded; sent again, with its counts, once the failover is done, and with another type and message if it
+ * turns out to be another failure.
+ */
 export type FailureRecorded = {
   type: "failure_recorded";
-  stage: "recorded" | "failed_over";
+  stage: "recorded" | "failed_over" | "corrected";
   failure: Failure;
   /** What the failure is about; its type alone does not say it, as a reporter may choose the type. */
   about?: FailureSubject;
@@ -141,6 +151,7 @@ export type ToCoordinator =
   | AgentEnded
   | AgentSuspect
   | AgentCleared
+  | ReplacedAgentAlive
   | AgentsSilent
   | LoadReported
   | EventsRecorded

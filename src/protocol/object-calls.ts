@@ -28,6 +28,23 @@ export type TaskReport = {
   frame: Extract<AgentFrame, { task_id: string }>;
 };
 
+/** What a group knows of an agent that is about to be registered again. */
+export type SessionState = {
+  /** The live incarnation; null if none is live. */
+  live: {
+    incarnation: number;
+    /** Whether it was heard of after its registration. */
+    isHeard: boolean;
+    lastSignMs: number;
+    /** Whether the incarnation that it replaced was heard of since. */
+    isReplacedAlive: boolean;
+    /** The resources that it holds. */
+    locks: readonly string[];
+  } | null;
+  /** The latest incarnation that has ended; null if none is on record. */
+  endedIncarnation: number | null;
+};
+
 export interface MessageReceiver {
   receive(batch: MessageBatch): Receipt;
 }
@@ -35,6 +52,7 @@ export interface MessageReceiver {
 /** What a group answers to the coordinator. */
 export interface GroupCalls extends MessageReceiver {
   wakeAgent(wakeup: AgentWakeup): void;
+  sessionState(agentId: string): SessionState;
 }
 
 /** What the coordinator answers to a group; see Peers in src/services/host.ts. */

@@ -7,7 +7,7 @@ import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { Task, TaskState } from "../contract/task.ts";
 import type { Address, MessageBatch, Receipt } from "../protocol/message-batch.ts";
-import type { AgentWakeup, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
+import type { AgentWakeup, SessionState, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface Clock {
@@ -49,6 +49,8 @@ export interface Peers {
   deliver(receiver: Address, batch: MessageBatch): Promise<Receipt>;
   /** Tells a group that an agent's task list changed. Rejects when the group may not have received it. */
   wakeAgent(group: string, wakeup: AgentWakeup): Promise<void>;
+  /** Asks a group what it knows of an agent. */
+  sessionState(group: string, agentId: string): Promise<SessionState>;
   /** Passes reports of holders to the coordinator, as one commit. @returns an answer for each, in order */
   report(reports: readonly TaskReport[]): Promise<Outcome<TaskState>[]>;
   /**

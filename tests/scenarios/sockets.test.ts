@@ -111,7 +111,7 @@ describe("an agent that pings", () => {
     expect(failure).toMatchObject({ agent_id: "a", failure_type: "heartbeat_timeout" });
     expect(failure?.agent?.last_heartbeat_at).toBe(new Date(lastMs).toISOString());
     expect(socket.closed).toEqual({ code: 4410, reason: "session_expired" });
-    expect(socket.received.at(-1)).toEqual({ type: "session_expired" });
+    expect(socket.received.at(-1)).toEqual({ type: "session_expired", reason: "failed" });
   });
 
   it("stays live when its group is evicted between two pings", async () => {
@@ -904,18 +904,24 @@ describe("the end of an incarnation", () => {
     {
       how: "it is declared failed",
       end: (c: SocketScenario) => void c.group.serve((s) => s.reportFailure("a", { failure_type: "x" })),
+      expected: { reason: "failed" },
     },
     {
       how: "it unregisters",
       end: (c: SocketScenario) => void c.group.serve((s) => s.unregister("a", ADMIN)),
+      expected: { reason: "unregistered" },
     },
-    { how: "it registers again", end: (c: SocketScenario) => c.register("a") },
-  ])("closes its socket with `session_expired` when $how", async ({ end }) => {
+    {
+      how: "another process registers it",
+      end: (c: SocketScenario) => c.register("a", { instance: "host/2/b" }),
+      expected: { reason: "superseded", superseded_by: "host/2/b" },
+    },
+  ])("closes its socket with `session_expired` and the reason when $how", async ({ end, expected }) => {
     const cluster = await socketScenario();
     const socket = await cluster.connected("a");
     await end(cluster);
     await cluster.pass(MESSAGE_MS);
-    expect(socket.received.at(-1)).toEqual({ type: "session_expired" });
+    expect(socket.received.at(-1)).toEqual({ type: "session_expired", ...expected });
     expect(socket.closed).toEqual({ code: 4410, reason: "session_expired" });
   });
 

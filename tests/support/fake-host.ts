@@ -49,6 +49,7 @@ export class FakeHost implements Host {
       return this.receive(batch);
     },
     wakeAgent: async () => {},
+    sessionState: async () => ({ live: null, endedIncarnation: null }),
     report: async () => [],
     unstartedTasks: async () => [],
   };

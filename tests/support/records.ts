@@ -31,6 +31,9 @@ export function agentRecord(overrides: Partial<AgentRecord> = {}): AgentRecord {
     load: null,
     reliabilityHistory: newHistory(0),
     performance: {},
+    instance: null,
+    replaced: null,
+    conflictUntilMs: null,
     ...overrides,
   };
 }

@@ -1,4 +1,7 @@
-/** Long polls of an agent for its tasks and its messages, which are also signs of life. */
+/**
+ * Long polls of an agent for its tasks and its messages. The start of a poll is a sign of life. Its end is none, since the
+ * agent may be gone by then.
+ */
 import type { Page } from "../../src/contract/common.ts";
 import { agentOf } from "../../src/domain/principal.ts";
 import { agentInGroup } from "../agents.ts";
@@ -17,19 +20,22 @@ export type AgentPoll<Item> = {
   read: () => Promise<Page<Item>>;
 };
 
-/** Answers as soon as there is an item, and at the latest after the heartbeat interval of the agent. */
+/**
+ * Answers as soon as there is an item, and at the latest after the heartbeat interval of the agent or half its timeout.
+ * @throws Refused as `session_expired` as soon as the incarnation has ended
+ */
 export async function agentPoll<Item>(c: Context, poll: AgentPoll<Item>): Promise<Page<Item>> {
   const { cluster, group, agent, waitSeconds, topic, read } = poll;
   const caller = agentOf(c.get("principal"));
   if (caller === null) await agentInGroup(c, { cluster, group, agent });
   const object = () => groupOf(c.env, cluster, group);
   const { signal } = c.req.raw;
-  // The agent was alive when it sent the poll. At the end it may be gone, and then its request is aborted. A poll of
-  // an operator says nothing about the agent.
-  const sendSignOfLife = async () =>
-    caller === null || signal.aborted ? null : unwrap(await object().signOfLife(caller));
-  const life = await sendSignOfLife();
-  const limitMs = Math.min(waitSeconds * 1000, life?.intervalMs ?? Number.POSITIVE_INFINITY);
-  const wait = { object, topic, limitMs, caller: signal, beforeReading: sendSignOfLife };
+  // A poll of an operator says nothing about the agent.
+  const life = caller === null ? null : unwrap(await object().signOfLife(caller));
+  const limitMs = Math.min(waitSeconds * 1000, life?.pollLimitMs ?? Number.POSITIVE_INFINITY);
+  const beforeReading = async () => {
+    if (caller !== null) unwrap(await object().checkSession(caller));
+  };
+  const wait = { object, topic, limitMs, caller: signal, beforeReading };
   return longPoll(read, ({ items }) => items.length > 0, wait);
 }

@@ -20,7 +20,7 @@ export type Wait = {
   limitMs: number;
   /** Aborted when the client is gone. */
   caller: AbortSignal;
-  /** Runs after each wait, before the next read. */
+  /** Runs before each read that follows a wait or the opening of the waiter; ends the poll by throwing. */
   beforeReading?: () => Promise<unknown>;
 };
 
@@ -35,6 +35,8 @@ export async function longPoll<Value>(
   const untilMs = Date.now() + limitMs;
   let waiter = await waitOn(object(), topic, caller);
   try {
+    // What changed before the waiter was open woke nothing.
+    await beforeReading?.();
     value = await read();
     while (!isWorthAnswering(value) && Date.now() < untilMs && !caller.aborted) {
       await waiter.woken(untilMs - Date.now());

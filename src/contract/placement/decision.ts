@@ -16,6 +16,7 @@ export const DECISION_REASONS = [
   "agent_drained",
   "agent_unregistered",
   "agent_reregistered",
+  "agent_restarted",
   "task_failed",
   "task_timed_out",
   "capacity_freed",

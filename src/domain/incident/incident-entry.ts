@@ -102,6 +102,16 @@ export function failedAgain(entry: EntryRecord, failure: Failure, atMs: number):
   };
 }
 
+/** Its latest failure turned out to be another one. */
+export function corrected(entry: EntryRecord, failure: Failure): EntryRecord {
+  return {
+    ...entry,
+    failureType: failure.failure_type,
+    severity: mostSevere(entry.severity, failure.severity),
+    message: failure.message.slice(0, MESSAGE_CHARACTERS),
+  };
+}
+
 /** The tasks of a failed agent that no agent could take. This is not another failure of the agent. */
 export function withStranded(
   entry: EntryRecord,

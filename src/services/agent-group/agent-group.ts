@@ -3,7 +3,8 @@
  * knows nothing of tasks. This class is the entry point for calls and messages; its parts do the work.
  *
  *   coordinator --register_session, forget_agent, configure_group, timeouts_changed, broadcast, drain_changed--> group
- *   group --agent_ended, agent_suspect, agent_cleared, agents_silent, load_reported, events_recorded--> coordinator
+ *   group --agent_ended, agent_suspect, agent_cleared, replaced_agent_alive, agents_silent, load_reported,
+ *           events_recorded--> coordinator
  *
  *   FrameHandler --> LockService, MailboxService, LoadReports
  *   LivenessMonitor (the alarm), LockService --> SessionLifecycle, LockGranter --> GroupContext
@@ -21,7 +22,7 @@ import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentPrincipal, agentOf, type Principal } from "../../domain/principal.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage } from "../../protocol/messages.ts";
-import type { AgentWakeup } from "../../protocol/object-calls.ts";
+import type { AgentWakeup, SessionState } from "../../protocol/object-calls.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import type { Connection, Host } from "../host.ts";
@@ -37,7 +38,7 @@ import {
   SessionLifecycle,
   sessionExpired,
 } from "./liveness/session-lifecycle.ts";
-import { deadlineOf } from "./liveness/sessions.ts";
+import { deadlineOf, pollLimitMs } from "./liveness/sessions.ts";
 import { LockGranter } from "./locks/lock-granter.ts";
 import { LockService } from "./locks/lock-service.ts";
 import { MailboxService } from "./mailbox/mailbox-service.ts";
@@ -46,6 +47,9 @@ import { FrameHandler } from "./sockets/frame-handler.ts";
 
 /** How long a call waits for the coordinator to acknowledge the end of an incarnation. */
 const ACKNOWLEDGEMENT_LIMIT_MS = 2000;
+
+/** For how long a long poll of the agent may wait. */
+export type PollLimit = { pollLimitMs: number };
 
 export class AgentGroup {
   readonly locks: LockService;
@@ -152,7 +156,7 @@ export class AgentGroup {
 
   #heartbeat(agentId: string, incarnation: number, { load }: Heartbeat): Outcome<HeartbeatAnswer> {
     const session = this.#lifecycle.recordSign(agentId, incarnation);
-    if (session === null) return sessionExpired();
+    if (session === null) return sessionExpired(this.#context.sessions, agentId, incarnation);
     if (load !== undefined && this.#loads.record(session, load)) {
       this.#unit.commit((nowMs) => this.#loads.report(session, load, nowMs));
     }
@@ -178,10 +182,36 @@ export class AgentGroup {
     return this.#unit.read(() => this.#context.sessions.find(agentId)?.incarnation ?? null);
   }
 
-  /** Any authenticated call by an incarnation is a sign of life. */
-  signOfLife({ agentId, incarnation }: AgentPrincipal): Outcome<{ intervalMs: number }> {
+  /** Any authenticated call by an incarnation is a sign of life. @returns for how long it may poll at most */
+  signOfLife({ agentId, incarnation }: AgentPrincipal): Outcome<PollLimit> {
     const session = this.#lifecycle.recordSign(agentId, incarnation);
-    return session === null ? sessionExpired() : ok({ intervalMs: session.intervalMs });
+    if (session === null) return sessionExpired(this.#context.sessions, agentId, incarnation);
+    return ok({ pollLimitMs: pollLimitMs(session) });
+  }
+
+  /** Whether an incarnation is live, for a call of the past: this is no sign of life. */
+  checkSession({ agentId, incarnation }: AgentPrincipal): Outcome<null> {
+    const { sessions } = this.#context;
+    const session = this.#unit.read(() => sessions.find(agentId));
+    return session?.incarnation === incarnation ? ok(null) : sessionExpired(sessions, agentId, incarnation);
+  }
+
+  /** For a registration that would end the live incarnation. */
+  sessionState(agentId: string): SessionState {
+    return this.#unit.read(() => {
+      const { sessions, locks } = this.#context;
+      const session = sessions.find(agentId);
+      const endedIncarnation = sessions.endedIncarnation(agentId);
+      if (session === undefined) return { live: null, endedIncarnation };
+      const { incarnation, registeredAtMs, isReplacedAlive } = session;
+      const { lastSignMs } = sessions.lifeOf(session);
+      const isHeard = lastSignMs > registeredAtMs;
+      const held = locks.heldBy(agentId);
+      return {
+        live: { incarnation, isHeard, lastSignMs, isReplacedAlive, locks: held },
+        endedIncarnation,
+      };
+    });
   }
 
   /** The agent read its task list: the hint that it changed is used up. */
@@ -280,8 +310,9 @@ export class AgentGroup {
   ): Promise<Outcome<SessionEnd & { isAcknowledged: boolean }>> {
     const ended = this.#unit.commit((nowMs): Outcome<SessionEnd> => {
       const session = this.#context.sessions.find(agentId);
-      if (session === undefined) return sessionExpired();
-      if (incarnation !== null && session.incarnation !== incarnation) return sessionExpired();
+      if (session === undefined || (incarnation !== null && session.incarnation !== incarnation)) {
+        return sessionExpired(this.#context.sessions, agentId, incarnation);
+      }
       return ok(this.#lifecycle.end(session, cause, nowMs));
     });
     if (!ended.ok) return ended;

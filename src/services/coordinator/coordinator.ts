@@ -32,11 +32,17 @@ import type { Host } from "../host.ts";
 import { Inbox } from "../inbox.ts";
 import { UnitOfWork } from "../unit-of-work.ts";
 import { Drains } from "./agents/drains.ts";
-import { Registration } from "./agents/registration.ts";
+import {
+  type AskedSession,
+  type Registered,
+  Registration,
+  type RegistrationRequest,
+} from "./agents/registration.ts";
 import { RunningTaskReconciler } from "./agents/running-task-reconciler.ts";
 import { Suspects } from "./agents/suspects.ts";
 import { ClusterContext } from "./cluster-context.ts";
 import { ConfigService } from "./config/config-service.ts";
+import { AgentRestarts } from "./failover/agent-restarts.ts";
 import { AttemptLosses } from "./failover/attempt-loss.ts";
 import { Failover } from "./failover/failover.ts";
 import { FailoverSimulator, type SimulatedReassignment } from "./failover/failover-simulation.ts";
@@ -57,9 +63,13 @@ import { taskStateOf } from "./wire-views.ts";
 /** How long a registration waits until the group has the new session. */
 const DELIVERY_WAIT_MS = 5000;
 
+/** How often a registration asks the group again, since another one came meanwhile. */
+const ASK_TRIES = 3;
+
 export class Coordinator {
   readonly queries: Queries;
   readonly config: ConfigService;
+  readonly #host: Host;
   readonly #unit: UnitOfWork;
   readonly #context: ClusterContext;
   readonly #inbox: Inbox;
@@ -75,6 +85,7 @@ export class Coordinator {
 
   /** @param base the configuration file's content */
   constructor(host: Host, base: Config) {
+    this.#host = host;
     this.#unit = new UnitOfWork(host, {
       migrations: COORDINATOR_MIGRATIONS,
       load: (nowMs) => {
@@ -108,10 +119,11 @@ export class Coordinator {
     this.#failover = new Failover(context, reassigner);
     this.#simulator = new FailoverSimulator(context, this.#failover);
     this.#drains = new Drains(context, { slots, reassigner });
-    const runningTasks = new RunningTaskReconciler(context, placement);
-    this.#registration = new Registration(context, { runningTasks, drains: this.#drains, slots });
+    const runningTasks = new RunningTaskReconciler(context, { placement, losses });
+    const restarts = new AgentRestarts(context, this.#failover);
+    this.#registration = new Registration(context, { runningTasks, drains: this.#drains, slots, restarts });
     const suspects = new Suspects(context, { slots, reassigner });
-    const messages = new MessageHandler(context, { failover: this.#failover, suspects });
+    const messages = new MessageHandler(context, { failover: this.#failover, suspects, restarts });
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => messages.apply(message, nowMs));
     this.#background = new BackgroundWork(host, this.#unit, { failover: this.#failover, slots });
     this.#maintenance = new Maintenance(context, {
@@ -141,9 +153,11 @@ export class Coordinator {
     body: RegistrationBody,
     principal: Principal,
   ): Promise<Outcome<{ agent: Agent; isNew: boolean }>> {
-    const registered = this.#unit.commit((nowMs) =>
-      this.#registration.register({ group, agentId, body, principal }, nowMs),
-    );
+    const request = { group, agentId, body, principal };
+    // Without a live incarnation, everything happens in this event.
+    const asked = this.#replacedBy(request) === null ? ok(null) : await this.#askAboutReplaced(request);
+    if (!asked.ok) return asked;
+    const registered = this.#register(request, asked.value);
     if (!registered.ok) return registered;
     this.#background.run();
     const { agent, isNew, messageNumber } = registered.value;
@@ -154,6 +168,38 @@ export class Coordinator {
       "unavailable",
       "the group did not answer in time; the agent may be registered all the same: register again",
     );
+  }
+
+  /** Asks the group about the live incarnation that a registration would end; null if there is none to ask about. */
+  async #askAboutReplaced(request: RegistrationRequest): Promise<Outcome<AskedSession | null>> {
+    const { group, agentId } = request;
+    // Another registration may come while the group is asked.
+    for (let tries = 0; tries < ASK_TRIES; tries++) {
+      const incarnation = this.#replacedBy(request);
+      if (incarnation === null) return ok(null);
+      try {
+        const state = await this.#host.peers.sessionState(group, agentId);
+        if (this.#replacedBy(request) === incarnation) return ok({ incarnation, state });
+      } catch {
+        break;
+      }
+    }
+    return refuse(
+      "unavailable",
+      "the group of the live agent did not answer; nothing was changed: register again",
+    );
+  }
+
+  #replacedBy(request: RegistrationRequest): number | null {
+    return this.#unit.read(() => this.#registration.replaces(request));
+  }
+
+  #register(request: RegistrationRequest, asked: AskedSession | null): Outcome<Registered> {
+    // Wrapped: that a process was refused is kept.
+    const { refusal } = this.#unit.commit((nowMs) => ({
+      refusal: asked === null ? null : this.#registration.refuseDuplicate(request, asked, nowMs),
+    }));
+    return refusal ?? this.#unit.commit((nowMs) => this.#registration.register(request, asked, nowMs));
   }
 
   /**

@@ -2,12 +2,14 @@
 import type { BroadcastRequested, LoadReported, OutboxMessage } from "../../protocol/messages.ts";
 import type { Suspects } from "./agents/suspects.ts";
 import type { ClusterContext } from "./cluster-context.ts";
+import type { AgentRestarts } from "./failover/agent-restarts.ts";
 import type { Failover } from "./failover/failover.ts";
 
 type Needs = Pick<ClusterContext, "agents" | "outbox" | "recordEvent">;
 type Parts = {
   failover: Pick<Failover, "agentEnded">;
   suspects: Pick<Suspects, "suspected" | "cleared">;
+  restarts: Pick<AgentRestarts, "replacedAgentAlive">;
 };
 
 export class MessageHandler {
@@ -30,6 +32,9 @@ export class MessageHandler {
         return null;
       case "agent_cleared":
         this.#parts.suspects.cleared(message, nowMs);
+        return null;
+      case "replaced_agent_alive":
+        this.#parts.restarts.replacedAgentAlive(message, nowMs);
         return null;
       case "agents_silent":
         for (const { agentId, incarnation, untilMs } of message.agents) {

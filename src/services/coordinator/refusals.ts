@@ -1,5 +1,8 @@
 /** The refusals that several parts of a coordinator give. */
 import { type Outcome, refuse } from "../../contract/problem.ts";
+import { type AgentRecord, isLive } from "../../domain/agent.ts";
+import type { AgentPrincipal } from "../../domain/principal.ts";
+import { expiredSession, type SessionEnd } from "../../domain/session-end.ts";
 import type { TaskRecord } from "../../domain/task.ts";
 
 export function noSuchAgent(): Outcome<never> {
@@ -16,13 +19,24 @@ export function noSuchTask(): Outcome<never> {
   );
 }
 
-/** @param evidence the task of the report, if a report is refused */
-export function sessionExpired(evidence?: { task_id: string }): Outcome<never> {
-  return refuse(
-    "session_expired",
-    "this incarnation of the agent has ended; register again, and list the tasks still running in running_tasks",
-    evidence,
-  );
+/**
+ * @param agent the agent as it is registered now
+ * @param evidence the task of the report, if a report is refused
+ */
+export function sessionExpired(
+  agent: AgentRecord | undefined,
+  caller: AgentPrincipal,
+  evidence?: { task_id: string },
+): Outcome<never> {
+  return expiredSession(endOf(agent, caller), evidence);
+}
+
+function endOf(agent: AgentRecord | undefined, { incarnation }: AgentPrincipal): SessionEnd {
+  if (agent === undefined || agent.isLeaving) return { reason: "unregistered", supersededBy: null };
+  if (isLive(agent.status) && agent.incarnation > incarnation) {
+    return { reason: "superseded", supersededBy: agent.instance };
+  }
+  return { reason: "failed", supersededBy: null };
 }
 
 export function staleAttempt(task: TaskRecord): Outcome<never> {

@@ -1,5 +1,5 @@
 /** Groups failures: which incident a failure joins, and how the entries of incidents end. */
-import { type Failure, isAtLeast } from "../../contract/failure.ts";
+import { type Failure, isAtLeast, mostSevere } from "../../contract/failure.ts";
 import type { TaskMove } from "../../contract/incident.ts";
 import {
   type IncidentRecord,
@@ -10,6 +10,7 @@ import {
   withOutcome,
 } from "../../domain/incident/incident.ts";
 import {
+  corrected,
   type EntryEnding,
   type EntryRecord,
   ended,
@@ -79,6 +80,21 @@ export class IncidentGrouper {
     const after = before === null ? entryOf(failure, about, nowMs) : failedAgain(before, failure, nowMs);
     this.#saveEntry(incident.id, after);
     this.#open.save(withFailure(incident, { before, after }, nowMs));
+  }
+
+  /** A recorded failure turned out to be another one. */
+  failureCorrected(failure: Failure, nowMs: number): void {
+    const covering = this.#coveringEntry(failure.id);
+    if (covering === null) {
+      this.failureRecorded(failure, undefined, nowMs);
+      return;
+    }
+    const { incident, entry } = covering;
+    if (entry.failureId !== failure.id) return;
+    this.#saveEntry(incident.id, corrected(entry, failure));
+    this.#open.save(
+      withOutcome({ ...incident, severity: mostSevere(incident.severity, failure.severity) }, nowMs),
+    );
   }
 
   /** The failover that a failure caused is done. */

@@ -146,6 +146,8 @@ export class Notifier {
       case "failure_recorded":
         if (message.stage === "recorded") {
           this.#grouper.failureRecorded(message.failure, message.about, nowMs);
+        } else if (message.stage === "corrected") {
+          this.#grouper.failureCorrected(message.failure, nowMs);
         } else {
           this.#grouper.failoverDone(message.failure, message.moved ?? [], nowMs);
         }

@@ -43,4 +43,14 @@ export const AGENT_GROUP_MIGRATIONS: Migrations = [
     `CREATE TABLE acknowledgements (
        number INTEGER NOT NULL, agent_id TEXT NOT NULL, PRIMARY KEY (number, agent_id)) WITHOUT ROWID`,
   ],
+  [
+    // The process of each incarnation, and the live incarnation of another process that it replaced.
+    "ALTER TABLE sessions ADD COLUMN instance TEXT",
+    "ALTER TABLE sessions ADD COLUMN replaced_incarnation INTEGER",
+    "ALTER TABLE sessions ADD COLUMN is_replaced_alive INTEGER NOT NULL DEFAULT 0",
+    // How the latest incarnation of each agent ended, for the answers to its later calls. The oldest rows go first.
+    `CREATE TABLE ended_sessions (
+       number INTEGER PRIMARY KEY AUTOINCREMENT, agent_id TEXT NOT NULL UNIQUE, incarnation INTEGER NOT NULL,
+       reason TEXT NOT NULL)`,
+  ],
 ];

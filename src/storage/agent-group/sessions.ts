@@ -1,7 +1,7 @@
 /** The sessions of a group: one row for each live incarnation. */
 import type { DrainMode } from "../../contract/agent.ts";
 import type { Sql } from "../sql.ts";
-import { Table } from "../table.ts";
+import { flag, Table } from "../table.ts";
 
 export type SessionRow = {
   agentId: string;
@@ -20,6 +20,12 @@ export type SessionRow = {
   /** Null while the agent accepts new tasks. */
   drainMode: DrainMode | null;
   drainDeadlineMs: number | null;
+  /** The process that registered the incarnation, as it names itself. */
+  instance: string | null;
+  /** The live incarnation of another process that this one replaced. */
+  replacedIncarnation: number | null;
+  /** The replaced incarnation was heard of since: both processes live. */
+  isReplacedAlive: boolean;
 };
 
 const SESSIONS = new Table<SessionRow>("sessions", {
@@ -36,6 +42,9 @@ const SESSIONS = new Table<SessionRow>("sessions", {
     suspectUntilMs: "suspect_until",
     drainMode: "drain_mode",
     drainDeadlineMs: "drain_deadline",
+    instance: "instance",
+    replacedIncarnation: "replaced_incarnation",
+    isReplacedAlive: flag("is_replaced_alive"),
   },
 });
 

@@ -31,6 +31,9 @@ const AGENTS = new Table<AgentRecord>("agents", {
     reliabilityHistory: json("reliability_history"),
     performance: json("performance"),
     hasOwnTimeout: flag("has_own_timeout"),
+    instance: "instance",
+    replaced: nullableJson("replaced"),
+    conflictUntilMs: "conflict_until",
   },
 });
 

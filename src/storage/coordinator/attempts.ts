@@ -9,6 +9,7 @@ export type AttemptOutcome =
   | "reported_failed"
   | "timed_out"
   | "agent_failed"
+  | "agent_restarted"
   | "agent_unregistered"
   | "reregistered"
   | "cancelled"
@@ -91,6 +92,18 @@ export class AttemptStore {
       "UPDATE attempts SET ended_at = NULL, outcome = NULL WHERE task_id = ? AND attempt = ?",
       taskId,
       attempt,
+    );
+  }
+
+  /** Whether an attempt of the task ended in this way. */
+  hasOutcome(taskId: string, outcome: AttemptOutcome): boolean {
+    return (
+      first(
+        this.#sql,
+        "SELECT 1 AS found FROM attempts WHERE task_id = ? AND outcome = ? LIMIT 1",
+        taskId,
+        outcome,
+      ) !== undefined
     );
   }
 

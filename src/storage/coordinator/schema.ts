@@ -76,4 +76,11 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
   ],
   // 1: an agent that registered before this keeps its timeout until it registers again.
   ["ALTER TABLE agents ADD COLUMN has_own_timeout INTEGER NOT NULL DEFAULT 1"],
+  [
+    // The process of each agent, the incarnation of another process that it replaced, as JSON, and until when other
+    // processes may not take the id.
+    "ALTER TABLE agents ADD COLUMN instance TEXT",
+    "ALTER TABLE agents ADD COLUMN replaced TEXT",
+    "ALTER TABLE agents ADD COLUMN conflict_until INTEGER",
+  ],
 ];

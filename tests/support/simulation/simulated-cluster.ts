@@ -165,6 +165,8 @@ export class SimulatedCluster {
   #peers(): Peers {
     return {
       deliver: (receiver, batch) => this.world.call(() => this.#receive(receiver, batch)),
+      sessionState: (group, agentId) =>
+        this.world.call(() => this.group(group).serve((service) => service.sessionState(agentId))),
       wakeAgent: (group, wakeup) => {
         const { agentId, revoked = [] } = wakeup;
         this.revoked.push(...revoked.map((revocation) => ({ agentId, ...revocation })));

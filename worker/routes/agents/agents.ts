@@ -51,7 +51,8 @@ export const agentRoutes: readonly Route[] = [
       );
       if (!outcome.ok && outcome.problem.code === "agent_live") {
         const [known] = await groupOf(c.env, cluster, group).liveness([agentId]);
-        throw new Refused({ ...outcome.problem, evidence: { deadline_at: known?.deadline_at ?? null } });
+        const evidence = { ...outcome.problem.evidence, deadline_at: known?.deadline_at ?? null };
+        throw new Refused({ ...outcome.problem, evidence });
       }
       const { agent, isNew } = unwrap(outcome);
       const token = await mintAgentToken(

@@ -7,13 +7,14 @@
  *                '------ end --------------'
  */
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
+import { expiredSession } from "../../../domain/session-end.ts";
 import type { AgentEnded, RegisterSession } from "../../../protocol/messages.ts";
 import { agentTopic, messageTopic } from "../../../protocol/wake-topics.ts";
 import { Counter } from "../../../storage/counter.ts";
 import type { Connection } from "../../host.ts";
 import type { GroupContext } from "../group-context.ts";
 import type { LockGranter } from "../locks/lock-granter.ts";
-import type { Session } from "./sessions.ts";
+import type { Session, Sessions } from "./sessions.ts";
 
 /** Why an incarnation ends. */
 export type EndCause = Pick<AgentEnded, "ending" | "failureType" | "message" | "details">;
@@ -55,13 +56,18 @@ export class SessionLifecycle {
     const messagesFrom = known?.messagesFrom ?? mailboxes.latestBroadcast;
     sessions.add(registration, messagesFrom, nowMs);
     this.#close({ agentId, connection: known?.connection ?? null, locksReleased }, nowMs);
+    // The polls of the replaced incarnation end at once.
+    if (known !== undefined) this.#wakePolls(agentId);
   }
 
   /** Records a sign of life, outside of any transaction. @returns null if the incarnation has ended */
   recordSign(agentId: string, incarnation: number): Session | null {
     const { unit, sessions } = this.#context;
     const session = unit.read(() => sessions.find(agentId));
-    if (session === undefined || session.incarnation !== incarnation) return null;
+    if (session === undefined || session.incarnation !== incarnation) {
+      if (session !== undefined) this.#noteReplaced(session, incarnation);
+      return null;
+    }
     const isFlushDue = sessions.recordSign(session, unit.nowMs());
     const isSuspect = session.suspectUntilMs !== null;
     if (isFlushDue || isSuspect) {
@@ -75,11 +81,11 @@ export class SessionLifecycle {
 
   /** Gives the incarnation a connection; the one that it had is closed. */
   connect(agentId: string, incarnation: number): Outcome<Connection> {
-    if (this.recordSign(agentId, incarnation) === null) return sessionExpired();
     const { unit, sessions, frames } = this.#context;
+    if (this.recordSign(agentId, incarnation) === null) return sessionExpired(sessions, agentId, incarnation);
     return unit.commit(() => {
       const session = sessions.find(agentId);
-      if (session?.incarnation !== incarnation) return sessionExpired();
+      if (session?.incarnation !== incarnation) return sessionExpired(sessions, agentId, incarnation);
       const replaced = session.connection;
       const number = this.#connectionNumbers.take();
       sessions.connected(session, number);
@@ -113,7 +119,7 @@ export class SessionLifecycle {
 
   /** Ends the incarnation: nothing that it sends is accepted any more. In the present transaction. */
   end(session: Session, cause: EndCause, nowMs: number): SessionEnd {
-    const { group, host, unit, settings, sessions, locks, mailboxes, outbox } = this.#context;
+    const { group, host, settings, sessions, locks, mailboxes, outbox } = this.#context;
     const { agentId, incarnation } = session;
     // With failover off a failed agent's locks end by their TTL alone.
     const keepsLocks = cause.ending === "failed" && !settings.failoverEnabled;
@@ -121,7 +127,7 @@ export class SessionLifecycle {
     const how = { ending, lockDelayMs: settings.lockDelayMs } as const;
     const locksReleased = keepsLocks ? [] : locks.endAllOf(agentId, how, nowMs);
     const lastSignMs = sessions.lifeOf(session).lastSignMs;
-    sessions.remove(session);
+    sessions.remove(session, cause.ending);
     this.#close({ agentId, connection: session.connection, locksReleased }, nowMs);
     mailboxes.leave(agentId);
     if (cause.ending === "unregistered") mailboxes.empty(agentId);
@@ -137,11 +143,27 @@ export class SessionLifecycle {
       declaredAtMs: nowMs,
       locksReleased,
     });
+    this.#wakePolls(agentId);
+    return { failureId, messageNumber };
+  }
+
+  /** The agent's long polls read again, and find that their incarnation has ended. */
+  #wakePolls(agentId: string): void {
+    const { unit, host } = this.#context;
     unit.afterCommit(() => {
       host.wakeups.wake(agentTopic(agentId));
       host.wakeups.wake(messageTopic(agentId));
     });
-    return { failureId, messageNumber };
+  }
+
+  /** A call of an ended incarnation. If the live one replaced it, two processes live under one id. */
+  #noteReplaced(session: Session, incarnation: number): void {
+    if (session.replacedIncarnation !== incarnation || session.isReplacedAlive) return;
+    const { unit, sessions, outbox } = this.#context;
+    unit.commit(() => {
+      sessions.replacedIsAlive(session);
+      outbox.send("coordinator", { type: "replaced_agent_alive", agentId: session.agentId, incarnation });
+    });
   }
 
   /** Grants what the ended incarnation held to the next waiters, and closes its socket. In the present transaction. */
@@ -149,7 +171,9 @@ export class SessionLifecycle {
     const { unit, frames } = this.#context;
     this.#granter.leaveAllOf(agentId);
     for (const resource of locksReleased) this.#granter.grantNext(resource, nowMs);
-    if (connection !== null) unit.afterCommit(() => frames.expire(connection));
+    if (connection === null) return;
+    const end = this.#context.sessions.endOf(agentId, null);
+    unit.afterCommit(() => frames.expire(connection, end));
   }
 
   /** The suspect has shown a sign of life. */
@@ -160,11 +184,13 @@ export class SessionLifecycle {
   }
 }
 
-export function sessionExpired(): Outcome<never> {
-  return refuse(
-    "session_expired",
-    "this incarnation of the agent has ended; register again, and list the tasks still running in running_tasks",
-  );
+/** @param incarnation null if the caller names none */
+export function sessionExpired(
+  sessions: Pick<Sessions, "endOf">,
+  agentId: string,
+  incarnation: number | null,
+): Outcome<never> {
+  return expiredSession(sessions.endOf(agentId, incarnation));
 }
 
 /** For an operator, who names no incarnation. */

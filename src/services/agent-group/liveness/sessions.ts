@@ -2,7 +2,7 @@
  * The live incarnations of a group, mirrored in memory. A heartbeat changes memory alone. Signs of life are flushed about
  * once a second, as one row for all agents; a sign that a crash may have lost counts in the agent's favour.
  */
-import type { Load } from "../../../contract/agent.ts";
+import type { Load, SessionEndReason } from "../../../contract/agent.ts";
 import {
   agentDeadlineMs,
   firstSign,
@@ -13,7 +13,9 @@ import {
   withSign,
   withWholeTimeout,
 } from "../../../domain/liveness.ts";
+import type { SessionEnd } from "../../../domain/session-end.ts";
 import type { DrainChanged, RegisterSession, TimeoutsChanged } from "../../../protocol/messages.ts";
+import { EndedSessionStore } from "../../../storage/agent-group/ended-sessions.ts";
 import { type SessionRow, SessionStore } from "../../../storage/agent-group/sessions.ts";
 import { SignsOfLifeStore } from "../../../storage/agent-group/signs-of-life.ts";
 import type { Sql } from "../../../storage/sql.ts";
@@ -38,6 +40,7 @@ export class Sessions {
   readonly #sockets: Sockets;
   readonly #store: SessionStore;
   readonly #signs: SignsOfLifeStore;
+  readonly #ended: EndedSessionStore;
   #byAgent = new Map<string, Session>();
   #freeSlots: number[] = [];
   #slotCount = 0;
@@ -50,6 +53,7 @@ export class Sessions {
     this.#sockets = sockets;
     this.#store = new SessionStore(sql);
     this.#signs = new SignsOfLifeStore(sql);
+    this.#ended = new EndedSessionStore(sql);
   }
 
   /** @param latestSignMs no sign of life can have arrived later: now, or the end of an outage of the coordinator */
@@ -118,6 +122,9 @@ export class Sessions {
       suspectUntilMs: null,
       drainMode: null,
       drainDeadlineMs: null,
+      instance: registration.instance ?? null,
+      replacedIncarnation: registration.replacedIncarnation ?? null,
+      isReplacedAlive: false,
       life: firstSign(nowMs),
       load: null,
       reportedLoad: null,
@@ -131,10 +138,31 @@ export class Sessions {
     return session;
   }
 
-  remove(session: Session): void {
+  remove(session: Session, reason: SessionEndReason): void {
     this.#store.remove(session.agentId);
+    this.#ended.save(session.agentId, { incarnation: session.incarnation, reason });
     this.#byAgent.delete(session.agentId);
     this.#freeSlots.push(session.slot);
+  }
+
+  /** Why an incarnation that is not live has ended, for the answers to its calls. */
+  endOf(agentId: string, incarnation: number | null): SessionEnd {
+    const live = this.#byAgent.get(agentId);
+    if (live !== undefined) return { reason: "superseded", supersededBy: live.instance };
+    const ended = this.#ended.find(agentId);
+    const isOnRecord = ended !== undefined && ended.incarnation >= (incarnation ?? 0);
+    return { reason: isOnRecord ? ended.reason : "expired", supersededBy: null };
+  }
+
+  /** The latest incarnation that has ended; null if none is on record. */
+  endedIncarnation(agentId: string): number | null {
+    return this.#ended.find(agentId)?.incarnation ?? null;
+  }
+
+  /** The incarnation that this one replaced is heard of again. */
+  replacedIsAlive(session: Session): void {
+    session.isReplacedAlive = true;
+    this.#store.save(session);
   }
 
   /** The agent has read every broadcast up to this one. */
@@ -265,4 +293,9 @@ export class Sessions {
 
 export function deadlineOf({ life, timeoutMs, suspectUntilMs }: Session): number {
   return agentDeadlineMs(life, timeoutMs, suspectUntilMs);
+}
+
+/** A poll that is being answered proves nothing, so the next one has to come before the agent is overdue. */
+export function pollLimitMs({ intervalMs, timeoutMs }: Session): number {
+  return Math.min(intervalMs, timeoutMs / 2);
 }

@@ -66,7 +66,9 @@ export class LockService {
     this.#recordSign(principal);
     const { unit, sessions } = this.#context;
     // A group that stores nothing yet is to store nothing afterwards.
-    if (unit.read(() => sessions.find(call.agent_id)) === undefined) return sessionExpired();
+    if (unit.read(() => sessions.find(call.agent_id)) === undefined) {
+      return sessionExpired(sessions, call.agent_id, agentOf(principal)?.incarnation ?? null);
+    }
     const request = { resource, call, principal, requestId: null };
     // Wrapped: what the queue was given, or gave up, is kept although the call is refused.
     return unit.commit((nowMs) => ({ outcome: this.acquireNow(request, nowMs) })).outcome;
@@ -192,7 +194,9 @@ export class LockService {
     const { settings, locks, lockQueue } = this.#context;
     const { agent_id: agentId, position = null } = call;
     const session = this.#sessionFor(agentId, principal);
-    if (session === null) return sessionExpired();
+    if (session === null) {
+      return sessionExpired(this.#context.sessions, agentId, agentOf(principal)?.incarnation ?? null);
+    }
     const { incarnation } = session;
     const ttlMs = call.ttl_seconds === undefined ? settings.defaultLockTtlMs : call.ttl_seconds * 1000;
     if (ttlMs > settings.maxLockTtlMs) return ttlTooLong(settings.maxLockTtlMs);
@@ -255,7 +259,8 @@ export class LockService {
     const caller = agentOf(principal);
     if (caller === null) return ok(lock);
     if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only change its own locks");
-    return lock.incarnation === caller.incarnation ? ok(lock) : sessionExpired();
+    if (lock.incarnation === caller.incarnation) return ok(lock);
+    return sessionExpired(this.#context.sessions, caller.agentId, caller.incarnation);
   }
 
   #view(lock: LockRecord): Lock {

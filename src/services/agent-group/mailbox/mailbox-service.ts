@@ -90,7 +90,7 @@ export class MailboxService {
   acknowledge(agentId: string, messageId: string, principal: Principal): Outcome<null> {
     const caller = agentOf(principal);
     if (caller !== null && this.#lifecycle.recordSign(agentId, caller.incarnation) === null) {
-      return sessionExpired();
+      return sessionExpired(this.#context.sessions, agentId, caller.incarnation);
     }
     if (!MESSAGE_ID.test(messageId)) return ok(null);
     return this.#context.unit.commit(() => {

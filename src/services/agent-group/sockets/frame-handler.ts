@@ -61,7 +61,7 @@ export class FrameHandler {
     const { number } = connection;
     const { frames } = this.#context;
     if (session === null) {
-      frames.expire(number);
+      frames.expire(number, this.#context.sessions.endOf(connection.agentId, connection.incarnation));
       return;
     }
     // The agent has another socket.

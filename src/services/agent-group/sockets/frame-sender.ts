@@ -6,6 +6,7 @@
  */
 import { type Problem, problemItem } from "../../../contract/problem.ts";
 import { CLOSE_CODES, type ErrorFrame, type ServerFrame } from "../../../contract/socket.ts";
+import type { SessionEnd } from "../../../domain/session-end.ts";
 import type { Sockets } from "../../host.ts";
 
 /** In UTF-16 units. A connection with more than this unread, as far as is known, is replaced by a new one. */
@@ -75,8 +76,9 @@ export class FrameSender {
   }
 
   /** The incarnation has ended: the agent is sent that, and its socket is closed. */
-  expire(connection: number): void {
-    this.push(connection, { type: "session_expired" });
+  expire(connection: number, { reason, supersededBy }: SessionEnd): void {
+    const by = reason === "superseded" ? { superseded_by: supersededBy } : {};
+    this.push(connection, { type: "session_expired", reason, ...by });
     this.close(connection, "session_expired");
   }
 

@@ -57,7 +57,8 @@ export class GroupFrames {
     const { loads, locks, messages } = this.#services;
     const session = this.#context.sessions.find(connection.agentId);
     if (session?.incarnation !== connection.incarnation) {
-      return outcomeFrame(frame.request_id, sessionExpired());
+      const { agentId, incarnation } = connection;
+      return outcomeFrame(frame.request_id, sessionExpired(this.#context.sessions, agentId, incarnation));
     }
     switch (frame.type) {
       case "lock_acquire":

@@ -36,7 +36,8 @@ export class Drains {
   drain({ agentId, request, principal }: DrainOrder, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, principal)) return sessionExpired();
+    const ended = refuseEnded(agent, principal);
+    if (ended !== null) return ended;
     if (!isLive(agent.status)) {
       return refuse("invalid_transition", "the agent is inactive: only a live agent can drain");
     }
@@ -52,7 +53,8 @@ export class Drains {
   resume(agentId: string, principal: Principal, nowMs: number): Outcome<null> {
     const agent = this.#context.agents.find(agentId);
     if (agent === undefined || agent.isLeaving) return noSuchAgent();
-    if (isEnded(agent, principal)) return sessionExpired();
+    const ended = refuseEnded(agent, principal);
+    if (ended !== null) return ended;
     if (agent.drain === null) return ok(null);
     if (principal.role === "agent" && agent.drain.by === "operator") {
       return refuse("forbidden", "an operator drained this agent: only an operator can resume it");
@@ -139,9 +141,10 @@ function drainOf({ mode, deadline_seconds }: DrainRequest, principal: Principal,
 }
 
 /** Whether the caller is an incarnation that has ended. */
-function isEnded(agent: AgentRecord, principal: Principal): boolean {
+function refuseEnded(agent: AgentRecord, principal: Principal): Outcome<never> | null {
   const caller = agentOf(principal);
-  return caller !== null && (caller.incarnation !== agent.incarnation || !isLive(agent.status));
+  if (caller === null || (caller.incarnation === agent.incarnation && isLive(agent.status))) return null;
+  return sessionExpired(agent, caller);
 }
 
 function isOverdue({ drain }: AgentRecord, nowMs: number): boolean {

@@ -1,14 +1,25 @@
 /**
  * Registration: reserves ids, issues incarnations, and tells the group which agent to monitor. A new incarnation ends
- * the previous one. The agent keeps its tasks, see running-task-reconciler.ts.
+ * the previous one. The agent keeps its tasks, see running-task-reconciler.ts; what it means if the previous one was
+ * live, see domain/replacement.ts.
  */
 import type { Agent, Registration as RegistrationBody } from "../../../contract/agent.ts";
 import { instant } from "../../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
-import { type AgentRecord, type Drain, isLive, liveStatus } from "../../../domain/agent.ts";
+import {
+  type AgentRecord,
+  type Drain,
+  isLive,
+  liveStatus,
+  type ReplacedIncarnation,
+} from "../../../domain/agent.ts";
 import { agentOf, ownerOf, type Principal } from "../../../domain/principal.ts";
 import { newHistory } from "../../../domain/reliability.ts";
+import { isSameProcess, type Registrant, replacementOf } from "../../../domain/replacement.ts";
+import type { SessionState } from "../../../protocol/object-calls.ts";
 import type { ClusterContext } from "../cluster-context.ts";
+import type { AgentRestarts } from "../failover/agent-restarts.ts";
+import { sessionExpired } from "../refusals.ts";
 import type { SlotFiller } from "../tasks/slot-filler.ts";
 import { agentView } from "../wire-views.ts";
 import type { Drains } from "./drains.ts";
@@ -31,8 +42,18 @@ export type RegistrationRequest = {
   principal: Principal;
 };
 
+/** What the group of an agent answered about the incarnation that a registration would end. */
+export type AskedSession = { incarnation: number; state: SessionState };
+
 /** @property messageNumber of the message that tells the group */
 export type Registered = { agent: Agent; isNew: boolean; messageNumber: number };
+
+/** What becomes of the incarnation that is on record. */
+type Before = {
+  known: AgentRecord | undefined;
+  /** The live incarnation of another process that ends by this registration, which has been recorded as a failure. */
+  crashed: ReplacedIncarnation | null;
+};
 
 type HeartbeatTimes = { intervalMs: number; timeoutMs: number };
 
@@ -44,6 +65,7 @@ type Parts = {
   runningTasks: Pick<RunningTaskReconciler, "reconcile">;
   drains: Pick<Drains, "reapply">;
   slots: Pick<SlotFiller, "fill">;
+  restarts: Pick<AgentRestarts, "conclude" | "record" | "recordDuplicate">;
 };
 
 export class Registration {
@@ -55,7 +77,37 @@ export class Registration {
     this.#parts = parts;
   }
 
-  register(request: RegistrationRequest, nowMs: number): Outcome<Registered> {
+  /** The live incarnation of another process that this would end, which its group is to be asked about; or null. */
+  replaces({ group, agentId, body, principal }: RegistrationRequest): number | null {
+    const known = this.#context.agents.find(agentId);
+    if (known === undefined || !isLive(known.status) || known.group !== group) return null;
+    return isSameProcess(known, registrantOf(body, principal)) ? null : known.incarnation;
+  }
+
+  /**
+   * Refuses another process while two of them fight for the id.
+   * @param asked about the live incarnation
+   * @returns the refusal, which is on record, or null
+   */
+  refuseDuplicate(
+    { agentId }: RegistrationRequest,
+    asked: AskedSession,
+    nowMs: number,
+  ): Outcome<never> | null {
+    const known = this.#context.agents.find(agentId);
+    if (known === undefined || (asked.state.endedIncarnation ?? 0) >= asked.incarnation) return null;
+    const isConflict = known.conflictUntilMs !== null && nowMs < known.conflictUntilMs;
+    if (!isConflict && asked.state.live?.isReplacedAlive !== true) return null;
+    this.#parts.restarts.recordDuplicate(known, nowMs);
+    return refuse(
+      "agent_live",
+      "another process holds this agent id and is alive; give each process an id of its own",
+      { instance: known.instance },
+    );
+  }
+
+  /** @param asked about the live incarnation, if `replaces` names one */
+  register(request: RegistrationRequest, asked: AskedSession | null, nowMs: number): Outcome<Registered> {
     const { group, agentId, body } = request;
     const known = this.#context.agents.find(agentId);
     const heartbeat = this.#heartbeatOf(body);
@@ -65,13 +117,14 @@ export class Registration {
     if (known === undefined && this.#context.agents.size >= AGENT_LIMIT) {
       return refuse("limit_reached", `a cluster has at most ${AGENT_LIMIT} agents; use another cluster`);
     }
-    const agent = this.#record(request, { heartbeat, known }, nowMs);
+    const before = this.#endLive(request, asked, nowMs);
+    const agent = this.#record(request, { ...before, heartbeat }, nowMs);
     this.#context.agents.save(agent);
     // The agent's mailbox is in its former group, where no agent would read it.
     if (known !== undefined && known.group !== group) {
       this.#context.outbox.send(`group/${known.group}`, { type: "forget_agent", agentId });
     }
-    if (known !== undefined && !isLive(known.status)) {
+    if (known !== undefined && (!isLive(known.status) || before.crashed !== null)) {
       this.#context.reportRecovery(agentId, "returned", nowMs);
     }
     if (this.#context.agents.addGroup(group)) {
@@ -86,12 +139,16 @@ export class Registration {
       incarnation: agent.incarnation,
       intervalMs: agent.heartbeatIntervalMs,
       timeoutMs: agent.heartbeatTimeoutMs,
+      instance: agent.instance,
+      replacedIncarnation: before.crashed?.incarnation ?? null,
     });
     this.#context.recordEvent(
       { type: "agent.registered", subject: agentId, data: { group, incarnation: agent.incarnation } },
       nowMs,
     );
-    this.#parts.runningTasks.reconcile(agentId, body.running_tasks, nowMs);
+    const isCrash = before.crashed !== null && this.#context.settings.config.failover_config.enabled;
+    const lost = this.#parts.runningTasks.reconcile({ agentId, running: body.running_tasks, isCrash }, nowMs);
+    if (before.crashed !== null) this.#parts.restarts.conclude(agentId, { ...before.crashed, lost }, nowMs);
     this.#parts.drains.reapply(agent, nowMs);
     this.#parts.slots.fill(agentId, nowMs);
     return ok({
@@ -139,13 +196,32 @@ export class Registration {
     const caller = agentOf(principal);
     const isItself = caller?.agentId === known.id;
     if (isItself && caller.incarnation !== known.incarnation) {
-      return refuse("session_expired", "a later incarnation of this agent is live; stop this one");
+      return sessionExpired(known, caller);
     }
     if (caller === null || isItself || ownerOf(principal) === known.registeredBy) return null;
     return refuse(
       "agent_live",
       "the agent is live and was registered by another owner; choose another id, or wait until deadline_at",
     );
+  }
+
+  /** Records the crash of the live incarnation, if that is what this registration means. */
+  #endLive(
+    { agentId, body, principal }: RegistrationRequest,
+    asked: AskedSession | null,
+    nowMs: number,
+  ): Before {
+    const known = this.#context.agents.find(agentId);
+    if (known === undefined || asked === null) return { known, crashed: null };
+    const replacement = replacementOf(known, registrantOf(body, principal), asked.state);
+    if (replacement.kind !== "crashed") return { known, crashed: null };
+    const restart = {
+      instance: body.instance ?? null,
+      lastSignMs: replacement.live?.lastSignMs ?? null,
+      locks: replacement.live?.locks ?? [],
+    };
+    const crashed = this.#parts.restarts.record(known, restart, nowMs);
+    return { known: this.#context.agents.find(agentId), crashed };
   }
 
   /** Once the registry is full, removes the agent without tasks that is inactive for longest. */
@@ -162,7 +238,7 @@ export class Registration {
 
   #record(
     { group, agentId, body, principal }: RegistrationRequest,
-    { heartbeat, known }: { heartbeat: HeartbeatTimes; known: AgentRecord | undefined },
+    { heartbeat, known, crashed }: Before & { heartbeat: HeartbeatTimes },
     nowMs: number,
   ): AgentRecord {
     const owner = ownerOf(principal);
@@ -194,8 +270,15 @@ export class Registration {
       load: null,
       reliabilityHistory: known?.reliabilityHistory ?? newHistory(nowMs),
       performance: known?.performance ?? {},
+      instance: body.instance ?? null,
+      replaced: crashed,
+      conflictUntilMs: known?.conflictUntilMs ?? null,
     };
   }
+}
+
+function registrantOf({ instance }: RegistrationBody, principal: Principal): Registrant {
+  return { instance: instance ?? null, incarnation: agentOf(principal)?.incarnation ?? null };
 }
 
 /** An operator's drain of the previous incarnation continues, with the same deadline. */

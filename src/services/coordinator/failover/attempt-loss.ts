@@ -23,11 +23,13 @@ const TIMEOUT_WORDS: Record<TimeoutKind, string> = {
 
 /** Why a task's holder lost it. */
 export type AttemptLoss = {
-  reason: "agent_failed" | "task_failed" | "task_timed_out";
+  reason: "agent_failed" | "agent_restarted" | "task_failed" | "task_timed_out";
   outcome: AttemptOutcome;
   /** For people: what happened. */
   message: string;
   notBeforeMs: number | null;
+  /** The holder gets the task again, although the loss counts. */
+  staysWithHolder?: boolean;
 };
 
 /** @property message what happened, for people */
@@ -38,7 +40,7 @@ type Needs = Pick<
   "agents" | "attempts" | "host" | "settings" | "wakeups" | "recordEvent" | "recordFailure" | "saveTask"
 >;
 type Parts = {
-  placement: Pick<Placement, "place">;
+  placement: Pick<Placement, "giveAgain" | "place">;
   slots: Pick<SlotFiller, "fill">;
   endings: Pick<TaskEndings, "announce">;
 };
@@ -62,6 +64,11 @@ export class AttemptLosses {
     const unplaced = lost(task, config.failover_config.preserve_task_priority);
     if (unplaced.reassignmentCount > config.failover_config.max_reassignment_attempts) {
       return this.#giveUp(task, loss, nowMs);
+    }
+    if (loss.staysWithHolder && task.holder !== null) {
+      // The holder is not one to avoid.
+      const kept = { ...unplaced, previousAgents: task.previousAgents };
+      return this.#parts.placement.giveAgain({ before: task, task: kept }, task.holder, nowMs);
     }
     if (loss.notBeforeMs !== null) {
       const reason = `${loss.message}; tried again at ${instant(loss.notBeforeMs)}`;

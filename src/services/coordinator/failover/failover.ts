@@ -10,7 +10,7 @@ import type { ReassignmentJob } from "../../../storage/coordinator/reassignment-
 import type { ClusterContext } from "../cluster-context.ts";
 import { noSuchAgent } from "../refusals.ts";
 import { failureRecord, strandedTasksFailure } from "./failure-record.ts";
-import type { TaskReassigner } from "./task-reassigner.ts";
+import type { ReassignmentResult, TaskReassigner } from "./task-reassigner.ts";
 
 /** Released locks that get an event each; the failure's record lists all. */
 const LOCK_EVENTS = 100;
@@ -37,6 +37,8 @@ export class Failover {
   agentEnded(message: AgentEnded, nowMs: number): void {
     const agent = this.#context.agents.find(message.agentId);
     const isCurrent = agent !== undefined && agent.incarnation === message.incarnation;
+    // The registration that replaced the incarnation has recorded its failure already.
+    if (agent?.replaced?.incarnation === message.incarnation) return;
     if (message.ending === "failed") this.#recordFailed(message, { agent, isCurrent }, nowMs);
     else this.#recordLeaving(message, nowMs);
     for (const resource of message.locksReleased.slice(0, LOCK_EVENTS)) {
@@ -88,37 +90,27 @@ export class Failover {
     if (done !== null) this.#finish(done.job, done.agent, nowMs);
   }
 
+  /** The last task is reassigned: the failure's record gets the final counts. */
+  conclude({ id, agentId, moved, ...counts }: ReassignmentResult, nowMs: number): void {
+    const recorded = this.#context.failures.find(id);
+    if (recorded === undefined) return;
+    const tasks = {
+      tasks_reassigned: counts.tasksReassigned,
+      tasks_pending: counts.tasksPending,
+      tasks_failed: counts.tasksFailed,
+    };
+    const failure = { ...recorded, ...tasks };
+    this.#context.failures.update(failure);
+    this.#context.outbox.send("notifier", { type: "failure_recorded", stage: "failed_over", failure, moved });
+    this.#context.recordEvent(
+      { type: "failure.failed_over", subject: id, data: { agent_id: agentId, ...tasks } },
+      nowMs,
+    );
+  }
+
   #finish(job: ReassignmentJob, agent: AgentRecord | undefined, nowMs: number): void {
     if (agent?.isLeaving) this.#context.agents.remove(agent.id);
-    const recorded = this.#context.failures.find(job.id);
-    if (recorded !== undefined) {
-      const failure = {
-        ...recorded,
-        tasks_reassigned: job.tasksReassigned,
-        tasks_pending: job.tasksPending,
-        tasks_failed: job.tasksFailed,
-      };
-      this.#context.failures.update(failure);
-      this.#context.outbox.send("notifier", {
-        type: "failure_recorded",
-        stage: "failed_over",
-        failure,
-        moved: job.moved,
-      });
-      this.#context.recordEvent(
-        {
-          type: "failure.failed_over",
-          subject: failure.id,
-          data: {
-            agent_id: job.agentId,
-            tasks_reassigned: job.tasksReassigned,
-            tasks_pending: job.tasksPending,
-            tasks_failed: job.tasksFailed,
-          },
-        },
-        nowMs,
-      );
-    }
+    this.conclude(job, nowMs);
     // An agent that unregistered is no failure, even if its tasks are pending.
     if (job.tasksPending > 0 && job.kind === "agent_failed") this.#recordStranded(job, agent, nowMs);
   }

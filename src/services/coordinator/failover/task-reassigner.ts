@@ -29,6 +29,12 @@ const TAKEN: Record<Exclude<JobKind, "agent_failed" | "agent_unregistered">, rea
 /** With its queue position, where the next slice starts behind it. */
 type HeldTask = { task: TaskRecord; position: QueuePosition | null };
 
+/** What became of the tasks of a failed agent, for the record of the failure. */
+export type ReassignmentResult = Pick<
+  ReassignmentJob,
+  "id" | "agentId" | "tasksReassigned" | "tasksPending" | "tasksFailed" | "stranded" | "moved"
+>;
+
 /** @property id of the failure that caused the job; a job with the same id starts again */
 export type ReassignmentOrder = { kind: JobKind; id: string; agent: AgentRecord };
 
@@ -196,7 +202,8 @@ export class TaskReassigner {
 /** The id that `openFor` gives. */
 const suspicionOf = (agentId: string) => `agent_suspect/${agentId}`;
 
-function counted(job: ReassignmentJob, task: TaskRecord): ReassignmentJob {
+/** @param task as it is after its loss */
+export function counted<Result extends ReassignmentResult>(job: Result, task: TaskRecord): Result {
   if (task.status === "assigned") {
     const move = task.holder === null ? [] : [{ task_id: task.id, to: task.holder }];
     const moved = job.moved.length < TASKS_NAMED ? [...job.moved, ...move] : job.moved;

@@ -75,7 +75,19 @@ export class Placement {
   /** Gives a task of an agent to the agent's new incarnation, under a new attempt. */
   reissue(before: TaskRecord, agentId: string, nowMs: number): void {
     const given = this.#assign({ before, task: withNextDecision(before) }, agentId, nowMs);
-    this.#recordReturn(given, `keeps ${given.id} (${given.type}) under a new attempt`, nowMs);
+    const explanation = `${agentId} registered again and keeps ${given.id} (${given.type}) under a new attempt.`;
+    this.#recordReturn(given, { reason: "agent_reregistered", explanation }, nowMs);
+  }
+
+  /**
+   * Leaves a task with the agent whose process died while it worked on the task, under a new attempt.
+   * @returns the task afterwards
+   */
+  giveAgain({ before, task }: Change, agentId: string, nowMs: number): TaskRecord {
+    const given = this.#assign({ before, task: withNextDecision(task) }, agentId, nowMs);
+    const explanation = `${agentId} gets ${given.id} (${given.type}) once more: its process restarted while it ran the task, for the first time.`;
+    this.#recordReturn(given, { reason: "agent_restarted", explanation }, nowMs);
+    return given;
   }
 
   /**
@@ -92,11 +104,8 @@ export class Placement {
         nowMs,
       );
     }
-    this.#recordReturn(
-      task,
-      `goes on with ${task.id} (${task.type}), which it had not given up, under the same attempt`,
-      nowMs,
-    );
+    const explanation = `${task.holder} registered again and goes on with ${task.id} (${task.type}), which it had not given up, under the same attempt.`;
+    this.#recordReturn(task, { reason: "agent_reregistered", explanation }, nowMs);
   }
 
   /** Whether the agent can do the task at all, apart from its other tasks and its drain. */
@@ -175,15 +184,19 @@ export class Placement {
     return pending;
   }
 
-  /** No agent had to be chosen: one that registered again keeps its task. @param what in words */
-  #recordReturn(task: TaskRecord, what: string, nowMs: number): void {
+  /** No agent had to be chosen: one that registered again keeps its task. */
+  #recordReturn(
+    task: TaskRecord,
+    { reason, explanation }: { reason: DecisionReason; explanation: string },
+    nowMs: number,
+  ): void {
     const { failover_config } = this.#context.settings.config;
     const { holder } = task;
     const verdict: Verdict = {
       strategy: strategyFor(failover_config).name,
       priorityLevel: priorityLevel(task.priority, failover_config.task_priority_levels),
       selected: holder,
-      explanation: `${holder} registered again and ${what}.`,
+      explanation,
       weights: {},
       candidates: [],
       runnersUp: [],
@@ -191,7 +204,7 @@ export class Placement {
       excluded: [],
       excludedCounts: {},
     };
-    this.#recordDecision({ task, verdict, reason: "agent_reregistered", fromAgent: holder }, nowMs);
+    this.#recordDecision({ task, verdict, reason, fromAgent: holder }, nowMs);
   }
 
   #recordDecision(facts: DecisionFacts, nowMs: number): Decision {

@@ -164,7 +164,7 @@ export class TaskReports {
     if (caller === null) return null;
     const agent = this.#context.agents.find(caller.agentId);
     if (agent?.incarnation === caller.incarnation && isLive(agent.status)) return null;
-    return sessionExpired({ task_id: task.id });
+    return sessionExpired(agent, caller, { task_id: task.id });
   }
 
   #save(before: TaskRecord, after: TaskRecord, nowMs: number): TaskRecord {

@@ -20,6 +20,7 @@ function newHandler(agents: AgentRecord[] = [], groups: string[] = []) {
   const parts = {
     failover: { agentEnded: record("agentEnded") },
     suspects: { suspected: record("suspected"), cleared: record("cleared") },
+    restarts: { replacedAgentAlive: record("replacedAgentAlive") },
   };
   const handler = new MessageHandler(
     context as unknown as ConstructorParameters<typeof MessageHandler>[0],

@@ -87,7 +87,7 @@ describe("a lock that becomes free", () => {
     // Without the life cycle, which would take the agent out of the queue.
     group.unit.commit(() => {
       const session = group.context.sessions.find("b");
-      if (session !== undefined) group.context.sessions.remove(session);
+      if (session !== undefined) group.context.sessions.remove(session, "failed");
     });
     group.release();
     expect(group.holder()).toBe("c");

@@ -90,7 +90,7 @@ describe("what an agent has not shown to have read", () => {
 describe("the end of a connection", () => {
   it("by expiry sends session_expired and closes the socket", () => {
     const { frames, sent, host } = sender();
-    frames.expire(1);
+    frames.expire(1, { reason: "failed", supersededBy: null });
     expect(sent()).toEqual(["session_expired"]);
     expect(host.closed).toEqual([{ connection: 1, reason: "session_expired" }]);
   });

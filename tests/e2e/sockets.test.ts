@@ -279,18 +279,19 @@ describe("over its socket an agent", () => {
     expect((await cluster.agent("a1")).status).toBe("active");
   });
 
-  it.each(["failure", "unregistering", "registering"])(
-    "gets session_expired when its incarnation ends by %s",
-    async (how) => {
-      const cluster = api.cluster();
-      const { agent, socket } = await connected(cluster, "a1");
-      if (how === "failure") await cluster.post("/agents/a1/failures", { failure_type: "reported" });
-      if (how === "unregistering") await agent.unregister();
-      if (how === "registering") await cluster.register("a1");
-      expect(await socket.closed).toMatchObject({ code: 4410, reason: "session_expired" });
-      expect(socket.heard.at(-1)).toEqual({ type: "session_expired" });
-    },
-  );
+  it.each([
+    { how: "failure", expected: { reason: "failed" } },
+    { how: "unregistering", expected: { reason: "unregistered" } },
+    { how: "registering", expected: { reason: "superseded", superseded_by: "host/2/other" } },
+  ])("gets session_expired with the reason when its incarnation ends by $how", async ({ how, expected }) => {
+    const cluster = api.cluster();
+    const { agent, socket } = await connected(cluster, "a1");
+    if (how === "failure") await cluster.post("/agents/a1/failures", { failure_type: "reported" });
+    if (how === "unregistering") await agent.unregister();
+    if (how === "registering") await cluster.register("a1", { instance: "host/2/other" });
+    expect(await socket.closed).toMatchObject({ code: 4410, reason: "session_expired" });
+    expect(socket.heard.at(-1)).toEqual({ type: "session_expired", ...expected });
+  });
 });
 
 describe("a crash of an agent's process", () => {

@@ -146,8 +146,8 @@ export function apiOfThisFile(options: ServerOptions = {}): CheckedApi {
   return api;
 }
 
-/** The content of a registration unless a test overrides it. */
-const REGISTRATION = { type: "worker", capabilities: ["work"] };
+/** The content of a registration unless a test overrides it: one process registers every agent. */
+const REGISTRATION = { type: "worker", capabilities: ["work"], instance: "host/1/tests" };
 
 export type Registering = { group?: string; token?: string } & JsonObject;
 

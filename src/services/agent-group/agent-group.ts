@@ -206,7 +206,7 @@ export class AgentGroup {
       const { incarnation, registeredAtMs, isReplacedAlive } = session;
       const { lastSignMs } = sessions.lifeOf(session);
       const isHeard = lastSignMs > registeredAtMs;
-      const held = locks.heldBy(agentId);
+      const held = locks.heldBy(agentId).map(({ resource }) => resource);
       return {
         live: { incarnation, isHeard, lastSignMs, isReplacedAlive, locks: held },
         endedIncarnation,

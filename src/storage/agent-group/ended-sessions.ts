@@ -27,6 +27,10 @@ export class EndedSessionStore {
     );
   }
 
+  isAny(): boolean {
+    return first(this.#sql, "SELECT 1 AS found FROM ended_sessions LIMIT 1") !== undefined;
+  }
+
   find(agentId: string): EndedSession | undefined {
     return first<EndedSession>(
       this.#sql,

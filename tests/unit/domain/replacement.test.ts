@@ -26,7 +26,7 @@ describe("a registration of a live agent", () => {
     expect(replacementOf(LIVE, registrant, state())).toEqual({ kind: "continued" });
   });
 
-  it("continues it with its own token, whatever the instance is", () => {
+  it("continues it with its own token, also under another instance", () => {
     const registrant = { instance: "host/2/b", incarnation: 4 };
     expect(replacementOf(LIVE, registrant, state())).toEqual({ kind: "continued" });
   });

@@ -46,6 +46,7 @@ export class Sessions {
   #slotCount = 0;
   #flushedAtMs = 0;
   #hasSignAfterExtension = false;
+  #hasEnds = false;
   #earliestDeadlineMs: number | null = null;
   #shortestTimeoutMs: number | null = null;
 
@@ -59,6 +60,7 @@ export class Sessions {
   /** @param latestSignMs no sign of life can have arrived later: now, or the end of an outage of the coordinator */
   load(latestSignMs: number): void {
     const signs = this.#signs.read();
+    this.#hasEnds = this.#ended.isAny();
     this.#flushedAtMs = signs?.flushedAtMs ?? 0;
     // A heartbeat within one period of the last flush may have been answered and then lost.
     const possibleSignMs = Math.min(this.#flushedAtMs + FLUSH_PERIOD_MS, latestSignMs);
@@ -141,6 +143,7 @@ export class Sessions {
   remove(session: Session, reason: SessionEndReason): void {
     this.#store.remove(session.agentId);
     this.#ended.save(session.agentId, { incarnation: session.incarnation, reason });
+    this.#hasEnds = true;
     this.#byAgent.delete(session.agentId);
     this.#freeSlots.push(session.slot);
   }
@@ -149,14 +152,15 @@ export class Sessions {
   endOf(agentId: string, incarnation: number | null): SessionEnd {
     const live = this.#byAgent.get(agentId);
     if (live !== undefined) return { reason: "superseded", supersededBy: live.instance };
-    const ended = this.#ended.find(agentId);
+    // A group that stores nothing yet has no tables to read.
+    const ended = this.#hasEnds ? this.#ended.find(agentId) : undefined;
     const isOnRecord = ended !== undefined && ended.incarnation >= (incarnation ?? 0);
     return { reason: isOnRecord ? ended.reason : "expired", supersededBy: null };
   }
 
   /** The latest incarnation that has ended; null if none is on record. */
   endedIncarnation(agentId: string): number | null {
-    return this.#ended.find(agentId)?.incarnation ?? null;
+    return (this.#hasEnds && this.#ended.find(agentId)?.incarnation) || null;
   }
 
   /** The incarnation that this one replaced is heard of again. */

@@ -68,11 +68,6 @@ export class LockCache {
     return this.#heldBy.get(agentId)?.size ?? 0;
   }
 
-  /** The resources that an agent holds, in order. */
-  heldBy(agentId: string): string[] {
-    return [...(this.#heldBy.get(agentId) ?? [])].sort();
-  }
-
   /** Grants a free lock under a new fencing token. */
   grant(draft: Omit<Grant, "fencingToken">, nowMs: number): LockRecord {
     const grant = { ...draft, fencingToken: this.#tokens.take() };
@@ -93,7 +88,7 @@ export class LockCache {
 
   /** Ends all locks of an incarnation that has ended. @returns the names of their resources */
   endAllOf(agentId: string, how: HowEnded, nowMs: number): string[] {
-    const resources = this.heldBy(agentId);
+    const resources = [...(this.#heldBy.get(agentId) ?? [])].sort();
     for (const resource of resources) {
       const lock = this.#byResource.get(resource);
       if (lock !== undefined) this.end(lock, how, nowMs);

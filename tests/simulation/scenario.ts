@@ -6,8 +6,11 @@ import { SimulatedAgent } from "../support/simulation/simulated-agent.ts";
 import { SimulatedCluster } from "../support/simulation/simulated-cluster.ts";
 import { CALM, World } from "../support/simulation/world.ts";
 
-/** Seeds of a run; a seed that failed can be run alone with `SIMULATION_SEED`. */
-const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 120);
+/**
+ * Seeds of a run, few enough for a run on every push; `npm run test:long` sets many. A seed that failed can be run alone
+ * with `SIMULATION_SEED`.
+ */
+const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 40);
 
 export function seeds(): number[] {
   const one = process.env.SIMULATION_SEED;

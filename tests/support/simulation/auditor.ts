@@ -20,11 +20,14 @@ type LockRow = {
 };
 type Session = { id: string; incarnation: number };
 type Waiter = { resource: string; id: string; endsAtMs: number };
+type StoredLocks = { rows: LockRow[]; sessions: Session[]; waiters: Waiter[] };
 
 export class Auditor {
   readonly findings: string[] = [];
   /** Each lock with its queue, after the last commit. */
   readonly #locks = new Map<string, LockRow & { queue: Waiter[] }>();
+  /** Its statements are compiled once for each group, since they run at each of its commits. */
+  readonly #readers = new WeakMap<DatabaseSync, () => StoredLocks>();
 
   /**
    * At each commit of a group, by its rows alone: the holder of a lock is live; a lock passes to another when its holder
@@ -32,18 +35,9 @@ export class Auditor {
    * that came after another that still waits.
    */
   watchLocks(group: string, database: DatabaseSync, nowMs: number): void {
-    const hasLocks = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'locks'").all().length > 0;
-    if (!hasLocks) return;
-    const rows = database
-      .prepare(
-        `SELECT resource, holder, incarnation, fencing_token AS token, expires_at AS expiresAtMs,
-         released_token AS releasedToken FROM locks`,
-      )
-      .all() as LockRow[];
-    const sessions = database.prepare("SELECT agent_id AS id, incarnation FROM sessions").all() as Session[];
-    const waiters = database
-      .prepare("SELECT resource, agent_id AS id, ends_at AS endsAtMs FROM lock_waiters ORDER BY position")
-      .all() as Waiter[];
+    const reader = this.#readerOf(database);
+    if (reader === null) return;
+    const { rows, sessions, waiters } = reader();
     const isLive = (id: string | null, incarnation: number | null) =>
       sessions.some((session) => session.id === id && session.incarnation === incarnation);
     const highest = Math.max(
@@ -79,6 +73,28 @@ export class Auditor {
       }
       this.#locks.set(key, { ...lock, queue });
     }
+  }
+
+  /** Reads what a group stores about its locks; null before it stores anything. */
+  #readerOf(database: DatabaseSync): (() => StoredLocks) | null {
+    const known = this.#readers.get(database);
+    if (known !== undefined) return known;
+    if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'locks'").all().length === 0) return null;
+    const locks = database.prepare(
+      `SELECT resource, holder, incarnation, fencing_token AS token, expires_at AS expiresAtMs,
+       released_token AS releasedToken FROM locks`,
+    );
+    const sessions = database.prepare("SELECT agent_id AS id, incarnation FROM sessions");
+    const waiters = database.prepare(
+      "SELECT resource, agent_id AS id, ends_at AS endsAtMs FROM lock_waiters ORDER BY position",
+    );
+    const reader = () => ({
+      rows: locks.all() as LockRow[],
+      sessions: sessions.all() as Session[],
+      waiters: waiters.all() as Waiter[],
+    });
+    this.#readers.set(database, reader);
+    return reader;
   }
 
   /** Each grant that an agent learned of had a token of its own. */

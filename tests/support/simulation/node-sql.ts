@@ -12,9 +12,14 @@ export class Crash extends Error {
   }
 }
 
+type Compiled = { prepared: StatementSync; names: string[] };
+
+/** Compiled once for each database: its objects come and go. */
+const STATEMENTS = new WeakMap<DatabaseSync, Map<string, Compiled>>();
+
 export class NodeSql implements Sql {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Map<string, Compiled>;
   /** Asked at each outermost transaction that is about to commit. */
   readonly #fateOf: () => Fate;
   readonly #onCommit: () => void;
@@ -23,6 +28,8 @@ export class NodeSql implements Sql {
 
   constructor(database: DatabaseSync, fateOf: () => Fate = () => "commits", onCommit: () => void = () => {}) {
     this.#database = database;
+    this.#statements = STATEMENTS.get(database) ?? new Map();
+    STATEMENTS.set(database, this.#statements);
     this.#fateOf = fateOf;
     this.#onCommit = onCommit;
   }
@@ -34,24 +41,34 @@ export class NodeSql implements Sql {
 
   all<Row extends Record<string, SqlValue>>(statement: string, ...bindings: SqlValue[]): Row[] {
     if (this.#isDead) throw new Crash();
-    let prepared = this.#statements.get(statement);
-    if (prepared === undefined) {
-      prepared = this.#database.prepare(statement);
-      this.#statements.set(statement, prepared);
-    }
-    const rows = prepared.all(
+    const { prepared, names } = this.#compiled(statement);
+    const rows: unknown = prepared.all(
       ...bindings.map((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
     );
-    return rows.map((row) =>
-      Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])),
-    ) as Row[];
+    return (rows as unknown[][]).map((values) => {
+      const row: Record<string, SqlValue> = {};
+      for (let index = 0; index < names.length; index++) row[names[index] ?? ""] = plain(values[index]);
+      return row as Row;
+    });
   }
 
   sizeBytes(): number {
-    const [size] = this.all<{ pages: number; pageBytes: number }>(
-      "SELECT page_count AS pages, page_size AS pageBytes FROM pragma_page_count, pragma_page_size",
-    );
-    return size === undefined ? 0 : size.pages * size.pageBytes;
+    const [pages] = this.all<{ page_count: number }>("PRAGMA page_count");
+    const [size] = this.all<{ page_size: number }>("PRAGMA page_size");
+    return (pages?.page_count ?? 0) * (size?.page_size ?? 0);
+  }
+
+  #compiled(statement: string): Compiled {
+    let compiled = this.#statements.get(statement);
+    if (compiled === undefined) {
+      // SQLite compiles a statement anew each time a value is bound as its limit, unless the limit is a sum.
+      const prepared = this.#database.prepare(statement.replaceAll(/\bLIMIT \?/g, "LIMIT ? + 0"));
+      // Objects that SQLite makes itself are slow to read.
+      prepared.setReturnArrays(true);
+      compiled = { prepared, names: prepared.columns().map(({ name }) => name) };
+      this.#statements.set(statement, compiled);
+    }
+    return compiled;
   }
 
   transaction<Result>(work: () => Result): Result {

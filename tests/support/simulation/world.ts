@@ -4,7 +4,8 @@
  */
 import { Random } from "./random.ts";
 
-type Event = { atMs: number; order: number; run: () => void };
+/** `run` is null once the event is cancelled. */
+type Event = { atMs: number; order: number; run: (() => void) | null };
 
 /** What the network does to calls. Probabilities in 0..1, times in milliseconds. */
 export type Network = {
@@ -46,10 +47,10 @@ export class World {
 
   /** @returns a function that cancels the event */
   at(atMs: number, run: () => void): () => void {
-    const event = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run };
+    const event: Event = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run };
     push(this.#queue, event);
     return () => {
-      event.run = () => {};
+      event.run = null;
     };
   }
 
@@ -85,10 +86,13 @@ export class World {
   /** Lets that much time pass, event by event. */
   async run(durationMs: number): Promise<void> {
     const untilMs = this.nowMs + durationMs;
+    // What the test has just started may add events.
+    await settled();
     for (;;) {
       const event = this.#queue[0];
       if (event === undefined || event.atMs > untilMs) break;
       pop(this.#queue);
+      if (event.run === null) continue;
       this.nowMs = event.atMs;
       event.run();
       await settled();

@@ -54,7 +54,8 @@ export default defineConfig({
       reportsDirectory: ".build/coverage",
     },
     projects: [
-      inNode("unit"),
+      // Files share the modules of the process, which saves half of the time: what they test keeps no state in a module.
+      { test: { ...inNode("unit").test, isolate: false } },
       inNode("client"),
       inNode("docs"),
       inNode("scenarios"),

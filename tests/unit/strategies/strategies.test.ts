@@ -18,10 +18,11 @@ import type {
   PlaceableTask,
   Strategy,
 } from "../../../src/strategies/strategy.ts";
+import { cases } from "../../support/cases.ts";
 import { historyOf } from "../../support/records.ts";
 
 const NOW_MS = 1_000_000;
-const RUNS = 1000;
+const RUNS = cases(250, 1000);
 
 function candidate(
   id: string,
@@ -136,7 +137,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
           if (eligible.length === 0) expect(verdict.selected).toBeNull();
           else expect(eligible.map(({ id }) => id)).toContain(verdict.selected);
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -151,7 +152,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
             decide(strategy, given, candidates, context()),
           );
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -164,7 +165,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
           expect(withStranger.selected).toBe(without.selected);
           expect(withStranger.candidates).toEqual(without.candidates);
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -184,7 +185,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
           expect(shown[0]?.agentId ?? null).toBe(selected);
           expect(shown.length).toBeLessThanOrEqual(5);
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -196,7 +197,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
           expect(candidateCount + excludedCount).toBe(candidates.length);
           expect(excluded).toHaveLength(Math.min(20, excludedCount));
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -237,7 +238,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
             expect(scoreOf({ ...plain, ...advantage })).toBeGreaterThanOrEqual(scoreOf(plain));
           }
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 
@@ -247,7 +248,7 @@ describe.each(STRATEGIES.map((strategy) => [strategy.name, strategy] as const))(
           const verdict = decide(strategy, given, candidates, context());
           expect(replay(given.id, verdict.candidates, verdict.weights)).toBe(verdict.selected);
         }),
-        { numRuns: RUNS },
+        RUNS,
       );
     });
 

@@ -5,8 +5,9 @@ import type { Incident, IncidentEntry } from "../../../../src/contract/incident.
 import { mailBody } from "../../../../src/notifications/email/email-message.ts";
 import { html } from "../../../../src/notifications/email/html-escape.ts";
 import type { NotificationMessage } from "../../../../src/notifications/notification-message.ts";
+import { cases } from "../../../support/cases.ts";
 
-const RUNS = { numRuns: 300 };
+const RUNS = cases(100, 300);
 /** Gmail hides the text beyond this size. */
 const GMAIL_SHOWS_BYTES = 102_400;
 const MAX_LINE_CHARACTERS = 78;

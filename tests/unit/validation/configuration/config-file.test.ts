@@ -9,9 +9,10 @@ import { patchConfig } from "../../../../src/validation/configuration/config-cha
 import { validateConfig } from "../../../../src/validation/configuration/config-check.ts";
 import { parseConfigFile } from "../../../../src/validation/configuration/config-file.ts";
 import { nearestKey, shownKey } from "../../../../src/validation/nearest-key.ts";
+import { cases } from "../../../support/cases.ts";
 import { configPaths, configuration, reference } from "../../../support/configurations.ts";
 
-const RUNS = { numRuns: 300 };
+const RUNS = cases(100, 300);
 
 const FAILOVER_FRAGMENT = `"failover_config": {
         "enabled": true,                      // 是否启用故障转移

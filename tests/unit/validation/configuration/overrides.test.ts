@@ -18,9 +18,10 @@ import {
   differenceFrom,
   patchOverrides,
 } from "../../../../src/validation/configuration/overrides.ts";
+import { cases } from "../../../support/cases.ts";
 import { configPaths, configuration } from "../../../support/configurations.ts";
 
-const RUNS = { numRuns: 300 };
+const RUNS = cases(100, 300);
 
 const key = fc.constantFrom("a", "b", "c", "constructor", "toString", "a.b", "");
 const json = fc.letrec<{ value: Json; object: JsonObject }>((tie) => ({
@@ -89,7 +90,7 @@ describe("overrides", () => {
       fc.property(json.value, json.value, (base, wanted) => {
         expect(applyOverrides(base, differenceFrom(base, wanted))).toEqual(wanted);
       }),
-      { numRuns: 1000 },
+      cases(300, 1000),
     );
   });
 

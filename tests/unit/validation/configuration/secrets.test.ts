@@ -13,9 +13,10 @@ import {
   restoreRedacted,
   secretNamesIn,
 } from "../../../../src/validation/configuration/secrets.ts";
+import { cases } from "../../../support/cases.ts";
 import { configPaths, configuration, reference } from "../../../support/configurations.ts";
 
-const RUNS = { numRuns: 300 };
+const RUNS = cases(100, 300);
 
 const secretive = Config.parse({
   email_notification: { password: "pw-1", username: "robot" },
@@ -247,7 +248,7 @@ describe("no message", () => {
           expect(messagesOf(input)).not.toContain(TRACE);
         },
       ),
-      { numRuns: 1000 },
+      cases(300, 1000),
     );
   });
 
@@ -270,7 +271,7 @@ describe("no message", () => {
           expect(JSON.stringify(result.ok ? result.warnings : result.errors)).not.toContain(TRACE);
         },
       ),
-      { numRuns: 1000 },
+      cases(300, 1000),
     );
   });
 });

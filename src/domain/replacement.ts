@@ -8,13 +8,28 @@
  * A process names itself by its `instance`. systemd and StatefulSets start a crashed process again under its old id
  * within a second, so a new process under the id of a live one is most likely the successor of a crash.
  */
-import type { SessionState } from "../protocol/object-calls.ts";
-
 /** The process that registers. @property incarnation of its token, if the token is an agent's */
 export type Registrant = { readonly instance: string | null; readonly incarnation: number | null };
 
 /** The incarnation that is live as far as the coordinator knows. */
 export type LiveIncarnation = { readonly incarnation: number; readonly instance: string | null };
+
+/** What a group knows of an agent that is about to be registered again. */
+export type SessionState = {
+  /** The live incarnation; null if none is live. */
+  live: {
+    incarnation: number;
+    /** Whether it was heard of after its registration. */
+    isHeard: boolean;
+    lastSignMs: number;
+    /** Whether the incarnation that it replaced was heard of since. */
+    isReplacedAlive: boolean;
+    /** The resources that it holds. */
+    locks: readonly string[];
+  } | null;
+  /** The latest incarnation that has ended; null if none is on record. */
+  endedIncarnation: number | null;
+};
 
 export type Replacement =
   | { readonly kind: "continued" | "ended" }

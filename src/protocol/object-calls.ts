@@ -7,6 +7,7 @@ import type { Outcome } from "../contract/problem.ts";
 import type { AgentFrame, RevocationReason } from "../contract/socket.ts";
 import type { Task, TaskState } from "../contract/task.ts";
 import type { AgentPrincipal } from "../domain/principal.ts";
+import type { SessionState } from "../domain/replacement.ts";
 import type { MessageBatch, Receipt } from "./message-batch.ts";
 
 /** What a wake-up says about an agent's tasks: hints, not facts. */
@@ -26,23 +27,6 @@ export type UnstartedRead = { agentId: string; cursor: string | null };
 export type TaskReport = {
   principal: AgentPrincipal;
   frame: Extract<AgentFrame, { task_id: string }>;
-};
-
-/** What a group knows of an agent that is about to be registered again. */
-export type SessionState = {
-  /** The live incarnation; null if none is live. */
-  live: {
-    incarnation: number;
-    /** Whether it was heard of after its registration. */
-    isHeard: boolean;
-    lastSignMs: number;
-    /** Whether the incarnation that it replaced was heard of since. */
-    isReplacedAlive: boolean;
-    /** The resources that it holds. */
-    locks: readonly string[];
-  } | null;
-  /** The latest incarnation that has ended; null if none is on record. */
-  endedIncarnation: number | null;
 };
 
 export interface MessageReceiver {

@@ -3,11 +3,13 @@
  * Objects provide it on Cloudflare and under workerd; a simulation provides it in plain Node, with its own time, network
  * and crashes.
  */
+
 import type { Page } from "../contract/common.ts";
 import type { Outcome } from "../contract/problem.ts";
 import type { Task, TaskState } from "../contract/task.ts";
+import type { SessionState } from "../domain/replacement.ts";
 import type { Address, MessageBatch, Receipt } from "../protocol/message-batch.ts";
-import type { AgentWakeup, SessionState, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
+import type { AgentWakeup, TaskReport, UnstartedRead } from "../protocol/object-calls.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface Clock {

@@ -10,6 +10,7 @@
  *   LivenessMonitor (the alarm), LockService --> SessionLifecycle, LockGranter --> GroupContext
  *   MailboxService --> AgentPushes --> GroupContext
  */
+
 import type {
   AgentLiveness,
   FailureReport,
@@ -20,9 +21,10 @@ import type {
 import { instant } from "../../contract/instant.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { type AgentPrincipal, agentOf, type Principal } from "../../domain/principal.ts";
+import type { SessionState } from "../../domain/replacement.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage } from "../../protocol/messages.ts";
-import type { AgentWakeup, SessionState } from "../../protocol/object-calls.ts";
+import type { AgentWakeup } from "../../protocol/object-calls.ts";
 import { agentTopic } from "../../protocol/wake-topics.ts";
 import { AGENT_GROUP_MIGRATIONS } from "../../storage/agent-group/schema.ts";
 import type { Connection, Host } from "../host.ts";

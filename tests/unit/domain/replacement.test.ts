@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isSameProcess, replacementOf } from "../../../src/domain/replacement.ts";
-import type { SessionState } from "../../../src/protocol/object-calls.ts";
+import { isSameProcess, replacementOf, type SessionState } from "../../../src/domain/replacement.ts";
 
 const LIVE = { incarnation: 4, instance: "host/1/a" };
 const NAMELESS = { incarnation: 4, instance: null };

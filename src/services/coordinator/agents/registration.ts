@@ -15,8 +15,12 @@ import {
 } from "../../../domain/agent.ts";
 import { agentOf, ownerOf, type Principal } from "../../../domain/principal.ts";
 import { newHistory } from "../../../domain/reliability.ts";
-import { isSameProcess, type Registrant, replacementOf } from "../../../domain/replacement.ts";
-import type { SessionState } from "../../../protocol/object-calls.ts";
+import {
+  isSameProcess,
+  type Registrant,
+  replacementOf,
+  type SessionState,
+} from "../../../domain/replacement.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AgentRestarts } from "../failover/agent-restarts.ts";
 import { sessionExpired } from "../refusals.ts";

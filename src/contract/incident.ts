@@ -16,7 +16,7 @@ export const ENTRIES_SHOWN = 50;
 /** Tasks named in an entry; the counts include the others. */
 export const TASKS_NAMED = 20;
 
-export const ENTRY_ENDINGS = ["returned", "unregistered", "task_ended", "expired"] as const;
+export const ENTRY_ENDINGS = ["returned", "unregistered", "task_ended", "queue_served", "expired"] as const;
 
 const count = z.int().min(0);
 
@@ -46,7 +46,10 @@ export const IncidentEntry = z
     moved: z.array(TaskMove).max(TASKS_NAMED),
     stranded: z.array(Id).max(TASKS_NAMED),
   })
-  .meta({ id: "IncidentEntry", description: "An agent, or a task, that failed." });
+  .meta({
+    id: "IncidentEntry",
+    description: "An agent or a task that failed, or tasks of one type that wait for an agent.",
+  });
 export type IncidentEntry = z.infer<typeof IncidentEntry>;
 
 export const Incident = z

@@ -34,6 +34,7 @@ export function assigned(task: TaskRecord, agentId: string, nowMs: number): Task
     progress: null,
     pendingReason: null,
     notBeforeMs: null,
+    queuedAtMs: null,
     assignedAtMs: nowMs,
     startedAtMs: null,
     progressAtMs: null,
@@ -68,6 +69,7 @@ export function madePending(task: TaskRecord, reason: string, notBeforeMs: numbe
     status: "pending",
     pendingReason: reason,
     notBeforeMs,
+    queuedAtMs: null,
     progress: null,
     assignedAtMs: null,
     startedAtMs: null,
@@ -97,6 +99,7 @@ export function resumed(task: TaskRecord, attempt: StoredAttempt, nowMs: number)
     previousAgents: task.previousAgents.filter((id) => id !== task.holder),
     pendingReason: null,
     notBeforeMs: null,
+    queuedAtMs: null,
     assignedAtMs: attempt.assignedAtMs,
     startedAtMs: nowMs,
     progressAtMs: nowMs,
@@ -170,7 +173,8 @@ export function avoidingHolder(task: TaskRecord): TaskRecord {
 }
 
 function finished(task: TaskRecord, nowMs: number): TaskRecord {
-  return { ...task, finishedAtMs: nowMs, deadlineAtMs: null, notBeforeMs: null, pendingReason: null };
+  const nothingToWaitFor = { deadlineAtMs: null, notBeforeMs: null, queuedAtMs: null, pendingReason: null };
+  return { ...task, ...nothingToWaitFor, finishedAtMs: nowMs };
 }
 
 /**

@@ -52,6 +52,8 @@ export type TaskProgress = {
   readonly extensions: number;
   /** Pending: not to be placed before this instant. */
   readonly notBeforeMs: number | null;
+  /** Pending: since when it waits for an agent; null while it backs off, and once a failure on record covers its wait. */
+  readonly queuedAtMs: number | null;
   /** Failures reported by holders since the submission or the last `retry`; the back-off doubles with each. */
   readonly failureCount: number;
   /** Recorded decisions. */
@@ -79,6 +81,7 @@ const NOT_STARTED: TaskProgress = {
   extendedAtMs: 0,
   extensions: 0,
   notBeforeMs: null,
+  queuedAtMs: null,
   failureCount: 0,
   decisionCount: 0,
 };

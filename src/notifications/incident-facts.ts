@@ -102,7 +102,10 @@ function recoveredLine(entry: IncidentEntry): string {
       return `${nameOf(entry)} was unregistered${after}`;
     case "task_ended":
       return `${nameOf(entry)} ended${after}`;
+    case "queue_served":
+      return `The tasks that waited have agents${after}`;
     case "expired":
+      if (isQueue(entry)) return `The tasks that waited are no longer reported${after}`;
       return `${nameOf(entry)} gave no sign of life again and is no longer expected${after}`;
     default:
       return `${nameOf(entry)} is back${after}`;
@@ -178,7 +181,13 @@ function nameOf({ agent_id, task_id }: IncidentEntry): string {
   return agent_id === null ? `Task ${task_id}` : `Task ${task_id} of ${agent_id}`;
 }
 
-function whatHappened({ task_id, failure_type }: IncidentEntry): string {
+/** Tasks that wait for an agent: no agent failed. */
+const isQueue = ({ agent_id, task_id, failure_type }: IncidentEntry) =>
+  agent_id === null && task_id === null && failure_type === "no_suitable_agent";
+
+function whatHappened(entry: IncidentEntry): string {
+  if (isQueue(entry)) return "has tasks that wait for an agent";
+  const { task_id, failure_type } = entry;
   const known = task_id === null ? AGENT_FAILURES : TASK_FAILURES;
   const words = Object.hasOwn(known, failure_type) ? known[failure_type] : undefined;
   return words ?? `failed (${printable(failure_type, MAX_NAME_CHARACTERS)})`;

@@ -122,6 +122,9 @@ export type AgentRecovered = {
 /** A task with a failure of its own has ended, or an operator put it back in the queue. */
 export type TaskSettled = { type: "task_settled"; taskId: string; atMs: number };
 
+/** The tasks of a type that had waited for too long have agents, and no other task of the type waits that long. */
+export type QueueServed = { type: "queue_served"; taskType: string; atMs: number };
+
 /** A broadcast to these groups, or to all groups of the cluster; the coordinator passes it on. */
 export type BroadcastRequested = Omit<Broadcast, "type"> & {
   type: "broadcast_requested";
@@ -156,5 +159,5 @@ export type ToCoordinator =
   | LoadReported
   | EventsRecorded
   | BroadcastRequested;
-export type ToNotifier = ConfigureNotifier | FailureRecorded | AgentRecovered | TaskSettled;
+export type ToNotifier = ConfigureNotifier | FailureRecorded | AgentRecovered | TaskSettled | QueueServed;
 export type OutboxMessage = ToGroup | ToCoordinator | ToNotifier;

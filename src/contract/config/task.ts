@@ -20,6 +20,13 @@ export const TaskConfig = z.strictObject({
     description:
       "What happens to a result of an attempt that is no longer current. `keep`: stored, and an operator may accept it. `accept_if_unfinished`: completes the task, or is stored if the task has ended. `reject`: dropped.",
   }),
+  queue_warning_seconds: seconds(0.1, 30 * DAY_SECONDS)
+    .default(300)
+    .meta({
+      unit: "seconds",
+      description:
+        "After a pending task has waited for an agent for this long, a failure `no_suitable_agent` is recorded, one for each type of task until its queue was served.",
+    }),
   retention_seconds: seconds(1, 365 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)
     .meta({

@@ -1,7 +1,7 @@
 /**
  * One agent or one task that failed, as an entry of an incident. Pure. Times are milliseconds since the epoch.
  *
- *   failed --returned, unregistered or settled--> recovered
+ *   failed --returned, unregistered, settled or served--> recovered
  *     ^                                              '
  *     '-------------- fails again -------------------'
  *
@@ -10,15 +10,19 @@
 import { type Failure, mostSevere, type Severity } from "../../contract/failure.ts";
 import { type ENTRY_ENDINGS, TASKS_NAMED, type TaskMove } from "../../contract/incident.ts";
 
-/** What a failure is about: a task, or the tasks that another failure left without an agent. Otherwise it is the agent. */
+/**
+ * What a failure is about: a task, the queue of a type of task, or the tasks that another failure left without an agent.
+ * Otherwise it is the agent.
+ */
 export type FailureSubject =
   | { readonly taskId: string }
+  | { readonly queueOf: string; readonly stranded: readonly string[]; readonly taskCount: number }
   | { readonly causedBy: string; readonly stranded: readonly string[]; readonly taskCount: number };
 
 export type EntryEnding = (typeof ENTRY_ENDINGS)[number];
 
 export type EntryRecord = {
-  /** `agent/ID`, or `task/ID` for a failure of a task. */
+  /** `agent/ID`, `task/ID` for a failure of a task, or `queue/TYPE` for tasks that wait. */
   readonly key: string;
   readonly agentId: string | null;
   readonly taskId: string | null;
@@ -52,14 +56,16 @@ const MESSAGE_CHARACTERS = 500;
 /** The key of the entry that a failure belongs to. */
 export function entryKey(failure: Failure, about: FailureSubject | undefined): string {
   if (about !== undefined && "taskId" in about) return taskKey(about.taskId);
+  if (about !== undefined && "queueOf" in about) return queueKey(about.queueOf);
   return failure.agent_id === null ? `failure/${failure.id}` : agentKey(failure.agent_id);
 }
 
 export const agentKey = (agentId: string) => `agent/${agentId}`;
 export const taskKey = (taskId: string) => `task/${taskId}`;
+export const queueKey = (taskType: string) => `queue/${taskType}`;
 
 export function entryOf(failure: Failure, about: FailureSubject | undefined, atMs: number): EntryRecord {
-  const stranding = about !== undefined && "causedBy" in about ? about : null;
+  const stranding = about !== undefined && "stranded" in about ? about : null;
   return {
     key: entryKey(failure, about),
     agentId: failure.agent_id,

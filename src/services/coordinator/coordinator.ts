@@ -54,6 +54,7 @@ import { BackgroundWork } from "./sliced-work.ts";
 import { Completions } from "./tasks/completions.ts";
 import { isKept, LateResults } from "./tasks/late-results.ts";
 import { Placement } from "./tasks/placement.ts";
+import { QueueWarnings } from "./tasks/queue-warnings.ts";
 import { SlotFiller } from "./tasks/slot-filler.ts";
 import { TaskCommands } from "./tasks/task-commands.ts";
 import { TaskEndings } from "./tasks/task-endings.ts";
@@ -92,6 +93,7 @@ export class Coordinator {
         context.load(nowMs);
         reassigner.load();
         slots.load();
+        queueWarnings.load();
         this.config.load();
         this.#maintenance.load(nowMs);
         // Work that a crash interrupted continues at once.
@@ -126,11 +128,13 @@ export class Coordinator {
     const messages = new MessageHandler(context, { failover: this.#failover, suspects, restarts });
     this.#inbox = new Inbox(host, this.#unit, (message, nowMs) => messages.apply(message, nowMs));
     this.#background = new BackgroundWork(host, this.#unit, { failover: this.#failover, slots });
+    const queueWarnings = new QueueWarnings(context);
     this.#maintenance = new Maintenance(context, {
       background: this.#background,
       drains: this.#drains,
       losses,
       placement,
+      queueWarnings,
     });
     this.queries = new Queries(context, placement);
     this.config = new ConfigService(context, this.#failover);

@@ -1,6 +1,6 @@
 /**
- * The alarm-driven work of a coordinator: time-outs of tasks, deadlines of drains, retries after back-off, retention,
- * repeated wake-ups, messages to send again, and work that a crash interrupted. A late alarm, or a start under another
+ * The alarm-driven work of a coordinator: time-outs of tasks, deadlines of drains, retries after back-off, warnings of
+ * tasks that wait for long, retention, repeated wake-ups, messages to send again, and work that a crash interrupted. A late alarm, or a start under another
  * boot id, is our own outage, and extends the deadlines.
  */
 
@@ -12,6 +12,7 @@ import type { ClusterContext } from "./cluster-context.ts";
 import type { AttemptLosses } from "./failover/attempt-loss.ts";
 import type { BackgroundWork } from "./sliced-work.ts";
 import type { Placement } from "./tasks/placement.ts";
+import type { QueueWarnings } from "./tasks/queue-warnings.ts";
 
 /** Rows of each kind that one alarm changes at most; the rest follows in the next alarm. */
 const ALARM_SLICE = 100;
@@ -37,6 +38,7 @@ type Parts = {
   drains: Pick<Drains, "extendDeadlines" | "nextWorkMs" | "runDue" | "shortestTimeoutMs">;
   losses: Pick<AttemptLosses, "timeOut">;
   placement: Pick<Placement, "place">;
+  queueWarnings: Pick<QueueWarnings, "nextWorkMs" | "runDue">;
 };
 
 export class Maintenance {
@@ -69,6 +71,7 @@ export class Maintenance {
       tasks.store.pending.earliestBackOffMs(),
       finishedMs === null ? null : this.#hasTooMuch() ? nowMs : finishedMs + settings.retentionMs + 1,
       drains.nextWorkMs(),
+      this.#parts.queueWarnings.nextWorkMs(),
       wakeups.nextWorkMs(),
       outbox.nextWorkMs(),
     );
@@ -81,6 +84,7 @@ export class Maintenance {
     this.#parts.drains.runDue(nowMs);
     for (const task of tasks.store.pending.backedOff(nowMs, ALARM_SLICE))
       this.#retryBackedOff(task.id, nowMs);
+    this.#parts.queueWarnings.runDue(nowMs);
     tasks.dropFinishedBefore(this.#hasTooMuch() ? nowMs : nowMs - settings.retentionMs, ALARM_SLICE);
     wakeups.repeatDue(nowMs);
     outbox.sendDue(nowMs);

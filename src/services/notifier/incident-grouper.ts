@@ -18,6 +18,7 @@ import {
   entryOf,
   type FailureSubject,
   failedAgain,
+  queueKey,
   withFailover,
   withStranded,
 } from "../../domain/incident/incident-entry.ts";
@@ -31,8 +32,8 @@ const OPEN_LIMIT = 50;
 /** Entries of one incident: as many as a cluster has agents. Beyond these, failures are only counted. */
 const ENTRY_LIMIT = 20_000;
 
-/** An agent without a sign of life for this long does not return: its entry ends by itself. */
-const AGENT_EXPIRY_MS = 7 * 86_400_000;
+/** An agent without a sign of life for this long does not return: its entry ends by itself, like that of a queue. */
+const LONGEST_ENTRY_MS = 7 * 86_400_000;
 
 /** Entries that end by themselves in one alarm at most. */
 const EXPIRY_SLICE = 200;
@@ -193,9 +194,13 @@ export class IncidentGrouper {
     this.#earliestExpiryMs = Math.min(this.#earliestExpiryMs ?? expiresAtMs, expiresAtMs);
   }
 
-  /** An agent is inactive until it returns. A failure of a task is news, which is out of date after a while. */
-  #lastsMs({ taskId, agentId, failureType }: EntryRecord): number {
+  /**
+   * An agent is inactive until it returns, and a queue waits until it is served. A failure of a task is news, which is out
+   * of date after a while.
+   */
+  #lastsMs({ key, taskId, agentId, failureType }: EntryRecord): number {
     const isOfAgent = taskId === null && agentId !== null && failureType !== "no_suitable_agent";
-    return isOfAgent ? AGENT_EXPIRY_MS : this.#context.settings.times.repeatIntervalMs;
+    const lasts = isOfAgent || key.startsWith(queueKey(""));
+    return lasts ? LONGEST_ENTRY_MS : this.#context.settings.times.repeatIntervalMs;
   }
 }

@@ -2,7 +2,7 @@
  * Notifies people of failures. The coordinator feeds it through its outbox, so that a slow receiver never delays the
  * detection of failures or a failover. This class is the entry point; the parts do the work.
  *
- *   coordinator --failure_recorded, agent_recovered, task_settled, configure_notifier--> notifier
+ *   coordinator --failure_recorded, agent_recovered, task_settled, queue_served, configure_notifier--> notifier
  *   notifier --events_recorded, broadcast_requested--> coordinator
  *
  *   IncidentGrouper (which incident) --> NotificationScheduler (when) --> NotificationComposer (what)
@@ -17,7 +17,7 @@ import type {
 } from "../../contract/notification.ts";
 import { type Outcome, ok, refuse } from "../../contract/problem.ts";
 import { earliest } from "../../domain/deadlines.ts";
-import { agentKey, taskKey } from "../../domain/incident/incident-entry.ts";
+import { agentKey, queueKey, taskKey } from "../../domain/incident/incident-entry.ts";
 import type { MessageBatch, Receipt } from "../../protocol/message-batch.ts";
 import type { OutboxMessage } from "../../protocol/messages.ts";
 import { NOTIFIER_MIGRATIONS } from "../../storage/notifier/schema.ts";
@@ -157,6 +157,13 @@ export class Notifier {
         return null;
       case "task_settled":
         this.#grouper.recovered(taskKey(message.taskId), { by: "task_ended", atMs: message.atMs }, nowMs);
+        return null;
+      case "queue_served":
+        this.#grouper.recovered(
+          queueKey(message.taskType),
+          { by: "queue_served", atMs: message.atMs },
+          nowMs,
+        );
         return null;
       default:
         return `a notifier does not handle messages of type "${message.type}"`;

@@ -45,6 +45,36 @@ export class PendingQueueStore {
     return counted?.count ?? 0;
   }
 
+  /** Tasks that wait for an agent since then or longer, without a failure on record for it, the oldest first. */
+  queuedSince(sinceMs: number, limit: number): TaskRecord[] {
+    return this.#sql
+      .all(
+        `SELECT ${TASKS.columns} FROM tasks
+         WHERE status = 'pending' AND queued_at IS NOT NULL AND queued_at <= ? ORDER BY queued_at LIMIT ?`,
+        sinceMs,
+        limit,
+      )
+      .map(TASKS.read);
+  }
+
+  earliestQueuedMs(): number | null {
+    const earliest =
+      "SELECT min(queued_at) AS at FROM tasks WHERE status = 'pending' AND queued_at IS NOT NULL";
+    return first<{ at: number | null }>(this.#sql, earliest)?.at ?? null;
+  }
+
+  countOf(type: string): number {
+    const counted = "SELECT count(*) AS count FROM tasks WHERE status = 'pending' AND type = ?";
+    return first<{ count: number }>(this.#sql, counted, type)?.count ?? 0;
+  }
+
+  /** Whether a task of this type still waits although a failure on record covers its wait. */
+  hasRecordedWait(type: string): boolean {
+    const waiting = `SELECT 1 FROM tasks
+       WHERE status = 'pending' AND type = ? AND queued_at IS NULL AND not_before IS NULL LIMIT 1`;
+    return first(this.#sql, waiting, type) !== undefined;
+  }
+
   /** Which of these tasks are pending and were this agent's before. */
   formerlyHeldBy(agentId: string, ids: readonly string[]): string[] {
     return this.#sql

@@ -29,7 +29,9 @@ export type ReassignmentJob = {
   tasksReassigned: number;
   tasksPending: number;
   tasksFailed: number;
-  /** The first few tasks that no agent could take. */
+  /** Of the pending ones, those that no registered agent could take as it is; the others wait for a free slot. */
+  tasksStranded: number;
+  /** The first few of the stranded ones. */
   stranded: string[];
   /** Where the first few of the others went. */
   moved: TaskMove[];
@@ -57,6 +59,7 @@ const REASSIGNMENT_JOBS = new Table<StoredJob>("reassignment_jobs", {
     stranded: json("stranded"),
     moved: json("moved"),
     after: nullableJson("after"),
+    tasksStranded: "tasks_stranded",
   },
 });
 

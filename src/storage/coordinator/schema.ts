@@ -83,4 +83,10 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
     "ALTER TABLE agents ADD COLUMN replaced TEXT",
     "ALTER TABLE agents ADD COLUMN conflict_until INTEGER",
   ],
+  [
+    // Since when a pending task waits for an agent. Tasks that wait already are not warned of.
+    "ALTER TABLE tasks ADD COLUMN queued_at INTEGER",
+    "CREATE INDEX tasks_queued ON tasks (queued_at) WHERE status = 'pending' AND queued_at IS NOT NULL",
+    "ALTER TABLE reassignment_jobs ADD COLUMN tasks_stranded INTEGER NOT NULL DEFAULT 0",
+  ],
 ];

@@ -57,6 +57,7 @@ export const TASKS = new Table<TaskRecord, number>("tasks", {
     notBeforeMs: "not_before",
     failureCount: "failure_count",
     decisionCount: "decision_count",
+    queuedAtMs: "queued_at",
   },
   computed: {
     urgency: ({ priority, createdAtMs }, agingMs) => urgencyOf(priority, createdAtMs, agingMs),

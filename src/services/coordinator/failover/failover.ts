@@ -111,8 +111,7 @@ export class Failover {
   #finish(job: ReassignmentJob, agent: AgentRecord | undefined, nowMs: number): void {
     if (agent?.isLeaving) this.#context.agents.remove(agent.id);
     this.conclude(job, nowMs);
-    // An agent that unregistered is no failure, even if its tasks are pending.
-    if (job.tasksPending > 0 && job.kind === "agent_failed") this.#recordStranded(job, agent, nowMs);
+    if (job.tasksStranded > 0) this.#recordStranded(job, agent, nowMs);
   }
 
   #recordFailed(
@@ -187,7 +186,7 @@ export class Failover {
     const id = this.#context.host.randomId();
     this.#context.recordFailure(
       strandedTasksFailure({ id, job, agent: agent ?? null }, nowMs),
-      { causedBy: job.id, stranded: job.stranded, taskCount: job.tasksPending },
+      { causedBy: job.id, stranded: job.stranded, taskCount: job.tasksStranded },
       nowMs,
     );
   }

@@ -45,15 +45,15 @@ export function failureRecord(facts: FailureFacts, nowMs: number): Failure {
 
 type StrandedTasks = { id: string; job: ReassignmentJob; agent: AgentRecord | null };
 
-/** Tasks of an agent that ended, which no other agent can take now. */
+/** Tasks of an agent that failed, which no other registered agent could take as it is. */
 export function strandedTasksFailure({ id, job, agent }: StrandedTasks, nowMs: number): Failure {
   return failureRecord(
     {
       id,
       failureType: "no_suitable_agent",
       severity: job.isCritical ? "critical" : "error",
-      message: `no agent can take ${job.tasksPending} task(s) of ${job.agentId} now; they are pending`,
-      details: { task_ids: job.stranded, task_count: job.tasksPending, caused_by: job.id },
+      message: `no registered agent can take ${tasksInWords(job.tasksStranded)} of ${job.agentId}; ${job.tasksStranded === 1 ? "it is" : "they are"} pending`,
+      details: { task_ids: job.stranded, task_count: job.tasksStranded, caused_by: job.id },
       agent,
       taskCount: 0,
       lastSignMs: null,
@@ -61,3 +61,44 @@ export function strandedTasksFailure({ id, job, agent }: StrandedTasks, nowMs: n
     nowMs,
   );
 }
+
+/** @property count pending tasks of the type; some of them have waited for `waitedMs` */
+type LongQueue = {
+  id: string;
+  taskType: string;
+  taskIds: readonly string[];
+  count: number;
+  waitedMs: number;
+};
+
+/** Tasks of a type that have waited for an agent for too long. */
+export function longQueueFailure(
+  { id, taskType, taskIds, count, waitedMs }: LongQueue,
+  nowMs: number,
+): Failure {
+  const seconds = waitedMs / 1000;
+  const message =
+    count === 1
+      ? `1 task of type ${taskType} has waited for an agent for ${seconds} s`
+      : `${count} tasks of type ${taskType} are pending, and some have waited for an agent for ${seconds} s`;
+  return failureRecord(
+    {
+      id,
+      failureType: "no_suitable_agent",
+      severity: "warning",
+      message,
+      details: {
+        task_type: taskType,
+        task_ids: [...taskIds],
+        task_count: count,
+        queue_warning_seconds: seconds,
+      },
+      agent: null,
+      taskCount: 0,
+      lastSignMs: null,
+    },
+    nowMs,
+  );
+}
+
+const tasksInWords = (count: number) => (count === 1 ? "1 task" : `${count} tasks`);

@@ -12,6 +12,7 @@ import { avoidingHolder } from "../../../domain/task-lifecycle.ts";
 import type { JobKind, ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
 import type { QueuePosition } from "../../../storage/coordinator/task-table.ts";
 import type { Slice } from "../../../storage/page.ts";
+import { whyWaiting } from "../../../strategies/waiting.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Placement } from "../tasks/placement.ts";
 import type { AttemptLosses } from "./attempt-loss.ts";
@@ -40,7 +41,7 @@ export type ReassignmentOrder = { kind: JobKind; id: string; agent: AgentRecord 
 
 type Needs = Pick<
   ClusterContext,
-  "agents" | "attempts" | "reassignmentJobs" | "settings" | "tasks" | "wakeups"
+  "agents" | "attempts" | "reassignmentJobs" | "settings" | "tasks" | "wakeups" | "saveTask"
 >;
 type Parts = {
   placement: Pick<Placement, "place" | "placeIfPossible">;
@@ -79,6 +80,7 @@ export class TaskReassigner {
       tasksReassigned: earlier?.tasksReassigned ?? 0,
       tasksPending: 0,
       tasksFailed: 0,
+      tasksStranded: 0,
       stranded: [],
       moved: earlier?.moved ?? [],
       after: null,
@@ -116,10 +118,20 @@ export class TaskReassigner {
     const agent = this.#context.agents.find(job.agentId);
     const isStillNeeded = agent !== undefined && this.#isStillNeeded(job, agent);
     const slice = isStillNeeded ? this.#slice(job) : { items: [], hasMore: false };
+    const isQueued = this.#queueCheck();
     let progress = job;
     for (const { task, position } of slice.items) {
       const reassigned = this.#reassign(task, job, nowMs);
-      progress = { ...(reassigned === task ? progress : counted(progress, reassigned)), after: position };
+      if (reassigned !== task) {
+        const isStranded =
+          job.kind === "agent_failed" && reassigned.status === "pending" && !isQueued(reassigned);
+        progress = counted(progress, reassigned);
+        if (isStranded) {
+          progress = withStranded(progress, reassigned);
+          this.#context.saveTask(reassigned, { ...reassigned, queuedAtMs: null });
+        }
+      }
+      progress = { ...progress, after: position };
     }
     if (slice.hasMore) {
       this.#context.reassignmentJobs.save(progress);
@@ -140,6 +152,18 @@ export class TaskReassigner {
     if (kind === "agent_drained") return isLive(agent.status) && agent.drain !== null;
     if (kind === "drain_over") return isLive(agent.status) && agent.drain?.isOver === true;
     return true;
+  }
+
+  /** Whether a pending task waits for a slot of an agent that could take it. Tasks with the same needs share one look. */
+  #queueCheck(): (task: TaskRecord) => boolean {
+    const known = new Map<string, boolean>();
+    return (task) => {
+      const needs = JSON.stringify([task.type, task.group, task.requiredLabels]);
+      const isQueued =
+        known.get(needs) ?? whyWaiting(task, this.#context.agents.candidates()).code === "at_capacity";
+      known.set(needs, isQueued);
+      return isQueued;
+    };
   }
 
   #slice({ kind, agentId, after }: ReassignmentJob): Slice<HeldTask> {
@@ -210,9 +234,14 @@ export function counted<Result extends ReassignmentResult>(job: Result, task: Ta
     return { ...job, tasksReassigned: job.tasksReassigned + 1, moved };
   }
   if (task.status === "failed") return { ...job, tasksFailed: job.tasksFailed + 1 };
+  return { ...job, tasksPending: job.tasksPending + 1 };
+}
+
+/** No registered agent could take the task as it is. */
+function withStranded(job: ReassignmentJob, task: TaskRecord): ReassignmentJob {
   return {
     ...job,
-    tasksPending: job.tasksPending + 1,
+    tasksStranded: job.tasksStranded + 1,
     stranded: job.stranded.length < TASKS_NAMED ? [...job.stranded, task.id] : job.stranded,
   };
 }

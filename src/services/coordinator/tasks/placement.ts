@@ -178,7 +178,7 @@ export class Placement {
 
   #makePending({ before, task }: Change, verdict: Verdict, nowMs: number): TaskRecord {
     const reason = exclusionWords(verdict) || "no agent is registered";
-    const pending = madePending(withNextDecision(task), reason, null);
+    const pending = { ...madePending(withNextDecision(task), reason, null), queuedAtMs: nowMs };
     this.#context.saveTask(before, pending);
     this.#context.recordEvent({ type: "task.pending", subject: task.id, data: { reason } }, nowMs);
     return pending;

@@ -8,6 +8,7 @@
  * A process names itself by its `instance`. systemd and StatefulSets start a crashed process again under its old id
  * within a second, so a new process under the id of a live one is most likely the successor of a crash.
  */
+
 /** The process that registers. @property incarnation of its token, if the token is an agent's */
 export type Registrant = { readonly instance: string | null; readonly incarnation: number | null };
 

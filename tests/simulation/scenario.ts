@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import type { ConfigInput } from "../../src/contract/config.ts";
 import { Auditor } from "../support/simulation/auditor.ts";
-import { SimulatedAgent } from "../support/simulation/simulated-agent.ts";
+import { type AgentOptions, SimulatedAgent } from "../support/simulation/simulated-agent.ts";
 import { SimulatedCluster } from "../support/simulation/simulated-cluster.ts";
 import { CALM, World } from "../support/simulation/world.ts";
 
@@ -55,7 +55,7 @@ export class Fleet {
   /** Agents over two groups, each able to run every task, so that an agent is always available. */
   startAgents(count: number, options: { maxConcurrentTasks?: number; workMs?: () => number } = {}): void {
     for (let index = 0; index < count; index++) {
-      const agent = new SimulatedAgent(this.cluster, {
+      this.startProcess({
         id: `agent-${index}`,
         group: index % 2 === 0 ? "north" : "south",
         capabilities: TASK_TYPES,
@@ -63,9 +63,20 @@ export class Fleet {
         locks: ["orders"],
         maxConcurrentTasks: options.maxConcurrentTasks ?? 20,
       });
-      this.agents.push(agent);
-      void agent.live();
     }
+  }
+
+  startProcess(options: AgentOptions): SimulatedAgent {
+    const agent = new SimulatedAgent(this.cluster, options);
+    this.agents.push(agent);
+    void agent.live();
+    return agent;
+  }
+
+  /** Starts another process with the id of an agent. */
+  startAgain(agent: SimulatedAgent): SimulatedAgent {
+    const process = this.agents.filter(({ id }) => id === agent.id).length + 1;
+    return this.startProcess({ ...agent.options, process });
   }
 
   /** Submits until the submission is acknowledged, as a careful producer does. */

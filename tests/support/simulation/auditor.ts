@@ -22,6 +22,9 @@ type Session = { id: string; incarnation: number };
 type Waiter = { resource: string; id: string; endsAtMs: number };
 type StoredLocks = { rows: LockRow[]; sessions: Session[]; waiters: Waiter[] };
 
+/** Failures that are the end of an incarnation. */
+const ENDS = new Set(["heartbeat_timeout", "connection_lost", "agent_restarted", "duplicate_agent_id"]);
+
 export class Auditor {
   readonly findings: string[] = [];
   /** Each lock with its queue, after the last commit. */
@@ -186,11 +189,13 @@ export class Auditor {
   /** No agent was failed early; each agent that died has one record; each record was covered by a notification. */
   checkFailures(cluster: SimulatedCluster, agents: readonly SimulatedAgent[]): void {
     const failures = this.failuresOf(cluster);
-    const byAgent = new Map(agents.map((agent) => [agent.id, agent]));
     const timeouts = failures.filter((failure) => failure.failure_type === "heartbeat_timeout");
     for (const failure of timeouts) {
-      const agent = byAgent.get(failure.agent_id ?? "");
-      const lastSignMs = agent?.lastSignMs.get(Number(failure.details.incarnation));
+      const incarnation = Number(failure.details.incarnation);
+      const agent = agents.find(
+        ({ id, lastSignMs }) => id === failure.agent_id && lastSignMs.has(incarnation),
+      );
+      const lastSignMs = agent?.lastSignMs.get(incarnation);
       if (agent === undefined || lastSignMs === undefined) continue;
       const silentMs = Date.parse(failure.at) - lastSignMs;
       if (silentMs < agent.timeoutMs) {
@@ -199,19 +204,25 @@ export class Auditor {
         );
       }
     }
+    const ends = failures.filter((failure) => ENDS.has(failure.failure_type));
     for (const [key, records] of Map.groupBy(
-      timeouts,
+      ends,
       (failure) => `${failure.agent_id}/${failure.details.incarnation}`,
     )) {
       if (records.length > 1) this.findings.push(`${key} has ${records.length} records of one failure`);
     }
     // An agent that crashed before its registration was answered was never accepted.
-    for (const agent of agents.filter(({ isAlive, lastSignMs }) => !isAlive && lastSignMs.size > 0)) {
+    for (const agent of agents.filter(({ end, lastSignMs }) => end === "killed" && lastSignMs.size > 0)) {
       const incarnation = Math.max(...agent.lastSignMs.keys());
-      const isRecorded = timeouts.some(
+      const isRecorded = ends.some(
         (failure) => failure.agent_id === agent.id && Number(failure.details.incarnation) >= incarnation,
       );
-      if (!isRecorded) this.findings.push(`${agent.id} crashed and has no failure record`);
+      if (!isRecorded) this.findings.push(`${agent.instance} crashed and has no failure record`);
+    }
+    for (const agent of agents.filter(({ end }) => end === "left")) {
+      const incarnation = Math.max(...agent.lastSignMs.keys());
+      const isRecorded = ends.some((failure) => Number(failure.details.incarnation) === incarnation);
+      if (isRecorded) this.findings.push(`${agent.instance} left in good order and has a failure record`);
     }
     this.#checkNotified(cluster, failures);
   }
@@ -237,6 +248,18 @@ export class Auditor {
       if ((bodies.get(id) ?? text) !== text) this.findings.push(`message ${id} came with two bodies`);
       bodies.set(id, text);
     }
+  }
+
+  /** The failures of an agent, by type: ends of its incarnations. */
+  checkEnds(cluster: SimulatedCluster, agentId: string, expected: Readonly<Record<string, number>>): void {
+    const types = this.failuresOf(cluster)
+      .filter(({ agent_id, failure_type }) => agent_id === agentId && ENDS.has(failure_type))
+      .map(({ failure_type }) => failure_type);
+    const counts = Object.fromEntries(
+      [...Map.groupBy(types, (type) => type)].map(([type, all]) => [type, all.length]),
+    );
+    const [found, wanted] = [counts, expected].map((record) => JSON.stringify(Object.entries(record).sort()));
+    if (found !== wanted) this.findings.push(`${agentId} has the failures ${found}, not ${wanted}`);
   }
 
   /** Only these agents were failed. */

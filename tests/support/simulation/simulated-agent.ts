@@ -1,6 +1,7 @@
 /**
- * A simulated agent: registers, sends heartbeats, reads its list, works and reports, over the simulated network. A test can
- * kill it, or freeze it for a while, which makes it a zombie.
+ * A process of a simulated agent: registers, sends heartbeats, reads its list, works and reports, over the simulated
+ * network. A test can kill it, or freeze it for a while, which makes it a zombie, or let it leave in good order. A restart
+ * is another process with the same id.
  */
 import type { RunningTask } from "../../../src/contract/agent.ts";
 import type { Lock } from "../../../src/contract/lock.ts";
@@ -13,6 +14,8 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 export type AgentOptions = {
   id: string;
   group: string;
+  /** Which process of this id it is; 1 by default. */
+  process?: number;
   capabilities: string[];
   intervalMs?: number;
   timeoutMs?: number;
@@ -29,6 +32,7 @@ export type AcknowledgedResult = { taskId: string; attempt: number; result: unkn
 export class SimulatedAgent {
   readonly id: string;
   readonly group: string;
+  readonly instance: string;
   readonly timeoutMs: number;
   /** When the group processed the last sign of life of each incarnation. */
   readonly lastSignMs = new Map<number, number>();
@@ -37,10 +41,11 @@ export class SimulatedAgent {
   /** The codes of calls that were refused. */
   readonly refusals: string[] = [];
   readonly #cluster: SimulatedCluster;
-  readonly #options: AgentOptions;
+  readonly options: AgentOptions;
   readonly #intervalMs: number;
   #incarnation = 0;
   #isAlive = true;
+  #end: "killed" | "left" | "superseded" | null = null;
   #frozenUntilMs = 0;
   readonly #working = new Set<string>();
   /** Started, and not reported yet. */
@@ -48,15 +53,21 @@ export class SimulatedAgent {
 
   constructor(cluster: SimulatedCluster, options: AgentOptions) {
     this.#cluster = cluster;
-    this.#options = options;
+    this.options = options;
     this.id = options.id;
     this.group = options.group;
+    this.instance = `host/${options.process ?? 1}/${options.id}`;
     this.#intervalMs = options.intervalMs ?? 1000;
     this.timeoutMs = options.timeoutMs ?? 3000;
   }
 
   get isAlive(): boolean {
     return this.#isAlive;
+  }
+
+  /** How it ended; null while it lives. */
+  get end(): "killed" | "left" | "superseded" | null {
+    return this.#end;
   }
 
   /** Runs until it is killed. */
@@ -72,7 +83,24 @@ export class SimulatedAgent {
   }
 
   kill(): void {
+    this.#stop("killed");
+  }
+
+  /** Unregisters, and ends once that is acknowledged. */
+  async leave(): Promise<void> {
+    const incarnation = this.#incarnation;
+    await this.#insist(() => {
+      const group = this.#cluster.group(this.group);
+      // The answer comes later, and it may be lost; then a repeated call is refused, as the incarnation has ended.
+      void group.serve((service) => service.unregister(this.id, agentPrincipal(this.id, incarnation)));
+      return { ok: true, value: null };
+    });
+    this.#stop("left");
+  }
+
+  #stop(end: "killed" | "left" | "superseded"): void {
     this.#isAlive = false;
+    this.#end ??= end;
   }
 
   freeze(durationMs: number): void {
@@ -99,12 +127,13 @@ export class SimulatedAgent {
             { group: this.group, agentId: this.id },
             {
               type: "worker",
-              capabilities: this.#options.capabilities,
-              max_concurrent_tasks: this.#options.maxConcurrentTasks ?? 10,
+              capabilities: this.options.capabilities,
+              max_concurrent_tasks: this.options.maxConcurrentTasks ?? 10,
               heartbeat_interval_seconds: this.#intervalMs / 1000,
               heartbeat_timeout_seconds: this.timeoutMs / 1000,
               labels: {},
               running_tasks,
+              instance: this.instance,
             },
             ADMIN,
           ),
@@ -114,6 +143,12 @@ export class SimulatedAgent {
         this.#incarnation = registered.value.agent.incarnation;
         this.lastSignMs.set(this.#incarnation, sinceMs);
         this.#working.clear();
+        return;
+      }
+      // Another process has the id and is alive.
+      if (registered?.problem.code === "agent_live") {
+        this.refusals.push("agent_live");
+        this.#stop("superseded");
         return;
       }
       await this.#pause(this.#intervalMs);
@@ -131,7 +166,9 @@ export class SimulatedAgent {
     );
     if (answer !== null && !answer.ok) {
       this.refusals.push(answer.problem.code);
-      await this.#register();
+      const { reason, superseded_by } = answer.problem.evidence ?? {};
+      if (reason === "superseded" && superseded_by !== this.instance) this.#stop("superseded");
+      else await this.#register();
     }
   }
 
@@ -163,7 +200,7 @@ export class SimulatedAgent {
     if (started === null || !started.ok) return;
     const key = `${taskId}/${attempt}`;
     this.#running.set(key, { task_id: taskId, attempt });
-    await this.#pause(this.#options.workMs());
+    await this.#pause(this.options.workMs());
     const result = `${this.id}/${attempt}/${world.random.id()}`;
     const done = await this.#insist(() =>
       coordinator.serve((service) => service.complete(taskId, { ...holder, result }, principal)),
@@ -173,7 +210,7 @@ export class SimulatedAgent {
   }
 
   async #useLock(): Promise<void> {
-    const { locks } = this.#options;
+    const { locks } = this.options;
     if (locks === undefined || !this.#cluster.world.random.chance(0.5)) return;
     const resource = this.#cluster.world.random.pick(locks);
     const principal = agentPrincipal(this.id, this.#incarnation);

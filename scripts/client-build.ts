@@ -18,7 +18,7 @@ export async function buildClient(dir: string): Promise<void> {
     bundle: true,
     minify: true,
     format: "esm",
-    // Node 20 and the browsers of its time support this.
+    // Node 22 and older browsers support this.
     target: "es2022",
     legalComments: "none",
     logLevel: "warning",

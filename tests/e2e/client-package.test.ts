@@ -236,23 +236,38 @@ describe("the installed command", () => {
   });
 });
 
-describe("Node 20", () => {
-  /** The oldest promised version, if it is installed on this machine. */
-  const old = ["/usr/bin/node", "/usr/local/bin/node"].find((path) => existsSync(path));
-
-  it("runs the client without a socket, which Node 20 does not have", async () => {
-    const node = old ?? process.execPath;
+describe("a platform without WebSocket", () => {
+  it("runs the client over HTTP, and prints how long a crash goes unnoticed", async () => {
     const text = `import { Agent, DistributedCoordinator } from "failover-coordinator";
-      const access = { url: process.env.FAILOVER_URL, token: process.env.FAILOVER_TOKEN, cluster: "old" };
-      const agent = new Agent({ ...access, id: "a" }).on("work", () => process.version);
-      agent.listen("connected", ({ transport }) => console.log(typeof WebSocket === "undefined" ? transport : "http"));
+      const access = { url: process.env.FAILOVER_URL, token: process.env.FAILOVER_TOKEN, cluster: "bare" };
+      const agent = new Agent({ ...access, id: "a" }).on("work", () => typeof WebSocket);
+      agent.listen("connected", ({ transport }) => console.log(transport));
       await agent.start();
       const coordinator = new DistributedCoordinator(access);
       const { task } = await coordinator.tasks.submit({ type: "work" });
-      console.log((await coordinator.tasks.wait(task.id)).result === process.version);
+      console.log((await coordinator.tasks.wait(task.id)).result);
       await agent.stop();`;
-    writeFileSync(join(project, "old.js"), text);
-    const { stdout } = await run(node, ["old.js"], { cwd: project, env });
-    expect(stdout.split("\n")).toEqual(expect.arrayContaining(["http", "true"]));
+    writeFileSync(join(project, "bare.js"), text);
+    const words = ["--no-experimental-websocket", "bare.js"];
+    const { stdout, stderr } = await run(process.execPath, words, { cwd: project, env });
+    expect(stdout.trim().split("\n")).toEqual(["http", "undefined"]);
+    expect(stderr.trim()).toBe(
+      "no WebSocket on this platform: a crash is noticed within 40 s, not within about 5 s",
+    );
   });
+});
+
+describe("a clone of the repository", () => {
+  // Installs the tools of the project, which takes a minute.
+  it.runIf(process.env.LONG)(
+    "packs the client without npm ci, and leaves nothing that git does not ignore",
+    { timeout: 600_000 },
+    async () => {
+      const clone = join(project, "clone");
+      await run("git", ["clone", "--quiet", PROJECT_ROOT, clone]);
+      await run("npm", ["pack", "./client"], { cwd: clone });
+      expect(existsSync(join(clone, "failover-coordinator-0.1.0.tgz"))).toBe(true);
+      expect((await run("git", ["status", "--porcelain"], { cwd: clone })).stdout).toBe("");
+    },
+  );
 });

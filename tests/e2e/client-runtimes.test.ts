@@ -1,4 +1,4 @@
-/** The published client in every runtime that it promises: an older Node, Deno, Bun, a browser, a Worker. */
+/** The published client in every runtime that it promises: the oldest Node, Deno, Bun, a browser, a Worker. */
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -19,7 +19,7 @@ const dir = temporaryFolder("failover-runtimes-");
 const installed = temporaryFolder("failover-installed-");
 const PROGRAMS = join(PROJECT_ROOT, "tests", "support", "runtimes");
 
-const NODE_20 = nodeOf(20);
+const NODE_22 = nodeOf(22, installed);
 const DENO = fromNpm("deno", installed);
 const BUN = fromNpm("bun", installed);
 const CHROMIUM = chromium();
@@ -93,10 +93,18 @@ const page = (command: string) => (settings: Settings) => {
 
 describe.each([
   {
-    runtime: "Node 20, which has no WebSocket",
-    name: "node20",
-    start: NODE_20 && script(NODE_20),
-    says: /Node\.js\/20\./,
+    runtime: "Node 22, the oldest that is promised",
+    name: "node22",
+    start: NODE_22 && script(NODE_22),
+    says: /Node\.js\/22/,
+    transport: "socket",
+    death: "connection_lost",
+  },
+  {
+    runtime: "Node without WebSocket",
+    name: "bare",
+    start: script(process.execPath, "--no-experimental-websocket"),
+    says: /Node\.js\//,
     transport: "http",
     death: "heartbeat_timeout",
   },

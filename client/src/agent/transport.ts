@@ -52,10 +52,20 @@ export class Transport {
 
   /** Call it once the agent is registered. Runs until the agent has stopped. */
   start(): void {
-    const wantsSocket = this.#parts.transport !== "http" && typeof WebSocket !== "undefined";
-    if (wantsSocket) void this.#keepSocketOpen();
+    const wantsSocket = this.#parts.transport !== "http";
+    const hasSocket = typeof WebSocket !== "undefined";
+    if (wantsSocket && hasSocket) void this.#keepSocketOpen();
     else this.#polling.start();
+    if (wantsSocket && !hasSocket) this.#warnOfSlowDetection();
     void this.#contact.watch(() => void this.#renew(this.#parts.session.current));
+  }
+
+  #warnOfSlowDetection(): void {
+    const { timeoutMs, intervalMs } = this.#parts.session;
+    const seconds = (timeoutMs + intervalMs) / 1000;
+    console.warn(
+      `no WebSocket on this platform: a crash is noticed within ${seconds} s, not within about 5 s`,
+    );
   }
 
   async #keepSocketOpen(): Promise<void> {

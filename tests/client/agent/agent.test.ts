@@ -1,5 +1,5 @@
 /** How an agent starts and stops. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { TaskRevokedError } from "../../../client/src/index.ts";
 import { coordinatorWithAgents, json, noAnswer, pass, problem, silence, task } from "../fakes.ts";
 import { agentOf, agentSuite, reportsOf, worker } from "./agent-fixture.ts";
@@ -28,6 +28,20 @@ describe("starting an agent", () => {
     expect(new Set(beats.map(({ headers }) => headers.get("Authorization")))).toEqual(
       new Set(["Bearer token-1"]),
     );
+  });
+
+  it("start() warns on a platform without WebSocket how long the coordinator needs to notice a crash", async () => {
+    vi.stubGlobal("WebSocket", undefined);
+    const warned = vi.spyOn(console, "warn").mockReturnValue();
+    const { agent, heard } = agentOf(coordinatorWithAgents(), { transport: undefined });
+    await agent.start();
+    await pass(30);
+    expect(warned.mock.calls).toEqual([
+      ["no WebSocket on this platform: a crash is noticed within 40 s, not within about 5 s"],
+    ]);
+    expect(heard.connected).toEqual([{ transport: "http" }]);
+    await agentOf(coordinatorWithAgents(), { transport: "http" }).agent.start();
+    expect(warned).toHaveBeenCalledTimes(1);
   });
 
   it("start() retries until the coordinator is reachable", async () => {

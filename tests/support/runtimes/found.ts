@@ -36,17 +36,21 @@ function attempt(command: string, words: readonly string[]): boolean {
   }
 }
 
-/** A Node of that major version. */
-export function nodeOf(major: number): string | null {
+/** A Node of that major version. @param root where it may be installed, in a folder of its own */
+export function nodeOf(major: number, root: string): string | null {
   const isIt = (file: string) =>
     execFileSync(file, ["--version"], { encoding: "utf8" }).startsWith(`v${major}.`);
-  return onPath("node").find(isIt) ?? null;
+  const found = onPath("node").find(isIt);
+  return found ?? (MAY_INSTALL ? install("node", { version: String(major), root }) : null);
 }
 
 /** A runtime that npm has as a package of its name. @param root where it may be installed, in a folder of its own */
 export function fromNpm(name: "deno" | "bun", root: string): string | null {
   const [found] = onPath(name);
-  if (found !== undefined || !MAY_INSTALL) return found ?? null;
+  return found ?? (MAY_INSTALL ? install(name, { version: "latest", root }) : null);
+}
+
+function install(name: string, { version, root }: { version: string; root: string }): string | null {
   const dir = join(root, name);
   const words = ["install", "--prefix", dir, "--no-audit", "--no-fund", "--loglevel", "error"];
   const file = join(dir, "node_modules", ".bin", name);
@@ -55,7 +59,7 @@ export function fromNpm(name: "deno" | "bun", root: string): string | null {
   const allowed = JSON.stringify({ private: true, allowScripts: { [name]: true } });
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, "package.json"), allowed);
-  return attempt("npm", [...words, name]) && attempt(file, ["--version"]) ? file : null;
+  return attempt("npm", [...words, `${name}@${version}`]) && attempt(file, ["--version"]) ? file : null;
 }
 
 /** A browser that runs without a screen. */

@@ -340,6 +340,7 @@ const BLOCKED_AGENT = `
   agent.listen("registered", ({ incarnation }) => say("registered", { incarnation }));
   agent.listen("connected", ({ transport }) => say("connected", { transport }));
   agent.listen("disconnected", ({ reason }) => say("disconnected", { reason }));
+  agent.listen("outOfTouch", ({ seconds }) => say("outOfTouch", { seconds }));
   agent.listen("reported", ({ task }) => say("reported", { status: task.status, result: task.result }));
   agent.listen("lateResult", ({ error }) => say("late", { code: error.code, fate: error.evidence.late_result }));
   agent.listen("error", ({ error }) => say("error", { message: String(error) }));
@@ -442,13 +443,17 @@ describe("an agent whose event loop was blocked for longer than its timeout", ()
         expect(items).toMatchObject(policy === "keep" ? [kept] : []);
         expect(await coordinator.tasks.get("t1")).toMatchObject({ assigned_to: "heir", attempt: 2 });
       }
-      // One more incarnation, and no further one for the lost contact.
+      // One more incarnation for the lost contact, and no further one. On a busy machine contact may be lost again.
       await beatsOn(coordinator, "blocked", HEARTBEAT.heartbeatIntervalSeconds);
+      const failures = await coordinator.getFailureHistory();
+      const losses = Math.max(
+        failures.filter(({ agent_id }) => agent_id === "blocked").length,
+        blocked.said.items.filter(({ what }) => what === "outOfTouch").length,
+      );
+      const incarnations = blocked.said.items.filter(({ what }) => what === "registered").length;
       const story = blocked.said.items.map(({ what }) => what).join(", ");
-      expect(
-        blocked.said.items.filter(({ what }) => what === "registered"),
-        story,
-      ).toHaveLength(2);
+      expect(incarnations, story).toBeGreaterThan(1);
+      expect(incarnations, story).toBeLessThanOrEqual(1 + losses);
       expect(blocked.said.items.filter(({ what }) => what === "error")).toEqual([]);
     },
   );

@@ -61,6 +61,7 @@ const ACCESS = {
   simulateFailover: ADMIN,
   getReadiness: ADMIN,
   getConfig: ADMIN,
+  listConfigChanges: ADMIN,
   replaceConfig: ADMIN,
   patchConfig: ADMIN,
 } as const satisfies Record<string, readonly Role[]>;

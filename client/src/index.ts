@@ -26,6 +26,7 @@ export type {
   ClusterEvent,
   ClusterStatus,
   Config,
+  ConfigRevision,
   Decision,
   DrainMode,
   ErrorCode,

@@ -6,6 +6,7 @@ import * as z from "zod";
 import * as agent from "../../src/contract/agent.ts";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
 import { AppliedDefaults, Config } from "../../src/contract/config.ts";
+import { ConfigRevision } from "../../src/contract/config-revision.ts";
 import { Event } from "../../src/contract/event.ts";
 import { Failure, FailureFilter } from "../../src/contract/failure.ts";
 import { Incident, IncidentFilter } from "../../src/contract/incident.ts";
@@ -52,6 +53,7 @@ const ANSWERED = {
   Incident,
   Notification,
   NotificationTestResult,
+  ConfigRevision,
   ClusterEvent: Event,
   ClusterStatus,
   SimulatedFailover,

@@ -162,6 +162,10 @@ export class Coordinator extends BaseObject<Service> implements CoordinatorCalls
     return this.service.config.get();
   }
 
+  configChanges(limit: number, cursor: string | null) {
+    return this.service.config.history.list(limit, cursor);
+  }
+
   putConfig(body: unknown, ifMatch: string | null) {
     return this.service.config.replace(body, ifMatch);
   }

@@ -293,3 +293,22 @@ describe("notifications", () => {
     });
   });
 });
+
+describe("config", () => {
+  it("shows what changed, from what to what", async () => {
+    const { command } = operated("configured");
+    expect(await printed(command("config", "changes"))).toBe("nothing found\n");
+    await command(
+      "config",
+      "set",
+      "failover_config.reliability_threshold=0.4",
+      "lock_config.default_ttl_seconds=7",
+    );
+    const changes = await printed(command("config", "changes"));
+    expect(changes).toMatch(/^AT +VERSION +BY +KEY +FROM +TO\n/);
+    expect(changes).toMatch(
+      new RegExp(`^${TIME} +2 +call +failover_config.reliability_threshold +[\\d.]+ +0.4$`, "m"),
+    );
+    expect(changes).toMatch(new RegExp(`^${TIME} +2 +call +lock_config.default_ttl_seconds +30 +7$`, "m"));
+  });
+});

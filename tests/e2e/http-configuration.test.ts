@@ -1,6 +1,7 @@
 /** The configuration over HTTP: reading it, changing it, its secrets, and the effect of a change. */
 import { describe, expect, it } from "vitest";
 import { ChangedConfig } from "../../src/contract/config.ts";
+import { ConfigRevisionPage } from "../../src/contract/config-revision.ts";
 import { Readiness } from "../../src/contract/placement/failover-simulation.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { reference } from "../support/configurations.ts";
@@ -28,6 +29,29 @@ describe("reading", () => {
       safe_mode_config: { enabled: true, min_agents: 5 },
     });
     expect(etag).toMatch(/^"[^"]+"$/);
+  });
+});
+
+describe("the changes", () => {
+  it("are listed page by page, the newest first, and the event names their keys", async () => {
+    const cluster = api.cluster();
+    await using events = await cluster.events();
+    await cluster.configure({ failover_config: { max_reassignment_attempts: 7 } });
+    await cluster.configure({ failover_config: { max_reassignment_attempts: 8 } });
+
+    const first = (await cluster.get("/config/changes", { limit: 1 })).as(200, ConfigRevisionPage);
+    const key = "failover_config.max_reassignment_attempts";
+    expect(first.items).toEqual([
+      { at: expect.any(String), version: 3, source: "call", changes: [{ key, from: 7, to: 8 }] },
+    ]);
+    const cursor = first.next_cursor ?? "";
+    const second = (await cluster.get("/config/changes", { cursor })).as(200, ConfigRevisionPage);
+    expect(second).toMatchObject({
+      items: [{ version: 2, changes: [{ key, from: 3, to: 7 }] }],
+      next_cursor: null,
+    });
+    const event = await events.first(({ type }) => type === "config.changed", "the event");
+    expect(event.data).toEqual({ version: 2, keys: [key] });
   });
 });
 

@@ -1,13 +1,15 @@
 /** The configuration of a cluster. */
 import * as z from "zod";
+import { PageQuery } from "../../src/contract/common.ts";
 import { ChangedConfig, Config, ConfigChangeBody } from "../../src/contract/config.ts";
+import { ConfigRevisionPage } from "../../src/contract/config-revision.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { ConfigChanged } from "../../src/services/coordinator/config/config-service.ts";
 import type { Context } from "../context.ts";
 import { unwrap } from "../errors.ts";
 import { coordinatorOf } from "../object-stubs.ts";
 import { type Route, route } from "../route.ts";
-import { answer, body, CLUSTER, params } from "../route-schemas.ts";
+import { answer, body, CLUSTER, page, params } from "../route-schemas.ts";
 
 const CONFIG = `${CLUSTER}/config` as const;
 const tags = ["cluster"];
@@ -41,6 +43,24 @@ export const configRoutes: readonly Route[] = [
       const { config, etag } = await coordinatorOf(c.env, c.req.valid("param").cluster).config();
       c.header("ETag", etag);
       return c.json(config, 200);
+    },
+  ),
+
+  route(
+    {
+      operationId: "listConfigChanges",
+      method: "get",
+      path: `${CONFIG}/changes`,
+      summary: "List the changes of the configuration",
+      description: "The newest change is first. Secrets are redacted.",
+      tags,
+      request: { params: params("cluster"), query: PageQuery },
+      responses: { 200: answer("A page of changes.", ConfigRevisionPage) },
+    },
+    async (c) => {
+      const { cluster } = c.req.valid("param");
+      const { limit, cursor } = page(c.req.valid("query"));
+      return c.json(await coordinatorOf(c.env, cluster).configChanges(limit, cursor), 200);
     },
   ),
 

@@ -25,7 +25,7 @@ const SENTENCES: Record<string, string> = {
   "failure.failed_over":
     "failover of {agent_id} done: {tasks_reassigned} tasks reassigned, {tasks_pending} pending, {tasks_failed} failed",
   "coordinator.paused": "the coordinator had been away ({cause}): every deadline is extended",
-  "config.changed": "configuration changed, version {version}",
+  "config.changed": "configuration changed, version {version}: {keys}",
   "message.dead_lettered": "a message to {} was given up: {reason}",
   "notification.delivered": "notification by {channel} delivered: {subject}",
   "notification.dead": "notification by {channel} given up after {error}: {subject}",
@@ -41,6 +41,7 @@ export function sentenceOf({ type, subject, data }: ClusterEvent): string {
 
 function shown(value: unknown): string {
   if (value === null || value === undefined) return "none";
+  if (Array.isArray(value)) return value.join(", ");
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? clock(text) : text;
 }

@@ -1,6 +1,7 @@
 /** The configuration of a cluster: reads it, and changes it without overwriting the change of another client. */
 import type { CallOptions, Http } from "../http.ts";
-import type { AppliedDefaults, Config } from "../wire.ts";
+import type { AppliedDefaults, Config, ConfigRevision } from "../wire.ts";
+import { type Listing, listing, type PageOptions } from "./listing.ts";
 
 /** Any part of the configuration; `null` restores the value of the configuration file. */
 export type Change<Part> = {
@@ -39,6 +40,15 @@ export class Configuration {
    */
   get(options?: CallOptions): Promise<ConfigState> {
     return this.#exchange<ConfigState>("GET", options);
+  }
+
+  /**
+   * What changed in the configuration, newest first.
+   * @example
+   * for await (const { at, changes } of coordinator.config.changes()) console.log(at, changes);
+   */
+  changes(filter: PageOptions = {}, options?: CallOptions): Listing<ConfigRevision> {
+    return listing(this.#http, "/config/changes", { filter, options });
   }
 
   /**

@@ -11,6 +11,7 @@ import type { TaskRecord } from "../../domain/task.ts";
 import type { AgentRecovered } from "../../protocol/messages.ts";
 import { EVENTS_TOPIC, taskTopic } from "../../protocol/wake-topics.ts";
 import { AttemptStore } from "../../storage/coordinator/attempts.ts";
+import { ConfigRevisionStore } from "../../storage/coordinator/config-revisions.ts";
 import { DecisionStore } from "../../storage/coordinator/decisions.ts";
 import { EventStore } from "../../storage/coordinator/events.ts";
 import { FailureStore } from "../../storage/coordinator/failures.ts";
@@ -44,6 +45,7 @@ export class ClusterContext {
   readonly reassignmentJobs: ReassignmentJobStore;
   readonly failures: FailureStore;
   readonly events: EventStore;
+  readonly configRevisions: ConfigRevisionStore;
   readonly incarnations: Counter;
   readonly outbox: Outbox;
   readonly wakeups: Wakeups;
@@ -64,6 +66,7 @@ export class ClusterContext {
     this.reassignmentJobs = new ReassignmentJobStore(host.sql);
     this.failures = new FailureStore(host.sql);
     this.events = new EventStore(host.sql);
+    this.configRevisions = new ConfigRevisionStore(host.sql);
     this.incarnations = new Counter(host.sql, "incarnation");
     this.outbox = new Outbox({ host, unit, meta: this.meta }, ({ receiver, messageType, reason }, nowMs) => {
       host.log.line("error", "message_dead_lettered", { receiver, message_type: messageType, reason });

@@ -94,7 +94,7 @@ export class Coordinator {
         reassigner.load();
         slots.load();
         queueWarnings.load();
-        this.config.load();
+        this.config.load(nowMs);
         this.#maintenance.load(nowMs);
         // Work that a crash interrupted continues at once.
         this.#unit.afterCommit(() => this.#background.continueLater());

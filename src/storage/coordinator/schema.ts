@@ -73,6 +73,7 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, failure TEXT NOT NULL)`,
     "CREATE INDEX failures_by_time ON failures (at)",
     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
+    "CREATE TABLE config_revisions (number INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL)",
   ],
   // 1: an agent that registered before this keeps its timeout until it registers again.
   ["ALTER TABLE agents ADD COLUMN has_own_timeout INTEGER NOT NULL DEFAULT 1"],

@@ -1,6 +1,7 @@
 /** Commands that read and change the configuration, key by key. */
 import type { ConfigChange } from "../../index.ts";
-import { type Command, keyValue, UsageError } from "../command.ts";
+import { type Command, keyValue, LIMIT, listPage, UsageError } from "../command.ts";
+import { clock } from "../time.ts";
 
 export const configCommands: readonly Command[] = [
   {
@@ -39,6 +40,30 @@ export const configCommands: readonly Command[] = [
         if (pendingGroups.length > 0)
           printer.line(`groups that have not applied it yet: ${pendingGroups.join(", ")}`);
       });
+    },
+  },
+  {
+    name: "config changes",
+    summary: "Show what changed in the configuration, and when",
+    options: LIMIT,
+    examples: ["", "--limit 5"],
+    async run(call) {
+      const { items } = await listPage(call, (page) => call.coordinator.config.changes(page));
+      call.printer.show(items, () =>
+        call.printer.table(
+          ["AT", "VERSION", "BY", "KEY", "FROM", "TO"],
+          items.flatMap(({ at, version, source, changes }) =>
+            changes.map(({ key, from, to }) => [
+              clock(at),
+              version,
+              source,
+              key,
+              JSON.stringify(from),
+              JSON.stringify(to),
+            ]),
+          ),
+        ),
+      );
     },
   },
 ];

@@ -10,10 +10,14 @@ import {
 import { redactConfig } from "../../../validation/configuration/secrets.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { Failover } from "../failover/failover.ts";
+import { ConfigHistory } from "./config-history.ts";
 import { HeartbeatDefaults } from "./heartbeat-defaults.ts";
 
 /** How long a change waits for the groups to confirm it. */
 const DELIVERY_WAIT_MS = 5000;
+
+/** Changed keys that the event names; the history has all. */
+const KEYS_IN_EVENT = 20;
 
 export type ConfigAnswer = { config: Config; etag: string; version: number };
 
@@ -27,10 +31,11 @@ type Sent = { receiver: Address; number: number };
 
 type Needs = Pick<
   ClusterContext,
-  "agents" | "meta" | "outbox" | "settings" | "tasks" | "unit" | "recordEvent"
+  "agents" | "configRevisions" | "meta" | "outbox" | "settings" | "tasks" | "unit" | "recordEvent"
 >;
 
 export class ConfigService {
+  readonly history: ConfigHistory;
   readonly #context: Needs;
   readonly #failover: Pick<Failover, "resume">;
   readonly #heartbeatDefaults: HeartbeatDefaults;
@@ -38,13 +43,15 @@ export class ConfigService {
   constructor(context: Needs, failover: Pick<Failover, "resume">) {
     this.#context = context;
     this.#failover = failover;
+    this.history = new ConfigHistory(context);
     this.#heartbeatDefaults = new HeartbeatDefaults(context);
   }
 
   /** A new configuration file is a change too; the first one has to be sent as well. */
-  load(): void {
+  load(nowMs: number): void {
     const { meta, settings } = this.#context;
     if (meta.read("config_sent") === settings.contentMark) return;
+    this.history.recordFile(nowMs);
     this.#heartbeatDefaults.apply();
     this.#send();
   }
@@ -100,8 +107,9 @@ export class ConfigService {
     if (!former.failover_config.enabled && settings.config.failover_config.enabled) {
       this.#failover.resume(nowMs);
     }
+    const keys = this.history.recordCall(former, nowMs).slice(0, KEYS_IN_EVENT);
     this.#context.recordEvent(
-      { type: "config.changed", subject: "config", data: { version: settings.version } },
+      { type: "config.changed", subject: "config", data: { version: settings.version, keys } },
       nowMs,
     );
     const isNewTimeout =

@@ -14,8 +14,8 @@ const SECRET_BYTES = 32;
 export type Secrets = {
   adminToken: string;
   signingKey: string;
-  /** Whether the admin token was generated here, so that the server may print it. */
-  adminTokenIsLocal: boolean;
+  /** The file that the admin token is stored in; null if the settings gave it. */
+  adminTokenFile: string | null;
 };
 
 type Kept = { admin_token?: string; signing_key?: string };
@@ -37,7 +37,7 @@ export function localSecrets(
   if (keep.admin_token !== kept.admin_token || keep.signing_key !== kept.signing_key) {
     writePrivateFile(path, `${JSON.stringify(keep, null, 2)}\n`);
   }
-  return done({ adminToken, signingKey, adminTokenIsLocal: given.adminToken === null });
+  return done({ adminToken, signingKey, adminTokenFile: given.adminToken === null ? path : null });
 }
 
 /** base64url keeps to the alphabet of tokens: A-Z a-z 0-9 _ - */

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { origin, reachable } from "./address.ts";
 import { type Command, helpText, NPM_COMMANDS, readCommandLine } from "./command-line.ts";
 import { type FolderLock, type Holder, holdersOf } from "./data-folder.ts";
+import { firstSteps } from "./first-steps.ts";
 import { EXIT_CODES, type Outcome, type Refusal, refuse } from "./outcome.ts";
 import { descendantsOf, endDescendants, killDescendants, nameOf } from "./process-tree.ts";
 import { type Plan, preparePlan } from "./start-plan.ts";
@@ -83,9 +84,7 @@ async function run(
 
   const ready = await Promise.race([childEnded, waitUntilReady(origin(reachable(plan.address), plan.port))]);
   if (!ready.ok) return ready;
-  if (plan.signInToken !== null) {
-    console.log(`sign in: ${origin(reachable(plan.settings.host), plan.port)}/#token=${plan.signInToken}`);
-  }
+  for (const line of firstSteps(plan)) console.log(line);
   console.log(`ready ${origin(plan.settings.host, plan.port)}`);
   return childEnded;
 }

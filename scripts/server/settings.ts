@@ -34,7 +34,11 @@ export const SETTINGS = [
     fallback: "false",
     meaning: "true lets webhooks and mail reach local hosts",
   },
-  { name: "PUBLIC_URL", fallback: "HOST, PORT", meaning: "address in the links of notifications" },
+  {
+    name: "PUBLIC_URL",
+    fallback: "HOST, PORT",
+    meaning: "address of this server, which no webhook may have",
+  },
   { name: "CORS_ORIGINS", fallback: "none", meaning: "origins of web pages that may call, or *" },
   { name: "NODE_EXTRA_CA_CERTS", fallback: "none", meaning: "PEM file with more certificates to trust" },
   { name: "BUNDLE_DIR", fallback: "none", meaning: "bundle to serve instead of a build (start only)" },

@@ -29,8 +29,8 @@ export type Plan = {
   port: number;
   /** Text bindings of the Worker, secrets among them. */
   variables: Record<string, string>;
-  /** Null if the settings gave the admin token, which is then not printed. */
-  signInToken: string | null;
+  /** The file that has the admin token; null if the settings gave it. */
+  adminTokenFile: string | null;
 };
 
 export async function preparePlan(command: Command): Promise<Outcome<{ plan: Plan; lock: FolderLock }>> {
@@ -89,7 +89,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
       secretNames: configuration.value.secretNames,
       variables,
     }),
-    signInToken: secrets.value.adminTokenIsLocal ? secrets.value.adminToken : null,
+    adminTokenFile: secrets.value.adminTokenFile,
   };
   return done({ plan, lock: lock.value });
 }

@@ -297,6 +297,25 @@ describe("an agent whose tasks no other agent can take", () => {
   });
 });
 
+describe("a message", () => {
+  const linkOf = async (config: ConfigInput) => {
+    const cluster = new ScriptedCluster(config);
+    await cluster.register("a");
+    await fail(cluster, "a");
+    await cluster.pass(6 * SECOND_MS);
+    return cluster.cluster.received.map(
+      ({ body }) => (body as { data: { dashboard_url: unknown } }).data.dashboard_url,
+    );
+  };
+
+  it("links to the page that dashboard_url names, and to none without it", async () => {
+    expect(await linkOf(WEBHOOK)).toEqual([null]);
+    const dashboard_url = "https://status.example/";
+    const failure_notification = { ...WEBHOOK.failure_notification, dashboard_url };
+    expect(await linkOf({ ...WEBHOOK, failure_notification })).toEqual([dashboard_url]);
+  });
+});
+
 describe("a failure that a caller reports", () => {
   it("is the agent's failure, even when its type and details name a task", async () => {
     const cluster = new ScriptedCluster(WEBHOOK);

@@ -132,8 +132,7 @@ export const FailureNotificationConfig = z
         "Groups whose active agents get messages of the channel `system`: `all`, or only those `affected` by a failure.",
     }),
     dashboard_url: address.default("").meta({
-      description:
-        "Address that messages link to. Empty: the server's own address (`PUBLIC_URL`), or no link if that is not set.",
+      description: "Address of a page of yours that messages link to. Empty: no link.",
     }),
   })
   .superRefine(({ repeat_interval_seconds, group_interval_seconds }, context) => {

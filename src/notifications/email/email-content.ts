@@ -40,7 +40,7 @@ export type EmailContent = {
 const MAX_LINE_CHARACTERS = 1200;
 /** Lines about moved tasks in one section, roughly: more are hard to read. */
 const MOVES_SHOWN = 100;
-/** A digest is an overview; the dashboard has the rest. */
+/** A digest is an overview; the list of incidents has the rest. */
 const DIGEST = { sections: 20, contents: 100, entries: 10, moves: 10 };
 
 export function emailContentOf(message: NotificationMessage): EmailContent {
@@ -75,7 +75,7 @@ function digestOf(incidents: readonly Incident[]): Pick<EmailContent, "contents"
       .map((incident) => sectionOf(incident, DIGEST.entries, DIGEST.moves)),
     omission:
       omitted > 0
-        ? `${counted(omitted, "more incident")} without a section in this mail; the dashboard shows all incidents.`
+        ? `${counted(omitted, "more incident")} without a section in this mail; failover-coordinator incidents lists all.`
         : null,
   };
 }

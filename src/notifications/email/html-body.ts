@@ -42,7 +42,7 @@ export function htmlPage(subject: string, content: EmailContent): string {
 ${contents.length === 0 ? "" : contentsOf(contents)}
 ${sections.map(sectionOf)}
 ${omission === null ? "" : html`<p style="${PARAGRAPH}">${omission}</p>`}
-${link === null ? "" : html`<p style="margin:24px 0"><a href="${link}" style="${BUTTON}">Open the dashboard</a></p>`}
+${link === null ? "" : html`<p style="margin:24px 0"><a href="${link}" style="${BUTTON}">Open the page</a></p>`}
 <div style="${FOOT}">${foot.map((text) => html`<div>${text}</div>\n`)}</div>
 </div>
 </body>

@@ -84,7 +84,7 @@ export class NotificationComposer {
 
   /** Puts a message into the delivery log, due now. @returns its id */
   #add(channel: ChannelName, { kind, subject, incidents }: Content, nowMs: number): string {
-    const { cluster, host, settings, environment, notifications } = this.#context;
+    const { cluster, host, settings, notifications } = this.#context;
     const message: NotificationMessage = {
       id: host.randomId(),
       cluster,
@@ -94,7 +94,7 @@ export class NotificationComposer {
       severity: incidents.map((incident) => incident.severity).reduce(mostSevere, "info"),
       subject,
       incidents,
-      dashboardUrl: settings.config.failure_notification.dashboard_url || environment.publicUrl,
+      dashboardUrl: settings.config.failure_notification.dashboard_url || null,
     };
     const notification: Notification = {
       id: message.id,

@@ -158,7 +158,7 @@ export class SimulatedCluster {
       },
       secret: () => null,
       allowLocalTargets: true,
-      publicUrl: null,
+      publicUrl: "https://coordinator.example",
     };
   }
 

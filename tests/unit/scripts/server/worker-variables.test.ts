@@ -14,7 +14,7 @@ const sources = {
     extraCertificatesFile: null,
     bundleDir: null,
   },
-  secrets: { adminToken: "the-token", signingKey: "the-key", adminTokenIsLocal: true },
+  secrets: { adminToken: "the-token", signingKey: "the-key", adminTokenFile: null },
   origin: "http://127.0.0.1:8787",
   bootId: "boot-1",
   devVarNames: [],

@@ -14,11 +14,17 @@ export type LintFinding = { readonly rule: string; readonly message: string };
 
 /**
  * @param files text by path, as in the project: rules depend on folders
+ * @param cloneName of the folder of the project
  * @returns findings by path; a path without findings has an empty list
  */
-export function lintFiles(files: Readonly<Record<string, string>>): Map<string, LintFinding[]> {
-  const folder = mkdtempSync(join(tmpdir(), "failover-lint-"));
+export function lintFiles(
+  files: Readonly<Record<string, string>>,
+  cloneName = "project",
+): Map<string, LintFinding[]> {
+  const root = mkdtempSync(join(tmpdir(), "failover-lint-"));
+  const folder = join(root, cloneName);
   try {
+    mkdirSync(folder);
     for (const name of ["biome.json", "lint"]) {
       cpSync(join(ROOT, name), join(folder, name), { recursive: true });
     }
@@ -37,6 +43,6 @@ export function lintFiles(files: Readonly<Record<string, string>>): Map<string, 
     }
     return findings;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(root, { recursive: true, force: true });
   }
 }

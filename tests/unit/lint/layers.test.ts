@@ -85,3 +85,22 @@ describe("the linter", () => {
     ]);
   });
 });
+
+describe("a clone in a folder with the name of a layer", () => {
+  it.each(["worker", "tests"])("called %s has the same rules", { timeout: LINT_TIMEOUT_MS }, (cloneName) => {
+    const scripts = "scripts/part/reads-storage.ts";
+    const test = "tests/unit/part/reads-support.test.ts";
+    const upward = pairFile("src/domain", "src/services");
+    const found = lintFiles(
+      {
+        [scripts]: 'export { target } from "../../src/storage/part/target.ts";',
+        [test]: 'export { until } from "../../../tests/support/until.ts";',
+        [upward]: files[upward] ?? "",
+        "src/storage/part/target.ts": "export const target = 1;",
+      },
+      cloneName,
+    );
+    const count = (path: string) => found.get(path)?.filter(({ rule }) => rule.includes("plugin")).length;
+    expect([scripts, test, upward].map(count)).toEqual([0, 0, 1]);
+  });
+});

@@ -12,6 +12,16 @@
  */
 import { MAX_EXTENSIONS } from "./liveness.ts";
 
+/** A grant that its holder released. */
+export type ReleasedGrant = {
+  readonly fencingToken: number;
+  readonly ttlMs: number;
+  readonly acquiredAtMs: number;
+};
+
+/** Releases that are remembered: the contract promises the last 16 grants. */
+const RELEASES_KEPT = 16;
+
 export type LockRecord = {
   readonly resource: string;
   readonly holder: string | null;
@@ -23,8 +33,8 @@ export type LockRecord = {
   readonly expiresAtMs: number | null;
   /** Extensions since the last renewal, see liveness.ts. */
   readonly extensions: number;
-  /** The last token that its holder released, so that a repeated release gets the same answer. */
-  readonly releasedToken: number | null;
+  /** The last releases by holders, the latest last: a repeated release gets the answer of the first. */
+  readonly releases: readonly ReleasedGrant[];
   /** Not to be granted before this instant (`lock_delay_seconds` after a failure or expiry); null if at once. */
   readonly grantableAtMs: number | null;
 };
@@ -43,7 +53,7 @@ export function granted(grant: Grant, previous: LockRecord | undefined, nowMs: n
     acquiredAtMs: nowMs,
     expiresAtMs: nowMs + grant.ttlMs,
     extensions: 0,
-    releasedToken: previous?.releasedToken ?? null,
+    releases: previous?.releases ?? [],
     grantableAtMs: null,
   };
 }
@@ -53,7 +63,14 @@ export function renewed(lock: LockRecord, ttlMs: number, nowMs: number): LockRec
 }
 
 export function released(lock: LockRecord): LockRecord {
-  return { ...lock, holder: null, incarnation: null, expiresAtMs: null, releasedToken: lock.fencingToken };
+  const { fencingToken, ttlMs, acquiredAtMs } = lock;
+  const releases = [...lock.releases, { fencingToken, ttlMs, acquiredAtMs }].slice(-RELEASES_KEPT);
+  return { ...lock, holder: null, incarnation: null, expiresAtMs: null, releases };
+}
+
+/** The grant with that token, if its holder has released it and the lock remembers it. */
+export function releaseOf(lock: LockRecord, fencingToken: number): ReleasedGrant | undefined {
+  return lock.releases.find((release) => release.fencingToken === fencingToken);
 }
 
 /** How a lock ends without a release by its holder. */

@@ -190,6 +190,20 @@ describe("releasing", () => {
     expect((await cluster.locks()).items).toEqual([next]);
   });
 
+  it("has the same answer when it is repeated after other agents have released the lock too", async () => {
+    const { one, other } = await rivals();
+    const { fencing_token } = await one.acquire("disk", { ttl_seconds: 7 });
+    const release = async () => (await one.proof("release", "disk", fencing_token)).as(200, LockAnswer).lock;
+    const first = await release();
+    for (let grants = 0; grants < 3; grants++) {
+      const next = await other.acquire("disk", { ttl_seconds: 9 });
+      await other.proof("release", "disk", next.fencing_token);
+    }
+
+    expect(await release()).toEqual(first);
+    (await one.proof("renew", "disk", fencing_token)).problem(409, "stale_fencing_token");
+  });
+
   it("is refused with a stale token, and with another agent's token", async () => {
     const { cluster, one, other } = await rivals();
     const first = await one.acquire("disk");

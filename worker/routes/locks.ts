@@ -1,6 +1,8 @@
 /** The locks of a group. */
 import { PageQuery, ResourceId } from "../../src/contract/common.ts";
-import { LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
+import { type Lock, LockAcquisition, LockAnswer, LockPage, LockProof } from "../../src/contract/lock.ts";
+import type { Outcome } from "../../src/contract/problem.ts";
+import type { Principal } from "../../src/domain/principal.ts";
 import { unwrap } from "../errors.ts";
 import { waitForLock } from "../long-poll/lock-wait.ts";
 import { refuseOtherAgents } from "../middleware/authorize.ts";
@@ -40,48 +42,19 @@ export const lockRoutes: readonly Route[] = [
     },
   ),
 
-  route(
-    {
-      operationId: "renewLock",
-      method: "post",
-      path: `${LOCK}/renew`,
-      summary: "Renew the TTL of a lock",
-      tags,
-      request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
-      responses,
-    },
-    async (c) => {
-      const { cluster, group, resource } = c.req.valid("param");
-      const { fencing_token } = c.req.valid("json");
-      const object = groupOf(c.env, cluster, group);
-      return c.json(
-        { lock: unwrap(await object.renewLock(resource, fencing_token, c.get("principal"))) },
-        200,
-      );
-    },
-  ),
+  byProof({
+    verb: "renew",
+    summary: "Renew the TTL of a lock",
+    run: (object, { resource, token, principal }) => object.renewLock(resource, token, principal),
+  }),
 
-  route(
-    {
-      operationId: "releaseLock",
-      method: "post",
-      path: `${LOCK}/release`,
-      summary: "Release a lock",
-      description: "Grants the lock to the next waiter. Repeating the release returns the first answer.",
-      tags,
-      request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
-      responses,
-    },
-    async (c) => {
-      const { cluster, group, resource } = c.req.valid("param");
-      const { fencing_token } = c.req.valid("json");
-      const object = groupOf(c.env, cluster, group);
-      return c.json(
-        { lock: unwrap(await object.releaseLock(resource, fencing_token, c.get("principal"))) },
-        200,
-      );
-    },
-  ),
+  byProof({
+    verb: "release",
+    summary: "Release a lock",
+    description:
+      "Grants the lock to the next waiter. Repeating the release returns the first answer, also when other agents have held the lock since.",
+    run: (object, { resource, token, principal }) => object.releaseLock(resource, token, principal),
+  }),
 
   route(
     {
@@ -137,3 +110,35 @@ export const lockRoutes: readonly Route[] = [
     },
   ),
 ];
+
+/** The holder of a lock, as it proves itself. */
+type Proof = { resource: string; token: number; principal: Principal };
+
+type ByProof = {
+  verb: "renew" | "release";
+  summary: string;
+  description?: string;
+  run(object: ReturnType<typeof groupOf>, proof: Proof): Promise<Outcome<Lock>>;
+};
+
+/** What the holder of a lock may do with it, by the fencing token of its grant. */
+function byProof({ verb, run, ...texts }: ByProof): Route {
+  return route(
+    {
+      operationId: `${verb}Lock`,
+      method: "post",
+      path: `${LOCK}/${verb}`,
+      ...texts,
+      tags,
+      request: { params: params("cluster", "group", "resource"), body: body(LockProof) },
+      responses,
+    },
+    async (c) => {
+      const { cluster, group, resource } = c.req.valid("param");
+      const { fencing_token: token } = c.req.valid("json");
+      const object = groupOf(c.env, cluster, group);
+      const outcome = await run(object, { resource, token, principal: c.get("principal") });
+      return c.json({ lock: unwrap(outcome) }, 200);
+    },
+  );
+}

@@ -1,7 +1,7 @@
 /** The locks of a group: one row for each resource. */
 import type { LockRecord } from "../../domain/lock.ts";
 import type { Sql } from "../sql.ts";
-import { Table } from "../table.ts";
+import { json, Table } from "../table.ts";
 
 const LOCKS = new Table<LockRecord>("locks", {
   key: ["resource"],
@@ -14,9 +14,10 @@ const LOCKS = new Table<LockRecord>("locks", {
     acquiredAtMs: "acquired_at",
     expiresAtMs: "expires_at",
     extensions: "extensions",
-    releasedToken: "released_token",
     grantableAtMs: "grantable_at",
+    releases: json("releases"),
   },
+  computed: { released_token: ({ releases }) => releases.at(-1)?.fencingToken ?? null },
 });
 
 export class LockStore {

@@ -53,4 +53,6 @@ export const AGENT_GROUP_MIGRATIONS: Migrations = [
        number INTEGER PRIMARY KEY AUTOINCREMENT, agent_id TEXT NOT NULL UNIQUE, incarnation INTEGER NOT NULL,
        reason TEXT NOT NULL)`,
   ],
+  // The last 16 grants that their holders released, as JSON.
+  ["ALTER TABLE locks ADD COLUMN releases TEXT NOT NULL DEFAULT '[]'"],
 ];

@@ -1,6 +1,14 @@
 /** The life cycle of a lock. */
 import { describe, expect, it } from "vitest";
-import { ended, extendedLock, type Grant, granted, released, renewed } from "../../../src/domain/lock.ts";
+import {
+  ended,
+  extendedLock,
+  type Grant,
+  granted,
+  released,
+  releaseOf,
+  renewed,
+} from "../../../src/domain/lock.ts";
 
 const GRANT: Grant = { resource: "l", holder: "a", incarnation: 1, fencingToken: 7, ttlMs: 1000 };
 
@@ -11,17 +19,25 @@ describe("a lock", () => {
     expect(renewed(lock, 5000, 900)).toMatchObject({ fencingToken: 7, ttlMs: 5000, expiresAtMs: 5900 });
   });
 
-  it("remembers the token that its holder released, also under the next holder", () => {
-    const free = released(granted(GRANT, undefined, 0));
-    expect(free).toMatchObject({ holder: null, expiresAtMs: null, releasedToken: 7 });
+  it("remembers its last 16 releases, also under the next holder", () => {
+    const free = released(granted(GRANT, undefined, 5));
+    expect(free).toMatchObject({ holder: null, expiresAtMs: null });
     const next = granted({ ...GRANT, holder: "b", fencingToken: 8 }, free, 0);
-    expect(next.releasedToken).toBe(7);
+    expect(releaseOf(next, 7)).toEqual({ fencingToken: 7, ttlMs: 1000, acquiredAtMs: 5 });
+    expect(releaseOf(next, 8)).toBeUndefined();
+
+    let lock = free;
+    for (let fencingToken = 8; fencingToken < 8 + 16; fencingToken++) {
+      lock = released(granted({ ...GRANT, fencingToken }, lock, 0));
+    }
+    expect(releaseOf(lock, 7)).toBeUndefined();
+    expect([8, 23].map((token) => releaseOf(lock, token)?.fencingToken)).toEqual([8, 23]);
   });
 
   it("that ended without a release is granted only after the lock delay", () => {
     const lock = granted(GRANT, undefined, 0);
     for (const ending of ["expired", "holder_failed", "broken"] as const) {
-      const free = { holder: null, grantableAtMs: 2300, releasedToken: null };
+      const free = { holder: null, grantableAtMs: 2300, releases: [] };
       expect(ended(lock, { ending, lockDelayMs: 300 }, 2000)).toMatchObject(free);
       expect(ended(lock, { ending, lockDelayMs: 0 }, 2000).grantableAtMs).toBeNull();
     }

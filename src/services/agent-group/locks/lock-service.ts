@@ -7,7 +7,7 @@ import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
 import type { SimulatedFailover } from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
-import type { LockRecord } from "../../../domain/lock.ts";
+import { type LockRecord, releaseOf } from "../../../domain/lock.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { GroupContext } from "../group-context.ts";
 import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
@@ -121,15 +121,11 @@ export class LockService {
   releaseNow(grant: LockGrant, principal: Principal, nowMs: number): Outcome<Lock> {
     const { resource, fencingToken } = grant;
     const known = this.#context.locks.find(resource);
-    if (known !== undefined && known.releasedToken === fencingToken) {
-      // A repeated release is answered like the first one, also when another agent holds the lock by now.
-      return ok({
-        ...this.#view(known),
-        holder: null,
-        incarnation: null,
-        expires_at: null,
-        fencing_token: fencingToken,
-      });
+    const release = known && releaseOf(known, fencingToken);
+    if (known !== undefined && release !== undefined) {
+      // A repeated release is answered like the first one, also when others have held the lock since.
+      const free = { holder: null, incarnation: null, expiresAtMs: null };
+      return ok(this.#view({ ...known, ...free, ...release }));
     }
     const current = this.#currentGrant(grant, principal);
     if (!current.ok) return current;

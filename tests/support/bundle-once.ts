@@ -1,14 +1,14 @@
 /**
  * Set-up of a test run with servers: the Worker is bundled once for all of them (`BUNDLE_DIR`), and Node compiles the
  * programs once for all processes. At the end no server is left over, even if the worker of the test runner that
- * started it died.
+ * started it died, or if the run itself gets SIGTERM or SIGINT.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBundle } from "../../scripts/server/bundle.ts";
-import { keepGroupsIn, killGroupsIn } from "./groups.ts";
+import { endRunAtOnce, keepGroupsIn, killGroupsIn } from "./groups.ts";
 import { PROJECT_ROOT } from "./server.ts";
 
 const runDir = mkdtempSync(join(tmpdir(), "failover-test-run-"));
@@ -20,7 +20,11 @@ const PROGRAMS = [
   ["client/src/cli.ts", "--help"],
 ] as const;
 
+/** After a signal the test runner exits without a tear-down. */
+const onExit = () => endRunAtOnce(runDir);
+
 export async function setup(): Promise<void> {
+  process.once("exit", onExit);
   keepGroupsIn(runDir);
   compileOnce();
   if (process.env.BUNDLE_DIR) return;
@@ -37,6 +41,7 @@ function compileOnce(): void {
 }
 
 export async function teardown(): Promise<void> {
+  process.off("exit", onExit);
   await killGroupsIn(runDir);
   rmSync(runDir, { recursive: true, force: true });
 }

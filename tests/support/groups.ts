@@ -4,7 +4,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listProcesses, type Process } from "../../scripts/server/process-tree.ts";
+import { descendantsOf, listProcesses, type Process } from "../../scripts/server/process-tree.ts";
 import { until } from "./until.ts";
 
 /**
@@ -74,7 +74,24 @@ export function keepGroupsIn(runDir: string): void {
 
 /** Ends what the workers of the test runner have left running. */
 export async function killGroupsIn(runDir: string): Promise<void> {
-  for (const name of readdirSync(runDir)) {
-    if (name.endsWith(".group")) await killGroup(Number.parseInt(name, 10));
-  }
+  for (const groupId of groupsIn(runDir)) await killGroup(groupId);
 }
+
+/** As the end of a run, in the moment that is left after a signal: ends all processes of the run and removes its files. */
+export function endRunAtOnce(runDir: string): void {
+  // Parents first, so that none starts another process.
+  for (const { pid } of descendantsOf(process.pid)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+  for (const groupId of groupsIn(runDir)) signalGroup(groupId, "SIGKILL");
+  rmSync(runDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+}
+
+const groupsIn = (runDir: string): number[] =>
+  readdirSync(runDir)
+    .filter((name) => name.endsWith(".group"))
+    .map((name) => Number.parseInt(name, 10));

@@ -6,6 +6,8 @@
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./tests/support/run/longest-first.ts";
+import { Progress } from "./tests/support/run/progress.ts";
 
 /** Ends a test that hangs. Some tests compute for 15 s, and for several times as long beside busy cores. */
 const UNIT_TIMEOUT_MS = 120_000;
@@ -16,8 +18,10 @@ const E2E_TIMEOUT_MS = 60_000;
 /** Where a machine-readable report of the run goes, if anywhere. */
 const { TEST_REPORT } = process.env;
 
+const JSON_REPORT: ["json", { outputFile: string }] = ["json", { outputFile: TEST_REPORT ?? "" }];
+
 /** Files of `tests/e2e` that run at the same time. More would make the tests of slow machines late. */
-const SERVERS_AT_ONCE = 3;
+const SERVERS_AT_ONCE = 4;
 
 /** A folder of tests that need nothing but Node. */
 function inNode(name: string) {
@@ -45,7 +49,8 @@ export default defineConfig({
   test: {
     // By default one core would be left idle, which is half of a small machine.
     maxWorkers: "100%",
-    reporters: TEST_REPORT ? ["default", ["json", { outputFile: TEST_REPORT }]] : ["default"],
+    sequence: { sequencer: LongestFirst },
+    reporters: ["default", new Progress(), ...(TEST_REPORT ? [JSON_REPORT] : [])],
     // Of the code that runs in this process; `npm run coverage` leaves out objects and e2e, which run elsewhere.
     coverage: {
       provider: "v8",

@@ -104,8 +104,9 @@ const CLIENT_FILE = (() => {
   return `${name}-${version}.tgz`;
 })();
 
-function wrongWithNpm([verb = "", name = ""]: string[]): string | null {
-  if (verb === "ci") return null;
+function wrongWithNpm([verb = "", ...words]: string[]): string | null {
+  const [name = ""] = words.filter((word) => !word.startsWith("--"));
+  if (verb === "ci" || (verb === "install" && name === "")) return null;
   if (verb === "pack") return inProject(join(name, "package.json")) ? null : `${name} is no package`;
   if (verb === "install")
     return basename(name) === CLIENT_FILE ? null : `the client is packed as ${CLIENT_FILE}`;
@@ -123,8 +124,18 @@ function wrongWithVitest(words: string[]): string | null {
   return readDocument(file).includes(title) ? null : `no test of ${file} is called ${title}`;
 }
 
+const wranglerAnswers = new Map<string, Promise<string | null>>();
+
+/** Asks once for all commands that differ only in the name of a secret: each start takes seconds. */
+function wrongWithWrangler(words: string[]): Promise<string | null> {
+  const asked = words.filter((word) => !/^[A-Z_]+$/.test(word));
+  const known = wranglerAnswers.get(asked.join(" ")) ?? helpFails(asked);
+  wranglerAnswers.set(asked.join(" "), known);
+  return known;
+}
+
 /** Its help for an unknown command is an error. */
-async function wrongWithWrangler(words: string[]): Promise<string | null> {
+async function helpFails(words: string[]): Promise<string | null> {
   try {
     await promisify(execFile)(process.execPath, [WRANGLER_SCRIPT, ...words, "--help"], {
       cwd: folder,

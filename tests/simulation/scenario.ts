@@ -10,7 +10,7 @@ import { CALM, World } from "../support/simulation/world.ts";
  * Seeds of a run, few enough for a run on every push; `npm run test:long` sets many. A seed that failed can be run alone
  * with `SIMULATION_SEED`.
  */
-const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 40);
+const SEED_COUNT = Number(process.env.SIMULATION_SEEDS ?? 30);
 
 export function seeds(): number[] {
   const one = process.env.SIMULATION_SEED;

@@ -53,6 +53,8 @@ LIST_PAUSE_SECONDS = 0.05
 LOCK_MARGIN = 0.1
 # At the end: time for cancelled handlers to stop, and for the last calls to be answered.
 END_SECONDS = 3
+# How late a signal may be noticed.
+SIGNAL_CHECK_SECONDS = 0.2
 # When another process has the id of this agent: time for cancelled handlers to stop.
 ABORT_SECONDS = 1
 
@@ -273,6 +275,7 @@ class Agent:
         self._over = threading.Event()
         self._signals: queue.SimpleQueue = queue.SimpleQueue()
         self._session: Session
+        self._registering = threading.Thread(target=self._begin, daemon=True)
         # When a call was answered last, by the monotonic clock.
         self._answered_at = 0.0
         self._is_ended = False
@@ -292,14 +295,22 @@ class Agent:
         """Works until SIGTERM or SIGINT. Raises Refused if the registration is refused, and Ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        registering = threading.Thread(target=self._begin, daemon=True)
-        registering.start()
-        # A signal, or the error of the registration.
-        reason = self._signals.get()
+        self._registering.start()
+        reason = self._next_signal()
         if isinstance(reason, BaseException):
             self._wait_for_works(ABORT_SECONDS)
             raise reason
         self._leave(grace_seconds)
+
+    def _next_signal(self) -> Any:
+        """Waits for a signal, or for the error of the registration."""
+        while True:
+            try:
+                # Python runs a signal handler only when the main thread is active. A wait without an end may miss the
+                # signal, if another thread received it.
+                return self._signals.get(timeout=SIGNAL_CHECK_SECONDS)
+            except queue.Empty:
+                continue
 
     def _on_signal(self, number: int, _frame: Any) -> None:
         # The next signal ends the process at once.
@@ -314,6 +325,7 @@ class Agent:
         except Exception as error:
             self._signals.put(error)
             return
+        self._say(f"registered, incarnation {self._session.incarnation}")
         threading.Thread(target=self._beat, daemon=True).start()
         threading.Thread(target=self._take_tasks, daemon=True).start()
 
@@ -321,6 +333,8 @@ class Agent:
         """Running tasks may end, tasks that are not started are reassigned at once. No failure is recorded."""
         self._say(f"ending, {len(self._running())} tasks are running")
         self._ending.set()
+        # A registration under way may be answered yet, and then there is something to unregister.
+        self._registering.join(END_SECONDS)
         if not hasattr(self, "_session"):
             return
         self._last_call("POST", f"{self._self}/drain", {"mode": "finish"})
@@ -377,7 +391,6 @@ class Agent:
         began = time.monotonic()
         body = {**self._registration, "running_tasks": self._claims()}
         answer = self._ask("PUT", self._self, self._token, body, unless=self._ending)
-        self._say(f"registered, incarnation {answer['incarnation']}")
         interval, timeout = answer["heartbeat_interval_seconds"], answer["heartbeat_timeout_seconds"]
         return Session(answer["token"], answer["incarnation"], interval, timeout, began)
 
@@ -396,6 +409,7 @@ class Agent:
             while not self._ending.wait(jittered_pause(tries)):
                 try:
                     self._session = self._register()
+                    self._say(f"registered, incarnation {self._session.incarnation}")
                     return
                 except Refused as error:
                     if error.code == "agent_live":

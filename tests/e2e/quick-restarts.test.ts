@@ -82,8 +82,9 @@ function example(language: Language): Client {
       await group.said(/registered, incarnation \d+/);
       return {
         kill: () => group[Symbol.asyncDispose](),
-        terminate: () => {
+        terminate: async () => {
           group.signal("SIGTERM");
+          await group.said(/unregistered/);
           return group.gone();
         },
         [Symbol.asyncDispose]: () => group[Symbol.asyncDispose](),

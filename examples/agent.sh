@@ -244,9 +244,16 @@ register_again() {
   # The agents of a fleet may register at the same time.
   nap "$(jittered 2)"
   [[ -n $LEAVING ]] || register && return
-  # Meanwhile another process has got the id.
-  if [[ $(parts <<<"$ANSWER" | value code) == agent_live ]]; then end_at_once; else nap "$(jittered 4)"; fi
+  if [[ $(parts <<<"$ANSWER" | value code) == agent_live ]]; then
+    # Meanwhile another process has got the id.
+    ENDED="another process$(named "$(parts <<<"$ANSWER" | value instance)") $TAKEN"
+    end_at_once
+  else
+    nap "$(jittered 4)"
+  fi
 }
+
+named() { [[ -z $1 || $1 == null ]] || printf ', %s,' "$1"; }
 
 # Whether the coordinator has ended this agent for good, by the 410 in ANSWER. Sets ENDED to the reason.
 is_final() {
@@ -255,9 +262,8 @@ is_final() {
   other=$(value superseded_by <<<"$members")
   # If the answer to a registration was lost, the other process is this one.
   [[ $other != "$INSTANCE" ]] || return 1
-  [[ -n $other && $other != null ]] && other=", $other," || other=''
   case $(value reason <<<"$members") in
-    superseded) ENDED="another process$other $TAKEN" ;;
+    superseded) ENDED="another process$(named "$other") $TAKEN" ;;
     unregistered) ENDED='the agent was unregistered by another caller; start it again to register it' ;;
     revoked) ENDED='the token that registered the agent was revoked; start it again with another token' ;;
     *) return 1 ;;
@@ -266,7 +272,6 @@ is_final() {
 
 # end_at_once [TOKEN]: main stops. If another process has the id, a last heartbeat shows the coordinator that both live.
 end_at_once() {
-  ENDED=${ENDED:-another process $TAKEN}
   LEAVING+=x
   : >"$STATE/leaving"
   [[ $ENDED != *"$TAKEN" || -z ${1-} ]] || LIMIT=$SHORT_ANSWER_SECONDS once "$1" POST "$SELF_URL/heartbeat" '{}'

@@ -74,7 +74,8 @@ class Refused(Exception):
         self.status: int = status
         self.code: str = problem.get("code", "")
         self.reason: str = problem.get("reason", "")
-        self.superseded_by: Optional[str] = problem.get("superseded_by")
+        # 410 or 409 `agent_live`: the process that has the id of this agent.
+        self.other: Optional[str] = problem.get("superseded_by") or problem.get("instance")
 
 
 class NoAnswer(Exception):
@@ -347,7 +348,7 @@ class Agent:
             self._say("unregistered")
         self._over.set()
 
-    def _end(self, session: Session, reason: str, superseded_by: Optional[str]) -> None:
+    def _end(self, session: Session, reason: str, process: Optional[str]) -> None:
         """The coordinator has ended this agent for good: stops the work, and does not unregister."""
         with self._guard:
             if self._is_ended:
@@ -364,7 +365,7 @@ class Agent:
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 pass
         self._over.set()
-        other = f", {superseded_by}," if superseded_by else ""
+        other = f", {process}," if process else ""
         self._signals.put(Ended(FINAL_REASONS[reason].format(other=other)))
 
     def _wait_for_works(self, seconds: float) -> None:
@@ -414,7 +415,7 @@ class Agent:
                 except Refused as error:
                     if error.code == "agent_live":
                         # Meanwhile another process has got the id.
-                        self._end(ended, "superseded", None)
+                        self._end(ended, "superseded", error.other)
                         return
                     # Tasks may be running, so the agent does not end.
                     self._say(f"could not register again: {error}")
@@ -490,9 +491,9 @@ class Agent:
                 if refusal.status not in (401, 410):
                     raise
                 # If the answer to a registration was lost, the other process is this one.
-                is_final = refusal.reason in FINAL_REASONS and refusal.superseded_by != self._instance
+                is_final = refusal.reason in FINAL_REASONS and refusal.other != self._instance
                 if is_final and used is self._session:
-                    self._end(used, refusal.reason, refusal.superseded_by)
+                    self._end(used, refusal.reason, refusal.other)
                 if self._ending.is_set():
                     raise
                 self._say(f"incarnation {used.incarnation} has ended: {refusal.code}")

@@ -261,7 +261,7 @@ export class Agent {
       // Unregistering releases the locks, so the functions that hold them are aborted before.
       this.#session.endIncarnation();
       const settled = Promise.all([this.#taskRunner.allSettled(), this.#locks.allSettled()]);
-      await Promise.race([settled, sleep(ABORT_LIMIT_MS)]);
+      await Promise.race([settled, sleep(ABORT_LIMIT_MS, this.#stopped.signal)]);
       await this.#session.unregister();
     } finally {
       const { ended } = this.#session;

@@ -266,7 +266,8 @@ export class Session {
         this.stopped.throwIfAborted();
         // Meanwhile another process has got the id.
         if (error instanceof AgentLiveError) {
-          this.#end("superseded", null);
+          const { instance = null } = error.evidence as { instance?: string | null };
+          this.#end("superseded", instance);
           return this.#noRenewal();
         }
         this.#emitter.emit("error", { error });

@@ -113,9 +113,9 @@ describe("the incarnation of an agent has ended", () => {
 
   it("failed, and another process has got the id meanwhile: the agent stops", async () => {
     const { coordinator, stopped } = await expired({ reason: "failed" });
-    coordinator.fake.on("PUT", /agents/, () => problem(409, "agent_live"));
+    coordinator.fake.on("PUT", /agents/, () => problem(409, "agent_live", { instance: OTHER }));
     await pass(60);
-    expect(stopped).toMatchObject([{ reason: "superseded", supersededBy: null }]);
+    expect(stopped).toMatchObject([{ reason: "superseded", supersededBy: OTHER }]);
   });
 
   it("superseded while it stops: the rest of its grace is not waited for", async () => {

@@ -22,7 +22,7 @@ import { cases } from "../../support/cases.ts";
 import { historyOf } from "../../support/records.ts";
 
 const NOW_MS = 1_000_000;
-const RUNS = cases(250, 1000);
+const RUNS = cases(150, 1000);
 
 function candidate(
   id: string,

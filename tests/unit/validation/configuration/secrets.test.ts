@@ -248,7 +248,7 @@ describe("no message", () => {
           expect(messagesOf(input)).not.toContain(TRACE);
         },
       ),
-      cases(300, 1000),
+      cases(200, 1000),
     );
   });
 
@@ -271,7 +271,7 @@ describe("no message", () => {
           expect(JSON.stringify(result.ok ? result.warnings : result.errors)).not.toContain(TRACE);
         },
       ),
-      cases(300, 1000),
+      cases(200, 1000),
     );
   });
 });

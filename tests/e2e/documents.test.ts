@@ -351,6 +351,13 @@ describe("shell scripts in the documents", () => {
 });
 
 describe("in all documents", () => {
+  it("npx never fetches a package that only has the name of the command", () => {
+    for (const name of DOCUMENTS) {
+      const calls = readDocument(name).match(/\bnpx [^`\n]*failover-coordinator/g) ?? [];
+      for (const call of calls) expect(call, name).toBe("npx --no failover-coordinator");
+    }
+  });
+
   it("every named route exists", async () => {
     await using server = await startServer();
     const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {

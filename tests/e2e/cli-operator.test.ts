@@ -70,7 +70,7 @@ describe("simulate", () => {
     );
     expect(row(stdout, "db/orders")).toMatch(/^db\/orders +default +a1 +\(no waiter\)$/);
     expect(stdout).toContain(
-      "1 tasks affected: 0 reassigned, 1 failed, 0 without a live agent; 1 locks released\n",
+      "1 task affected: 0 reassigned, 1 failed, 0 without a live agent; 1 lock released\n",
     );
 
     await coordinator.config.patch({ failover_config: { max_reassignment_attempts: null } });
@@ -151,10 +151,26 @@ describe("failures and incidents", () => {
     await until(async () => /a1 fails repeatedly/.test((await command("incidents")).stdout), "the incident");
     const incidents = await printed(command("incidents", "--status", "firing"));
     expect(incidents).toMatch(new RegExp(`^${TIME} firing error a1 fails repeatedly\n`));
-    expect(incidents).toContain("\n  a1 flapping, 3 failures: a1: power cut 3");
+    expect(incidents).toContain("\n  a1 flapping, 3 times: a1: power cut 3");
     const flapping = await printed(command("incidents", "--flapping"));
     expect(flapping).toMatch(/^AGENT +FAILURES +FIRST +LAST +TYPE +MESSAGE\n/);
     expect(row(flapping, "a1")).toMatch(new RegExp(`^a1 +3 +${TIME} +${TIME} +power_cut +a1: power cut 3$`));
+    // A task that fails repeatedly is no agent that does.
+    const { token } = await register({ coordinator }, "a2", { capabilities: ["juggle"] });
+    await coordinator.tasks.submit({ id: "t1", type: "juggle" });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await until(async () => (await coordinator.tasks.get("t1")).attempt === attempt, "the next attempt");
+      await fetch(`${cli.server.url}/v1/clusters/failures/tasks/t1/fail`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+        body: JSON.stringify({ agent_id: "a2", attempt, error: { message: "fell" } }),
+      });
+    }
+    await until(
+      async () => (await command("incidents")).stdout.includes("t1 flapping, 3 times"),
+      "the entry",
+    );
+    expect(await printed(command("incidents", "--flapping"))).not.toContain("a2");
     expect(await command("failures", "--since", "yesterday")).toMatchObject({
       code: 2,
       stderr: "--since must be a duration such as 90s, 15m, 1h or 2d\n",
@@ -170,7 +186,7 @@ describe("explain", () => {
     await register({ coordinator }, "a2");
     await coordinator.agents.reportFailure("a1", { failure_type: "power_cut", message: "hall A is dark" });
     const explained = await printed(command("explain", "t1"));
-    expect(explained).toMatch(/^t1 \(resize\) is assigned, held by a2, attempt 2\n/);
+    expect(explained).toMatch(/^t1 \(resize\): assigned, held by a2, attempt 2\n/);
     expect(explained).toMatch(
       new RegExp(
         `\n${TIME}  attempt 2: agent failed; failover, medium priority\n  power_cut at ${TIME}: a1: hall A is dark\n  a2 takes t1 `,
@@ -255,7 +271,7 @@ describe("notifications", () => {
       webhook_notification: { url: "http://127.0.0.1:9/hook" },
     });
     expect(await printed(command("notifications", "--channel", "webhook"))).toBe(
-      "nothing found\nfailures below the severity error are not sent (failure_notification.min_severity)\n",
+      "nothing found\nless severe failures are not sent: failure_notification.min_severity is error\n",
     );
     const test = await command("notifications", "test");
     expect(test).toMatchObject({ code: 7, stderr: "not delivered by webhook\n" });

@@ -45,7 +45,7 @@ describe("the command", () => {
     expect(await command("simulate", "a1")).toMatchObject({
       code: 7,
       stdout: expect.stringContaining(
-        "1 tasks affected: 0 reassigned, 0 failed, 1 without a live agent; 0 locks",
+        "1 task affected: 0 reassigned, 0 failed, 1 without a live agent; 0 locks",
       ),
       stderr: "0 would be failed, 1 would be without a live agent\n",
     });

@@ -1,6 +1,6 @@
 /** One event of the stream as a sentence. `{}` stands for its subject, `{name}` for a value of its data. */
 import type { ClusterEvent } from "../index.ts";
-import { clock } from "./time.ts";
+import { localTimes } from "./time.ts";
 
 const SENTENCES: Record<string, string> = {
   "agent.registered": "agent {} registered in group {group}, incarnation {incarnation}",
@@ -42,6 +42,5 @@ export function sentenceOf({ type, subject, data }: ClusterEvent): string {
 function shown(value: unknown): string {
   if (value === null || value === undefined) return "none";
   if (Array.isArray(value)) return value.join(", ");
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? clock(text) : text;
+  return localTimes(typeof value === "string" ? value : JSON.stringify(value)) ?? "";
 }

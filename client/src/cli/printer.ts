@@ -2,6 +2,9 @@
 
 type Cell = string | number | boolean | null | undefined;
 
+/** `1 task`, `2 tasks`. */
+export const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 /** ANSI colours of statuses and severities. */
 const COLOURS: Record<string, number> = {
   active: 32,

@@ -10,6 +10,10 @@ export function clock(instant: string | null): string {
   return `${local.slice(0, 19).replace("T", " ")}${zone(offset)}`;
 }
 
+/** A text of the coordinator with each of its instants in local time. */
+export const localTimes = (text: string | null | undefined) =>
+  text?.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, clock);
+
 const two = (value: number) => String(value).padStart(2, "0");
 
 function zone(offsetMinutes: number): string {

@@ -1,6 +1,6 @@
 /** Instants and durations as the command prints and reads them. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { age, clock, instantOf, inWords } from "../../../client/src/cli/time.ts";
+import { age, clock, instantOf, inWords, localTimes } from "../../../client/src/cli/time.ts";
 
 const NOW = "2026-06-30T12:00:00.000Z";
 
@@ -23,6 +23,14 @@ describe("an instant", () => {
     expect(clock(instant)).toBe(shown);
     // What the command prints can be given to it.
     expect(instantOf(shown, "--since")).toBe(instant);
+  });
+
+  it("is shown in local time within a text of the coordinator", () => {
+    vi.stubEnv("TZ", "Europe/Berlin");
+    expect(localTimes("failed; tried again at 2026-01-31T09:00:00.250Z")).toBe(
+      "failed; tried again at 2026-01-31 10:00:00+01:00",
+    );
+    expect(localTimes(null)).toBeUndefined();
   });
 
   it("is read from a duration before now", () => {

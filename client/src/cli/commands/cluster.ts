@@ -1,5 +1,6 @@
 /** Commands for the cluster as a whole: its status, and what it lacks. */
 import { type Command, problem } from "../command.ts";
+import { counted } from "../printer.ts";
 import { clock } from "../time.ts";
 
 const counts = (of: Record<string, number>) =>
@@ -49,19 +50,19 @@ export const clusterCommands: readonly Command[] = [
         const { count, task_ids } = found.tasks_without_backup;
         if (count > 0) {
           const more = count > task_ids.length ? `, and ${count - task_ids.length} more` : "";
-          printer.line(`  ${count} tasks have no live backup: ${task_ids.join(", ")}${more}`);
+          printer.line(`  ${counted(count, "task")} without a live backup: ${task_ids.join(", ")}${more}`);
         }
         for (const { agent_id, detail } of found.critical_agents_without_backup)
           printer.line(`  critical agent ${agent_id}: ${detail}`);
         for (const risk of found.groups_at_risk) {
           printer.line(
-            `  if group ${risk.group} failed: ${risk.stranded_tasks} tasks without a suitable agent, ${risk.slots_short} slots missing`,
+            `  if group ${risk.group} failed: ${counted(risk.stranded_tasks, "task")} without a suitable agent, ${counted(risk.slots_short, "slot")} missing`,
           );
         }
         for (const { path, message } of found.configuration_warnings)
           printer.line(`  warning: ${path}: ${message}`);
         printer.line(
-          `${found.free_slots} free slots; ${found.slots_short} missing if the busiest agent failed`,
+          `${counted(found.free_slots, "free slot")}; ${found.slots_short} missing if the busiest agent failed`,
         );
       });
       if (!found.ready) throw problem("the cluster is not ready");

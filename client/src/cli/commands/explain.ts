@@ -2,7 +2,7 @@
 import type { Decision, DistributedCoordinator, Failure, Task } from "../../index.ts";
 import type { Command } from "../command.ts";
 import type { Printer } from "../printer.ts";
-import { clock } from "../time.ts";
+import { clock, localTimes } from "../time.ts";
 
 /** Failures of one agent that are searched for the one that caused a decision. */
 const FAILURES_READ = 500;
@@ -19,7 +19,7 @@ export const explainCommands: readonly Command[] = [
       for await (const decision of coordinator.tasks.decisions(id)) decisions.push(decision);
       const failures = await failuresOf(coordinator, decisions);
       printer.show({ task, decisions }, () => {
-        printer.line(`${task.id} (${task.type}) ${stateOf(task)}`);
+        printer.line(`${task.id} (${task.type}): ${stateOf(task)}`);
         for (const decision of decisions) explain(decision, causeOf(decision, failures), printer);
       });
     },
@@ -27,12 +27,11 @@ export const explainCommands: readonly Command[] = [
 ];
 
 function stateOf({ status, assigned_to, attempt, pending_reason, error }: Task): string {
-  if (status === "pending") return `is pending: ${pending_reason}`;
-  const by =
-    assigned_to === null
-      ? ""
-      : `, ${status === "assigned" || status === "running" ? "held" : "last held"} by ${assigned_to}`;
-  return `is ${status}${by}${attempt === 0 ? "" : `, attempt ${attempt}`}${error === null || status !== "failed" ? "" : `: ${error.message}`}`;
+  if (status === "pending") return `pending: ${localTimes(pending_reason)}`;
+  const isHeld = status === "assigned" || status === "running";
+  const by = assigned_to === null ? "" : `, ${isHeld ? "held" : "last held"} by ${assigned_to}`;
+  const reason = status === "failed" && error !== null ? `: ${error.message}` : "";
+  return `${status}${by}${attempt === 0 ? "" : `, attempt ${attempt}`}${reason}`;
 }
 
 /** What each agent that lost the task has failed with, newest first. */

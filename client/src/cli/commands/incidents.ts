@@ -1,6 +1,7 @@
 /** The command that lists incidents: failures that belong together, and agents that fail repeatedly. */
 import type { Incident } from "../../index.ts";
 import { type Command, flag, type Invocation, LIMIT, listPage, UsageError, valued } from "../command.ts";
+import { counted } from "../printer.ts";
 import { clock } from "../time.ts";
 
 /** Entries shown of one incident; --json shows up to 50. */
@@ -53,7 +54,9 @@ async function showFlapping({ coordinator, printer }: Invocation): Promise<void>
   const entries: Entry[] = [];
   let omitted = 0;
   for await (const incident of coordinator.incidents.list({ status: "firing", limit: 500 })) {
-    const shown = incident.entries.filter(({ status }) => status === "flapping");
+    const shown = incident.entries.filter(
+      ({ status, task_id, agent_id }) => status === "flapping" && task_id === null && agent_id !== null,
+    );
     omitted += Math.max(0, incident.agents_flapping - shown.length);
     entries.push(...shown);
   }
@@ -62,7 +65,7 @@ async function showFlapping({ coordinator, printer }: Invocation): Promise<void>
     printer.table(
       ["AGENT", "FAILURES", "FIRST", "LAST", "TYPE", "MESSAGE"],
       entries.map((entry) => [
-        entry.agent_id ?? entry.task_id,
+        entry.agent_id,
         entry.failures,
         clock(entry.failed_at),
         clock(entry.last_failed_at),
@@ -75,13 +78,13 @@ async function showFlapping({ coordinator, printer }: Invocation): Promise<void>
 }
 
 function sentence(entry: Entry): string {
-  const times = entry.failures > 1 ? `, ${entry.failures} failures` : "";
-  const follows = [
-    [entry.tasks_reassigned, "reassigned"],
-    [entry.tasks_pending, "without an agent"],
-    [entry.tasks_failed, "failed"],
-  ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} tasks ${what}`]));
-  const locks = entry.locks_released > 0 ? [`${entry.locks_released} locks released`] : [];
+  const times = entry.failures > 1 ? `, ${entry.failures} times` : "";
+  const follows = Object.entries({
+    reassigned: entry.tasks_reassigned,
+    "without an agent": entry.tasks_pending,
+    failed: entry.tasks_failed,
+  }).flatMap(([what, count]) => (count === 0 ? [] : [`${counted(count, "task")} ${what}`]));
+  const locks = entry.locks_released > 0 ? [`${counted(entry.locks_released, "lock")} released`] : [];
   return [
     `${entry.task_id ?? entry.agent_id} ${entry.status}${times}: ${entry.message}`,
     ...follows,

@@ -119,13 +119,19 @@ function reason({ tries, state, next_try_at, last_error }: Notification): string
 
 /** What in the configuration keeps messages from being sent on a channel, or on any; null if nothing does. */
 async function whySilent({ coordinator }: Invocation, channel: string | undefined): Promise<string | null> {
-  const { enabled, notification_types, min_severity } = (await coordinator.config.get()).config
-    .failure_notification;
+  const { failure_notification: settings } = (await coordinator.config.get()).config;
+  const { enabled, notification_types, min_severity, channel_min_severity } = settings;
   if (!enabled) return "notifications are off: failure_notification.enabled is false";
   if (notification_types.length === 0)
     return "no channel is configured in failure_notification.notification_types";
   if (channel === undefined) return null;
-  if (!notification_types.some((type) => type === channel))
+  const known = notification_types.find((type) => type === channel);
+  if (known === undefined)
     return `${channel} is not in failure_notification.notification_types (${notification_types.join(", ")})`;
-  return `failures below the severity ${min_severity} are not sent (failure_notification.min_severity)`;
+  const own = channel_min_severity[known];
+  const limits = [
+    `min_severity is ${min_severity}`,
+    ...(own ? [`channel_min_severity.${channel} is ${own}`] : []),
+  ];
+  return `less severe failures are not sent: failure_notification.${limits.join(", ")}`;
 }

@@ -1,7 +1,7 @@
 /** The command that shows what a failure of agents would do. */
 import type { SimulatedFailover } from "../../index.ts";
 import { type Command, list, problem, repeated, UsageError } from "../command.ts";
-import type { Printer } from "../printer.ts";
+import { counted, type Printer } from "../printer.ts";
 
 export const simulateCommands: readonly Command[] = [
   {
@@ -54,7 +54,7 @@ function show(outcome: SimulatedFailover, named: readonly string[], printer: Pri
     );
   }
   printer.line(
-    `${tasks.length} tasks affected: ${tasks.filter(({ to }) => to !== null).length} reassigned, ${outcome.failed.length} failed, ${outcome.stranded.length} without a live agent; ${locks_released_count} locks released`,
+    `${counted(tasks.length, "task")} affected: ${tasks.filter(({ to }) => to !== null).length} reassigned, ${outcome.failed.length} failed, ${outcome.stranded.length} without a live agent; ${counted(locks_released_count, "lock")} released`,
   );
   for (const load of load_after)
     printer.line(`  ${load.agent_id} would have ${load.task_count} of ${load.max_concurrent_tasks} tasks`);

@@ -2,7 +2,7 @@
 import type { Task } from "../../index.ts";
 import { type Invocation, number, text } from "../command.ts";
 import { percent } from "../task-text.ts";
-import { durationMs, inWords } from "../time.ts";
+import { durationMs, inWords, localTimes } from "../time.ts";
 
 /** A task that runs so long without progress is shown, unless --for says otherwise. */
 const DEFAULT_FOR = "5m";
@@ -52,7 +52,7 @@ export async function showStuck({ coordinator, options, printer }: Invocation): 
 /** @returns null if the task gets on */
 function whyStuck(task: Task, dead: ReadonlySet<string>, sinceMs: number): string | null {
   const { status, assigned_to, assigned_at, progress_at, pending_reason } = task;
-  if (status === "pending") return pending_reason ?? "waits for an agent";
+  if (status === "pending") return localTimes(pending_reason) ?? "waits for an agent";
   if (assigned_to !== null && dead.has(assigned_to))
     return `${assigned_to} is inactive, and no failover takes the task`;
   const since = status === "assigned" ? assigned_at : progress_at;

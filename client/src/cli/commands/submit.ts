@@ -13,6 +13,7 @@ import {
   valued,
 } from "../command.ts";
 import { CODES } from "../exit-codes.ts";
+import { localTimes } from "../time.ts";
 
 export const submitCommands: readonly Command[] = [
   {
@@ -49,14 +50,14 @@ export const submitCommands: readonly Command[] = [
       if (waitSeconds === undefined) {
         printer.show(placed, () => {
           printer.line(placed.task.id, placed.task.status, placed.task.assigned_to ?? "");
-          printer.line(placed.decision?.explanation ?? placed.task.pending_reason);
+          printer.line(localTimes(placed.task.pending_reason) ?? placed.decision?.explanation);
         });
         return;
       }
       const ended = await coordinator.tasks.wait(placed.task.id, { waitSeconds });
       printer.show(ended, () => {
         printer.line(ended.id, ended.status, ended.assigned_to);
-        if (ended.pending_reason !== null) printer.line(ended.pending_reason);
+        if (ended.pending_reason !== null) printer.line(localTimes(ended.pending_reason));
         if (ended.status === "completed" || ended.error !== null)
           printer.line(JSON.stringify(ended.error ?? ended.result));
       });

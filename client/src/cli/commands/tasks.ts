@@ -1,7 +1,7 @@
 /** The command that lists tasks. */
 import { type Command, flag, LIMIT, listPage, UsageError, valued } from "../command.ts";
 import { percent } from "../task-text.ts";
-import { age } from "../time.ts";
+import { age, localTimes } from "../time.ts";
 import { showStuck } from "./stuck-tasks.ts";
 
 export const taskCommands: readonly Command[] = [
@@ -39,7 +39,7 @@ export const taskCommands: readonly Command[] = [
             task.attempt,
             age(task.created_at),
             percent(task),
-            task.pending_reason ?? task.error?.message,
+            localTimes(task.pending_reason ?? task.error?.message),
           ]),
         ),
       );

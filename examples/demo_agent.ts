@@ -5,9 +5,11 @@
  *   ADMIN_TOKEN=… node examples/demo_agent.ts agent1 task_type1,task_type2
  *
  * Its rules: it works only after the answer to `start`. It stops when an attempt is no longer current. When its
- * incarnation has ended, it registers again and lists the tasks that it is still running.
+ * incarnation has ended, it registers again and lists the tasks that it is still running. If another process has
+ * registered its id, or it was unregistered by others, it ends with an error.
  */
-import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
+import { randomUUID } from "node:crypto";
+import { availableParallelism, freemem, hostname, loadavg, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 
 const [agentId, capabilities] = process.argv.slice(2);
@@ -43,6 +45,10 @@ const POLL_SECONDS = 20;
 const LIST_PAUSE_MS = 50;
 const ANSWER_LIMIT_MS = (POLL_SECONDS + 5) * 1000;
 const STEPS = 10;
+/** Names this process, so that the coordinator can tell it from another process with the same id. */
+const INSTANCE = `${hostname()}/${process.pid}/${randomUUID()}`;
+/** After these reasons of a 410 the agent does not register again. */
+const FINAL_REASONS = ["superseded", "unregistered", "revoked"];
 const LOCK_TTL_SECONDS = 5;
 
 type Task = { id: string; type: string; attempt: number; data: unknown };
@@ -82,6 +88,7 @@ async function register(): Promise<Session> {
       heartbeat_interval_seconds: Number(HEARTBEAT_INTERVAL_SECONDS),
       heartbeat_timeout_seconds: Number(HEARTBEAT_TIMEOUT_SECONDS),
       running_tasks: claims,
+      instance: INSTANCE,
     },
   });
   if (status >= 400) {
@@ -180,6 +187,15 @@ async function asAgent(method: string, url: string, body?: object): Promise<Answ
   const used = session;
   const answer = await send({ method, url, token: used.token, body });
   if (answer.status !== 410 || isEnding) return answer;
+  const { reason, superseded_by: other } = answer.body;
+  // If the answer to a registration was lost, the other process is this one.
+  if (FINAL_REASONS.includes(String(reason)) && other !== INSTANCE) {
+    // A last heartbeat shows the coordinator that both processes live.
+    await send({ method: "POST", url: `${self}/heartbeat`, token: used.token, body: {} });
+    const why = other ? `another process, ${other}, has registered this id` : "see docs/agents.md";
+    console.error(`${agentId}: ended, ${reason}: ${why}`);
+    process.exit(1);
+  }
   say("this incarnation has ended, registering again");
   // Several calls may be refused at the same time; one registration is enough.
   if (session === used) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { authority } from "./server/address.ts";
 import { type Bundle, buildBundle, openBundle, withoutHash } from "./server/bundle.ts";
 import { CONFIGURATION_FILE } from "./server/configuration-file.ts";
+import { checkDataVersion } from "./server/data-version.ts";
 import { done } from "./server/outcome.ts";
 import { makePrivateFolder, writePrivateFile } from "./server/private-file.ts";
 import { serve } from "./server/serve.ts";
@@ -11,7 +12,11 @@ import { workerdConfig } from "./server/workerd-config.ts";
 import { workerdBinary } from "./server/wrangler.ts";
 
 await serve("start", async (plan) => {
-  const { bundleDir, dataDir } = plan.settings;
+  const { folder: dataDir, settings } = plan;
+  const { bundleDir } = settings;
+  // A bundle that was built before may be of another version.
+  const readable = bundleDir === null ? checkDataVersion(dataDir) : done(undefined);
+  if (!readable.ok) return readable;
   // The data folder is locked, so two starts never build into the same folder.
   const bundle =
     bundleDir === null

@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000;
 /** Held locks, dead letters and failures that are named; beyond these only their number is reported. */
 const NAMED = 20;
 
-const KNOWN_MIGRATIONS: Record<ClassName, number> = {
+export const KNOWN_MIGRATIONS: Record<ClassName, number> = {
   Coordinator: COORDINATOR_MIGRATIONS.length,
   AgentGroup: AGENT_GROUP_MIGRATIONS.length,
   Notifier: NOTIFIER_MIGRATIONS.length,

@@ -42,5 +42,6 @@ Exit codes:
   ${EXIT_CODES.ended}  ended by a signal
   ${EXIT_CODES.failed}  the Worker could not be built, or the server did not answer or ended by itself
   ${EXIT_CODES.badSettings}  a setting, an argument or the configuration file is not valid
-  ${EXIT_CODES.inUse}  the port or the data folder is in use`;
+  ${EXIT_CODES.inUse}  the port or the data folder is in use
+  ${EXIT_CODES.newerData}  a newer version of the program wrote the data folder`;
 }

@@ -8,6 +8,7 @@ export const EXIT_CODES = {
   failed: 1,
   badSettings: 2,
   inUse: 3,
+  newerData: 5,
 } as const;
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];

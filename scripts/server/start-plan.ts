@@ -21,6 +21,8 @@ export type Plan = {
   /** The project's folder. */
   root: string;
   settings: Settings;
+  /** Where the command keeps its state, under a lock of its own. */
+  folder: string;
   configurationFile: string;
   trustedCertificates: string[];
   /** The address of `settings.host`. */
@@ -53,7 +55,9 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
       `HOST: ${settings.host} has no address; use an IP address or a host name of this machine`,
     );
 
-  const lock = await takeFolder(settings.dataDir, {
+  // `npm run dev` is tried while `npm start` runs; both use the same secrets.
+  const folder = command === "dev" ? join(settings.dataDir, "dev") : settings.dataDir;
+  const lock = await takeFolder(folder, {
     command,
     host: settings.host,
     port: settings.port,
@@ -76,6 +80,7 @@ export async function preparePlan(command: Command): Promise<Outcome<{ plan: Pla
   const plan: Plan = {
     root,
     settings,
+    folder,
     configurationFile: configuration.value.path,
     trustedCertificates: certificates.value,
     address,

@@ -1,6 +1,6 @@
 /** `npm start` and `npm run dev` as processes: their output, their data, their errors, and a clean end. */
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -186,14 +186,28 @@ describe("npm run dev", () => {
     expect(server.output()).toContain(`ready http://127.0.0.1:${server.port}\n`);
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
     expect(server.output()).not.toContain(TEST_ADMIN_TOKEN);
-    expect(modeOf(join(server.dataDir, "dev.env"))).toBe(0o600);
-
-    const { code, stderr } = await run({ DATA_DIR: server.dataDir });
-    expect(code).toBe(3);
-    expect(stderr).toContain(`is in use by npm run dev (pid ${server.pid})`);
+    const folder = join(server.dataDir, "dev");
+    expect(modeOf(join(folder, "dev.env"))).toBe(0o600);
+    expect(readdirSync(server.dataDir)).toEqual(["dev"]);
 
     expect(await server.stop()).toBe(0);
     expect(server.processes()).toEqual([]);
-    expect(existsSync(join(server.dataDir, "dev.env"))).toBe(false);
+    expect(existsSync(join(folder, "dev.env"))).toBe(false);
+    expect(existsSync(join(folder, "lock.json"))).toBe(false);
+  });
+
+  it("has a folder and a lock of its own in DATA_DIR: it starts while npm start runs, and no second one does", async () => {
+    await using started = await startProbe();
+    const { dataDir } = started;
+    await using server = await startServer({ script: "dev", dataDir });
+    for (const { url } of [started, server]) expect((await fetch(`${url}/healthz`)).status).toBe(200);
+
+    const second = startServer({ script: "dev", dataDir });
+    await expect(second).rejects.toThrow(
+      `${join(dataDir, "dev")} is in use by npm run dev (pid ${server.pid})`,
+    );
+    const { code, stderr } = await run({ DATA_DIR: dataDir });
+    expect(code).toBe(3);
+    expect(stderr).toContain(`${dataDir} is in use by npm start (pid ${started.pid})`);
   });
 });

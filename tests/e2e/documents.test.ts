@@ -340,7 +340,8 @@ describe("shell scripts in the documents", () => {
     expect((await fetch(server.url + path, { method: "POST", headers, body })).status).toBe(201);
     await server.stop();
 
-    const copy = shellBlocks("docs/operations.md").scripts.find((script) => script.includes(".data")) ?? "";
+    const copy =
+      shellBlocks("docs/operations.md").scripts.find((script) => script.includes("data-backup")) ?? "";
     expect(await runInBash(copy, cwd, {})).toMatchObject({ code: 0 });
     await using restored = await startServer({
       dataDir: join(cwd, "data-backup"),

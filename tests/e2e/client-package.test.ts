@@ -15,10 +15,10 @@ import { until } from "../support/until.ts";
 const run = promisify(execFile);
 const CLIENT = join(PROJECT_ROOT, "client");
 /**
- * Limit of the whole package as the registry delivers it: library 12, command 13, types 11, README 3. The command has
- * examples in its help, and shows incidents, stuck tasks and reasons.
+ * Limit of the whole package as the registry delivers it: 2 % more than it has (library 12, command 13, types 11, README
+ * 3.5). The command has examples in its help, and shows incidents, stuck tasks, reasons and changes of the configuration.
  */
-const PACKAGE_LIMIT_BYTES = 40 * 1024;
+const PACKAGE_LIMIT_BYTES = 40.2 * 1024;
 /** Limit of the library alone, as a browser loads it. The end of an agent for good, and its return after an outage, take 1. */
 const LIBRARY_LIMIT_BYTES = 12.5 * 1024;
 

@@ -193,7 +193,11 @@ describe("a failed task", () => {
       previous_agents: ["a1"],
       error: { message: "out of memory", retryable: true },
     });
-    expect(failed.pending_reason).toContain("out of memory");
+    expect(failed).toMatchObject({
+      pending_code: "retry_backoff",
+      pending_until: expect.stringMatching(/Z$/),
+    });
+    expect(failed.pending_reason).toBe(`failed: out of memory; tried again at ${failed.pending_until}`);
     const again = await cluster.taskOnce("t1", ({ status }) => status !== "pending", "the next try");
     expect(again).toMatchObject({ status: "assigned", assigned_to: "a2", attempt: 2 });
     const { items } = await cluster.decisions("t1");

@@ -126,7 +126,8 @@ describe("submitting", () => {
     });
 
     expect(task).toMatchObject({ status: "pending", assigned_to: null, attempt: 0, assigned_at: null });
-    expect(task.pending_reason).toMatch(/capacity.*label/);
+    expect(task).toMatchObject({ pending_code: "at_capacity", pending_until: null });
+    expect(task.pending_reason).toMatch(/^first of its type in the queue; no free slot: .*capacity.*label/);
     expect(decision).toMatchObject({
       selected: null,
       candidates: [],

@@ -1,5 +1,5 @@
 /** The command that lists locks and their waiters, or breaks one. */
-import type { Lock } from "../../index.ts";
+import { type Lock, NotFoundError } from "../../index.ts";
 import {
   type Command,
   CommandFailure,
@@ -13,6 +13,9 @@ import { CODES } from "../exit-codes.ts";
 import { clock } from "../time.ts";
 
 const DEFAULT_LIMIT = 50;
+
+/** Locks read in one call. */
+const PAGE = 500;
 
 export const lockCommands: readonly Command[] = [
   {
@@ -69,10 +72,20 @@ async function locksOf({ coordinator }: Invocation, { group, resource, limit }: 
   const groups = group === undefined ? (await coordinator.getClusterStatus()).groups : [group];
   const found: Lock[] = [];
   for (const one of groups) {
-    for await (const lock of coordinator.locks.list(one, { limit: 500 })) {
-      if (resource === undefined || lock.resource === resource) found.push(lock);
-      if (found.length === limit) return found;
+    if (resource === undefined) {
+      for await (const lock of coordinator.locks.list(one, { limit: PAGE })) {
+        found.push(lock);
+        if (found.length === limit) return found;
+      }
+    } else {
+      const lock = await coordinator.locks.get(resource, one).catch(noLock);
+      if (lock !== null) found.push(lock);
     }
   }
   return found;
+}
+
+function noLock(error: unknown): null {
+  if (error instanceof NotFoundError) return null;
+  throw error;
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Report } from "../../scripts/inspect/report.ts";
+import { COORDINATOR_MIGRATIONS } from "../../src/storage/coordinator/schema.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
 type Ended = { code: number | null; stdout: string; stderr: string };
@@ -67,8 +68,8 @@ describe("npm run inspect", () => {
     expect(cluster?.coordinator).toMatchObject({
       name: "eu",
       state: {
-        schema_version: 1,
-        known_schema_version: 1,
+        schema_version: COORDINATOR_MIGRATIONS.length,
+        known_schema_version: COORDINATOR_MIGRATIONS.length,
         groups: ["g1"],
         agents: { active: 1, inactive: 1 },
         tasks: { assigned: 1, pending: 1 },

@@ -73,7 +73,6 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, failure TEXT NOT NULL)`,
     "CREATE INDEX failures_by_time ON failures (at)",
     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
-    "CREATE TABLE config_revisions (number INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL)",
   ],
   // 1: an agent that registered before this keeps its timeout until it registers again.
   ["ALTER TABLE agents ADD COLUMN has_own_timeout INTEGER NOT NULL DEFAULT 1"],
@@ -90,4 +89,6 @@ export const COORDINATOR_MIGRATIONS: Migrations = [
     "CREATE INDEX tasks_queued ON tasks (queued_at) WHERE status = 'pending' AND queued_at IS NOT NULL",
     "ALTER TABLE reassignment_jobs ADD COLUMN tasks_stranded INTEGER NOT NULL DEFAULT 0",
   ],
+  // What changed in the configuration. Earlier changes are not known.
+  ["CREATE TABLE config_revisions (number INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL)"],
 ];

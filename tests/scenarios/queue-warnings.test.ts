@@ -108,6 +108,19 @@ describe("a task that has queued for queue_warning_seconds", () => {
     expect(queueWarnings(cluster)).toHaveLength(1);
   });
 
+  it("is not recorded for a wait in which the server was down: the time counts from its start", async () => {
+    const cluster = await busyFleet({});
+    await cluster.submit({ id: "waiting" });
+    await cluster.pass(4 * MINUTE_MS);
+    cluster.cluster.kill();
+    await cluster.pass(10 * MINUTE_MS);
+    cluster.cluster.start();
+    await cluster.pass(5 * MINUTE_MS - SECOND_MS);
+    expect(queueWarnings(cluster)).toEqual([]);
+    await cluster.pass(2 * SECOND_MS);
+    expect(queueWarnings(cluster)).toHaveLength(1);
+  });
+
   it("is not recorded while it waits for its next try after a failure", async () => {
     const cluster = new ScriptedCluster({ task_config: { queue_warning_seconds: 0.5 } });
     await cluster.register("a", { max_concurrent_tasks: 1 });

@@ -38,7 +38,7 @@ type Parts = {
   drains: Pick<Drains, "extendDeadlines" | "nextWorkMs" | "runDue" | "shortestTimeoutMs">;
   losses: Pick<AttemptLosses, "timeOut">;
   placement: Pick<Placement, "place">;
-  queueWarnings: Pick<QueueWarnings, "nextWorkMs" | "runDue">;
+  queueWarnings: Pick<QueueWarnings, "nextWorkMs" | "restarted" | "runDue">;
 };
 
 export class Maintenance {
@@ -57,7 +57,9 @@ export class Maintenance {
     const storedBootId = meta.read("boot_id");
     if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
     if (isRestart(storedBootId, host.bootId)) {
-      this.#extendDeadlines("restarted", host.reachableSinceMs() ?? nowMs, nowMs);
+      const reachableSinceMs = host.reachableSinceMs() ?? nowMs;
+      this.#parts.queueWarnings.restarted(reachableSinceMs);
+      this.#extendDeadlines("restarted", reachableSinceMs, nowMs);
     }
   }
 

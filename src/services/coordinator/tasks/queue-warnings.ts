@@ -19,6 +19,9 @@ const TYPES_LIMIT = 100;
 /** The name in `meta`. */
 const STATE = "queue_warnings";
 
+type StoredState = { recorded: [type: string, atMs: number][]; countsFromMs: number };
+const NOTHING: StoredState = { recorded: [], countsFromMs: 0 };
+
 type Needs = Pick<
   ClusterContext,
   "host" | "meta" | "outbox" | "settings" | "tasks" | "recordFailure" | "saveTask"
@@ -28,6 +31,8 @@ export class QueueWarnings {
   readonly #context: Needs;
   /** The types with a record, and when a task of the type was last found to have waited too long. */
   #recorded = new Map<string, number>();
+  /** No wait counts from earlier: the server was down until then. */
+  #countsFromMs = 0;
 
   constructor(context: Needs) {
     this.#context = context;
@@ -35,7 +40,15 @@ export class QueueWarnings {
 
   load(): void {
     const stored = this.#context.meta.read(STATE);
-    this.#recorded = new Map(stored === null ? [] : (JSON.parse(stored) as [string, number][]));
+    const { recorded, countsFromMs } = stored === null ? NOTHING : (JSON.parse(stored) as StoredState);
+    this.#recorded = new Map(recorded);
+    this.#countsFromMs = countsFromMs;
+  }
+
+  /** The server was down until `reachableSinceMs`, and no agent could take a task. */
+  restarted(reachableSinceMs: number): void {
+    this.#countsFromMs = reachableSinceMs;
+    this.#store();
   }
 
   nextWorkMs(): number | null {
@@ -43,18 +56,24 @@ export class QueueWarnings {
       this.#context.tasks.store.pending.earliestQueuedMs(),
       ...this.#recorded.values(),
     );
-    return sinceMs === null ? null : sinceMs + this.#limitMs;
+    return sinceMs === null ? null : Math.max(sinceMs, this.#countsFromMs) + this.#limitMs;
   }
 
   /** In the transaction of the alarm. */
   runDue(nowMs: number): void {
+    if (nowMs < this.#countsFromMs + this.#limitMs) return;
     const waiting = this.#context.tasks.store.pending.queuedSince(nowMs - this.#limitMs, SLICE);
     const ended = [...this.#recorded].flatMap(([type, atMs]) => (atMs + this.#limitMs <= nowMs ? type : []));
     if (waiting.length === 0 && ended.length === 0) return;
     for (const task of waiting) this.#context.saveTask(task, { ...task, queuedAtMs: null });
     for (const [type, tasks] of Map.groupBy(waiting, ({ type }) => type)) this.#waited(type, tasks, nowMs);
     for (const type of ended) this.#endIfServed(type, nowMs);
-    this.#context.meta.write(STATE, JSON.stringify([...this.#recorded]));
+    this.#store();
+  }
+
+  #store(): void {
+    const state: StoredState = { recorded: [...this.#recorded], countsFromMs: this.#countsFromMs };
+    this.#context.meta.write(STATE, JSON.stringify(state));
   }
 
   get #limitMs(): number {

@@ -288,7 +288,7 @@ beat() {
     pause=$INTERVAL
     [[ $STATUS != 000 ]] || pause=$(jittered 1)
     read -rt "$pause" _ || (($? > 128)) || break
-    # A program of the work may hold the pipe open.
+    # Main is gone, and another process still holds the pipe open.
     kill -0 "$MAIN" 2>/dev/null || break
   done
   # Running tasks have no main any more.

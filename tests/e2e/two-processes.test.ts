@@ -24,7 +24,7 @@ const isDone = ({ status }: { status: string }) => status === "completed";
 
 /** A process of the agent `a`, whose timeout is long enough for a busy machine. */
 const launch = (kind: AgentKind, { id: cluster }: CheckedCluster) =>
-  startAgent(kind, { server: api.server, cluster, id: "a", interval: 0.5, timeout: 5 }, folder);
+  startAgent(kind, { server: api.server, cluster, id: "a", interval: 1, timeout: 10 }, folder);
 
 async function start(kind: AgentKind, cluster: CheckedCluster) {
   const agent = launch(kind, cluster);
@@ -116,6 +116,7 @@ describe.each(EVERY_AGENT)("orderly restarts: $name", (kind) => {
         await agent.said(new RegExp(`works on ${id}, attempt 1`));
         agent.signal("SIGTERM");
         await agent.gone();
+        expect(agent.output()).toMatch(new RegExp(`finished ${id}, attempt 1`));
         await cluster.taskOnce(id, isDone, `${id} to be completed`);
       }
       expect((await cluster.failures()).items).toEqual([]);

@@ -50,6 +50,7 @@ export class HttpPolling {
     const current = linkedAbort(stopped);
     const { signal } = current;
     this.#current = current;
+    this.#unansweredHeartbeats = 0;
     void Promise.all([
       this.#sendHeartbeats(signal),
       this.#repeat(() => this.#pollTasks(signal), signal),

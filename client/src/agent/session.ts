@@ -39,7 +39,7 @@ export type SessionParts = {
 };
 
 /** Why an incarnation has ended: members of a 410, or of the frame `session_expired`. */
-export type SessionEnd = { reason?: string; superseded_by?: string | null };
+export type SessionEnd = { reason?: string; superseded_by?: string | null | undefined };
 
 const FIRST_PAUSE_MS = 200;
 /** Short enough that an agent is back soon after an outage. */

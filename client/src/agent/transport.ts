@@ -129,7 +129,7 @@ export class Transport {
         emitter.emit("drain", { mode: push.mode, deadline_at: push.deadline_at });
         break;
       case "session_expired":
-        void this.#renew(registered, push as SessionEnd);
+        void this.#renew(registered, push);
         break;
       default:
       // A newer coordinator may push frames that this client does not know.

@@ -6,11 +6,15 @@
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { mutation } from "./tests/mutants/mutation.ts";
 import { LongestFirst } from "./tests/support/run/longest-first.ts";
 import { Progress } from "./tests/support/run/progress.ts";
 
 /** Ends a test that hangs. Some tests compute for 15 s, and for several times as long beside busy cores. */
 const UNIT_TIMEOUT_MS = 120_000;
+
+/** Many seeds of a scenario are one test. */
+const SIMULATION_TIMEOUT_MS = 600_000;
 
 /** A real server with real time-outs takes its time, more so on a busy machine. */
 const E2E_TIMEOUT_MS = 60_000;
@@ -25,7 +29,8 @@ const SERVERS_AT_ONCE = 4;
 
 /** A folder of tests that need nothing but Node. */
 function inNode(name: string) {
-  return { test: { name, include: [`tests/${name}/**/*.test.ts`], testTimeout: UNIT_TIMEOUT_MS } };
+  const test = { name, include: [`tests/${name}/**/*.test.ts`], testTimeout: UNIT_TIMEOUT_MS };
+  return { plugins: mutation(process.env), test };
 }
 
 type WithServers = { name: string; include: string[]; maxWorkers: number; groupOrder: number };
@@ -60,11 +65,11 @@ export default defineConfig({
     },
     projects: [
       // Files share the modules of the process, which saves half of the time: what they test keeps no state in a module.
-      { test: { ...inNode("unit").test, isolate: false } },
+      { ...inNode("unit"), test: { ...inNode("unit").test, isolate: false } },
       inNode("client"),
       inNode("docs"),
       inNode("scenarios"),
-      { test: { name: "simulation", include: ["tests/simulation/**/*.test.ts"], testTimeout: 600_000 } },
+      { ...inNode("simulation"), test: { ...inNode("simulation").test, testTimeout: SIMULATION_TIMEOUT_MS } },
       {
         plugins: [
           cloudflareTest({

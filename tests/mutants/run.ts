@@ -109,10 +109,12 @@ async function failedTests(mutant: Mutant, { words, env }: Run): Promise<string[
   const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
   const { testResults } = JSON.parse(readFileSync(file, "utf8")) as Report;
   rmSync(file);
-  const failed = testResults.flatMap(({ name, status, assertionResults }) => {
-    const tests = assertionResults.filter((test) => test.status === "failed").map((test) => test.fullName);
-    return status === "failed" && tests.length === 0 ? [name] : tests;
-  });
+  const tests = testResults.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ status }) => status === "failed").map(({ fullName }) => fullName),
+  );
+  // Files that the first failure cut short are no evidence; a file that could not be loaded is.
+  const files = testResults.filter(({ status }) => status === "failed").map(({ name }) => name);
+  const failed = tests.length > 0 ? tests : files;
   if (code !== 0 && failed.length === 0) throw new Error(`the tests broke without a failed one (${code})`);
   return failed;
 }

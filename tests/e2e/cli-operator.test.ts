@@ -86,7 +86,7 @@ describe("simulate", () => {
 });
 
 describe("tasks --stuck", () => {
-  it("says of each task why it does not get on", async () => {
+  it("says of each task why it waits or makes no progress", async () => {
     const { coordinator, command } = operated("stuck");
     const { token } = await register({ coordinator }, "a1", { max_concurrent_tasks: 2 });
     for (const id of ["running", "assigned", "queued", "behind"])

@@ -24,11 +24,11 @@ const SENTENCES: Record<string, string> = {
   "failure.recorded": "{severity} failure recorded: {message}",
   "failure.failed_over":
     "failover of {agent_id} done: {tasks_reassigned} tasks reassigned, {tasks_pending} pending, {tasks_failed} failed",
-  "coordinator.paused": "the coordinator had been away ({cause}): every deadline is extended",
+  "coordinator.paused": "the coordinator was paused ({cause}): deadlines are extended",
   "config.changed": "configuration changed, version {version}: {keys}",
-  "message.dead_lettered": "a message to {} was given up: {reason}",
+  "message.dead_lettered": "message to {} dead-lettered: {reason}",
   "notification.delivered": "notification by {channel} delivered: {subject}",
-  "notification.dead": "notification by {channel} given up after {error}: {subject}",
+  "notification.dead": "notification by {channel} is dead ({error}): {subject}",
   "notification.disabled": "channel {channel} disabled: {reason}",
 };
 

@@ -1,4 +1,4 @@
-/** Tasks that do not get on, oldest first, each with the reason as it is now. */
+/** Tasks that wait or make no progress, oldest first, each with the reason as it is now. */
 import type { Task } from "../../index.ts";
 import { type Invocation, number, text } from "../command.ts";
 import { percent } from "../task-text.ts";
@@ -49,7 +49,7 @@ export async function showStuck({ coordinator, options, printer }: Invocation): 
     printer.warn(`only the oldest ${limit} of ${found.length} are shown; --limit N shows more`);
 }
 
-/** @returns null if the task gets on */
+/** @returns null if the task makes progress */
 function whyStuck(task: Task, dead: ReadonlySet<string>, sinceMs: number): string | null {
   const { status, assigned_to, assigned_at, progress_at, pending_reason } = task;
   if (status === "pending") return localTimes(pending_reason) ?? "waits for an agent";

@@ -12,7 +12,7 @@ export const taskCommands: readonly Command[] = [
       status: valued("S", "pending, assigned, running, completed, failed or cancelled"),
       type: valued("T", "Only tasks of this type"),
       agent: valued("A", "Only tasks held by this agent"),
-      stuck: flag("Tasks that wait, or that do not get on"),
+      stuck: flag("Tasks that wait or make no progress, oldest first"),
       for: valued("TIME", "With --stuck: without a start or progress for so long (default 5m)"),
       ...LIMIT,
     },

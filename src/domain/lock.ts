@@ -14,6 +14,8 @@ import { MAX_EXTENSIONS } from "./liveness.ts";
 
 /** A grant that its holder released. */
 export type ReleasedGrant = {
+  /** The agent that released it. */
+  readonly holder: string;
   readonly fencingToken: number;
   readonly ttlMs: number;
   readonly acquiredAtMs: number;
@@ -39,6 +41,11 @@ export type LockRecord = {
   readonly grantableAtMs: number | null;
 };
 
+export type HeldLock = LockRecord & { readonly holder: string };
+
+export const isHeld = (lock: LockRecord | undefined): lock is HeldLock =>
+  lock !== undefined && lock.holder !== null;
+
 export type Grant = {
   resource: string;
   holder: string;
@@ -47,7 +54,7 @@ export type Grant = {
   ttlMs: number;
 };
 
-export function granted(grant: Grant, previous: LockRecord | undefined, nowMs: number): LockRecord {
+export function granted(grant: Grant, previous: LockRecord | undefined, nowMs: number): HeldLock {
   return {
     ...grant,
     acquiredAtMs: nowMs,
@@ -62,9 +69,9 @@ export function renewed(lock: LockRecord, ttlMs: number, nowMs: number): LockRec
   return { ...lock, ttlMs, expiresAtMs: nowMs + ttlMs, extensions: 0 };
 }
 
-export function released(lock: LockRecord): LockRecord {
-  const { fencingToken, ttlMs, acquiredAtMs } = lock;
-  const releases = [...lock.releases, { fencingToken, ttlMs, acquiredAtMs }].slice(-RELEASES_KEPT);
+export function released(lock: HeldLock): LockRecord {
+  const { holder, fencingToken, ttlMs, acquiredAtMs } = lock;
+  const releases = [...lock.releases, { holder, fencingToken, ttlMs, acquiredAtMs }].slice(-RELEASES_KEPT);
   return { ...lock, holder: null, incarnation: null, expiresAtMs: null, releases };
 }
 

@@ -5,6 +5,7 @@ import {
   extendedLock,
   type Grant,
   granted,
+  type LockRecord,
   released,
   releaseOf,
   renewed,
@@ -23,7 +24,7 @@ describe("a lock", () => {
     const free = released(granted(GRANT, undefined, 5));
     expect(free).toMatchObject({ holder: null, expiresAtMs: null });
     const next = granted({ ...GRANT, holder: "b", fencingToken: 8 }, free, 0);
-    expect(releaseOf(next, 7)).toEqual({ fencingToken: 7, ttlMs: 1000, acquiredAtMs: 5 });
+    expect(releaseOf(next, 7)).toEqual({ holder: "a", fencingToken: 7, ttlMs: 1000, acquiredAtMs: 5 });
     expect(releaseOf(next, 8)).toBeUndefined();
 
     let lock = free;
@@ -50,7 +51,7 @@ describe("a lock", () => {
   });
 
   it("gets its TTL again after an outage, at most twice between two renewals", () => {
-    let lock = granted(GRANT, undefined, 0);
+    let lock: LockRecord = granted(GRANT, undefined, 0);
     const ends = [500, 1000, 1500].map((nowMs) => {
       lock = extendedLock(lock, nowMs);
       return lock.expiresAtMs;

@@ -7,6 +7,7 @@ import {
   extendedLock,
   type Grant,
   granted,
+  type HeldLock,
   type HowEnded,
   type LockRecord,
   released,
@@ -69,7 +70,7 @@ export class LockCache {
   }
 
   /** Grants a free lock under a new fencing token. */
-  grant(draft: Omit<Grant, "fencingToken">, nowMs: number): LockRecord {
+  grant(draft: Omit<Grant, "fencingToken">, nowMs: number): HeldLock {
     const grant = { ...draft, fencingToken: this.#tokens.take() };
     return this.#save(granted(grant, this.#byResource.get(draft.resource), nowMs));
   }
@@ -78,7 +79,7 @@ export class LockCache {
     return this.#save(renewed(lock, ttlMs, nowMs));
   }
 
-  release(lock: LockRecord): LockRecord {
+  release(lock: HeldLock): LockRecord {
     return this.#save(released(lock));
   }
 
@@ -143,7 +144,7 @@ export class LockCache {
     }
   }
 
-  #save(lock: LockRecord): LockRecord {
+  #save<Saved extends LockRecord>(lock: Saved): Saved {
     this.#store.save(lock);
     this.#remove(lock.resource);
     this.#add(lock);

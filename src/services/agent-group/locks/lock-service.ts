@@ -7,7 +7,7 @@ import type { Page } from "../../../contract/common.ts";
 import type { Lock, LockAcquisition } from "../../../contract/lock.ts";
 import type { SimulatedFailover } from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
-import { type LockRecord, releaseOf } from "../../../domain/lock.ts";
+import { type HeldLock, isHeld, type LockRecord, releaseOf } from "../../../domain/lock.ts";
 import { agentOf, type Principal } from "../../../domain/principal.ts";
 import type { GroupContext } from "../group-context.ts";
 import { type SessionLifecycle, sessionExpired } from "../liveness/session-lifecycle.ts";
@@ -123,9 +123,11 @@ export class LockService {
     const known = this.#context.locks.find(resource);
     const release = known && releaseOf(known, fencingToken);
     if (known !== undefined && release !== undefined) {
+      const caller = agentOf(principal);
+      if (caller !== null && caller.agentId !== release.holder) return notYours();
       // A repeated release is answered like the first one, also when others have held the lock since.
       const free = { holder: null, incarnation: null, expiresAtMs: null };
-      return ok(this.#view({ ...known, ...free, ...release }));
+      return ok(this.#view({ ...known, ...release, ...free }));
     }
     const current = this.#currentGrant(grant, principal);
     if (!current.ok) return current;
@@ -247,14 +249,14 @@ export class LockService {
   }
 
   /** The lock, if this is its current grant and the caller may change it. */
-  #currentGrant({ resource, fencingToken }: LockGrant, principal: Principal): Outcome<LockRecord> {
+  #currentGrant({ resource, fencingToken }: LockGrant, principal: Principal): Outcome<HeldLock> {
     const lock = this.#context.locks.find(resource);
-    if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken) {
+    if (!isHeld(lock) || lock.fencingToken !== fencingToken) {
       return staleToken(lock);
     }
     const caller = agentOf(principal);
     if (caller === null) return ok(lock);
-    if (lock.holder !== caller.agentId) return refuse("forbidden", "an agent may only change its own locks");
+    if (lock.holder !== caller.agentId) return notYours();
     if (lock.incarnation === caller.incarnation) return ok(lock);
     return sessionExpired(this.#context.sessions, caller.agentId, caller.incarnation);
   }
@@ -275,6 +277,13 @@ function ttlTooLong(maxTtlMs: number): Outcome<never> {
 
 function notHeld(): Outcome<never> {
   return refuse("not_found", "no agent holds this lock in this group; acquire it first");
+}
+
+function notYours(): Outcome<never> {
+  return refuse(
+    "forbidden",
+    "an agent may only change its own locks; acquire the lock to get a token of its own",
+  );
 }
 
 function staleToken(lock: LockRecord | undefined): Outcome<never> {

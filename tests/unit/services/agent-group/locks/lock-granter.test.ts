@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { isHeld } from "../../../../../src/domain/lock.ts";
 import { GroupParts } from "../../../../support/group-parts.ts";
 
 const TTL_MS = 10_000;
@@ -26,7 +27,7 @@ class LockedGroup extends GroupParts {
   release(): void {
     this.unit.commit((nowMs) => {
       const lock = this.context.locks.find("disk");
-      if (lock !== undefined) this.context.locks.release(lock);
+      if (isHeld(lock)) this.context.locks.release(lock);
       this.granter.grantNext("disk", nowMs);
     });
   }

@@ -55,9 +55,13 @@ export function typicalMs(performances: Iterable<TypePerformance | undefined>): 
   return samples === 0 ? null : totalMs / samples;
 }
 
+/** A type may be named like a member of every object, such as `constructor`. */
+export function performanceOf(known: PerformanceByType, type: string): TypePerformance | undefined {
+  return Object.hasOwn(known, type) ? known[type] : undefined;
+}
+
 function own(known: PerformanceByType, type: string, nowMs: number): TypePerformance {
-  const performance = Object.hasOwn(known, type) ? known[type] : undefined;
-  return performance ?? { reliability: newHistory(nowMs), meanMs: 0, samples: 0 };
+  return performanceOf(known, type) ?? { reliability: newHistory(nowMs), meanMs: 0, samples: 0 };
 }
 
 function remembered(known: PerformanceByType, type: string, performance: TypePerformance): PerformanceByType {

@@ -3,6 +3,7 @@
  * on one candidate and on how long tasks typically take in the cluster. The other candidates never change a score.
  */
 import { reliabilityOf } from "../domain/reliability.ts";
+import { performanceOf } from "../domain/task-type-performance.ts";
 import type { Candidate, DecisionContext, PlaceableTask } from "./strategy.ts";
 
 /** The prior for an agent that declares a type and never did one: an estimate, and how many samples it counts as. */
@@ -32,7 +33,7 @@ export function capabilityFactor(
   candidate: Candidate,
   { nowMs }: DecisionContext,
 ): number {
-  const performance = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
+  const performance = performanceOf(candidate.performance, type);
   return performance === undefined
     ? UNTRIED.estimate
     : reliabilityOf(performance.reliability, nowMs, UNTRIED);
@@ -59,7 +60,7 @@ export function performanceFactor(
   candidate: Candidate,
   { typicalMs }: DecisionContext,
 ): number {
-  const performance = Object.hasOwn(candidate.performance, type) ? candidate.performance[type] : undefined;
+  const performance = performanceOf(candidate.performance, type);
   if (performance === undefined || performance.samples === 0 || typicalMs === null || typicalMs === 0)
     return 0.5;
   const { meanMs, samples } = performance;

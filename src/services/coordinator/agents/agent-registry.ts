@@ -8,6 +8,7 @@ import { earliest } from "../../../domain/deadlines.ts";
 import type { ReliabilityHistory } from "../../../domain/reliability.ts";
 import {
   type PerformanceByType,
+  performanceOf,
   type TypePerformance,
   typicalMs,
 } from "../../../domain/task-type-performance.ts";
@@ -139,7 +140,7 @@ export class AgentRegistry {
   /** How long tasks of this type take on average in this cluster; null if none was completed yet. */
   typicalMs(type: string): number | null {
     const performances: (TypePerformance | undefined)[] = [];
-    for (const { agent } of this.#entries.values()) performances.push(agent.performance[type]);
+    for (const { agent } of this.#entries.values()) performances.push(performanceOf(agent.performance, type));
     return typicalMs(performances);
   }
 

@@ -1,6 +1,7 @@
 /** The agents of a cluster in memory, as a placement sees them. */
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { withCompletion } from "../../../../../src/domain/task-type-performance.ts";
 import { AgentRegistry } from "../../../../../src/services/coordinator/agents/agent-registry.ts";
 import { COORDINATOR_MIGRATIONS } from "../../../../../src/storage/coordinator/schema.ts";
 import { migrate } from "../../../../../src/storage/migrations.ts";
@@ -42,4 +43,20 @@ describe("a candidate", () => {
     registry.save(agentRecord({ incarnation: 2 }));
     expect(registry.candidate("a")?.silentUntilMs).toBeNull();
   });
+});
+
+describe("the typical time of a task type", () => {
+  it.each(["constructor", "toString", "__proto__", "hasOwnProperty"])(
+    "is not known before a task of %s is completed",
+    (type) => {
+      const registry = newRegistry();
+      registry.save(agentRecord());
+      expect(registry.typicalMs(type)).toBeNull();
+
+      const performance = withCompletion({}, { type, tookMs: 700 }, 0);
+      registry.save(agentRecord({ performance }));
+      registry.load(new Map());
+      expect(registry.typicalMs(type)).toBe(700);
+    },
+  );
 });

@@ -1,7 +1,8 @@
 /**
- * Parses the JSON of a body or a frame. Text that JavaScript cannot keep exactly, such as a number of 20 digits, is
- * refused and not changed.
+ * Parses the JSON of a body or a frame. Text that JavaScript cannot keep exactly, such as a number of 20 digits or a key
+ * that is given twice, is refused and not changed.
  */
+import { shownKey } from "./nearest-key.ts";
 
 /** Deeper JSON has no use, and code that walks it needs stack for each level. */
 const DEPTH_LIMIT = 64;
@@ -13,13 +14,16 @@ const SUSPICIOUS = /__proto__|\\u|e\+?\d{2}|\d{16}/i;
 export type JsonReading = { ok: true; value: unknown } | { ok: false; flaw: string };
 
 export function readJson(text: string): JsonReading {
-  if (depthOf(text) > DEPTH_LIMIT)
-    return { ok: false, flaw: `is nested more than ${DEPTH_LIMIT} levels deep` };
+  const { isTooDeep, repeatedKey } = scan(text);
+  if (isTooDeep) return { ok: false, flaw: `is nested more than ${DEPTH_LIMIT} levels deep` };
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return { ok: false, flaw: "is not valid JSON" };
+  }
+  if (repeatedKey !== null) {
+    return { ok: false, flaw: `gives the key "${shownKey(repeatedKey)}" twice; give each key once` };
   }
   const loss = SUSPICIOUS.test(text) ? lossIn(value) : null;
   return loss === null ? { ok: true, value } : { ok: false, flaw: loss };
@@ -39,19 +43,87 @@ function lossIn(value: unknown): string | null {
   return null;
 }
 
-/** The depth of nested brackets outside of strings. */
-function depthOf(json: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let isInString = false;
-  for (let index = 0; index < json.length; index++) {
-    const unit = json[index];
-    if (isInString) {
-      if (unit === "\\") index += 1;
-      else if (unit === '"') isInString = false;
-    } else if (unit === '"') isInString = true;
-    else if (unit === "[" || unit === "{") deepest = Math.max(deepest, ++depth);
-    else if (unit === "]" || unit === "}") depth -= 1;
+/** Up to this many keys, searching a list is faster than making a set. */
+const FEW_KEYS = 8;
+
+/** The keys of one object so far. */
+class Keys {
+  readonly #few: string[] = [];
+  #many: Set<string> | null = null;
+
+  /** @returns whether it was there already */
+  add(key: string): boolean {
+    if (this.#many === null) {
+      if (this.#few.includes(key)) return true;
+      this.#few.push(key);
+      if (this.#few.length > FEW_KEYS) this.#many = new Set(this.#few);
+      return false;
+    }
+    if (this.#many.has(key)) return true;
+    this.#many.add(key);
+    return false;
   }
-  return deepest;
+}
+
+/** One pass over the text, without recursion. Of text that is no JSON, it finds anything. */
+function scan(json: string): { isTooDeep: boolean; repeatedKey: string | null } {
+  /** For each open bracket: the keys of an object, or null for a list. */
+  const open: (Keys | null)[] = [];
+  let isKeyNext = false;
+  let repeatedKey: string | null = null;
+  for (let index = 0; index < json.length; index++) {
+    switch (json[index]) {
+      case '"': {
+        const end = endOfString(json, index);
+        if (isKeyNext && repeatedKey === null) {
+          const key = keyOf(json.slice(index, end + 1));
+          if (key !== null && open.at(-1)?.add(key)) repeatedKey = key;
+        }
+        isKeyNext = false;
+        index = end;
+        break;
+      }
+      case "{":
+        isKeyNext = true;
+        if (open.push(new Keys()) > DEPTH_LIMIT) return { isTooDeep: true, repeatedKey };
+        break;
+      case "[":
+        isKeyNext = false;
+        if (open.push(null) > DEPTH_LIMIT) return { isTooDeep: true, repeatedKey };
+        break;
+      case "}":
+      case "]":
+        isKeyNext = false;
+        open.pop();
+        break;
+      case ",":
+        isKeyNext = open.at(-1) != null;
+        break;
+      default:
+    }
+  }
+  return { isTooDeep: false, repeatedKey };
+}
+
+/** The index of the quote that ends the string, or the end of the text. */
+function endOfString(json: string, start: number): number {
+  let end = json.indexOf('"', start + 1);
+  while (end > 0 && isEscaped(json, end)) end = json.indexOf('"', end + 1);
+  return end < 0 ? json.length : end;
+}
+
+function isEscaped(json: string, index: number): boolean {
+  let backslashes = 0;
+  while (json[index - 1 - backslashes] === "\\") backslashes += 1;
+  return backslashes % 2 === 1;
+}
+
+/** @param quoted with its quotes and escapes; null if it is not valid */
+function keyOf(quoted: string): string | null {
+  if (!quoted.includes("\\")) return quoted.slice(1, -1);
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return null;
+  }
 }

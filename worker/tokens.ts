@@ -3,7 +3,14 @@
  * administrator's token.
  */
 import { sign, verify } from "hono/jwt";
-import { ADMIN, type AgentPrincipal, type Principal } from "../src/domain/principal.ts";
+import { type Outcome, ok, refuse } from "../src/contract/problem.ts";
+import {
+  ADMIN,
+  type AgentPrincipal,
+  MIN_ADMIN_TOKEN_CHARACTERS,
+  type Principal,
+} from "../src/domain/principal.ts";
+import type { Env } from "../src/objects/env.ts";
 
 const ALGORITHM = "HS256";
 
@@ -15,16 +22,35 @@ const TOKEN_LIMIT = 2048;
 
 const verified = new Map<string, Principal>();
 
+export type Secrets = { adminToken: string; signingKey: string };
+
+/** The secrets of the deployment, or why it answers no route that needs them. */
+export function secretsIn({
+  ADMIN_TOKEN,
+  SIGNING_KEY,
+}: Pick<Env, "ADMIN_TOKEN" | "SIGNING_KEY">): Outcome<Secrets> {
+  if (!ADMIN_TOKEN || !SIGNING_KEY) {
+    return refuse(
+      "not_configured",
+      "the secrets ADMIN_TOKEN and SIGNING_KEY are not both set; set them and restart or deploy again",
+    );
+  }
+  if (ADMIN_TOKEN.length < MIN_ADMIN_TOKEN_CHARACTERS) {
+    return refuse(
+      "not_configured",
+      `the secret ADMIN_TOKEN has fewer than ${MIN_ADMIN_TOKEN_CHARACTERS} characters; set a longer, random one and restart or deploy again`,
+    );
+  }
+  return ok({ adminToken: ADMIN_TOKEN, signingKey: SIGNING_KEY });
+}
+
 export function mintAgentToken(principal: Omit<AgentPrincipal, "role">, signingKey: string): Promise<string> {
   const { cluster, group, agentId, incarnation } = principal;
   return sign({ role: "agent", cluster, group, sub: agentId, incarnation }, signingKey, ALGORITHM);
 }
 
 /** @returns null for a token that this deployment did not issue */
-export async function principalOf(
-  token: string,
-  secrets: { adminToken: string; signingKey: string },
-): Promise<Principal | null> {
+export async function principalOf(token: string, secrets: Secrets): Promise<Principal | null> {
   if (token.length > TOKEN_LIMIT) return null;
   if (await isSame(token, secrets.adminToken)) return ADMIN;
   const key = `${secrets.signingKey} ${token}`;

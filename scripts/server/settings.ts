@@ -1,6 +1,7 @@
 /** The settings of the server from environment variables, with defaults and checks. No error repeats a secret. */
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
+import { MIN_ADMIN_TOKEN_CHARACTERS } from "../../src/domain/principal.ts";
 import { done, type Outcome, refuse } from "./outcome.ts";
 
 export type Settings = {
@@ -50,8 +51,6 @@ const DEFAULT_DATA_DIR = ".data";
 const MAX_PORT = 65_535;
 /** Short enough for a header and for pasting. */
 const MAX_SECRET_CHARACTERS = 512;
-/** 16 random characters of this alphabet have 96 bits, too many to guess over HTTP. */
-const SAFE_ADMIN_TOKEN_CHARACTERS = 16;
 /** RFC 7518 asks for a key as long as the hash of HS256: 32 bytes. */
 const SAFE_SIGNING_KEY_CHARACTERS = 32;
 
@@ -160,6 +159,10 @@ function readAdminToken(value: string | undefined, problems: string[]): string |
     problems.push(
       "ADMIN_TOKEN may contain only A-Z a-z 0-9 . _ -; choose another, or unset ADMIN_TOKEN to generate one",
     );
+  } else if (value.length < MIN_ADMIN_TOKEN_CHARACTERS) {
+    problems.push(
+      `ADMIN_TOKEN has ${value.length} characters, at least ${MIN_ADMIN_TOKEN_CHARACTERS} are needed; choose a random one, or unset ADMIN_TOKEN to generate one`,
+    );
   }
   return withinLength("ADMIN_TOKEN", value, problems);
 }
@@ -184,15 +187,9 @@ function withinLength(name: string, value: string, problems: string[]): string {
 }
 
 /** Warnings for secrets that are safe on a private machine only. */
-export function weakSecretWarnings({ adminToken, signingKey }: Settings): string[] {
-  const warn = (name: string, value: string | null, safeCharacters: number) =>
-    value === null || value.length >= safeCharacters
-      ? []
-      : [
-          `${name} has ${value.length} characters and is easy to guess; use ${safeCharacters} or more random characters`,
-        ];
+export function weakSecretWarnings({ signingKey }: Settings): string[] {
+  if (signingKey === null || signingKey.length >= SAFE_SIGNING_KEY_CHARACTERS) return [];
   return [
-    ...warn("ADMIN_TOKEN", adminToken, SAFE_ADMIN_TOKEN_CHARACTERS),
-    ...warn("SIGNING_KEY", signingKey, SAFE_SIGNING_KEY_CHARACTERS),
+    `SIGNING_KEY has ${signingKey.length} characters and is easy to guess; use ${SAFE_SIGNING_KEY_CHARACTERS} or more random characters`,
   ];
 }

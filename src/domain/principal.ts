@@ -35,3 +35,6 @@ export function ownerOf(principal: Principal): string {
   const caller = agentOf(principal);
   return caller === null ? "admin" : `agent/${caller.agentId}`;
 }
+
+/** 16 random characters of a token's alphabet have 96 bits, too many to guess over HTTP. */
+export const MIN_ADMIN_TOKEN_CHARACTERS = 16;

@@ -164,6 +164,7 @@ describe("the command line and the environment", () => {
   it.each([
     [{ PORT: "abc" }, /^PORT must be/],
     [{ ALLOW_LOCAL_TARGETS: "maybe" }, /^ALLOW_LOCAL_TARGETS must be/],
+    [{ ADMIN_TOKEN: "fifteen-symbols" }, /^ADMIN_TOKEN has 15 characters, at least 16/],
     [{ ADMIN_TOKEN: "not a token at all" }, /^ADMIN_TOKEN may contain only/],
     [{ HOST: "192.0.2.1" }, /^HOST: 192\.0\.2\.1 is not an address of this machine/],
     [

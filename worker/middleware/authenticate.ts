@@ -7,7 +7,7 @@ import { BEARER_SUBPROTOCOL, SUBPROTOCOL } from "../../src/contract/socket.ts";
 import { configFile } from "../../src/objects/bundled-config.ts";
 import type { Context, Vars } from "../context.ts";
 import { Refused } from "../errors.ts";
-import { principalOf } from "../tokens.ts";
+import { principalOf, secretsIn } from "../tokens.ts";
 
 /** Browsers cannot set headers when they open a socket, so this path also takes its token from the subprotocols. */
 const SOCKET_PATH = /^\/v1\/clusters\/[^/]+\/groups\/[^/]+\/agents\/[^/]+\/connect$/;
@@ -18,14 +18,8 @@ const SEND_EITHER = `${SEND}, or the subprotocols ${SUBPROTOCOL}, ${BEARER_SUBPR
 const TOKEN = /^[A-Za-z0-9._-]+$/;
 
 export const authenticate: MiddlewareHandler<Vars> = async (c, next) => {
-  const { ADMIN_TOKEN, SIGNING_KEY } = c.env;
-  if (!ADMIN_TOKEN || !SIGNING_KEY) {
-    throw new Refused({
-      code: "not_configured",
-      detail:
-        "the secrets ADMIN_TOKEN and SIGNING_KEY are not both set; set them and restart or deploy again",
-    });
-  }
+  const secrets = secretsIn(c.env);
+  if (!secrets.ok) throw new Refused(secrets.problem);
   if (!configFile.ok) {
     throw new Refused({
       code: "not_configured",
@@ -41,7 +35,7 @@ export const authenticate: MiddlewareHandler<Vars> = async (c, next) => {
       detail: `the request has no token; ${isSocket ? SEND_EITHER : SEND}`,
     });
   }
-  const principal = await principalOf(token, { adminToken: ADMIN_TOKEN, signingKey: SIGNING_KEY });
+  const principal = await principalOf(token, secrets.value);
   if (principal === null) {
     throw new Refused({
       code: "unauthorized",

@@ -33,6 +33,12 @@ export const SESSION_END_REASONS = [
 export const SessionEndReason = z.enum(SESSION_END_REASONS);
 export type SessionEndReason = z.infer<typeof SessionEndReason>;
 
+function hasNoSignIn(address: string): boolean {
+  if (!URL.canParse(address)) return true;
+  const { username, password } = new URL(address);
+  return username === "" && password === "";
+}
+
 export const Registration = z
   .strictObject({
     type: Name.meta({ description: "The kind of agent, for people and filters." }),
@@ -40,6 +46,7 @@ export const Registration = z
     endpoint: z
       .url({ protocol: /^https?$/ })
       .max(2048)
+      .refine(hasNoSignIn, { message: "must not contain a user name or password: every reader sees it" })
       .optional(),
     max_concurrent_tasks: z.int().min(1).max(10_000).default(10),
     heartbeat_interval_seconds: HeartbeatSeconds.optional(),

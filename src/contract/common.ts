@@ -12,11 +12,35 @@ export const Id = z
   )
   .meta({ description: "1 to 128 characters of `A-Z a-z 0-9 . _ : -`; the first is a letter or digit." });
 
-/** No control characters, no lone surrogates, and no characters that change the direction of the text around them. */
-const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u;
+/** What printable text must not contain: two names that look alike must be equal, and be shown as they are. */
+const UNPRINTABLE = {
+  "control characters": "\\p{Cc}",
+  "line separators": "\\p{Zl}\\p{Zp}",
+  "halves of a surrogate pair": "\\p{Cs}",
+  "characters that change the direction of text": "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069",
+  "zero-width characters": "\\u00ad\\u180e\\u200b-\\u200d\\u2060-\\u2064\\ufeff\\u{e0000}-\\u{e007f}",
+} as const;
+const UNPRINTABLE_CLASSES = Object.entries(UNPRINTABLE).map(([name, characters]) => ({
+  name,
+  pattern: new RegExp(`[${characters}]`, "u"),
+}));
+const PRINTABLE = new RegExp(`^[^${Object.values(UNPRINTABLE).join("")}]*$`, "u");
+
+/** One line of text. The error names the class of the characters that it must not have. */
+const printable = (minCharacters: number, maxCharacters: number) =>
+  z
+    .string()
+    .min(minCharacters)
+    .max(maxCharacters)
+    .regex(PRINTABLE, {
+      error: ({ input }) => {
+        const found = UNPRINTABLE_CLASSES.filter(({ pattern }) => pattern.test(String(input)));
+        return `must not contain ${found.map(({ name }) => name).join(" or ")}`;
+      },
+    });
 
 /** One line of printable text, longer than a `Name`. */
-export const LongName = z.string().min(1).max(256).regex(PRINTABLE, "must have printable characters only");
+export const LongName = printable(1, 256);
 
 /** The name of a lock. */
 export const ResourceId = LongName.meta({
@@ -27,7 +51,7 @@ export const ResourceId = LongName.meta({
 export const Instant = z.iso.datetime({ precision: 3 });
 
 /** A capability, a task type, a key of a label: one line of printable text. */
-export const Name = z.string().min(1).max(128).regex(PRINTABLE, "must have printable characters only");
+export const Name = printable(1, 128);
 
 /** Free text from callers. It is stored unchanged and escaped where people read it. */
 export const Text = z.string().max(4096);
@@ -39,15 +63,25 @@ export const JsonValue = z
   .custom<z.core.util.JSONType>((value) => value !== undefined)
   .meta({ description: "Any JSON value." });
 
-export const Labels = z
-  .record(Name, z.string().max(256))
-  .refine((labels) => Object.keys(labels).length <= 64, {
-    message: "must have at most 64 labels",
-  });
+export const Labels = z.record(Name, printable(0, 256)).refine((labels) => Object.keys(labels).length <= 64, {
+  message: "must have at most 64 labels",
+});
+
+const DECIMAL = /^\d{1,15}(\.\d{1,15})?$/;
+
+/** A number that arrives as text, in a query, a path or a header: `16` or `0.5`, and not `0x10`, `1e3` or nothing. */
+export function decimal<Schema extends z.ZodType>(schema: Schema) {
+  return z.preprocess((value, context) => {
+    if (value === undefined) return undefined;
+    if (typeof value === "string" && DECIMAL.test(value)) return Number(value);
+    context.addIssue("must be a decimal number of digits, such as 16, and be given once");
+    return z.NEVER;
+  }, schema);
+}
 
 /** Query parameters of every list. A list that is not ordered by number replaces `cursor`. */
 export const PageQuery = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(500).default(50),
+  limit: decimal(z.int().min(1).max(500).default(50)),
   cursor: z
     .string()
     .regex(/^[1-9]\d{0,14}$/, "must be the `next_cursor` of an earlier page")

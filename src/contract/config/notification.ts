@@ -38,10 +38,18 @@ const MailAddress = z
     "must be a mail address such as ops@company.org",
   );
 
+/** Headers of the connection (RFC 9110, section 7.6.1), and those that follow from the address and the body. */
+const RESERVED_HEADER =
+  /^(?:connection|content-length|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
+
 /** What a header of a webhook may be called (RFC 9110 `token`). */
 const HeaderName = z
   .string()
-  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be the name of an HTTP header");
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "must be the name of an HTTP header")
+  .refine((name) => !RESERVED_HEADER.test(name), {
+    message:
+      "this header belongs to the connection and is set by the server (connection, content-length, host, keep-alive, proxy-*, te, trailer, transfer-encoding, upgrade); leave it out",
+  });
 
 /** What `fetch` can send as a header: bytes, no line breaks. */
 const HeaderValue = z

@@ -52,7 +52,7 @@ export function createApp(): App {
   });
   app.use(allowPages);
   app.use("/v1/*", authenticate);
-  app.use("/v1/*", readJsonBody);
+  app.use("/v1/*", readJsonBody());
   for (const addTo of ROUTES) addTo(app);
   answerProblems(app);
   return app;

@@ -15,4 +15,8 @@ export default {
     recordRequest();
     return app.fetch(request, env, ctx);
   },
+  // Without this handler, workerd logs each `CONNECT` request as an exception.
+  async connect(socket) {
+    await socket.close();
+  },
 } satisfies ExportedHandler<Env>;

@@ -72,6 +72,8 @@ export class ForbiddenError extends FailoverError {}
 export class NotFoundError extends FailoverError {}
 /** 405: the coordinator is older than this client. */
 export class MethodNotAllowedError extends FailoverError {}
+/** 408: the body of the request did not arrive within 30 s. */
+export class RequestTimeoutError extends FailoverError {}
 /** 409: the agent is live in another group: `evidence.group`. */
 export class AgentInOtherGroupError extends FailoverError {}
 /** 409: an agent with this id is live in another process: `evidence.deadline_at`. */
@@ -111,6 +113,7 @@ const CLASSES: Record<ErrorCode, typeof FailoverError> = {
   forbidden: ForbiddenError,
   not_found: NotFoundError,
   method_not_allowed: MethodNotAllowedError,
+  request_timeout: RequestTimeoutError,
   agent_in_other_group: AgentInOtherGroupError,
   agent_live: AgentLiveError,
   task_exists: TaskExistsError,

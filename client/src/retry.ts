@@ -10,7 +10,7 @@ const LONGEST_PAUSE_MS = 5000;
 export const isTransient = (error: unknown): boolean =>
   error instanceof ConnectionError ||
   (error instanceof FailoverError &&
-    (error.status >= 500 || error.status === 429) &&
+    (error.status >= 500 || error.status === 429 || error.status === 408) &&
     error.code !== "not_configured");
 
 /** As `isTransient`, but not the rate limit: as soon as another call succeeds, this one may succeed too. */

@@ -11,6 +11,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: "The token does not permit this" },
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "The path does not have this method" },
+  request_timeout: { status: 408, title: "The body did not arrive in time" },
   agent_in_other_group: { status: 409, title: "The agent is live in another group" },
   agent_live: { status: 409, title: "The agent is live" },
   task_exists: { status: 409, title: "Another task has this id" },

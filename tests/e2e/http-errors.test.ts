@@ -614,6 +614,33 @@ describe("an invalid path or query", () => {
       code: "invalid_request",
     },
     {
+      what: "has a limit that is not decimal",
+      method: "GET",
+      path: "/agents?limit=0x10",
+      status: 400,
+      code: "invalid_request",
+    },
+    {
+      what: "has an empty limit",
+      method: "GET",
+      path: "/agents?limit=",
+      status: 400,
+      code: "invalid_request",
+    },
+    {
+      what: "has a wait with an exponent",
+      method: "GET",
+      path: "/tasks/held?wait_seconds=1e0",
+      status: 400,
+      code: "invalid_request",
+    },
+    {
+      what: "has an attempt that is not decimal",
+      path: "/tasks/held/late-results/0x1/accept",
+      status: 400,
+      code: "invalid_request",
+    },
+    {
       what: "has a limit beyond 500",
       method: "GET",
       path: "/failures?limit=501",
@@ -664,6 +691,12 @@ describe("an invalid path or query", () => {
       code: "invalid_request",
     },
   ])("is refused with $status $code when it $what", expectRefusal);
+
+  it("is answered with the form of a number", async () => {
+    const { errors } = (await api.cluster().get("/tasks", { limit: "0x10" })).problem(400, "invalid_request");
+
+    expect(errors).toEqual([{ path: "limit", message: expect.stringContaining("a decimal number") }]);
+  });
 
   it("is answered with the nearest known parameter of an unknown one", async () => {
     const { errors } = (await api.cluster().get("/tasks", { statuss: "pending" })).problem(

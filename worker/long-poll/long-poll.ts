@@ -1,16 +1,14 @@
 /** A long poll: the Worker holds the request of a caller and reads until there is an answer worth giving. */
 import * as z from "zod";
+import { decimal } from "../../src/contract/common.ts";
 import { type WaitableObject, waitOn } from "./object-waiter.ts";
 
 /** Longest wait of a long poll. */
 const WAIT_LIMIT_SECONDS = 30;
 
-export const WaitSeconds = z.coerce
-  .number()
-  .min(0)
-  .max(WAIT_LIMIT_SECONDS)
-  .default(0)
-  .meta({ description: "How long to wait for an answer, in seconds; 0 answers at once." });
+export const WaitSeconds = decimal(z.number().min(0).max(WAIT_LIMIT_SECONDS).default(0)).meta({
+  description: "How long to wait for an answer, in seconds; 0 answers at once.",
+});
 
 export type Wait = {
   /** Gives a new stub each time, because a stub that has failed stays broken. */

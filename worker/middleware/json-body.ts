@@ -23,18 +23,45 @@ const MERGE_PATCH_TYPE = /^application\/merge-patch\+json\s*(;|$)/i;
  */
 const DRAIN_LIMIT_BYTES = 4 * BATCH_LIMIT_BYTES;
 
-export const readJsonBody: MiddlewareHandler<Vars> = async (c, next) => {
-  const limitBytes = BATCH_PATH.test(c.req.path) ? BATCH_LIMIT_BYTES : BODY_LIMIT_BYTES;
-  const bytes = await readBytes(c.req.raw, limitBytes);
-  if (bytes === null) {
-    throw new Refused({
-      code: "payload_too_large",
-      detail: `the body is larger than ${limitBytes / 1024} KB, the limit of this route; send less in one request`,
-    });
+/** From the headers to the end of the body. The platform sets no bound, and each such request keeps memory. */
+const TIME_LIMIT_MS = 30_000;
+
+/** @param timeLimitMs shorter in tests */
+export function readJsonBody(timeLimitMs = TIME_LIMIT_MS): MiddlewareHandler<Vars> {
+  return async (c, next) => {
+    const limitBytes = BATCH_PATH.test(c.req.path) ? BATCH_LIMIT_BYTES : BODY_LIMIT_BYTES;
+    const bytes = await withinTime(readBytes(c.req.raw, limitBytes), timeLimitMs);
+    if (bytes === null) {
+      throw new Refused({
+        code: "payload_too_large",
+        detail: `the body is larger than ${limitBytes / 1024} KB, the limit of this route; send less in one request`,
+      });
+    }
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") c.set("body", jsonOf(bytes, c.req.raw));
+    return next();
+  };
+}
+
+/** @throws Refused if the body does not arrive in time, or breaks off */
+async function withinTime(
+  reading: Promise<ArrayBuffer | null>,
+  limitMs: number,
+): Promise<ArrayBuffer | null> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const detail = `the body did not arrive within ${limitMs / 1000} s; send the whole body at once`;
+    reject(new Refused({ code: "request_timeout", detail }));
+  }, limitMs);
+  const whole = reading.catch(() => {
+    const detail = "the body ends early or has a wrong length or encoding; send the request again";
+    throw new Refused({ code: "invalid_request", detail });
+  });
+  try {
+    return await Promise.race([whole, late]);
+  } finally {
+    clearTimeout(timer);
   }
-  if (c.req.method !== "GET" && c.req.method !== "HEAD") c.set("body", jsonOf(bytes, c.req.raw));
-  return next();
-};
+}
 
 /** The whole body, or null if it is larger than that. */
 async function readBytes(request: Request, limitBytes: number): Promise<ArrayBuffer | null> {

@@ -7,14 +7,17 @@ import { readJsonBody } from "../../../worker/middleware/json-body.ts";
 import { answerProblems } from "../../../worker/middleware/problems.ts";
 import type { Route } from "../../../worker/route.ts";
 
-export function appWith(routes: readonly Route[], principal: Principal = ADMIN): App {
+export function appWith(
+  routes: readonly Route[],
+  { principal = ADMIN, timeLimitMs }: { principal?: Principal; timeLimitMs?: number } = {},
+): App {
   const app: App = new OpenAPIHono<Vars>();
   app.use(async (c, next) => {
     c.set("requestId", "r1");
     c.set("principal", principal);
     await next();
   });
-  app.use(readJsonBody);
+  app.use(readJsonBody(timeLimitMs));
   for (const addTo of routes) addTo(app);
   answerProblems(app);
   return app;

@@ -105,3 +105,29 @@ describe("the size of a body", () => {
     });
   });
 });
+
+describe("a body that does not arrive", () => {
+  it("is refused once its time is over", async () => {
+    const slow = appWith([(routes) => routes.all("/v1/clusters/c/tasks", (c) => c.json({}))], {
+      timeLimitMs: 10,
+    });
+    for (const method of ["POST", "DELETE"]) {
+      const body = new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array([0x7b])) });
+      const response = await slow.request("/v1/clusters/c/tasks", {
+        method,
+        body,
+        duplex: "half",
+      } as RequestInit);
+      expect(response.status).toBe(408);
+      expect(await response.json()).toMatchObject({
+        code: "request_timeout",
+        detail: "the body did not arrive within 0.01 s; send the whole body at once",
+      });
+    }
+  });
+
+  it("is refused when it breaks off", async () => {
+    const broken = new ReadableStream({ start: (controller) => controller.error(new Error("cut off")) });
+    expect(await send(broken)).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+});

@@ -27,7 +27,7 @@ const ANSWERS: Record<string, unknown> = {
 
 function routesFor(principal: Principal) {
   const { env, calls } = recordedObjects(ANSWERS);
-  const app = appWith([...agentRoutes, ...heartbeatRoutes], principal);
+  const app = appWith([...agentRoutes, ...heartbeatRoutes], { principal });
   const request = async (method: string, path: string, body: unknown) => {
     const headers = { "Content-Type": "application/json" };
     const init = { method, headers, body: JSON.stringify(body) };

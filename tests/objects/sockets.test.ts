@@ -169,7 +169,7 @@ describe("a socket whose group is evicted", () => {
     await evictDurableObject(north);
     good(await north.reportFailure("a", { failure_type: "reported" }));
     expect(await socket.closed).toEqual({ code: 4410, reason: "session_expired" });
-    expect(socket.frames.at(-1)).toEqual({ type: "session_expired" });
+    expect(socket.frames.at(-1)).toEqual({ type: "session_expired", reason: "failed" });
   });
 
   it("can close normally before the object runs again: its agent is not suspect, and other agents are not affected", async () => {

@@ -19,7 +19,6 @@ agent.on("work", async (task, { signal }) => {
   say("ended", task);
   return { by: options.id };
 });
-agent.on("brief", () => ({ by: options.id }));
 agent.listen("connected", ({ transport }) => say(`connected ${transport}`));
 agent.listen("revoked", ({ task }) => say("revoked", task));
 agent.listen("stopped", () => say("stopped"));

@@ -1,6 +1,6 @@
 /** Schemas and answers that many routes share: path parameters, bodies, pages and waits. */
 import * as z from "zod";
-import { decimal, Id, ResourceId } from "../src/contract/common.ts";
+import { Id, ResourceId, wholeNumber } from "../src/contract/common.ts";
 import { ProblemBody } from "../src/contract/problem.ts";
 
 export const CLUSTER = "/v1/clusters/{cluster}" as const;
@@ -11,7 +11,7 @@ const PARAMS = {
   group: Id,
   agent: Id,
   task: Id,
-  attempt: decimal(z.int().min(1)),
+  attempt: wholeNumber(z.int().min(1)),
   failure: Id,
   message: Id,
   notification: Id,

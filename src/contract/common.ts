@@ -67,21 +67,30 @@ export const Labels = z.record(Name, printable(0, 256)).refine((labels) => Objec
   message: "must have at most 64 labels",
 });
 
-const DECIMAL = /^\d{1,15}(\.\d{1,15})?$/;
+const WHOLE = /^\d{1,15}$/;
+/** As JavaScript and Python write numbers, small ones with an exponent: `19.999900000000002`, `1e-7`. */
+const DECIMAL = /^\d{1,15}(\.\d{1,30})?(e-\d{1,3})?$/;
 
-/** A number that arrives as text, in a query, a path or a header: `16` or `0.5`, and not `0x10`, `1e3` or nothing. */
-export function decimal<Schema extends z.ZodType>(schema: Schema) {
+/** A whole number that arrives as text, in a query, a path or a header: `16`, and not `0x10`, `1e1` or nothing. */
+export const wholeNumber = <Schema extends z.ZodType>(schema: Schema) =>
+  numberText(schema, { form: WHOLE, example: "16" });
+
+/** A number that arrives as text in the same places, with a fraction or without. */
+export const decimal = <Schema extends z.ZodType>(schema: Schema) =>
+  numberText(schema, { form: DECIMAL, example: "0.5" });
+
+function numberText<Schema extends z.ZodType>(schema: Schema, allowed: { form: RegExp; example: string }) {
   return z.preprocess((value, context) => {
     if (value === undefined) return undefined;
-    if (typeof value === "string" && DECIMAL.test(value)) return Number(value);
-    context.addIssue("must be a decimal number of digits, such as 16, and be given once");
+    if (typeof value === "string" && allowed.form.test(value)) return Number(value);
+    context.addIssue(`must be a decimal number such as ${allowed.example}, and be given once`);
     return z.NEVER;
   }, schema);
 }
 
 /** Query parameters of every list. A list that is not ordered by number replaces `cursor`. */
 export const PageQuery = z.strictObject({
-  limit: decimal(z.int().min(1).max(500).default(50)),
+  limit: wholeNumber(z.int().min(1).max(500).default(50)),
   cursor: z
     .string()
     .regex(/^[1-9]\d{0,14}$/, "must be the `next_cursor` of an earlier page")

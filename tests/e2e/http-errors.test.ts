@@ -628,9 +628,9 @@ describe("an invalid path or query", () => {
       code: "invalid_request",
     },
     {
-      what: "has a wait with an exponent",
+      what: "has a wait that is not decimal",
       method: "GET",
-      path: "/tasks/held?wait_seconds=1e0",
+      path: "/tasks/held?wait_seconds=0x1",
       status: 400,
       code: "invalid_request",
     },

@@ -1,6 +1,6 @@
 /** The stream of events; see event-stream.ts for how it is written. */
 import * as z from "zod";
-import { decimal } from "../../src/contract/common.ts";
+import { wholeNumber } from "../../src/contract/common.ts";
 import { Event } from "../../src/contract/event.ts";
 import { streamEvents } from "../event-stream.ts";
 import { coordinatorOf } from "../object-stubs.ts";
@@ -19,7 +19,7 @@ export const eventRoutes: readonly Route[] = [
       tags: ["events"],
       request: {
         params: params("cluster"),
-        headers: z.object({ "last-event-id": decimal(z.int().min(0).optional()) }),
+        headers: z.object({ "last-event-id": wholeNumber(z.int().min(0).optional()) }),
       },
       responses: {
         200: { description: "The stream.", content: { "text/event-stream": { schema: Event } } },

@@ -1,8 +1,8 @@
-/** Names and addresses that callers choose: what they may contain, and which characters an error names. */
+/** Names, addresses and numbers that callers choose: what they may contain, and what an error says about them. */
 import { describe, expect, it } from "vitest";
-import type * as z from "zod";
+import * as z from "zod";
 import { Registration } from "../../../src/contract/agent.ts";
-import { Labels, Name, ResourceId } from "../../../src/contract/common.ts";
+import { decimal, Labels, Name, ResourceId, wholeNumber } from "../../../src/contract/common.ts";
 import { Config } from "../../../src/contract/config.ts";
 import { TaskSubmission } from "../../../src/contract/task.ts";
 import { fieldErrors, schemaIssues } from "../../../src/validation/schema-issues.ts";
@@ -101,4 +101,22 @@ describe("a header of the webhook", () => {
       expect(errors(name)).toEqual([]);
     },
   );
+});
+
+describe("a number in a query", () => {
+  it.each(["16", "0", "0.5", "19.999900000000002", "1e-7", "2.5e-05"])("may be %s", (text) => {
+    expect(decimal(z.number()).parse(text)).toBe(Number(text));
+  });
+
+  it.each(["0x10", "", " 1", "1e3", "Infinity", "-1", "+1", "1_000", "١"])("is not %j", (text) => {
+    const refusal = ": must be a decimal number such as";
+    expect(errorsOf(decimal(z.number()), text)).toEqual([`${refusal} 0.5, and be given once`]);
+    expect(errorsOf(wholeNumber(z.int()), text)).toEqual([`${refusal} 16, and be given once`]);
+  });
+
+  it("is whole where only a whole number has a meaning, and may be left out", () => {
+    expect(wholeNumber(z.int().default(50)).parse(undefined)).toBe(50);
+    expect(wholeNumber(z.int()).parse("16")).toBe(16);
+    for (const text of ["0.5", "1e-7", "1.0"]) expect(errorsOf(wholeNumber(z.int()), text)).toHaveLength(1);
+  });
 });

@@ -33,6 +33,11 @@ export function timing({ opened_at, resolved_at }: Incident): string {
   return `from ${momentInWords(opened_at)} to ${momentInWords(resolved_at)}, ${duration}`;
 }
 
+/** Tasks that failed. A task that was given up has an entry of its own; an incident may have lost its entries. */
+export function failedTasks({ failed_task_entries, tasks_failed }: Incident): number {
+  return failed_task_entries > 0 ? failed_task_entries : tasks_failed;
+}
+
 /** The incident in numbers: "2 agents failed (1 recovered), 3 tasks moved". */
 export function counts(incident: Incident): string {
   const { agents_failed, failed_task_entries } = incident;

@@ -1,6 +1,7 @@
 /** The channel `log`: one structured line a message. */
 import type { Severity } from "../contract/failure.ts";
 import { type Channel, DELIVERED } from "./channel.ts";
+import { failedTasks } from "./incident-summary.ts";
 
 const LEVELS: Record<Severity, "info" | "warn" | "error"> = {
   info: "info",
@@ -34,7 +35,7 @@ export const logChannel: Channel = {
         .slice(0, AGENTS_NAMED),
       tasks_reassigned: sum((incident) => incident.tasks_reassigned),
       tasks_pending: sum((incident) => incident.tasks_pending),
-      tasks_failed: sum((incident) => incident.tasks_failed),
+      tasks_failed: sum(failedTasks),
       locks_released: sum((incident) => incident.locks_released),
     });
     return DELIVERED;

@@ -3,6 +3,7 @@
  * The dashboard shows the event that each delivery records.
  */
 import { type Channel, DELIVERED } from "./channel.ts";
+import { failedTasks } from "./incident-summary.ts";
 
 export const systemChannel: Channel = {
   name: "system",
@@ -24,7 +25,7 @@ export const systemChannel: Channel = {
         agents_recovered: incident.agents_recovered,
         tasks_reassigned: incident.tasks_reassigned,
         tasks_pending: incident.tasks_pending,
-        tasks_failed: incident.tasks_failed,
+        tasks_failed: failedTasks(incident),
         locks_released: incident.locks_released,
       })),
     };

@@ -72,6 +72,7 @@ readonly POLL_SECONDS=20 LOCK_WAIT_SECONDS=20 ANSWER_SECONDS=10 SHORT_ANSWER_SEC
 readonly FIRST_PAUSE_MS=200 LONGEST_PAUSE_MS=1000
 # Exit codes of work: the agent no longer holds the task; the task fails and is not tried again.
 readonly GIVEN_UP=75 NOT_RETRYABLE=65
+readonly NOT_OURS='this answer is not of a coordinator; check the URL, and the proxies on the way'
 readonly TAKEN='has registered this agent id; each process needs an id of its own'
 LEAVING='' GIVING_UP='' ENDED=''
 # Names this process, so that the coordinator can tell it from another process with the same id.
@@ -146,7 +147,8 @@ jittered() {
   printf '%d.%03d' $((ms / 1000)) $((ms % 1000))
 }
 
-# once TOKEN METHOD URL [BODY]: one try. Sets STATUS (000: no answer) and ANSWER.
+# once TOKEN METHOD URL [BODY]: one try. Sets STATUS (000: no answer) and ANSWER. An answer without EXPECT is not of the
+# coordinator, and counts as none.
 once() {
   local token=$1 method=$2 url=$3 body=${4-} out=$STATE/answer.$BASHPID
   local options=(--silent --output "$out" --write-out '%{http_code}' --max-time "${LIMIT:-$ANSWER_SECONDS}")
@@ -159,6 +161,9 @@ once() {
   STATUS=$(<"$out.status")
   ANSWER=$(<"$out")
   [[ ${STATUS:-000} != 000 ]] || STATUS=000
+  if [[ $STATUS == 2* && $STATUS != 204 && $ANSWER != '{'*"${EXPECT-}"* ]]; then
+    STATUS=000 ANSWER="$NOT_OURS"
+  fi
 }
 
 # drop_answers PID...: removes the files of processes that have ended.
@@ -181,6 +186,7 @@ ask() {
     esac
     is_stopping && return 1
     ((++tries < ${TRIES:-tries + 1})) || return 1
+    [[ $ANSWER != "$NOT_OURS" ]] || code=$NOT_OURS
     ((tries > 1)) || say "$2 ${3#"$CLUSTER_URL"} was not answered ($STATUS $code), trying again"
     nap "$(jittered "$tries")"
   done
@@ -226,8 +232,9 @@ register() {
     [[ -n $setting || $key != MAX_* ]] || setting=4
     [[ -z $setting ]] || body+=",\"${key,,}\":$setting"
   done
-  ask "$REGISTRATION_TOKEN" PUT "$SELF_URL" "$body}" || return 1
+  EXPECT='"token":"' ask "$REGISTRATION_TOKEN" PUT "$SELF_URL" "$body}" || return 1
   if [[ $STATUS != 2* ]]; then
+    [[ $ANSWER == '{'* ]] || ANSWER="{\"detail\":\"$NOT_OURS\"}"
     say "could not register: $STATUS $(parts <<<"$ANSWER" | value detail)"
     return 1
   fi
@@ -311,7 +318,7 @@ stop_works() {
 # Starts the tasks in the list. Main reports the start itself, because the list has a task until then.
 take_tasks() {
   local task members id attempt url="$SELF_URL/tasks?limit=500&wait_seconds=$POLL_SECONDS"
-  LIMIT=$((POLL_SECONDS + ANSWER_SECONDS)) ask_as_agent GET "$url" || return
+  EXPECT='"items":[' LIMIT=$((POLL_SECONDS + ANSWER_SECONDS)) ask_as_agent GET "$url" || return
   if [[ $STATUS != 200 ]]; then
     say "could not read the tasks: $STATUS"
     nap "$(jittered 2)"
@@ -376,7 +383,7 @@ run_task() {
 # report ID ATTEMPT WHAT [MEMBERS]: fails if the report is refused. Repeating a report does no harm.
 report() {
   local body="{\"agent_id\":\"$AGENT_ID\",\"attempt\":$2${4:+,$4}}"
-  ask_as_agent POST "$CLUSTER_URL/tasks/$1/$3" "$body" || return 1
+  EXPECT='"task":{' ask_as_agent POST "$CLUSTER_URL/tasks/$1/$3" "$body" || return 1
   [[ $STATUS == 200 ]] && return 0
   say "$3 of $1, attempt $2, was refused: $STATUS $(parts <<<"$ANSWER" | value code)"
   return 1
@@ -405,11 +412,12 @@ lock() {
   printf '%s\n' "$owner" >"$turn/waits"
   body="{\"agent_id\":\"$AGENT_ID\",\"ttl_seconds\":$2,\"wait_seconds\":$LOCK_WAIT_SECONDS}"
   while :; do
-    LIMIT=$((LOCK_WAIT_SECONDS + ANSWER_SECONDS)) ask_as_agent POST "$url/acquire" "$body" || break
+    EXPECT='"fencing_token":' LIMIT=$((LOCK_WAIT_SECONDS + ANSWER_SECONDS)) \
+      ask_as_agent POST "$url/acquire" "$body" || break
     if [[ $STATUS == 200 ]]; then
       FENCING_TOKEN=$(inner lock fencing_token <<<"$ANSWER")
       # The lock was granted at an unknown time during the wait. A renewal gives a whole TTL.
-      ask_as_agent POST "$url/renew" "{\"fencing_token\":$FENCING_TOKEN}" || break
+      EXPECT='"fencing_token":' ask_as_agent POST "$url/renew" "{\"fencing_token\":$FENCING_TOKEN}" || break
       if [[ $STATUS == 200 ]]; then
         exec 7> >(keep_lock "$url" "$2" "$owner" "$turn" 7>&-)
         LOCK_KEEPER=$!
@@ -443,7 +451,8 @@ keep_lock() {
     # SECONDS counts whole seconds. The work ends before another agent can get the lock.
     left=$((renewed + ttl - 1 - asked))
     STATUS=late
-    ((left <= 0)) || LIMIT=$((left < third ? left : third)) once "$(<"$STATE/token")" POST "$url/renew" "$proof"
+    ((left <= 0)) || EXPECT='"fencing_token":' LIMIT=$((left < third ? left : third)) \
+      once "$(<"$STATE/token")" POST "$url/renew" "$proof"
     case $STATUS in
       200) renewed=$asked pause=$third ;;
       000 | 429 | 5??) pause=$(jittered 1) ;;

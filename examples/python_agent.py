@@ -66,16 +66,25 @@ FINAL_REASONS = {
 }
 
 
+# An answer without the members that the coordinator sends: the page of a proxy, for example.
+NOT_OURS = "this answer is not of a coordinator; check the URL, and the proxies on the way"
+
+
 class Refused(Exception):
     """The coordinator refused a call; `code` is one of its stable error codes."""
 
     def __init__(self, status: int, problem: dict):
-        super().__init__(f"{status} {problem.get('code')}: {problem.get('detail')}")
         self.status: int = status
         self.code: str = problem.get("code", "")
+        what = f"{self.code}: {problem.get('detail')}" if self.code else NOT_OURS
+        super().__init__(f"{status} {what}")
         self.reason: str = problem.get("reason", "")
         # 410 or 409 `agent_live`: the process that has the id of this agent.
         self.other: Optional[str] = problem.get("superseded_by") or problem.get("instance")
+
+
+class NotOurs(Exception):
+    """Something else than the coordinator answered a call."""
 
 
 class NoAnswer(Exception):
@@ -130,7 +139,7 @@ class Http:
         self._own = threading.local()
 
     def call(self, method: str, path: str, token: str, body: Any, seconds: float) -> tuple[int, float, dict]:
-        """One try. Returns status, Retry-After and body. Raises OSError, HTTPException or ValueError if it fails."""
+        """One try. Returns status, Retry-After and body. Raises OSError, HTTPException or NotOurs if it fails."""
         connection: Optional[http.client.HTTPConnection] = getattr(self._own, "connection", None)
         if connection is not None:
             try:
@@ -162,13 +171,15 @@ class Http:
     @staticmethod
     def _parsed(status: int, text: bytes) -> dict:
         try:
-            answer = json.loads(text) if text else {}
-        except ValueError:
-            # A proxy may refuse a call with a body that is not JSON.
-            if status < 400:
-                raise
-            answer = {}
-        return answer if isinstance(answer, dict) else {}
+            answer = json.loads(text) if text or status != 204 else {}
+        except (ValueError, RecursionError):
+            answer = None
+        if isinstance(answer, dict):
+            return answer
+        if status < 300:
+            raise NotOurs(f"{status}: {NOT_OURS}")
+        # A proxy may refuse a call with a page of its own.
+        return {}
 
 
 class Work:
@@ -176,9 +187,9 @@ class Work:
 
     def __init__(self, agent: Agent, task: dict):
         self._agent = agent
-        self.id: str = task["id"]
-        self.type: str = task["type"]
-        self.attempt: int = task["attempt"]
+        self.id: str = str(task["id"])
+        self.type: str = str(task["type"])
+        self.attempt: int = int(task["attempt"])
         self.data: Any = task["data"]
         # Set when the agent no longer holds the task. A long-running handler checks it regularly.
         self.cancelled = threading.Event()
@@ -362,7 +373,7 @@ class Agent:
             try:
                 path = f"{self._self}/heartbeat"
                 self._http.call("POST", path, session.token, {}, SHORT_ANSWER_SECONDS)
-            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            except (OSError, http.client.HTTPException, NotOurs):
                 pass
         self._over.set()
         other = f", {process}," if process else ""
@@ -391,9 +402,7 @@ class Agent:
         """Starts a new incarnation. The tasks in `running_tasks` stay with this agent."""
         began = time.monotonic()
         body = {**self._registration, "running_tasks": self._claims()}
-        answer = self._ask("PUT", self._self, self._token, body, unless=self._ending)
-        interval, timeout = answer["heartbeat_interval_seconds"], answer["heartbeat_timeout_seconds"]
-        return Session(answer["token"], answer["incarnation"], interval, timeout, began)
+        return self._ask("PUT", self._self, self._token, body, unless=self._ending, read=session_in(began))
 
     def _claims(self) -> list[dict]:
         return [{"task_id": work.id, "attempt": work.attempt} for work in self._running()]
@@ -436,10 +445,12 @@ class Agent:
         until: Optional[float] = None,
         unless: Optional[threading.Event] = None,
         quiet: bool = False,
-    ) -> dict:
+        read: Callable[[dict], Any] = lambda answer: answer,
+    ) -> Any:
         """
-        Repeats a call until it is answered: every call of this agent may be repeated. Raises Refused, or NoAnswer if
-        there was no answer `until` that time (of the monotonic clock) or before the event `unless` was set.
+        Repeats a call until it is answered: every call of this agent may be repeated. Returns what `read` finds in the
+        answer; an answer without it is not of the coordinator, and counts as none. Raises Refused, or NoAnswer if there
+        was no answer `until` that time (of the monotonic clock) or before the event `unless` was set.
         """
         unless = unless or self._over
         tries = 0
@@ -449,13 +460,14 @@ class Agent:
             try:
                 status, retry_after, answer = self._http.call(method, path, token, body, seconds)
                 if status < 300:
+                    found = found_in(answer, read, status)
                     self._answered_at = time.monotonic()
-                    return answer
+                    return found
                 refusal = Refused(status, answer)
                 if (status < 500 and status != 429) or refusal.code == "not_configured":
                     raise refusal
                 reason = str(refusal)
-            except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+            except (OSError, http.client.HTTPException, NotOurs) as error:
                 reason = str(error) or type(error).__name__
             pause = max(jittered_pause(tries), min(retry_after, 30))
             if until is not None and time.monotonic() + pause >= until:
@@ -480,7 +492,7 @@ class Agent:
                 break
         return unless.is_set()
 
-    def _ask_as_agent(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
+    def _ask_as_agent(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """Calls with the token of this incarnation. If it has ended, registers and calls again."""
         while True:
             used = self._session
@@ -509,7 +521,7 @@ class Agent:
             try:
                 limit = min(ANSWER_SECONDS, session.interval_seconds)
                 # The poll prints a message if the coordinator does not answer.
-                call = {"seconds": limit, "until": until, "quiet": True}
+                call = {"seconds": limit, "until": until, "quiet": True, "read": member("deadline_at", str)}
                 self._ask_as_agent("POST", f"{self._self}/heartbeat", body, **call)
             except NoAnswer:
                 continue  # The call has already waited for an interval.
@@ -534,18 +546,21 @@ class Agent:
                     self._slots.release()
                     path = f"{self._self}/tasks?limit=500&wait_seconds={POLL_SECONDS}"
                     seconds = POLL_SECONDS + ANSWER_SECONDS
-                    tasks = self._ask_as_agent("GET", path, seconds=seconds, unless=self._ending)["items"]
-                    for task in tasks:
-                        self._start_work(task)
-                    if tasks:
+                    call = {"seconds": seconds, "unless": self._ending, "read": self._works_in}
+                    works = self._ask_as_agent("GET", path, **call)
+                    for work in works:
+                        self._start_work(work)
+                    if works:
                         self._ending.wait(LIST_PAUSE_SECONDS)
                 self._cancel_reassigned()
             except (Refused, NoAnswer) as error:
                 if not self._ending.wait(FIRST_PAUSE_SECONDS):
                     self._say(f"could not read the tasks: {error}")
 
-    def _start_work(self, task: dict) -> None:
-        work = Work(self, task)
+    def _works_in(self, page: dict) -> list[Work]:
+        return [Work(self, task) for task in page["items"]]
+
+    def _start_work(self, work: Work) -> None:
         with self._guard:
             if (work.id, work.attempt) in self._works or self._ending.is_set():
                 return
@@ -562,10 +577,9 @@ class Agent:
         if not works:
             return
         path = f"{self._self}/tasks?limit=500&status=assigned,running"
-        page = self._ask_as_agent("GET", path, unless=self._ending)
-        if page["next_cursor"] is not None:
+        held = self._ask_as_agent("GET", path, unless=self._ending, read=attempts_in)
+        if held is None:
             return
-        held = {(task["id"], task["attempt"]) for task in page["items"]}
         for work in works:
             # A task that was just completed is not held either; cancelling it does no harm.
             if (work.id, work.attempt) not in held:
@@ -615,7 +629,7 @@ class Agent:
         body = {"agent_id": self.id, "attempt": work.attempt, **fields}
         path = f"{self._cluster}/tasks/{quote(work.id, safe='')}/{what}"
         try:
-            self._ask_as_agent("POST", path, body, **options)
+            self._ask_as_agent("POST", path, body, read=member("task", dict), **options)
             return True
         except Refused as refusal:
             # At the end of the agent its incarnation may have ended; a result may still be accepted.
@@ -677,8 +691,7 @@ class Agent:
             asked_at = time.monotonic()
             try:
                 seconds = LOCK_WAIT_SECONDS + ANSWER_SECONDS
-                grant = self._ask_lock(resource, "acquire", body, seconds=seconds)["lock"]
-                lock = Lock(resource, grant["fencing_token"], ttl_seconds)
+                lock = Lock(resource, self._ask_lock(resource, "acquire", body, seconds=seconds), ttl_seconds)
                 lock.renewed(asked_at)
                 if time.monotonic() - asked_at < ttl_seconds / 3:
                     return lock
@@ -719,12 +732,47 @@ class Agent:
         except (Refused, NoAnswer):
             pass
 
-    def _ask_lock(self, resource: str, what: str, body: dict, **options: Any) -> dict:
+    def _ask_lock(self, resource: str, what: str, body: dict, **options: Any) -> int:
+        """Returns the fencing token."""
         path = f"{self._group}/locks/{quote(resource, safe='')}/{what}"
-        return self._ask_as_agent("POST", path, body, **options)
+        return self._ask_as_agent("POST", path, body, read=lambda answer: int(answer["lock"]["fencing_token"]), **options)
 
     def _say(self, what: str) -> None:
         print(f"{self.id}: {what}", flush=True)
+
+
+# What the agent reads in answers. Each raises an error if that is not there.
+
+
+def found_in(answer: dict, read: Callable[[dict], Any], status: int) -> Any:
+    try:
+        return read(answer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotOurs(f"{status}: {NOT_OURS}") from error
+
+
+def member(name: str, kind: type) -> Callable[[dict], Any]:
+    def read(answer: dict) -> Any:
+        if not isinstance(answer[name], kind):
+            raise TypeError(name)
+        return answer[name]
+
+    return read
+
+
+def session_in(began: float) -> Callable[[dict], Session]:
+    def read(answer: dict) -> Session:
+        interval, timeout = answer["heartbeat_interval_seconds"], answer["heartbeat_timeout_seconds"]
+        token = member("token", str)(answer)
+        return Session(token, int(answer["incarnation"]), float(interval), float(timeout), began)
+
+    return read
+
+
+def attempts_in(page: dict) -> Optional[set[tuple[str, int]]]:
+    """The attempts in a page; None if there are more pages."""
+    held = {(str(task["id"]), int(task["attempt"])) for task in page["items"]}
+    return held if page["next_cursor"] is None else None
 
 
 def machine_load() -> Optional[dict]:

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiOfThisFile, type CheckedApi, type CheckedCluster } from "./checked-cluster.ts";
 import { type Language, missingFor } from "./example-agents.ts";
+import { type OddAnswer, OddProxy } from "./odd-proxy.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { commandEnvironment } from "./server.ts";
 import { until } from "./until.ts";
@@ -54,6 +55,15 @@ async function closedGate(cluster: CheckedCluster) {
     open: async () => expect((await keeper.proof("release", "gate", fencing_token)).status).toBe(200),
   };
 }
+
+/** What a proxy, a captive portal or another program may answer with 200. */
+const oddAnswers = (): OddAnswer[] => [
+  { status: 200, type: "text/html", body: "<!doctype html><title>Sign in</title>" },
+  { status: 200, type: "application/json", body: "" },
+  { status: 200, type: "application/json", body: "[1]" },
+  { status: 200, type: "application/json", body: '{"status":"ok"}' },
+  { status: 200, type: "application/json", body: Buffer.from([0x7b, 0xff, 0x7d]) },
+];
 
 const isRunning = ({ status }: { status: string }) => status === "running";
 const isDone = ({ status }: { status: string }) => status === "completed";
@@ -299,6 +309,42 @@ function testsOf(language: Language): void {
     expect(failure).toMatchObject({ agent_id: "a", failure_type: "heartbeat_timeout", tasks_reassigned: 1 });
     expect(others).toEqual([]);
     expect(agent.leftFiles()).toEqual([]);
+  });
+
+  it("says that an answer is not of a coordinator, and asks again", { timeout: TEST_LIMIT_MS }, async () => {
+    const cluster = api.cluster();
+    await using proxy = await OddProxy.before(api.server.url, [
+      { matches: /^PUT /, answers: oddAnswers() },
+      ...[/^GET .*wait_seconds/, /\/start$/, /\/acquire$/, /\/renew$/, /\/complete$/, /\/heartbeat$/].map(
+        (matches) => ({ matches, answers: oddAnswers().slice(2, 4) }),
+      ),
+    ]);
+    const data = { resource: "disk", steps: 1, step_seconds: 4 };
+    await cluster.submit({ id: "t", type: "use_lock", data });
+    await using agent = await start(cluster, "a", { URL: proxy.url, HEARTBEAT_TIMEOUT_SECONDS: "20" });
+
+    await agent.said(/answer .*is not of a coordinator/);
+    await cluster.taskOnce("t", isDone, "the task");
+    await until(() => proxy.isSpent(), "the odd answers to be given");
+
+    expect(await agent.terminate(), agent.output()).toBe(0);
+    expect(agent.output()).not.toMatch(/Traceback|\.py"|\.sh: line|KeyError|invalid timeout/);
+    expect(agent.leftFiles()).toEqual([]);
+  });
+
+  it("says what refused its registration if that is no coordinator", async () => {
+    const page = { status: 404, type: "text/html", body: "<!doctype html>not here" };
+    await using proxy = await OddProxy.before(api.server.url, [{ matches: /^PUT /, answers: [page] }]);
+    await using agent = new Program(language, {
+      URL: proxy.url,
+      TOKEN: "some-token",
+      ADMIN_TOKEN: "",
+      AGENT_ID: "a",
+    });
+
+    expect(await agent.gone()).toBe(1);
+    await agent.said(/404.*is not of a coordinator/);
+    expect(agent.output()).not.toMatch(/Traceback|None|\.sh: line/);
   });
 
   it("explains its arguments with --help, and names a missing setting", async () => {

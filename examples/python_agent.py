@@ -481,8 +481,8 @@ class Agent:
 
     def _pause(self, seconds: float, unless: threading.Event, sent_at: Optional[float]) -> bool:
         """
-        Returns whether `unless` was set. Ends early when another call is answered that was sent after `sent_at`: the
-        coordinator is back.
+        Returns whether `unless` was set. Ends early when another call was answered after `sent_at`: the coordinator is
+        back.
         """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:

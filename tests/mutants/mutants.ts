@@ -76,8 +76,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "old-token-renews",
     breaks: "only the current fencing token changes a lock",
     file: "src/services/agent-group/locks/lock-service.ts",
-    from: "if (lock === undefined || lock.holder === null || lock.fencingToken !== fencingToken) {",
-    to: "if (lock === undefined || lock.holder === null) {",
+    from: "if (!isHeld(lock) || lock.fencingToken !== fencingToken) {",
+    to: "if (!isHeld(lock)) {",
   },
   // Messages between objects are applied once, in order, and not lost.
   {

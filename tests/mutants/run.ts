@@ -3,7 +3,7 @@
  * that use the changed file, then the simulation with more and more seeds.
  */
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MUTANTS, type Mutant } from "./mutants.ts";
@@ -107,6 +107,7 @@ async function failedTests(mutant: Mutant, { words, env }: Run): Promise<string[
     timeout: RUN_LIMIT_MS,
   });
   const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
+  if (code === null && !existsSync(file)) return ["the tests did not end"];
   const { testResults } = JSON.parse(readFileSync(file, "utf8")) as Report;
   rmSync(file);
   const tests = testResults.flatMap(({ assertionResults }) =>

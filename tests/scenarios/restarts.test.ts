@@ -231,11 +231,47 @@ describe("two processes with one id", () => {
       await cluster.pass(50_000);
     }
     expect(typesOf(cluster)).toEqual(["duplicate_agent_id"]);
-    // The holder may register again.
-    await cluster.register("a", SECOND);
-    await cluster.pass(61_000);
+    // A minute after the last attempt, a process that takes the id is the successor of a crash again.
+    await cluster.pass(11_000);
     await cluster.register("a", THIRD);
     expect(typesOf(cluster)).toEqual(["agent_restarted", "duplicate_agent_id"]);
+  });
+
+  it("do not keep the holder from registering again", async () => {
+    const cluster = await atWork();
+    const replaced = cluster.incarnationOf("a");
+    await cluster.register("a", SECOND);
+    heartbeat(cluster, replaced);
+    await cluster.pass(200);
+    await cluster.register("a", SECOND);
+    expect(typesOf(cluster)).toEqual(["duplicate_agent_id"]);
+  });
+
+  it("are recorded although the later one registered twice, since the first answer was lost", async () => {
+    const cluster = await atWork();
+    const replaced = cluster.incarnationOf("a");
+    await cluster.register("a", SECOND);
+    await cluster.register("a", SECOND);
+    heartbeat(cluster, replaced);
+    await cluster.pass(200);
+    expect(typesOf(cluster)).toEqual(["duplicate_agent_id"]);
+  });
+
+  it("are not two if a call of the replaced one was waiting for a lock and asks again", async () => {
+    const cluster = await atWork();
+    const replaced = agentPrincipal("a", cluster.incarnationOf("a"));
+    await cluster.register("b");
+    const group = cluster.cluster.group("default");
+    const holder = agentPrincipal("b", cluster.incarnationOf("b"));
+    granted(group.serve((service) => service.locks.acquire("db", { agent_id: "b" }, holder)));
+    const call = { agent_id: "a", wait_seconds: 20 };
+    const queued = good(group.serve((service) => service.locks.acquire("db", call, replaced)));
+    const position = queued.lock === null ? queued.position : 0;
+    await cluster.register("a", SECOND);
+    const again = group.serve((service) => service.locks.acquire("db", { ...call, position }, replaced));
+    expect(bad(again)).toMatchObject({ code: "session_expired", evidence: { reason: "superseded" } });
+    await cluster.pass(200);
+    expect(typesOf(cluster)).toEqual(["agent_restarted"]);
   });
 
   it("are noticed by the next registration even if the coordinator has not been told", async () => {

@@ -14,7 +14,7 @@ export type LockWaitCall = {
   waitMs: number;
 };
 
-/** @throws Refused when the time is over. The first and the last call to the group are signs of life of the agent. */
+/** @throws Refused when the time is over. Only its start is a sign of life of the agent. */
 export async function waitForLock(c: Context, call: LockWaitCall): Promise<Lock> {
   const { cluster, group, resource, request, waitMs } = call;
   const object = () => groupOf(c.env, cluster, group);

@@ -31,6 +31,9 @@ import { TaskViews } from "./tasks/task-views.ts";
 /** An object may hold 10 GB. Below this size there is room to finish the tasks that were accepted. */
 const SIZE_LIMIT_BYTES = 8_000_000_000;
 
+/** Released locks that get an event each. */
+const LOCK_EVENTS = 100;
+
 export class ClusterContext {
   readonly host: Host;
   readonly unit: UnitOfWork;
@@ -118,25 +121,26 @@ export class ClusterContext {
    */
   recordFailure(failure: Failure, about: FailureSubject | null, nowMs: number): void {
     this.failures.insert(failure, nowMs);
-    this.recordEvent(
-      {
-        type: "failure.recorded",
-        subject: failure.id,
-        data: {
-          agent_id: failure.agent_id,
-          failure_type: failure.failure_type,
-          severity: failure.severity,
-          message: failure.message,
-        },
-      },
-      nowMs,
-    );
+    this.announceFailure(failure, nowMs);
     this.outbox.send("notifier", {
       type: "failure_recorded",
       stage: "recorded",
       failure,
       ...(about === null ? {} : { about }),
     });
+  }
+
+  /** Adds the event of a failure that was recorded, or whose record has changed its type. */
+  announceFailure({ id, agent_id, failure_type, severity, message }: Failure, nowMs: number): void {
+    const data = { agent_id, failure_type, severity, message };
+    this.recordEvent({ type: "failure.recorded", subject: id, data }, nowMs);
+  }
+
+  /** Adds an event for each of the first locks that an agent lost; the record of its failure lists all. */
+  announceReleases(holder: string, resources: readonly string[], atMs: number): void {
+    for (const resource of resources.slice(0, LOCK_EVENTS)) {
+      this.recordEvent({ type: "lock.released", subject: resource, data: { holder } }, atMs);
+    }
   }
 
   /** An agent that may have failed is back, or has left: the notifier resolves its incidents. */

@@ -1,7 +1,7 @@
 /**
  * The alarm-driven work of a coordinator: time-outs of tasks, deadlines of drains, retries after back-off, warnings of
- * tasks that wait for long, retention, repeated wake-ups, messages to send again, and work that a crash interrupted. A late alarm, or a start under another
- * boot id, is our own outage, and extends the deadlines.
+ * tasks that wait for long, retention, repeated wake-ups, messages to send again, and work that a crash interrupted. A
+ * late alarm, or a start under another boot id, is our own outage, and extends the deadlines.
  */
 
 import { isLateAlarm, isRestart, mayBeLate, type PauseCause } from "../../domain/coordinator-outage.ts";
@@ -38,7 +38,7 @@ type Parts = {
   drains: Pick<Drains, "extendDeadlines" | "nextWorkMs" | "runDue" | "shortestTimeoutMs">;
   losses: Pick<AttemptLosses, "timeOut">;
   placement: Pick<Placement, "place">;
-  queueWarnings: Pick<QueueWarnings, "nextWorkMs" | "restarted" | "runDue">;
+  queueWarnings: Pick<QueueWarnings, "nextWorkMs" | "pausedUntil" | "runDue">;
 };
 
 export class Maintenance {
@@ -58,7 +58,6 @@ export class Maintenance {
     if (storedBootId !== host.bootId) meta.write("boot_id", host.bootId);
     if (isRestart(storedBootId, host.bootId)) {
       const reachableSinceMs = host.reachableSinceMs() ?? nowMs;
-      this.#parts.queueWarnings.restarted(reachableSinceMs);
       this.#extendDeadlines("restarted", reachableSinceMs, nowMs);
     }
   }
@@ -133,6 +132,7 @@ export class Maintenance {
   #extendDeadlines(cause: PauseCause, fromMs: number, nowMs: number): void {
     this.#lastPauseMs = nowMs;
     this.#parts.drains.extendDeadlines(fromMs);
+    this.#parts.queueWarnings.pausedUntil(fromMs);
     let count = 0;
     let last = 0;
     for (;;) {

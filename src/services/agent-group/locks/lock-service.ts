@@ -63,7 +63,8 @@ export class LockService {
   }
 
   acquire(resource: string, call: LockCall, principal: Principal): Outcome<LockAnswer> {
-    this.#recordSign(principal);
+    // A call that waits asks again when it is woken, and its caller may be gone by then.
+    if ((call.position ?? null) === null) this.#recordSign(principal);
     const { unit, sessions } = this.#context;
     // A group that stores nothing yet is to store nothing afterwards.
     if (unit.read(() => sessions.find(call.agent_id)) === undefined) {

@@ -140,7 +140,7 @@ function drainOf({ mode, deadline_seconds }: DrainRequest, principal: Principal,
   };
 }
 
-/** Whether the caller is an incarnation that has ended. */
+/** Refuses an incarnation that has ended. */
 function refuseEnded(agent: AgentRecord, principal: Principal): Outcome<never> | null {
   const caller = agentOf(principal);
   if (caller === null || (caller.incarnation === agent.incarnation && isLive(agent.status))) return null;

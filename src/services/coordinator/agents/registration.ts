@@ -57,6 +57,8 @@ type Before = {
   known: AgentRecord | undefined;
   /** The live incarnation of another process that ends by this registration, which has been recorded as a failure. */
   crashed: ReplacedIncarnation | null;
+  /** The live incarnation and the new one are of one process. */
+  isContinued: boolean;
 };
 
 type HeartbeatTimes = { intervalMs: number; timeoutMs: number };
@@ -69,7 +71,7 @@ type Parts = {
   runningTasks: Pick<RunningTaskReconciler, "reconcile">;
   drains: Pick<Drains, "reapply">;
   slots: Pick<SlotFiller, "fill">;
-  restarts: Pick<AgentRestarts, "conclude" | "record" | "recordDuplicate">;
+  restarts: Pick<AgentRestarts, "conclude" | "isRecordedAsRestart" | "record" | "recordDuplicate">;
 };
 
 export class Registration {
@@ -93,15 +95,16 @@ export class Registration {
    * @param asked about the live incarnation
    * @returns the refusal, which is on record, or null
    */
-  refuseDuplicate(
-    { agentId }: RegistrationRequest,
-    asked: AskedSession,
-    nowMs: number,
-  ): Outcome<never> | null {
+  refuseDuplicate(request: RegistrationRequest, asked: AskedSession, nowMs: number): Outcome<never> | null {
+    const { agentId, body } = request;
     const known = this.#context.agents.find(agentId);
     if (known === undefined || (asked.state.endedIncarnation ?? 0) >= asked.incarnation) return null;
+    // A registration that is refused anyway is no part of the fight.
+    if ((this.#refuse(known, request) ?? refuseHeartbeat(this.#heartbeatOf(body))) !== null) return null;
     const isConflict = known.conflictUntilMs !== null && nowMs < known.conflictUntilMs;
-    if (!isConflict && asked.state.live?.isReplacedAlive !== true) return null;
+    const isNews =
+      asked.state.live?.isReplacedAlive === true && this.#parts.restarts.isRecordedAsRestart(known);
+    if (!isConflict && !isNews) return null;
     this.#parts.restarts.recordDuplicate(known, nowMs);
     return refuse(
       "agent_live",
@@ -144,7 +147,7 @@ export class Registration {
       intervalMs: agent.heartbeatIntervalMs,
       timeoutMs: agent.heartbeatTimeoutMs,
       instance: agent.instance,
-      replacedIncarnation: before.crashed?.incarnation ?? null,
+      replacedIncarnation: agent.replaced?.incarnation ?? null,
     });
     this.#context.recordEvent(
       { type: "agent.registered", subject: agentId, data: { group, incarnation: agent.incarnation } },
@@ -216,16 +219,19 @@ export class Registration {
     nowMs: number,
   ): Before {
     const known = this.#context.agents.find(agentId);
-    if (known === undefined || asked === null) return { known, crashed: null };
+    const isLiveNow = known !== undefined && isLive(known.status);
+    if (known === undefined || asked === null) return { known, crashed: null, isContinued: isLiveNow };
     const replacement = replacementOf(known, registrantOf(body, principal), asked.state);
-    if (replacement.kind !== "crashed") return { known, crashed: null };
+    if (replacement.kind !== "crashed") {
+      return { known, crashed: null, isContinued: replacement.kind === "continued" };
+    }
     const restart = {
       instance: body.instance ?? null,
       lastSignMs: replacement.live?.lastSignMs ?? null,
       locks: replacement.live?.locks ?? [],
     };
     const crashed = this.#parts.restarts.record(known, restart, nowMs);
-    return { known: this.#context.agents.find(agentId), crashed };
+    return { known: this.#context.agents.find(agentId), crashed, isContinued: false };
   }
 
   /** Once the registry is full, removes the agent without tasks that is inactive for longest. */
@@ -242,7 +248,7 @@ export class Registration {
 
   #record(
     { group, agentId, body, principal }: RegistrationRequest,
-    { heartbeat, known, crashed }: Before & { heartbeat: HeartbeatTimes },
+    { heartbeat, known, crashed, isContinued }: Before & { heartbeat: HeartbeatTimes },
     nowMs: number,
   ): AgentRecord {
     const owner = ownerOf(principal);
@@ -275,7 +281,8 @@ export class Registration {
       reliabilityHistory: known?.reliabilityHistory ?? newHistory(nowMs),
       performance: known?.performance ?? {},
       instance: body.instance ?? null,
-      replaced: crashed,
+      // The same process goes on: what it replaced may still be heard of.
+      replaced: crashed ?? (isContinued ? (known?.replaced ?? null) : null),
       conflictUntilMs: known?.conflictUntilMs ?? null,
     };
   }

@@ -64,6 +64,8 @@ export class RunningTaskReconciler {
       for (const { task, position } of page.items) {
         after = position;
         if (attemptById.get(task.id) === task.attempt) continue;
+        // A loss may lower the priority of a task that stays, which puts the task behind the cursor again.
+        if (lost.some(({ id }) => id === task.id)) continue;
         if (isCrash && task.status === "running") {
           lost.push(this.#lose(task, nowMs));
           continue;

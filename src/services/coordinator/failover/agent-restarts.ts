@@ -16,9 +16,6 @@ import type { Failover } from "./failover.ts";
 import { failureRecord } from "./failure-record.ts";
 import { counted, type ReassignmentResult } from "./task-reassigner.ts";
 
-/** Released locks that get an event each; the failure's record lists all. */
-const LOCK_EVENTS = 100;
-
 /**
  * @property instance the process that registers
  * @property lastSignMs of the replaced incarnation, null if its group does not know it
@@ -30,7 +27,14 @@ type Crash = { failureId: string; lost: readonly TaskRecord[] };
 
 type Needs = Pick<
   ClusterContext,
-  "agents" | "failures" | "host" | "outbox" | "recordEvent" | "recordFailure"
+  | "agents"
+  | "failures"
+  | "host"
+  | "outbox"
+  | "announceFailure"
+  | "announceReleases"
+  | "recordFailure"
+  | "reportRecovery"
 >;
 
 export class AgentRestarts {
@@ -62,9 +66,7 @@ export class AgentRestarts {
       Math.max(nowMs, restart.lastSignMs ?? 0),
     );
     this.#context.recordFailure(failure, null, nowMs);
-    for (const resource of restart.locks.slice(0, LOCK_EVENTS)) {
-      this.#context.recordEvent({ type: "lock.released", subject: resource, data: { holder: id } }, nowMs);
-    }
+    this.#context.announceReleases(id, restart.locks, nowMs);
     this.#context.agents.save({
       ...agent,
       failureCount: agent.failureCount + 1,
@@ -93,6 +95,12 @@ export class AgentRestarts {
     if (agent?.replaced?.incarnation === incarnation) this.recordDuplicate(agent, nowMs);
   }
 
+  /** Whether the record of what the agent replaced says that it crashed. */
+  isRecordedAsRestart({ replaced }: AgentRecord): boolean {
+    if (replaced === null) return false;
+    return this.#context.failures.find(replaced.failureId)?.failure_type === "agent_restarted";
+  }
+
   /** Two processes live under the id. Others are refused for a while, and the holder stays. */
   recordDuplicate(agent: AgentRecord, nowMs: number): void {
     this.#context.agents.save({ ...agent, conflictUntilMs: nowMs + CONFLICT_MS });
@@ -106,20 +114,10 @@ export class AgentRestarts {
       message: `${agent.id}: two processes use this agent id: ${nameOf(agent.replaced?.instance)} and ${nameOf(agent.instance)}. The later one holds the id; give each process an id of its own`,
     };
     this.#context.failures.update(failure);
-    this.#context.recordEvent(
-      {
-        type: "failure.recorded",
-        subject: failure.id,
-        data: {
-          agent_id: agent.id,
-          failure_type: failure.failure_type,
-          severity: failure.severity,
-          message: failure.message,
-        },
-      },
-      nowMs,
-    );
+    this.#context.announceFailure(failure, nowMs);
     this.#context.outbox.send("notifier", { type: "failure_recorded", stage: "corrected", failure });
+    // The holder of the id lives: the incident is over for it, also if it is a new one.
+    this.#context.reportRecovery(agent.id, "returned", nowMs);
   }
 }
 

@@ -12,12 +12,17 @@ import { noSuchAgent } from "../refusals.ts";
 import { failureRecord, strandedTasksFailure } from "./failure-record.ts";
 import type { ReassignmentResult, TaskReassigner } from "./task-reassigner.ts";
 
-/** Released locks that get an event each; the failure's record lists all. */
-const LOCK_EVENTS = 100;
-
 type Needs = Pick<
   ClusterContext,
-  "agents" | "failures" | "host" | "outbox" | "settings" | "recordEvent" | "recordFailure" | "reportRecovery"
+  | "agents"
+  | "failures"
+  | "host"
+  | "outbox"
+  | "settings"
+  | "announceReleases"
+  | "recordEvent"
+  | "recordFailure"
+  | "reportRecovery"
 >;
 
 export class Failover {
@@ -41,12 +46,7 @@ export class Failover {
     if (agent?.replaced?.incarnation === message.incarnation) return;
     if (message.ending === "failed") this.#recordFailed(message, { agent, isCurrent }, nowMs);
     else this.#recordLeaving(message, nowMs);
-    for (const resource of message.locksReleased.slice(0, LOCK_EVENTS)) {
-      this.#context.recordEvent(
-        { type: "lock.released", subject: resource, data: { holder: message.agentId } },
-        message.declaredAtMs,
-      );
-    }
+    this.#context.announceReleases(message.agentId, message.locksReleased, message.declaredAtMs);
     // A newer incarnation has the tasks already.
     if (!isCurrent) return;
     if (message.ending === "failed" && !this.#context.settings.config.failover_config.enabled) return;

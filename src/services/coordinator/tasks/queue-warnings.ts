@@ -45,9 +45,9 @@ export class QueueWarnings {
     this.#countsFromMs = countsFromMs;
   }
 
-  /** The server was down until `reachableSinceMs`, and no agent could take a task. */
-  restarted(reachableSinceMs: number): void {
-    this.#countsFromMs = reachableSinceMs;
+  /** There was an outage of ours until `endMs`, in which no agent could take a task. */
+  pausedUntil(endMs: number): void {
+    this.#countsFromMs = endMs;
     this.#store();
   }
 

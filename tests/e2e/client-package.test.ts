@@ -25,6 +25,9 @@ const LIBRARY_LIMIT_BYTES = 12.5 * 1024;
 let server: Server;
 /** An empty project that contains only the package. */
 let project = "";
+/** Two runs of the compiler and two of npm, beside other servers on a busy machine. */
+const PACKING_LIMIT_MS = 180_000;
+
 let tarball = "";
 let env: NodeJS.ProcessEnv;
 
@@ -36,7 +39,7 @@ beforeAll(async () => {
   await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project });
   server = await startServer();
   env = { ...process.env, FAILOVER_URL: server.url, FAILOVER_TOKEN: server.adminToken };
-});
+}, PACKING_LIMIT_MS);
 afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
   rmSync(project, { recursive: true, force: true });

@@ -79,7 +79,7 @@ it("refuses every call of a process that was stopped past its timeout, and the n
   console.log(`a zombie was told: ${answers.map(({ call, code }) => `${call} ${code}`).join(", ")}`);
 });
 
-it("gives a restarted agent its tasks under new attempts, and refuses the old process", async () => {
+it("gives the next process of an agent its tasks under new attempts, refuses the old one, and records both", async () => {
   await using server = await startServer();
   const cluster = new ClusterClient(server, "restarted");
   await using old = await AgentProcess.start(cluster, {
@@ -113,16 +113,16 @@ it("gives a restarted agent its tasks under new attempts, and refuses the old pr
       status: "completed",
       assigned_to: "agent",
       attempt: 2,
-      reassignment_count: 0,
+      reassignment_count: 1,
       result: { by: renewed.pid },
     });
     const decisions = await cluster.all<Decision>(`/tasks/${id}/decisions`);
-    expect(decisions.map(({ reason }) => reason)).toEqual(["submitted", "agent_reregistered"]);
+    expect(decisions.map(({ reason }) => reason)).toEqual(["submitted", "agent_restarted"]);
   }
-  expect(await cluster.all<Failure>("/failures")).toEqual([]);
-  console.log(
-    `an agent was replaced: its ${ids.length} tasks stayed with it under attempt 2, without a failure`,
-  );
+  expect(await cluster.all<Failure>("/failures")).toMatchObject([
+    { agent_id: "agent", failure_type: "duplicate_agent_id", tasks_reassigned: ids.length },
+  ]);
+  console.log(`an agent was replaced: its ${ids.length} tasks stayed with it under attempt 2`);
 });
 
 type Answered = Extract<AgentReport, { type: "answered" }>;

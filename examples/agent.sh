@@ -181,7 +181,7 @@ ask() {
     code=
     [[ $STATUS == 2* ]] || code=$(parts <<<"$ANSWER" | value code)
     case $STATUS in
-      000 | 429 | 5*) [[ $code == not_configured ]] && return 0 ;;
+      000 | 408 | 429 | 5*) [[ $code == not_configured ]] && return 0 ;;
       *) return 0 ;;
     esac
     is_stopping && return 1
@@ -455,7 +455,7 @@ keep_lock() {
       once "$(<"$STATE/token")" POST "$url/renew" "$proof"
     case $STATUS in
       200) renewed=$asked pause=$third ;;
-      000 | 429 | 5??) pause=$(jittered 1) ;;
+      000 | 408 | 429 | 5??) pause=$(jittered 1) ;;
       *)
         # A lock also ends with the incarnation that held it.
         say "lost the lock ${url##*/}: $STATUS"

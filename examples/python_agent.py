@@ -464,7 +464,7 @@ class Agent:
                     self._answered_at = time.monotonic()
                     return found
                 refusal = Refused(status, answer)
-                if (status < 500 and status != 429) or refusal.code == "not_configured":
+                if (status < 500 and status not in (408, 429)) or refusal.code == "not_configured":
                     raise refusal
                 reason = str(refusal)
             except (OSError, http.client.HTTPException, NotOurs) as error:

@@ -4,13 +4,19 @@ import { sleep } from "../../client/src/cancellation.ts";
 import { ConnectionError, FailoverError } from "../../client/src/errors.ts";
 import { backoffMs, isTransient, retryUntilDone } from "../../client/src/retry.ts";
 
-const refused = (status: number, code: "unavailable" | "rate_limited" | "not_configured" | "not_found") =>
-  new FailoverError(status, { code });
+const refused = (
+  status: number,
+  code: "unavailable" | "rate_limited" | "request_timeout" | "not_configured" | "not_found",
+) => new FailoverError(status, { code });
 
 describe("transient errors", () => {
-  it("no answer, 5xx and 429 are transient", () => {
-    const errors = [new ConnectionError(), refused(503, "unavailable"), refused(429, "rate_limited")];
-    expect(errors.map(isTransient)).toEqual([true, true, true]);
+  it("no answer, 5xx, 429 and 408 are transient", () => {
+    const refusals = [
+      refused(503, "unavailable"),
+      refused(429, "rate_limited"),
+      refused(408, "request_timeout"),
+    ];
+    expect([new ConnectionError(), ...refusals].map(isTransient)).toEqual([true, true, true, true]);
   });
 
   it("refusals, a server without its secrets, and errors of the program are not transient", () => {

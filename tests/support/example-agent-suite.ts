@@ -313,10 +313,11 @@ function testsOf(language: Language): void {
 
   it("says that an answer is not of a coordinator, and asks again", { timeout: TEST_LIMIT_MS }, async () => {
     const cluster = api.cluster();
+    const late = { status: 408, type: "application/problem+json", body: '{"code":"request_timeout"}' };
     await using proxy = await OddProxy.before(api.server.url, [
       { matches: /^PUT /, answers: oddAnswers() },
       ...[/^GET .*wait_seconds/, /\/start$/, /\/acquire$/, /\/renew$/, /\/complete$/, /\/heartbeat$/].map(
-        (matches) => ({ matches, answers: oddAnswers().slice(2, 4) }),
+        (matches) => ({ matches, answers: [...oddAnswers().slice(2, 4), late] }),
       ),
     ]);
     const data = { resource: "disk", steps: 1, step_seconds: 4 };

@@ -44,6 +44,7 @@ export class SimulatedAgent {
   readonly options: AgentOptions;
   readonly #intervalMs: number;
   #incarnation = 0;
+  #lockUse: Promise<void> | null = null;
   #isAlive = true;
   #end: "killed" | "left" | "superseded" | null = null;
   #frozenUntilMs = 0;
@@ -78,7 +79,10 @@ export class SimulatedAgent {
       if (!this.#isAlive) return;
       await this.#sendHeartbeat();
       await this.#takeTasks();
-      await this.#useLock();
+      // Heartbeats go on meanwhile: a call that waits for a lock is only at its start a sign of life.
+      this.#lockUse ??= this.#useLock().finally(() => {
+        this.#lockUse = null;
+      });
     }
   }
 

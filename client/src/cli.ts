@@ -5,6 +5,7 @@ import { CommandFailure, text, UsageError } from "./cli/command.ts";
 import { CODES } from "./cli/exit-codes.ts";
 import { helpOf, membersOf, overview } from "./cli/help.ts";
 import { Printer } from "./cli/printer.ts";
+import { tokenOf } from "./cli/token.ts";
 import { type ClientOptions, ConnectionError, DistributedCoordinator, FailoverError } from "./index.ts";
 
 declare const CLIENT_VERSION: string | undefined;
@@ -34,11 +35,11 @@ async function run(given: string[]): Promise<number> {
     return CODES.done;
   }
   checkCount(command, positionals);
-  const { FAILOVER_URL, URL: URL_, FAILOVER_TOKEN, ADMIN_TOKEN, FAILOVER_CLUSTER } = process.env;
+  const { FAILOVER_URL, URL: URL_, FAILOVER_CLUSTER } = process.env;
   const url = text(values.url) || FAILOVER_URL || URL_ || "http://127.0.0.1:8787";
   const cluster = text(values.cluster) ?? FAILOVER_CLUSTER ?? "default";
   const printer = new Printer(values.json === true);
-  const token = text(values.token) ?? FAILOVER_TOKEN ?? ADMIN_TOKEN;
+  const token = tokenOf(values, process.env, (line) => printer.warn(line));
   // A person at a terminal should learn soon that the server does not respond.
   const coordinator = connected({ url, token, cluster, retries: 2 });
   try {
@@ -84,7 +85,7 @@ function isExpected(error: unknown): boolean {
 function describe(error: unknown): string {
   if (!isExpected(error)) return `unexpected error: ${messageOf(error)}`;
   const isUnauthorized = error instanceof FailoverError && error.status === 401;
-  return messageOf(error) + (isUnauthorized ? "; set --token or FAILOVER_TOKEN" : "");
+  return messageOf(error) + (isUnauthorized ? "; set FAILOVER_TOKEN or use --token-file" : "");
 }
 
 // A reader such as `head` may close the pipe early: that is no error.

@@ -1,10 +1,13 @@
 /** The command: its exit codes, and what it says when a call fails. */
 import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Agent, DistributedCoordinator } from "../../client/src/index.ts";
 import { cliOfThisFile, urlOfNobody } from "../support/cli.ts";
+import { temporaryFolder } from "../support/groups.ts";
 import { until } from "../support/until.ts";
 
 const cli = cliOfThisFile();
@@ -149,12 +152,35 @@ describe("the command", () => {
     for (const token of ["", "wrong"])
       expect(await command("status", "--token", token)).toMatchObject({
         code: 4,
-        stderr: expect.stringMatching(/^unauthorized: .*; set --token or FAILOVER_TOKEN\n$/),
+        stderr: expect.stringMatching(
+          /^warning: --token is deprecated.*\nunauthorized: .*; set FAILOVER_TOKEN or use --token-file\n$/,
+        ),
       });
     expect(await command("watch", "--token", "wrong")).toMatchObject({
       code: 4,
-      stderr: expect.stringMatching(/^unauthorized: .*; set --token or FAILOVER_TOKEN\n$/),
+      stderr: expect.stringMatching(
+        /^warning: .*\nunauthorized: .*; set FAILOVER_TOKEN or use --token-file\n$/,
+      ),
     });
+  });
+
+  it("reads the token from a file, and warns once of one in an argument", async () => {
+    const folder = temporaryFolder("failover-token-");
+    const file = join(folder, "token");
+    try {
+      writeFileSync(file, `${cli.access.token}\n`);
+      expect(await command("status", "--token-file", file)).toMatchObject({ code: 0, stderr: "" });
+      const { code, stderr } = await command("status", "--token", cli.access.token);
+      expect({ code, lines: stderr.match(/deprecated/g) }).toEqual({ code: 0, lines: ["deprecated"] });
+      expect(stderr).not.toContain(cli.access.token);
+
+      writeFileSync(file, '{"admin_token": "x"}\n');
+      for (const words of [[file], [join(folder, "none")], [file, "--token", "x"]]) {
+        expect((await command("status", "--token-file", ...words)).code).toBe(2);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   it("reports in one line that a server is not a coordinator", async () => {

@@ -91,7 +91,7 @@ describe("the command", () => {
     expect(refused).toEqual({
       code: 4,
       stdout: "",
-      stderr: expect.stringMatching(/^stopped at s1; 2 more not tried\nunauthorized: .*\n$/),
+      stderr: expect.stringMatching(/^warning: .*\nstopped at s1; 2 more not tried\nunauthorized: .*\n$/),
     });
     const unanswered = await command("retry", "s1", "s2", "--url", await urlOfNobody());
     expect(unanswered).toMatchObject({ code: 1, stdout: "" });

@@ -7,6 +7,7 @@ import { CALL, membersOf, seeHelp } from "./help.ts";
 const GENERAL: Record<string, Omit<Option, "help">> = {
   url: { type: "string" },
   token: { type: "string" },
+  "token-file": { type: "string" },
   cluster: { type: "string" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },

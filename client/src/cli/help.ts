@@ -7,7 +7,8 @@ export const CALL = "failover-coordinator";
 
 const GENERAL_HELP = `Options of every command:
   --url URL            Address of the coordinator (env FAILOVER_URL or URL, default http://127.0.0.1:8787)
-  --token TOKEN        Access token (env FAILOVER_TOKEN or ADMIN_TOKEN)
+  --token-file FILE    File with the access token (env FAILOVER_TOKEN or ADMIN_TOKEN: the token itself)
+  --token TOKEN        Deprecated: other users of the machine can read the arguments of a program
   --cluster CLUSTER    Cluster to use (env FAILOVER_CLUSTER, default "default")
   --json               Print the coordinator's response as JSON
   --help               Show this help

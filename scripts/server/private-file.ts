@@ -1,5 +1,15 @@
 /** Writes files that only their owner may read. A crash leaves the old content or the new one, never a part. */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 const OWNER_ONLY_FILE = 0o600;
@@ -30,7 +40,14 @@ export function keepPrivate(path: string): void {
   chmodSync(path, OWNER_ONLY_FILE);
 }
 
-/** An existing folder keeps its mode: it may be a mounted volume. */
+/**
+ * Makes a folder and the folders above it. An existing folder keeps its mode: it may be a mounted volume.
+ * @throws the error of the system if a folder cannot be made
+ */
 export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  // Not the option `recursive` of mkdir: Node tries for ever where no folder can be made, as in /proc.
+  if (parent !== path && !existsSync(parent)) makePrivateFolder(parent);
+  mkdirSync(path, { mode: OWNER_ONLY_FOLDER });
 }

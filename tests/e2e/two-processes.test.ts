@@ -10,8 +10,8 @@ import { until } from "../support/until.ts";
 
 const IS_LONG = Boolean(process.env.LONG);
 /** How long a supervisor starts the loser again and again. */
-const FIGHT_MS = IS_LONG ? 60_000 : 10_000;
-const RESTARTS = IS_LONG ? 20 : 4;
+const FIGHT_MS = IS_LONG ? 60_000 : 5_000;
+const RESTARTS = IS_LONG ? 20 : 2;
 const TEST_LIMIT_MS = IS_LONG ? 300_000 : 120_000;
 /** Until the loser has ended. */
 const DECIDED_LIMIT_MS = 3000;

@@ -47,11 +47,7 @@ export class FailoverError extends Error {
     } = problem;
     const { type: _type, title: _title, status: _status, ...evidence } = rest;
     super(`${code}: ${[detail, ...errors.map(({ path, message }) => `${path} ${message}`)].join("; ")}`);
-    // Minification renames the classes, so the name is derived from the code.
-    this.name =
-      code === "unknown"
-        ? "FailoverError"
-        : `${code.replace(/(?:^|_)(.)/g, (_, letter) => letter.toUpperCase())}Error`;
+    this.name = new.target.name;
     this.code = code;
     this.status = status;
     this.detail = detail;
@@ -184,4 +180,16 @@ export class TaskRevokedError extends Error {
 /** The reason of a lock's aborted `signal`. Another agent may hold the lock by now. */
 export class LockLostError extends Error {
   override readonly name = "LockLostError";
+}
+
+// Minification renames the classes, and a platform prints an uncaught error under the name of its class.
+const NAMED = { FailoverError, AgentEndedError, ConnectionError, LockLostError, TaskRevokedError };
+for (const [name, Kind] of [
+  ...Object.entries(NAMED),
+  ...Object.entries(CLASSES).map(
+    ([code, Kind]) =>
+      [`${code.replace(/(?:^|_)(.)/g, (_, letter) => letter.toUpperCase())}Error`, Kind] as const,
+  ),
+]) {
+  Object.defineProperty(Kind, "name", { value: name });
 }

@@ -40,7 +40,7 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
   // Register, beat, submit, complete, lock, and read the failures.
   "README.md": [
     '"deadline_at"',
-    "agent1 takes task1 (task_type1)",
+    "curl1 takes report1 (report)",
     '"status":"completed"',
     '"fencing_token"',
     '{"items":[],"next_cursor":null}',

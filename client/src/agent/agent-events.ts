@@ -50,7 +50,7 @@ export class Emitter {
     if (name === "error" && !isHeard) console.error((event as AgentEvents["error"]).error);
     if (name === "disconnected" && !isHeard && this.#isConnected !== false) {
       console.warn(
-        `the coordinator is unreachable, retrying: ${(event as AgentEvents["disconnected"]).reason}`,
+        `no contact with the coordinator, trying again: ${(event as AgentEvents["disconnected"]).reason}`,
       );
     }
     if (name === "disconnected" || name === "connected") this.#isConnected = name === "connected";

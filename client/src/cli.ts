@@ -85,7 +85,13 @@ function isExpected(error: unknown): boolean {
 function describe(error: unknown): string {
   if (!isExpected(error)) return `unexpected error: ${messageOf(error)}`;
   const isUnauthorized = error instanceof FailoverError && error.status === 401;
-  return messageOf(error) + (isUnauthorized ? "; set FAILOVER_TOKEN or use --token-file" : "");
+  const advice = isUnauthorized
+    ? "; set FAILOVER_TOKEN or use --token-file"
+    : error instanceof ConnectionError
+      ? "; is the coordinator running? Check --url or FAILOVER_URL"
+      : "";
+  // The errors follow in the message.
+  return messageOf(error).replace("; see errors", "") + advice;
 }
 
 // A reader such as `head` may close the pipe early: that is no error.

@@ -160,5 +160,5 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error && error.message === "fetch failed"
     ? messageOf(error.cause)
-    : error.message;
+    : error.message || String((error as { code?: string }).code ?? error.name);
 }

@@ -5,8 +5,8 @@
 import type * as z from "zod";
 import type * as agent from "../../src/contract/agent.ts";
 import type * as cluster from "../../src/contract/cluster.ts";
+import type * as revision from "../../src/contract/config/revision.ts";
 import type * as config from "../../src/contract/config.ts";
-import type * as revision from "../../src/contract/config-revision.ts";
 import type * as event from "../../src/contract/event.ts";
 import type * as failure from "../../src/contract/failure.ts";
 import type * as incident from "../../src/contract/incident.ts";

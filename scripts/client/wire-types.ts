@@ -5,8 +5,8 @@
 import * as z from "zod";
 import * as agent from "../../src/contract/agent.ts";
 import { ClusterStatus } from "../../src/contract/cluster.ts";
+import { ConfigRevision } from "../../src/contract/config/revision.ts";
 import { AppliedDefaults, Config } from "../../src/contract/config.ts";
-import { ConfigRevision } from "../../src/contract/config-revision.ts";
 import { Event } from "../../src/contract/event.ts";
 import { Failure, FailureFilter } from "../../src/contract/failure.ts";
 import { Incident, IncidentFilter } from "../../src/contract/incident.ts";

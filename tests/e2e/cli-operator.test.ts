@@ -290,7 +290,7 @@ describe("notifications", () => {
     );
     expect(await command("notifications", "redeliver")).toMatchObject({
       code: 2,
-      stderr: "name notifications, or use --all, not both\n",
+      stderr: "name an ID, or use --all\n",
     });
   });
 

@@ -129,7 +129,7 @@ describe("the command", () => {
     expect((await command("retry", "--all")).stdout).toMatch(/^j1 pending no .*\n$/);
     expect(await command("retry", "--all", "--json")).toEqual({ code: 0, stdout: "", stderr: "" });
 
-    expect(await command("retry")).toMatchObject({ code: 2, stderr: "name tasks, or use --all, not both\n" });
+    expect(await command("retry")).toMatchObject({ code: 2, stderr: "name a TASK, or use --all\n" });
     expect((await command("retry", "j1", "--all")).code).toBe(2);
     expect((await command("retry", "j1", "--type", "juggle")).code).toBe(2);
   });

@@ -1,7 +1,7 @@
 /** The configuration over HTTP: reading it, changing it, its secrets, and the effect of a change. */
 import { describe, expect, it } from "vitest";
+import { ConfigRevisionPage } from "../../src/contract/config/revision.ts";
 import { ChangedConfig } from "../../src/contract/config.ts";
-import { ConfigRevisionPage } from "../../src/contract/config-revision.ts";
 import { Readiness } from "../../src/contract/placement/failover-simulation.ts";
 import { apiOfThisFile, type CheckedCluster, type JsonObject } from "../support/checked-cluster.ts";
 import { reference } from "../support/configurations.ts";

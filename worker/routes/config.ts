@@ -1,8 +1,8 @@
 /** The configuration of a cluster. */
 import * as z from "zod";
 import { PageQuery } from "../../src/contract/common.ts";
+import { ConfigRevisionPage } from "../../src/contract/config/revision.ts";
 import { ChangedConfig, Config, ConfigChangeBody } from "../../src/contract/config.ts";
-import { ConfigRevisionPage } from "../../src/contract/config-revision.ts";
 import type { Outcome } from "../../src/contract/problem.ts";
 import type { ConfigChanged } from "../../src/services/coordinator/config/config-service.ts";
 import type { Context } from "../context.ts";

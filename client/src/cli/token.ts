@@ -13,7 +13,8 @@ export function tokenOf(
 ): string | undefined {
   const given = text(options.token);
   const file = text(options["token-file"]);
-  if (given !== undefined && file !== undefined) throw new UsageError("use --token-file without --token");
+  if (given !== undefined && file !== undefined)
+    throw new UsageError("use --token-file or --token, not both");
   if (file !== undefined) return tokenIn(file);
   if (given !== undefined) warn(DEPRECATED);
   return given ?? env.FAILOVER_TOKEN ?? env.ADMIN_TOKEN;
@@ -28,5 +29,5 @@ function tokenIn(file: string): string {
   }
   // A file of several lines, such as secrets.json, is not a token.
   if (/^\S+$/.test(token)) return token;
-  throw new UsageError(`--token-file: ${file} does not contain a token alone`);
+  throw new UsageError(`--token-file: ${file} must contain the token and nothing else`);
 }

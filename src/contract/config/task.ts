@@ -25,7 +25,7 @@ export const TaskConfig = z.strictObject({
     .meta({
       unit: "seconds",
       description:
-        "After a pending task has waited for an agent for this long, a failure `no_suitable_agent` is recorded, one for each type of task until its queue was served.",
+        "A pending task that waits for an agent for longer than this causes one failure `no_suitable_agent` for its type. No second one follows until the queue of that type has been served.",
     }),
   retention_seconds: seconds(1, 365 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)

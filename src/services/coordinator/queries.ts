@@ -15,7 +15,7 @@ import {
 } from "../../contract/task.ts";
 import type { Principal } from "../../domain/principal.ts";
 import type { UnstartedRead } from "../../protocol/object-calls.ts";
-import type { QueuedTask, QueuePosition } from "../../storage/coordinator/task-table.ts";
+import type { QueuedTask, QueuePosition } from "../../storage/coordinator/tasks/task-table.ts";
 import { numberCursor, numberOf, pageOf } from "../../storage/page.ts";
 import { strategyFor } from "../../strategies/registry.ts";
 import type { ClusterContext } from "./cluster-context.ts";

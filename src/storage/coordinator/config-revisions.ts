@@ -1,5 +1,5 @@
 /** The changes of the configuration, bounded. */
-import type { ConfigRevision } from "../../contract/config-revision.ts";
+import type { ConfigRevision } from "../../contract/config/revision.ts";
 import { mapSlice, readSlice, type Slice } from "../page.ts";
 import type { Sql } from "../sql.ts";
 

@@ -2,7 +2,7 @@
 import type { TaskMove } from "../../contract/incident.ts";
 import { first, type Sql } from "../sql.ts";
 import { flag, json, nullableJson, type Row, Table } from "../table.ts";
-import type { QueuePosition } from "./task-table.ts";
+import type { QueuePosition } from "./tasks/task-table.ts";
 
 /**
  * Why tasks are taken from an agent, and so which of them.

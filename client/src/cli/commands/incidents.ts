@@ -22,7 +22,7 @@ export const incidentCommands: readonly Command[] = [
     async run(call) {
       const { status, flapping } = call.options;
       if (flapping === true) {
-        if (status !== undefined) throw new UsageError("--flapping and --status exclude each other");
+        if (status !== undefined) throw new UsageError("use --flapping or --status, not both");
         await showFlapping(call);
         return;
       }

@@ -90,7 +90,9 @@ export const notificationCommands: readonly Command[] = [
     examples: ["ID", "--all --channel webhook"],
     async run({ coordinator, words, options, printer }) {
       const isAll = options.all === true;
-      if (isAll === words.length > 0) throw new UsageError("name notifications, or use --all, not both");
+      if (isAll === words.length > 0) {
+        throw new UsageError(isAll ? "use ID or --all, not both" : "name an ID, or use --all");
+      }
       const ids = [...words];
       if (isAll) {
         // The list is read to its end first: a notification that fails again is dead again.

@@ -28,7 +28,9 @@ export const taskChangeCommands: readonly Command[] = [
     examples: ["task1", "--all --type resize"],
     async run({ coordinator, words, options, printer }) {
       const isAll = options.all === true;
-      if (isAll === words.length > 0) throw new UsageError("name tasks, or use --all, not both");
+      if (isAll === words.length > 0) {
+        throw new UsageError(isAll ? "use TASK or --all, not both" : "name a TASK, or use --all");
+      }
       if (options.type !== undefined && !isAll) throw new UsageError("--type requires --all");
       const ids = [...words];
       if (isAll) {

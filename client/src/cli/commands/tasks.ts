@@ -20,7 +20,7 @@ export const taskCommands: readonly Command[] = [
     async run(call) {
       const { status, type, agent, stuck } = call.options;
       if (stuck === true) {
-        if (status !== undefined) throw new UsageError("--stuck and --status exclude each other");
+        if (status !== undefined) throw new UsageError("use --stuck or --status, not both");
         await showStuck(call);
         return;
       }

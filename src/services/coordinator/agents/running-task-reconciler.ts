@@ -7,7 +7,7 @@ import type { RunningTask } from "../../../contract/agent.ts";
 import type { TaskStatus } from "../../../contract/task.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
 import type { AttemptOutcome } from "../../../storage/coordinator/attempts.ts";
-import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/task-table.ts";
+import type { QueuedTask, QueuePosition } from "../../../storage/coordinator/tasks/task-table.ts";
 import type { Slice } from "../../../storage/page.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import type { AttemptLoss, AttemptLosses } from "../failover/attempt-loss.ts";

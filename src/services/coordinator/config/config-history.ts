@@ -1,7 +1,7 @@
 /** The record of changes of the configuration. No secret is stored in it. */
 import type { Page } from "../../../contract/common.ts";
+import type { ConfigRevision } from "../../../contract/config/revision.ts";
 import type { Config } from "../../../contract/config.ts";
-import type { ConfigRevision } from "../../../contract/config-revision.ts";
 import { instant } from "../../../contract/instant.ts";
 import { numberCursor, numberOf, pageOf } from "../../../storage/page.ts";
 import { changedKeys, valueAt } from "../../../validation/configuration/changed-keys.ts";

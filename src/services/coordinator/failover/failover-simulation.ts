@@ -9,7 +9,7 @@ import type {
 } from "../../../contract/placement/failover-simulation.ts";
 import { type Outcome, ok, refuse } from "../../../contract/problem.ts";
 import { type AgentRecord, isLive } from "../../../domain/agent.ts";
-import type { HeldTask } from "../../../storage/coordinator/held-tasks.ts";
+import type { HeldTask } from "../../../storage/coordinator/tasks/held-tasks.ts";
 import { type Demand, findSinglePoints } from "../../../strategies/readiness.ts";
 import type { ClusterContext } from "../cluster-context.ts";
 import { noSuchAgent } from "../refusals.ts";

@@ -10,7 +10,7 @@ import { type AgentRecord, isLive } from "../../../domain/agent.ts";
 import type { TaskRecord } from "../../../domain/task.ts";
 import { avoidingHolder } from "../../../domain/task-lifecycle.ts";
 import type { JobKind, ReassignmentJob } from "../../../storage/coordinator/reassignment-jobs.ts";
-import type { QueuePosition } from "../../../storage/coordinator/task-table.ts";
+import type { QueuePosition } from "../../../storage/coordinator/tasks/task-table.ts";
 import type { Slice } from "../../../storage/page.ts";
 import { whyWaiting } from "../../../strategies/waiting.ts";
 import type { ClusterContext } from "../cluster-context.ts";

@@ -1,6 +1,6 @@
 /** The pending tasks of one type, most urgent first. They are read page by page, as far as there are free slots. */
-import type { PendingQueueStore, PendingTask } from "../../../storage/coordinator/pending-queue.ts";
-import type { QueuePosition } from "../../../storage/coordinator/task-table.ts";
+import type { PendingQueueStore, PendingTask } from "../../../storage/coordinator/tasks/pending-queue.ts";
+import type { QueuePosition } from "../../../storage/coordinator/tasks/task-table.ts";
 
 /** Tasks read at a time. */
 const PAGE = 10;

@@ -4,7 +4,7 @@
  */
 import { TASK_STATUSES, type TaskStatus } from "../../../contract/task.ts";
 import { isFinished, isHeld, type TaskRecord } from "../../../domain/task.ts";
-import { TaskStore } from "../../../storage/coordinator/tasks.ts";
+import { TaskStore } from "../../../storage/coordinator/tasks/task-store.ts";
 import type { Sql } from "../../../storage/sql.ts";
 import type { AgentRegistry } from "../agents/agent-registry.ts";
 

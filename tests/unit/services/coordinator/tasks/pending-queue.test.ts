@@ -1,8 +1,8 @@
 /** Reading pending tasks in the order of urgency. */
 import { describe, expect, it } from "vitest";
 import { mostUrgent, PendingQueue } from "../../../../../src/services/coordinator/tasks/pending-queue.ts";
-import type { PendingTask } from "../../../../../src/storage/coordinator/pending-queue.ts";
-import type { QueuePosition } from "../../../../../src/storage/coordinator/task-table.ts";
+import type { PendingTask } from "../../../../../src/storage/coordinator/tasks/pending-queue.ts";
+import type { QueuePosition } from "../../../../../src/storage/coordinator/tasks/task-table.ts";
 
 /** A store with tasks of these urgencies, which counts the pages that were read. */
 function storeOf(urgencies: readonly number[]) {

@@ -1,7 +1,7 @@
 /** The tasks whose current attempt has a deadline. */
-import type { TaskRecord } from "../../domain/task.ts";
-import { first, type Sql } from "../sql.ts";
-import type { Row } from "../table.ts";
+import type { TaskRecord } from "../../../domain/task.ts";
+import { first, type Sql } from "../../sql.ts";
+import type { Row } from "../../table.ts";
 import { TASKS } from "./task-table.ts";
 
 export class TaskDeadlineStore {

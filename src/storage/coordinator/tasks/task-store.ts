@@ -1,9 +1,9 @@
 /** Tasks: one row each. What is asked of some of them only has a store of its own below this one. */
-import type { TaskFilter, TaskStatus } from "../../contract/task.ts";
-import type { TaskRecord } from "../../domain/task.ts";
-import { mapSlice, readSlice, type Slice } from "../page.ts";
-import { first, type Sql, twice } from "../sql.ts";
-import type { Row } from "../table.ts";
+import type { TaskFilter, TaskStatus } from "../../../contract/task.ts";
+import type { TaskRecord } from "../../../domain/task.ts";
+import { mapSlice, readSlice, type Slice } from "../../page.ts";
+import { first, type Sql, twice } from "../../sql.ts";
+import type { Row } from "../../table.ts";
 import { HeldTaskStore } from "./held-tasks.ts";
 import { PendingQueueStore } from "./pending-queue.ts";
 import { TaskDeadlineStore } from "./task-deadlines.ts";

@@ -1,6 +1,6 @@
 /** What unfinished tasks need of agents, counted: what a simulation asks of the agents that are left. */
-import type { Demand } from "../../strategies/readiness.ts";
-import type { Sql } from "../sql.ts";
+import type { Demand } from "../../../strategies/readiness.ts";
+import type { Sql } from "../../sql.ts";
 
 type DemandRow = {
   type: string;

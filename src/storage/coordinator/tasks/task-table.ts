@@ -1,6 +1,6 @@
 /** The columns of a task, and its position in the order of urgency. */
-import { isHeld, type TaskRecord, urgencyOf } from "../../domain/task.ts";
-import { flag, json, nullableJson, type Row, Table } from "../table.ts";
+import { isHeld, type TaskRecord, urgencyOf } from "../../../domain/task.ts";
+import { flag, json, nullableJson, type Row, Table } from "../../table.ts";
 
 /** A position in the order of urgency; the number tells equals apart. */
 export type QueuePosition = { urgency: number; number: number };

@@ -1,6 +1,6 @@
 /** What changed in the configuration, one item for each change. */
 import * as z from "zod";
-import { Instant, JsonValue, pageOf } from "./common.ts";
+import { Instant, JsonValue, pageOf } from "../common.ts";
 
 /** `call`: by `PUT` or `PATCH`. `file`: the server started with another configuration file. */
 export const REVISION_SOURCES = ["call", "file"] as const;

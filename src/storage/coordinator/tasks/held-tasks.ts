@@ -1,8 +1,8 @@
 /** The tasks that agents hold, assigned or running. */
-import type { TaskStatus } from "../../contract/task.ts";
-import type { TaskRecord } from "../../domain/task.ts";
-import { mapSlice, readSlice, type Slice } from "../page.ts";
-import type { Sql } from "../sql.ts";
+import type { TaskStatus } from "../../../contract/task.ts";
+import type { TaskRecord } from "../../../domain/task.ts";
+import { mapSlice, readSlice, type Slice } from "../../page.ts";
+import type { Sql } from "../../sql.ts";
 import {
   behind,
   QUEUED_COLUMNS,

@@ -1,6 +1,6 @@
 /** Pending tasks in the order of urgency, and those that must wait before they are tried again. */
-import type { TaskRecord } from "../../domain/task.ts";
-import { first, type Sql } from "../sql.ts";
+import type { TaskRecord } from "../../../domain/task.ts";
+import { first, type Sql } from "../../sql.ts";
 import { behind, type QueuePosition, TASKS } from "./task-table.ts";
 
 /** A pending task without the fields that may be large: most that are looked at are not placed. */

@@ -25,7 +25,7 @@ const { TEST_REPORT } = process.env;
 const JSON_REPORT: ["json", { outputFile: string }] = ["json", { outputFile: TEST_REPORT ?? "" }];
 
 /** Files of `tests/e2e` that run at the same time. More would make the tests of slow machines late. */
-const SERVERS_AT_ONCE = 5;
+const SERVERS_AT_ONCE = 4;
 
 /** A folder of tests that need nothing but Node. */
 function inNode(name: string) {

@@ -112,6 +112,8 @@ async function beat(): Promise<void> {
 async function takeTasks(): Promise<void> {
   while (!isEnding) {
     const { status, body } = await asAgent("GET", `${self}/tasks?wait_seconds=${POLL_SECONDS}`);
+    // At its end the agent has unregistered, and the poll is refused.
+    if (isEnding) return;
     if (status !== 200) {
       say(`could not read the tasks: ${status} ${body.code}`);
       await delay(RETRY_MS);

@@ -85,13 +85,11 @@ function isExpected(error: unknown): boolean {
 function describe(error: unknown): string {
   if (!isExpected(error)) return `unexpected error: ${messageOf(error)}`;
   const isUnauthorized = error instanceof FailoverError && error.status === 401;
-  const advice = isUnauthorized
-    ? "; set FAILOVER_TOKEN or use --token-file"
-    : error instanceof ConnectionError
-      ? "; is the coordinator running? Check --url or FAILOVER_URL"
-      : "";
   // The errors follow in the message.
-  return messageOf(error).replace("; see errors", "") + advice;
+  const message = messageOf(error).replace("; see errors", "");
+  if (isUnauthorized) return `${message}; set FAILOVER_TOKEN or use --token-file`;
+  const isUnanswered = error instanceof ConnectionError && !message.includes("not a failover coordinator");
+  return isUnanswered ? `${message}; is the coordinator running? Check --url or FAILOVER_URL` : message;
 }
 
 // A reader such as `head` may close the pipe early: that is no error.

@@ -179,8 +179,8 @@ describe("the README", () => {
     await until(async () => (await coordinator.agents.list()).items.length === 1, "the agent");
     const ended = start("producer.js", producer);
     expect(await ended.closed, ended.output()).toBe(0);
-    expect(ended.output()).toContain("agent1 completed { output: 'done with data1' }");
-    await until(async () => agent.output().includes("agent1 hello { total: 1 }"), "the message to itself");
+    expect(ended.output()).toContain("js-agent completed { output: 'done with data1' }");
+    await until(async () => agent.output().includes("js-agent hello { total: 1 }"), "the message to itself");
     agent.child.kill("SIGTERM");
     await agent.closed;
   });

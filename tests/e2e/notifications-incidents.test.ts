@@ -63,7 +63,7 @@ describe("two hundred agents that fail together", () => {
         recipients: ["oncall@example.org"],
       },
     });
-    await registerAll(cluster, { heartbeat_interval_seconds: 0.5, heartbeat_timeout_seconds: 2 });
+    await registerAll(cluster, { heartbeat_interval_seconds: 1, heartbeat_timeout_seconds: 5 });
 
     const firing = await receiver.nth(1);
 

@@ -29,7 +29,7 @@ export function explain(
   const taken = fromAgent === null ? "" : ` after ${fromAgent}`;
   const rivals =
     verdict.candidateCount === 1
-      ? "the only one left"
+      ? "the only candidate"
       : `the best of ${verdict.candidateCount} by ${factorWords(verdict)}`;
   const fallback =
     ignoredReason === null

@@ -1,7 +1,8 @@
 /** The command in the hands of an operator: what fails, what is stuck, what would happen, and why. */
 import { describe, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
-import { cliOfThisFile, type Ended } from "../support/cli.ts";
+import { cliOfThisFile } from "../support/cli.ts";
+import type { Ended } from "../support/ended.ts";
 import { until } from "../support/until.ts";
 
 const cli = cliOfThisFile();

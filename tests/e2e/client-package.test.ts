@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DistributedCoordinator } from "../../client/src/index.ts";
-import { type Ended, ended } from "../support/cli.ts";
+import { type Ended, ended } from "../support/ended.ts";
 import { fencedBlocks } from "../support/markdown.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";

@@ -1,28 +1,15 @@
 /** `npm run inspect` on the data folder of a real server: running, stopped, killed, and on what is none. */
-import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Report } from "../../scripts/inspect/report.ts";
 import { COORDINATOR_MIGRATIONS } from "../../src/storage/coordinator/schema.ts";
+import { type Ended, ended } from "../support/ended.ts";
 import { PROJECT_ROOT, type Server, startServer } from "../support/server.ts";
 
-type Ended = { code: number | null; stdout: string; stderr: string };
-
-function runInspect(...words: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [join(PROJECT_ROOT, "scripts", "inspect.ts"), ...words], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended: Ended = { code: null, stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    ended.stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    ended.stderr += chunk;
-  });
-  return new Promise((resolve) => child.once("close", (code) => resolve({ ...ended, code })));
-}
+const runInspect = (...words: string[]): Promise<Ended> =>
+  ended(process.execPath, [join(PROJECT_ROOT, "scripts", "inspect.ts"), ...words], process.env);
 
 async function reportOf(dataDir: string): Promise<Report> {
   const { code, stdout, stderr } = await runInspect("--json", dataDir);

@@ -1,5 +1,5 @@
 /** The command `failover-coordinator` as it is published, with a server of the test file. All its calls use one cluster. */
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -7,21 +7,9 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, beforeAll } from "vitest";
 import { buildClient } from "../../scripts/client-build.ts";
+import { type Ended, ended } from "./ended.ts";
 import { temporaryFolder } from "./groups.ts";
 import { type Server, startServer } from "./server.ts";
-
-export type Ended = { code: number; stdout: string; stderr: string };
-
-/** Runs a program to its end. */
-export function ended(file: string, words: readonly string[], env: NodeJS.ProcessEnv): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    execFile(file, words, { env }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : error.code;
-      if (typeof code === "number") resolve({ code, stdout, stderr });
-      else reject(error);
-    });
-  });
-}
 
 const CLUSTER = "command";
 

@@ -2,11 +2,11 @@
  * `npm start` as a process whose Worker is the probe, which shows what the product has no route for. All files that it
  * leaves are in a folder of the test file.
  */
-import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
+import { type Ended, ended } from "./ended.ts";
 import { writeProbeBundle } from "./probe-bundle.ts";
 import { commandEnvironment, PROJECT_ROOT, type ServerOptions, startServer } from "./server.ts";
 
@@ -30,26 +30,14 @@ export const freshFolder = () => join(folder, `folder-${++folders}`);
 export const startProbe = (options: ServerOptions = {}) =>
   startServer({ ...options, env: { BUNDLE_DIR: probe(), ...options.env } });
 
-export type Ended = { code: number | null; stdout: string; stderr: string };
-
 /** A command that is expected to end without a signal. */
 export function run(
   env: Record<string, string>,
   words: readonly string[] = [],
   root = PROJECT_ROOT,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [join(root, "scripts", "start.ts"), ...words], {
-    env: commandEnvironment({ BUNDLE_DIR: probe(), DATA_DIR: freshFolder(), PORT: "0", ...env }),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended: Ended = { code: null, stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    ended.stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    ended.stderr += chunk;
-  });
-  return new Promise((resolve) => child.once("close", (code) => resolve({ ...ended, code })));
+  const settings = { BUNDLE_DIR: probe(), DATA_DIR: freshFolder(), PORT: "0", ...env };
+  return ended(process.execPath, [join(root, "scripts", "start.ts"), ...words], commandEnvironment(settings));
 }
 
 /** The run commands in a project of their own, whose files a test may change. */

@@ -293,7 +293,7 @@ describe("every strategy excludes", () => {
     ]);
   });
 
-  it("no agent that failed lately when it is the only one left, and says so", () => {
+  it("no agent that failed lately when it is the only candidate, and says so", () => {
     const verdict = chosen([
       candidate("a", { cooldownUntilMs: NOW_MS + 1000, openTasks: 5 }),
       candidate("b", { cooldownUntilMs: NOW_MS + 1000 }),
@@ -309,7 +309,7 @@ describe("every strategy excludes", () => {
     expect(verdict.excludedCounts).toEqual({ silent: 1 });
     expect(verdict.explanation).toContain("passed over: 1 silent");
     expect(chosen([silent]).explanation).toContain(
-      "a takes t (resize): the only one left; taken although silent",
+      "a takes t (resize): the only candidate; taken although silent",
     );
   });
 
@@ -333,7 +333,7 @@ describe("every strategy excludes", () => {
     expect(verdict.selected).toBe("b");
   });
 
-  it("no earlier holder when it is the only one left, and says so", () => {
+  it("no earlier holder when it is the only candidate, and says so", () => {
     const verdict = chosen([candidate("a")], task({ previousAgents: ["a"] }));
     expect(verdict.selected).toBe("a");
     expect(verdict.explanation).toContain("tried before");

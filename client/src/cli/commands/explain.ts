@@ -66,7 +66,7 @@ function explain(decision: Decision, cause: Failure | undefined, printer: Printe
   const { at, attempt, reason, strategy, priority_level, explanation, weights } = decision;
   printer.line();
   printer.line(
-    `${clock(at)}  attempt ${attempt}: ${reason.replaceAll("_", " ")}; ${strategy}, ${priority_level} priority`,
+    `${clock(at)}  ${attempt === 0 ? "no attempt yet" : `attempt ${attempt}`}: ${reason.replaceAll("_", " ")}; ${strategy}, ${priority_level} priority`,
   );
   if (cause !== undefined) printer.line(`  ${cause.failure_type} at ${clock(cause.at)}: ${cause.message}`);
   printer.line(`  ${explanation}`);
